@@ -1,0 +1,311 @@
+"""The float `Graph`: immutable nodes with explicit operands, shapes without batch and time.
+
+A `Graph` is what the NIR file becomes inside the toolchain (`nir_bridge` is the one file that
+knows both). Every node has ports; every port lists its producers, which are summed. Real weights
+are float64 arrays, membrane constants are per model step.
+
+Two forms share the class:
+
+* **imported form**: any op below;
+* **neuron form** (`toolchain/passes`): no `BatchNorm`, `MaxPool2d`; `Product` only as a neuron
+  with two operands; every path from one *neuron* (`NEURONS`) to the next passes views and at
+  most one linear op, and never a bare `Sum`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Op:
+    """What a node computes. Fields are its constants; operands live in the node."""
+
+    ports: ClassVar[tuple[str, ...]] = ("in",)
+    neuron: ClassVar[bool] = False
+    """True for ops that become a population: they hold state or a threshold, and send events."""
+
+
+# --- ends -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Input(Op):
+    """The sample's events at each step. `high` is the largest event count, if known (else 0)."""
+
+    ports = ()
+    neuron = True
+    high: int = 0
+
+
+@dataclass(frozen=True)
+class Output(Op):
+    """The deployed read-out: per step, real values; `reduce` says how steps become one result."""
+
+    reduce: str = "mean"
+    """`mean` or `sum` over the T steps of a sample, or `none` (the steps are the result)."""
+
+
+# --- linear ops -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2d(Op):
+    """y = W * x + b, PyTorch's cross-correlation. weight [O, I/groups, kH, kW], bias [O].
+
+    A Linear on tokens is a 1x1 convolution over (C, N, 1); Conv1d has W = 1.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(Op):
+    """y = W x + b on a 1-D input. weight [O, I], bias [O]."""
+
+    weight: FloatArray
+    bias: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm(Op):
+    """Batch norm at inference over axis 0: y = (x - mean) / sqrt(var + eps) * weight + bias.
+
+    All arrays [C], where C is the length of axis `axis` of the operand.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    mean: FloatArray
+    var: FloatArray
+    eps: float
+    axis: int = 0
+
+
+@dataclass(frozen=True)
+class Scale(Op):
+    """y = factor * x."""
+
+    factor: float
+
+
+@dataclass(frozen=True)
+class SumPool2d(Op):
+    """Sum over windows of (C, H, W), zero padded."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class MaxPool2d(Op):
+    """Maximum over windows of (C, H, W), padded with minus infinity."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Sum(Op):
+    """The sum of the port's producers, as a junction: a residual stream."""
+
+
+@dataclass(frozen=True)
+class ReduceSum(Op):
+    """Sum over `axes` (removed)."""
+
+    axes: tuple[int, ...]
+
+
+# --- views: no arithmetic -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reshape(Op):
+    """Same elements in C order, new shape (the node's)."""
+
+
+@dataclass(frozen=True)
+class Permute(Op):
+    """Axes reordered: output axis i is input axis `order[i]`."""
+
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Expand(Op):
+    """Broadcast of axes of length 1 to the node's shape."""
+
+
+# --- neurons --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LIF(Op):
+    """v <- v + decay * ((leak - v) + gain * x); spike when v > threshold; v <- reset where it did.
+
+    decay = dt / tau in (0, 1]; gain = R; leak, reset and threshold on the membrane's scale.
+    `subtract` makes the reset v <- v - threshold. v starts at 0 and returns to 0 with each sample.
+    """
+
+    neuron = True
+    decay: float
+    threshold: float
+    gain: float = 1.0
+    leak: float = 0.0
+    reset: float = 0.0
+    subtract: bool = False
+
+
+@dataclass(frozen=True)
+class IF(Op):
+    """v <- v + gain * x (gain = R * dt); spike when v > threshold; v <- reset where it did."""
+
+    neuron = True
+    threshold: float
+    gain: float = 1.0
+    reset: float = 0.0
+    subtract: bool = False
+
+
+@dataclass(frozen=True)
+class Threshold(Op):
+    """Stateless: spike when the summed input > threshold."""
+
+    neuron = True
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Integrator(Op):
+    """y[t] = y[t-1] + gain * x[t], from 0 at each sample's start (NIR's I with r * dt = gain)."""
+
+    neuron = True
+    gain: float = 1.0
+
+
+@dataclass(frozen=True)
+class Product(Op):
+    """Elementwise product of two operands of the node's shape (order does not matter)."""
+
+    ports = ("in1", "in2")
+    neuron = True
+
+
+@dataclass(frozen=True)
+class Relay(Op):
+    """Passes its summed integer input on as a graded spike. Only in neuron form."""
+
+    neuron = True
+
+
+VIEWS = (Reshape, Permute, Expand)
+LINEAR = (Conv2d, Linear, SumPool2d, ReduceSum)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One value of the graph.
+
+    name    unique in the graph; the NIR node's name
+    op      what it computes
+    inputs  per port (in the order of `op.ports`) the names whose values are summed
+    shape   of the output, without batch and time
+    module  path of the module in the source model, "" where there is none
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[tuple[str, ...], ...]
+    shape: Shape
+    module: str = ""
+
+    @property
+    def producers(self) -> tuple[str, ...]:
+        """All producers over all ports."""
+        return tuple(p for port in self.inputs for p in port)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes in topological order (recurrent edges point back), plus the time facts.
+
+    timesteps  T, model steps of one sample
+    dt         seconds of one model step
+    """
+
+    nodes: tuple[Node, ...]
+    timesteps: int
+    dt: float = 1e-3
+    name: str = "model"
+    _by_name: Mapping[str, Node] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {n.name: n for n in self.nodes})
+
+    def __getitem__(self, name: str) -> Node:
+        return self._by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[tuple[str, int], ...]]:
+        """name -> ((consumer, port index), ...), in node order."""
+        out: dict[str, list[tuple[str, int]]] = {n.name: [] for n in self.nodes}
+        for node in self.nodes:
+            for port, producers in enumerate(node.inputs):
+                for p in producers:
+                    out[p].append((node.name, port))
+        return {k: tuple(v) for k, v in out.items()}
+
+    def of_type(self, *kinds: type[Op]) -> list[Node]:
+        """The nodes whose op is one of `kinds`."""
+        return [n for n in self.nodes if isinstance(n.op, kinds)]
+
+    def with_nodes(self, nodes: Iterable[Node]) -> Graph:
+        """The same graph facts over other nodes, put into topological order."""
+        return replace(self, nodes=topological(tuple(nodes)))
+
+
+def topological(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """`nodes` so that producers come first; stable; edges that close a loop stay backward."""
+    by_name = {n.name: n for n in nodes}
+    done: dict[str, bool] = {}
+    order: list[Node] = []
+    for root in nodes:
+        stack: list[tuple[Node, Iterator[str]]] = []
+        if root.name not in done:
+            done[root.name] = False
+            stack.append((root, iter(root.producers)))
+        while stack:
+            node, pending = stack[-1]
+            for p in pending:
+                if p in by_name and p not in done:
+                    done[p] = False
+                    stack.append((by_name[p], iter(by_name[p].producers)))
+                    break
+            else:
+                done[node.name] = True
+                order.append(node)
+                stack.pop()
+    return tuple(order)

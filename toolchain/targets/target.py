@@ -1,0 +1,55 @@
+"""A target: the limits and costs of one Loihi system, read from a TOML file with its sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one core, one synapse and one system can hold."""
+
+    neurons_per_core: int
+    synapse_words_per_core: int
+    word_bits: int
+    axons_in_per_core: int
+    """0: not public, not checked."""
+    axons_out_per_core: int
+    """0: not public, not checked."""
+    cores_per_chip: int
+    chips: int
+    mesh: tuple[int, int]
+    """Routers per chip (x, y)."""
+    cores_per_router: int
+    weight_bits: int
+    weight_exp: tuple[int, int]
+    threshold_bits: int
+    bias_bits: int
+    bias_exp: tuple[int, int]
+    decay_bits: int
+    state_bits: int
+    max_delay: int
+    payload_bits: int
+    """0: binary spikes only."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number with its unit, relative uncertainty (low, high factors) and source."""
+
+    value: float
+    unit: str
+    low: float
+    high: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """Limits and cost constants of one system. `limit_sources`: limit name -> where it is from."""
+
+    name: str
+    title: str
+    limits: Limits
+    limit_sources: dict[str, str]
+    costs: dict[str, Quantity]
