@@ -1,3 +1,45 @@
-"""sfx: from a trained spiking transformer to Loihi 2, right to the bit."""
+"""sfx: from a trained spiking transformer to Loihi 2, right to the bit.
+
+    import sfx
+    bundle = sfx.compile("model.pt", target="loihi")
+    sfx.save(bundle, "model.sfx")
+    verdict = sfx.verify(bundle, x)          # reference against Lava, bit for bit
+
+Importing `sfx` also registers its extension nodes with `nir`, so that `nir.read` knows them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sfx._nir_hook import register as _register_nir_nodes
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from sfx.toolchain.api import (
+        compile,
+        export,
+        load,
+        report,
+        run,
+        save,
+        to_lava,
+        verify,
+    )
+
+__all__ = [
+    "__version__", "compile", "export", "load", "report", "run", "save", "to_lava", "verify",
+]
+
+
+_register_nir_nodes()
+
+
+def __getattr__(name: str) -> Any:
+    """Public functions are loaded on first use: `sfx --help` needs none of them."""
+    if name in __all__:
+        from sfx.toolchain import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'sfx' has no attribute '{name}'")

@@ -1,0 +1,324 @@
+"""The project's Spikeformer: convolutional tokenizer, spatio-temporal attention, all in spikes.
+
+After Y. Li, Y. Lei, X. Yang, "Spikeformer: A Novel Architecture for Training High-Performance
+Low-Latency Spiking Neural Network", arXiv:2211.10686, whose parts and names are kept: convolutional
+tokenizer (CT), spatio-temporal attention (STA), MLP, classifier (CL). The published network uses
+softmax, layer norm and a real-valued residual stream. Here every value that reaches a weight is a
+spike or a small count of spikes: no softmax, no layer norm (batch norm folds away), binary q, k, v
+(Zhou et al., "Spikformer", arXiv:2209.15425), residuals that add spikes.
+
+Letters: T time steps, B samples, C channels, N tokens per step, D token channels, h heads,
+d = D / h. Layout: time first, [T, B, ...]. Only a `MultiStep` neuron and, in joint mode, the sum
+over earlier steps couple the steps; both are causal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sfx.frontends.neurons.multistep import MultiStep, lif
+from sfx.frontends.zoo.spikeformer_config import SpikeformerConfig
+from sfx.toolchain.errors import InputError
+
+__all__ = ["Spikeformer", "SpikeformerConfig", "deep_supervision_loss", "load", "save"]
+
+
+class ConvStage(nn.Module):
+    """One stage of the tokenizer (CT): conv 3x3, batch norm, LIF, 2x2 max-pool of the spikes.
+
+    x [T, B, C, H, W] -> z [T, B, C', H/2, W/2], z = maxpool(LIF(BN(W * x))). The pool sees spikes,
+    so it is an OR.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, neuron: MultiStep) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels)
+        self.lif = neuron
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes [T, B, C', H/2, W/2] of x [T, B, C, H, W]."""
+        steps, batch = x.shape[0], x.shape[1]
+        current = self.bn(self.conv(x.flatten(0, 1)))
+        spikes = self.lif(current.reshape(steps, batch, *current.shape[1:]))
+        pooled = self.pool(spikes.flatten(0, 1))
+        return cast(Tensor, pooled.reshape(steps, batch, *pooled.shape[1:]))
+
+
+class SpikingLinear(nn.Module):
+    """Linear on the channels of each token, batch norm over those channels, LIF.
+
+    x [T, B, N, D] -> z [T, B, N, D'], z = LIF(BN(W x)).
+    """
+
+    def __init__(self, in_features: int, out_features: int, neuron: MultiStep) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, out_features, bias=False)
+        self.bn = nn.BatchNorm1d(out_features)
+        self.lif = neuron
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes [T, B, N, D'] of x [T, B, N, D]."""
+        steps, batch, tokens = x.shape[0], x.shape[1], x.shape[2]
+        current = self.linear(x.flatten(0, 1))
+        current = self.bn(current.transpose(1, 2)).transpose(1, 2)
+        return cast(Tensor, self.lif(current.reshape(steps, batch, tokens, current.shape[2])))
+
+
+class SpikingAttention(nn.Module):
+    """Spatio-temporal attention (STA) on spikes.
+
+    x [T, B, N, D] -> z [T, B, N, D]; per head, with q, k, v = SpikingLinear(x) in {0, 1}:
+
+        spatial  kv[t] = k[t]^T v[t]                          [d, d], counts 0..N
+        joint    kv[t] = sum over s <= t of k[s]^T v[s]       [d, d], counts 0..(t+1)*N
+        a[t] = LIF(scale * q[t] kv[t])                        [N, d], threshold of its own
+        z[t] = SpikingLinear(a[t])                            all heads together
+
+    `joint` attends to the tokens of this and all earlier time steps at once: q[t] (k^T v), taken
+    over the (t+1)*N tokens seen so far. It is the paper's joint attention made causal, and equals
+    (q k^T) v because there is no softmax between the two products.
+    """
+
+    def __init__(self, config: SpikeformerConfig) -> None:
+        super().__init__()
+        dim = config.dim
+        self.heads = config.heads
+        self.scale = config.attention_scale
+        self.joint = config.attention == "joint"
+        self.q = SpikingLinear(dim, dim, lif(config.tau, config.threshold))
+        self.k = SpikingLinear(dim, dim, lif(config.tau, config.threshold))
+        self.v = SpikingLinear(dim, dim, lif(config.tau, config.threshold))
+        self.attn_lif = lif(config.tau, config.attention_threshold)
+        self.proj = SpikingLinear(dim, dim, lif(config.tau, config.threshold))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes [T, B, N, D] of x [T, B, N, D]."""
+        q, k, v = self._split(self.q(x)), self._split(self.k(x)), self._split(self.v(x))
+        kv = k.transpose(-2, -1) @ v
+        if self.joint:
+            kv = torch.cumsum(kv, dim=0)
+        attended = (q @ kv) * self.scale
+        merged = attended.permute(0, 1, 3, 2, 4).reshape(x.shape)
+        return cast(Tensor, self.proj(self.attn_lif(merged)))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[T, B, N, D] -> [T, B, h, N, d]."""
+        steps, batch, tokens, dim = x.shape
+        split = x.reshape(steps, batch, tokens, self.heads, dim // self.heads)
+        return split.permute(0, 1, 3, 2, 4)
+
+
+class Mlp(nn.Module):
+    """Two `SpikingLinear` layers: x [T, B, N, D] -> hidden [T, B, N, r*D] -> z [T, B, N, D]."""
+
+    def __init__(self, config: SpikeformerConfig) -> None:
+        super().__init__()
+        self.fc1 = SpikingLinear(config.dim, config.hidden, lif(config.tau, config.threshold))
+        self.fc2 = SpikingLinear(config.hidden, config.dim, lif(config.tau, config.threshold))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes [T, B, N, D] of x [T, B, N, D]."""
+        return cast(Tensor, self.fc2(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """One encoder block: x <- x + STA(x); x <- x + MLP(x).
+
+    The residual adds spikes, so block i (from 0) sees counts 0..2i+1 and leaves 0..2i+3.
+    """
+
+    def __init__(self, config: SpikeformerConfig) -> None:
+        super().__init__()
+        self.attn = SpikingAttention(config)
+        self.mlp = Mlp(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Counts [T, B, N, D] of counts x [T, B, N, D]."""
+        x = x + self.attn(x)
+        return cast(Tensor, x + self.mlp(x))
+
+
+class Classifier(nn.Module):
+    """Classifier (CL): logits = mean over T of W (mean over tokens of x[t]) + b."""
+
+    def __init__(self, config: SpikeformerConfig) -> None:
+        super().__init__()
+        self.fc = nn.Linear(config.dim, config.num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, classes] of counts x [T, B, N, D]."""
+        return cast(Tensor, self.fc(x.mean(dim=2)).mean(dim=0))
+
+
+class Spikeformer(nn.Module):
+    """Tokenizer, `depth` blocks, a classifier on each block (deep supervision).
+
+    x [T, B, C, H, W], event counts. In training it returns the logits of every block, a tuple of
+    `depth` tensors [B, classes]; in `eval()` only the last block's, one tensor [B, classes]: the
+    one that is deployed.
+    """
+
+    def __init__(self, config: SpikeformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = (config.in_channels, *config.stem, config.dim)
+        self.tokenizer = nn.ModuleList(
+            ConvStage(a, b, lif(config.tau, config.threshold))
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.classifiers = nn.ModuleList(Classifier(config) for _ in range(config.depth))
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """Spikes [T, B, N, D] of frames x [T, B, C, H, W]: the convolutional tokenizer (CT)."""
+        for stage in self.tokenizer:
+            x = stage(x)
+        return x.flatten(3).transpose(2, 3)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Logits [B, classes]: the last block's in `eval()`, every block's in training.
+
+        Raises `InputError` SFX-E122 if x is not [T, B, C, H, W] with the config's C, H and W.
+        """
+        self._check(x)
+        x = self.tokens(x)
+        logits = []
+        for block, classifier in zip(self.blocks, self.classifiers, strict=True):
+            x = block(x)
+            if self.training:
+                logits.append(classifier(x))
+        return tuple(logits) if self.training else cast(Tensor, self.classifiers[-1](x))
+
+    def _check(self, x: Tensor) -> None:
+        _, _, *frame = self.config.input_shape
+        if x.dim() != 5 or list(x.shape[2:]) != frame:
+            raise InputError(
+                "SFX-E122",
+                f"input has shape {tuple(x.shape)}, not [T, B, {', '.join(map(str, frame))}]",
+                where="spikeformer",
+                hint="time first, then samples, then the channels and size of the config",
+            )
+
+
+def deep_supervision_loss(
+    logits: Sequence[Tensor], target: Tensor, *, earlier: float = 0.5, smoothing: float = 0.0
+) -> Tensor:
+    """Weighted mean of the blocks' cross entropies (the paper's deep supervision).
+
+    logits     one [B, classes] per block, as `Spikeformer` returns them in training
+    target     class of each sample, int64 [B]
+    earlier    weight of every block but the last, whose weight is 1
+    smoothing  label smoothing
+    """
+    weights = [earlier] * (len(logits) - 1) + [1.0]
+    losses = [functional.cross_entropy(y, target, label_smoothing=smoothing) for y in logits]
+    total = sum((w * loss for w, loss in zip(weights, losses, strict=True)), torch.zeros(()))
+    return total / sum(weights)
+
+
+def firing_rates(model: nn.Module, batches: Iterable[Tensor]) -> dict[str, float]:
+    """Mean spikes per neuron and step of each `MultiStep` over `batches`, by module path.
+
+    batches  inputs [T, B, C, H, W]; the model runs in the mode it is in
+    """
+    spikes: dict[str, float] = {}
+    sites: dict[str, int] = {}
+
+    def count(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            spikes[name] = spikes.get(name, 0.0) + float(output.detach().sum())
+            sites[name] = sites.get(name, 0) + output.numel()
+
+        return hook
+
+    neurons = {n: m for n, m in model.named_modules() if isinstance(m, MultiStep)}
+    handles = [m.register_forward_hook(count(n)) for n, m in neurons.items()]
+    try:
+        with torch.no_grad():
+            for x in batches:
+                model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {n: spikes[n] / sites[n] for n in spikes}
+
+
+def settle_batch_norm(model: nn.Module, x: Tensor) -> None:
+    """Sets every batch norm's running statistics to those of the batch x [T, B, C, H, W].
+
+    An untrained net is silent past its tokenizer in `eval()`, where batch norm uses its initial
+    statistics; after this its neurons see currents of about unit variance and fire. Leaves the
+    model in `eval()`.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [m.momentum for m in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average over the passes: here, of one
+    model.train()
+    with torch.no_grad():
+        model(x)
+    model.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def save(
+    model: Spikeformer, path: str | os.PathLike[str], calibration: Tensor | None = None
+) -> None:
+    """Writes `model` as a checkpoint that names its architecture (plain data and tensors only).
+
+    calibration  optional training samples, uint8 [K, T, C, H, W], for the quantizer
+    """
+    content: dict[str, object] = {
+        "sfx": 1,
+        "model": "spikeformer",
+        "config": model.config.to_mapping(),
+        "state_dict": dict(model.state_dict()),
+    }
+    if calibration is not None:
+        content["calibration"] = calibration
+    torch.save(content, path)
+
+
+def load(path: str | os.PathLike[str]) -> Spikeformer:
+    """The model of a checkpoint that `save` wrote, in `eval()`.
+
+    Raises `InputError`: what `checkpoint.load_checkpoint` raises for the file, SFX-E120 if it names
+    another model, SFX-E121 for its config, SFX-E123 if its tensors are not those of the config.
+    """
+    from sfx.frontends.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(path)
+    if checkpoint.model != "spikeformer":
+        raise InputError(
+            "SFX-E120",
+            f"names the model {checkpoint.model!r}, not 'spikeformer'",
+            where=str(path),
+            hint="sfx.frontends.zoo.build reads any known name",
+        )
+    model = Spikeformer(SpikeformerConfig.from_mapping(checkpoint.config))
+    try:
+        model.load_state_dict(dict(checkpoint.state_dict), strict=True)
+    except RuntimeError as error:
+        raise InputError(
+            "SFX-E123",
+            f"state_dict does not fit the config: {_reason(error)}",
+            where=str(path),
+            hint="save the config that the model was trained with",
+        ) from error
+    return model.eval()
+
+
+def _reason(error: RuntimeError) -> str:
+    """PyTorch's list of missing, unexpected and misshapen keys on one line."""
+    lines = [line.strip() for line in str(error).splitlines()[1:]]
+    return " ".join(lines) or str(error)

@@ -1,0 +1,149 @@
+"""The architecture of a Spikeformer as plain, checked data. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from sfx.toolchain.errors import InputError, Problem
+
+ATTENTION = ("joint", "spatial")
+
+
+@dataclass(frozen=True)
+class SpikeformerConfig:
+    """Everything that fixes the shapes and constants of a `Spikeformer`.
+
+    in_channels          C of the input frames (2: OFF and ON events)
+    image_size           H = W of the input frames; divisible by 2 per stage of the tokenizer
+    stem                 widths of the tokenizer's stages before the last one, whose width is `dim`
+    dim                  D, channels of a token; divisible by `heads`
+    depth                number of blocks
+    heads                attention heads; d = dim / heads
+    mlp_ratio            hidden width of the MLP over D
+    timesteps            T of one sample
+    num_classes          number of classes
+    attention            `spatial`: among the tokens of one time step; `joint`: over the tokens of
+                         this and all earlier time steps (causal)
+    tau                  membrane time constant of every neuron, in model steps (2 keeps half)
+    threshold            of every neuron but the attention's
+    attention_threshold  of the neuron after q (k^T v)
+    attention_scale      the factor before that neuron
+
+    Raises `InputError` SFX-E121, which lists every bad field.
+    """
+
+    in_channels: int = 2
+    image_size: int = 16
+    stem: tuple[int, ...] = (16,)
+    dim: int = 32
+    depth: int = 2
+    heads: int = 4
+    mlp_ratio: float = 2.0
+    timesteps: int = 8
+    num_classes: int = 10
+    attention: str = "joint"
+    tau: float = 2.0
+    threshold: float = 1.0
+    attention_threshold: float = 0.5
+    attention_scale: float = 0.125
+
+    def __post_init__(self) -> None:
+        _refuse(_wrong_types(self) or _wrong_values(self))
+
+    @classmethod
+    def from_mapping(cls, config: Mapping[str, object]) -> SpikeformerConfig:
+        """The config with the fields of `config`, as read from a checkpoint (lists for tuples)."""
+        names = [f.name for f in fields(cls)]
+        _refuse(
+            [
+                _problem(str(key), "is no field of this model", f"fields: {', '.join(names)}")
+                for key in config
+                if key not in names
+            ]
+        )
+        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        return cls(**plain)  # type: ignore[arg-type]  # __post_init__ checks every type
+
+    def to_mapping(self) -> dict[str, object]:
+        """Plain numbers, strings and lists: the inverse of `from_mapping`."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @property
+    def side(self) -> int:
+        """Tokens along one edge of the image after the tokenizer."""
+        return int(self.image_size // 2 ** (len(self.stem) + 1))
+
+    @property
+    def tokens(self) -> int:
+        """N, tokens per time step."""
+        return self.side**2
+
+    @property
+    def hidden(self) -> int:
+        """Width of the MLP's hidden layer."""
+        return round(self.dim * self.mlp_ratio)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int, int]:
+        """[T, 1, C, H, W] of one sample."""
+        return (self.timesteps, 1, self.in_channels, self.image_size, self.image_size)
+
+
+_INTEGERS = ("in_channels", "image_size", "dim", "depth", "heads", "timesteps", "num_classes")
+_REALS = ("mlp_ratio", "tau", "threshold", "attention_threshold", "attention_scale")
+
+
+def _wrong_types(c: SpikeformerConfig) -> list[Problem]:
+    found = []
+    for name in _INTEGERS:
+        if not _is_integer(getattr(c, name)):
+            found.append(_problem(name, f"is {getattr(c, name)!r}, not a whole number >= 1"))
+    for name in _REALS:
+        if not _is_positive(getattr(c, name)):
+            found.append(_problem(name, f"is {getattr(c, name)!r}, not a number > 0"))
+    if not isinstance(c.stem, tuple) or not all(_is_integer(w) for w in c.stem):
+        found.append(_problem("stem", f"is {c.stem!r}, not a list of whole numbers >= 1"))
+    if c.attention not in ATTENTION:
+        names = ", ".join(ATTENTION)
+        found.append(_problem("attention", f"is {c.attention!r}", f"one of: {names}"))
+    return found
+
+
+def _wrong_values(c: SpikeformerConfig) -> list[Problem]:
+    found = []
+    if c.dim % c.heads:
+        found.append(_problem("dim", f"{c.dim} is not divisible by heads = {c.heads}"))
+    halvings = len(c.stem) + 1
+    if c.image_size % 2**halvings:
+        found.append(
+            _problem(
+                "image_size",
+                f"{c.image_size} is not divisible by {2**halvings}",
+                f"each of the tokenizer's {halvings} stages (stem and dim) halves the image",
+            )
+        )
+    if c.tau < 1:
+        found.append(_problem("tau", f"is {c.tau} model steps, less than 1"))
+    if c.hidden < 1:
+        found.append(_problem("mlp_ratio", f"{c.mlp_ratio} leaves no hidden channel"))
+    return found
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_positive(value: object) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value > 0  # type: ignore[arg-type, operator]  # a number by the line before
+
+
+def _problem(field: str, what: str, hint: str = "") -> Problem:
+    return Problem("SFX-E121", f"spikeformer config: {field}", what, hint)
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise InputError.of(problems)

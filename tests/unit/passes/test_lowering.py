@@ -1,0 +1,120 @@
+"""The passes change the graph's form and not one of its spikes; what they cannot do they refuse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sfx.toolchain.compiler import lower
+from sfx.toolchain.errors import UnsupportedError
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir.evaluate import run
+from sfx.toolchain.passes.wires import wires_into
+from tests.graphs import events, live, spikeformer, with_op
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_neuron_form_keeps_every_spike(causal: bool) -> None:
+    graph = spikeformer(causal=causal, blocks=2, seed=3, dim=8)
+    x = events(graph, 6)
+    live(graph, x)
+    low = lower(graph)
+    assert not low.of_type(g.BatchNorm, g.MaxPool2d)
+    before, after = run(graph, x), run(low, x)
+    names = [n.name for n in graph if n.op.neuron and n.name in low]
+    assert len(names) >= 16
+    for name in names:
+        assert np.array_equal(before[name], after[name]), name
+    assert np.allclose(before["output"], after["output"])
+
+
+def test_every_path_is_one_wire() -> None:
+    low = lower(spikeformer(blocks=2))
+    for node in low:
+        if node.op.neuron or isinstance(node.op, g.Output):
+            for wire in wires_into(low, node):
+                assert low[wire.source].op.neuron
+
+
+def test_coincidences_and_products() -> None:
+    low = lower(spikeformer())
+    assert isinstance(low["blocks.0.kv.mul"].op, g.Threshold), "k AND v needs no multiplier"
+    assert isinstance(low["blocks.0.qkv.mul"].op, g.Product), "q times a count does"
+
+
+def test_streams_read_twice_become_relays() -> None:
+    low = lower(spikeformer(blocks=2))
+    relays = {n.name for n in low.of_type(g.Relay)}
+    assert {"blocks.0.add1", "blocks.0.add2", "blocks.1.add1"} <= relays
+    assert "blocks.1.add2" not in relays, "the last stream has one reader and stays fan-in"
+
+
+def test_fan_in_before_weights_counts_the_bias_once() -> None:
+    low = lower(spikeformer())
+    head = wires_into(low, low["output"])
+    assert len(head) == 1
+    nodes = {n.name: n for n in low}
+    # without the relay the linear layer would be fed by two producers
+    fed_twice = [
+        replace(n, inputs=(("ct.pool", "ct.pool2"),)) if n.name == "ct.flat" else n
+        for n in low
+        if n.name in nodes
+    ]
+    fed_twice.append(replace(low["ct.pool"], name="ct.pool2"))
+    graph = low.with_nodes(fed_twice)
+    wires = wires_into(graph, graph["blocks.0.q_lif"])
+    assert [w.source for w in wires] == ["ct.pool", "ct.pool2"]
+    assert np.any(wires[0].bias)
+    assert not np.any(wires[1].bias)
+
+
+def refused(graph: g.Graph) -> str:
+    with pytest.raises(UnsupportedError) as caught:
+        lower(graph)
+    return str(caught.value)
+
+
+def test_batch_norm_without_a_layer_is_refused() -> None:
+    graph = spikeformer()
+    nodes = [
+        replace(n, inputs=(("ct.lif",),)) if n.name == "ct.pool" else n for n in graph
+    ]
+    norm = graph["ct.bn"]
+    nodes.append(replace(norm, name="late.bn", inputs=(("ct.lif",),), module="late.bn"))
+    message = refused(graph.with_nodes(nodes))
+    assert message.startswith("SFX-E301 late.bn")
+    assert "not a linear layer" in message or "feeds other nodes" in message
+
+
+def test_max_pool_of_currents_is_refused() -> None:
+    graph = spikeformer()
+    nodes = [replace(n, inputs=(("ct.bn",),)) if n.name == "ct.pool" else n for n in graph]
+    assert "SFX-E302" in refused(graph.with_nodes(nodes))
+
+
+def test_product_of_real_values_is_refused() -> None:
+    graph = spikeformer()
+    nodes = [
+        replace(n, inputs=(("blocks.0.k.out",),)) if n.name == "blocks.0.k.split" else n
+        for n in graph
+    ]
+    assert "SFX-E303" in refused(graph.with_nodes(nodes))
+
+
+def test_real_valued_residual_is_refused() -> None:
+    graph = spikeformer()
+    nodes = [
+        replace(n, inputs=(("tokens", "blocks.0.proj.out"),)) if n.name == "blocks.0.add1" else n
+        for n in graph
+    ]
+    message = refused(graph.with_nodes(nodes))
+    assert "SFX-E304 blocks.0.add1" in message
+    assert "->" in message, "the message says what to do"
+
+
+def test_with_op_helper_changes_one_node() -> None:
+    graph = with_op(spikeformer(), "ct.lif", threshold=2.0)
+    assert isinstance(graph["ct.lif"].op, g.LIF)
+    assert graph["ct.lif"].op.threshold == 2.0

@@ -1,0 +1,54 @@
+"""Mantissas: legal for Loihi, never silently truncated, exact where exactness exists."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from sfx.toolchain.arith import effective_weights
+from sfx.toolchain.quantize.mantissa import exact_gain, largest_gain, mantissas, weight_error
+
+reals = arrays(np.float64, st.integers(1, 12), elements=st.floats(-8, 8, width=32))
+
+
+@given(st.lists(reals, min_size=1, max_size=3))
+def test_lava_keeps_every_mantissa(weights: list[np.ndarray]) -> None:
+    m = mantissas(weights, largest_gain(weights))
+    assert m.clipped == 0, "the largest gain clips nothing"
+    for w in m.weights:
+        assert np.array_equal(effective_weights(w), w), "clipped or truncated by the hardware"
+
+
+@given(st.lists(reals, min_size=1, max_size=3))
+def test_rounding_is_to_the_nearest_step(weights: list[np.ndarray]) -> None:
+    m = mantissas(weights, largest_gain(weights))
+    for w, q, room in zip(weights, m.weights, m.headroom, strict=True):
+        step = 2 if w.min() < 0 < w.max() else 1
+        assert np.all(np.abs(q - w * m.gain * 2.0**room) <= step / 2 + 1e-9)
+
+
+@given(arrays(np.int64, 8, elements=st.integers(-127, 127)), st.integers(-4, 4))
+def test_representable_weights_are_exact(whole: np.ndarray, shift: int) -> None:
+    weights = [whole * 2.0**shift]
+    gain = exact_gain(weights)
+    assert gain is not None
+    m = mantissas(weights, gain)
+    assert weight_error(weights, m) == 0.0
+
+
+def test_thirds_have_no_exact_gain() -> None:
+    assert exact_gain([np.array([1 / 3, -1.0])]) is None
+
+
+def test_small_projection_gets_headroom() -> None:
+    m = mantissas([np.array([1.0, -1.0]), np.array([0.01, -0.01])], 254.0)
+    assert m.headroom == (0, 6)
+    assert np.abs(m.weights[1]).max() > 100, "8 bits are used, not 2"
+
+
+def test_clipping_is_counted() -> None:
+    m = mantissas([np.array([1.0, -0.5, 0.25])], 400.0)
+    assert m.clipped == 1
+    assert m.weights[0].tolist() == [254, -200, 100]

@@ -1,0 +1,96 @@
+"""Float graph to Program: exact where it can be, fitted on data where it cannot, bounded always."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sfx.backends.reference.backend import ReferenceBackend
+from sfx.toolchain.compiler import lower
+from sfx.toolchain.errors import SfxError
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir.check_program import check_program
+from sfx.toolchain.ir.evaluate import run
+from sfx.toolchain.passes.balance_delays import BalanceDelays
+from sfx.toolchain.quantize.quantize import quantize
+from tests.graphs import events, live, spikeformer, with_op
+
+
+def lifs(graph: g.Graph) -> list[str]:
+    return [n.name for n in graph if isinstance(n.op, g.LIF)]
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_dyadic_network_has_nothing_to_round(causal: bool, blocks: int) -> None:
+    graph = spikeformer(dyadic=True, causal=causal, blocks=blocks, seed=0 if blocks == 1 else 7)
+    x = events(graph, 8, rate=0.4)
+    live(graph, x)
+    quantized = quantize(lower(graph), x)
+    assert all(r.exact for r in quantized.records), [r for r in quantized.records if not r.exact]
+    program = BalanceDelays(62).run(quantized.program)
+    check_program(program, balanced=True)
+    truth, mine = run(graph, x), ReferenceBackend().layers(program, x)
+    for name in lifs(graph):
+        assert np.array_equal(truth[name], mine[name]), name
+    scale = program.readout.scale
+    sums = mine["output"].sum(1) + np.array(program.readout.offset)
+    assert np.allclose(sums / scale, truth["output"].mean(1))
+
+
+def test_simulated_calibration_is_the_reference() -> None:
+    """The quantizer's own view of a layer and the reference backend must be the same bits."""
+    graph = spikeformer(seed=5, dim=8)
+    x = events(graph, 6)
+    live(graph, x)
+    quantized = quantize(lower(graph), x)
+    program = BalanceDelays(62).run(quantized.program)
+    truth, mine = run(graph, x), ReferenceBackend().layers(program, x)
+    for record in quantized.records[:-1]:
+        agreement = np.mean(truth[record.population] == mine[record.population])
+        assert agreement == record.cumulative, record.population
+
+
+def test_calibration_beats_or_equals_weights_alone() -> None:
+    graph = spikeformer(seed=5, dim=8, blocks=2)
+    x = events(graph, 12)
+    live(graph, x)
+    low = lower(graph)
+    truth = run(graph, x)
+
+    def wrong(program: object) -> float:
+        mine = ReferenceBackend().layers(BalanceDelays(62).run(program), x)
+        return sum(float(np.abs(truth[n] - mine[n]).sum()) for n in lifs(graph)[:1])
+
+    assert wrong(quantize(low, x).program) <= wrong(quantize(low).program)
+
+
+def test_without_data_scales_follow_from_the_weights() -> None:
+    quantized = quantize(lower(spikeformer(seed=2)))
+    assert all(r.cumulative is None for r in quantized.records)
+    check_program(BalanceDelays(62).run(quantized.program), balanced=True)
+
+
+def test_event_counts_make_a_graded_input() -> None:
+    graph = spikeformer(seed=2)
+    x = events(graph, 3) * 3
+    program = quantize(lower(graph), x).program
+    assert program.input.high == 255
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [({"subtract": True}, "SFX-E307"), ({"reset": 0.5}, "SFX-E307"), ({"threshold": -1.0}, "SFX-E309")],
+)
+def test_what_integers_cannot_say_is_refused(changes: dict[str, object], code: str) -> None:
+    with pytest.raises(SfxError) as caught:
+        quantize(lower(with_op(spikeformer(), "blocks.0.q_lif", **changes)))
+    assert caught.value.code == code
+    assert "blocks.0.q_lif" in str(caught.value)
+
+
+def test_impossible_scale_is_refused() -> None:
+    graph = with_op(spikeformer(), "ct.lif", threshold=1e9)
+    with pytest.raises(SfxError) as caught:
+        quantize(lower(graph))
+    assert caught.value.code == "SFX-E310"

@@ -1,0 +1,278 @@
+"""What the command line and notebooks call: `sfx.export`, `compile`, `run`, `verify`, `report`.
+
+Heavy parts (torch, Lava, the zoo) are imported by the function that needs them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import sfx
+from sfx.backends.base import Backend, Progress, Result, Stream
+from sfx.toolchain import bundle as bundles
+from sfx.toolchain.bundle import Bundle
+from sfx.toolchain.data import Data, check_input
+from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.ir.program import Program
+
+if TYPE_CHECKING:
+    import nir
+    import torch
+
+    from sfx.backends.lava.build import LavaNetwork
+    from sfx.toolchain.verify.compare import Verdict
+
+Stage = Callable[[str], None]
+BACKENDS = ("reference", "lava")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A model as the compiler takes it: its NIR graph, where it came from, its own samples."""
+
+    graph: nir.NIRGraph
+    name: str
+    sha256: str
+    calibration: NDArray[np.integer] | None
+
+
+def export(model: torch.nn.Module, example: torch.Tensor, *, name: str = "model") -> nir.NIRGraph:
+    """Trace `model` on `example` [T, 1, *input shape] and return its NIR graph.
+
+    Raises UnsupportedError (SFX-E1xx) listing every operation that cannot be mapped.
+    """
+    from sfx.frontends.torch_export import export as torch_export
+
+    return torch_export(model, example, name=name)
+
+
+def load_model(
+    path: str | Path, *, model: str | None = None, example_shape: tuple[int, ...] | None = None
+) -> Source:
+    """Read a model file: `.pt`, `.safetensors` (our checkpoint format) or `.nir`.
+
+    model          `pkg.module:factory` for a bare state_dict of a user's own network
+    example_shape  (T, *input shape) to trace that network with
+    Raises InputError or UnsupportedError.
+    """
+    path = Path(path)
+    digest = _sha256(path)
+    if path.suffix == ".nir":
+        from sfx.frontends.nir_file import read_model
+
+        return Source(read_model(path), path.stem, digest, None)
+    if path.suffix not in (".pt", ".pth", ".safetensors"):
+        raise InputError(
+            "SFX-E620",
+            f"unknown kind of model file '{path.suffix}'",
+            where=str(path),
+            hint="sfx reads .pt and .safetensors checkpoints and .nir graphs",
+        )
+    from sfx.frontends.load import load_torch
+
+    net, example, calibration = load_torch(path, model=model, example_shape=example_shape)
+    return Source(export(net, example, name=path.stem), path.stem, digest, calibration)
+
+
+def compile(
+    source: Source | str | Path,
+    target: str = "loihi",
+    *,
+    calibrate: Data | None = None,
+    model: str | None = None,
+    stage: Stage = lambda name: None,
+) -> Bundle:
+    """Compile a model for `target` ('loihi' is loihi2; or a TOML file).
+
+    calibrate: samples that choose the scales; default: the samples in the checkpoint, if any.
+    Raises SfxError: InputError, UnsupportedError, or FitError if it does not fit the target.
+    """
+    from sfx.toolchain.compiler import compile_graph, statistics
+    from sfx.toolchain.ir.nir_bridge import to_graph, write
+    from sfx.toolchain.targets import load as load_target
+
+    start = time.perf_counter()
+    chosen = load_target(target)
+    if not isinstance(source, Source):
+        stage("export")
+        shape = None if calibrate is None else tuple(calibrate.x.shape[1:])
+        source = load_model(source, model=model, example_shape=shape)
+    stage("import NIR")
+    graph = to_graph(source.graph)
+    samples, origin = source.calibration, "checkpoint"
+    if calibrate is not None:
+        samples, origin = calibrate.x, "--calibrate"
+    if samples is not None:
+        _check_calibration(samples, graph.timesteps)
+    compiled = compile_graph(graph, chosen, samples, stage)
+    buffer = io.BytesIO()
+    write(source.graph, buffer)
+    manifest: dict[str, Any] = {
+        "versions": {"sfx": sfx.__version__, "numpy": np.__version__},
+        "model": {"name": source.name, "sha256": source.sha256},
+        "target": chosen.name,
+        "calibration": None
+        if samples is None
+        else {"source": origin, "samples": len(samples), "sha256": _hash(samples)},
+        "statistics": statistics(compiled.placed.program)
+        | {"cores": compiled.placed.cores, "chips": compiled.placed.chips},
+        "quantization": [r.as_dict() for r in compiled.records],
+    }
+    stage(f"done in {time.perf_counter() - start:.1f} s")
+    return Bundle(compiled.placed, buffer.getvalue(), manifest)
+
+
+def save(bundle: Bundle, path: str | Path) -> None:
+    """Write `model.sfx` atomically."""
+    bundles.write(bundle, path)
+
+
+def load(path: str | Path) -> Bundle:
+    """Read `model.sfx`. Raises InputError (SFX-E60x)."""
+    return bundles.read(path)
+
+
+def backend(name: str) -> Backend:
+    """The backend called `name`. Raises InputError (SFX-E630) or MissingPartError."""
+    if name == "reference":
+        from sfx.backends.reference.backend import ReferenceBackend
+
+        return ReferenceBackend()
+    if name == "lava":
+        from sfx.backends.lava.backend import LavaBackend
+
+        return LavaBackend()
+    raise InputError("SFX-E630", f"no backend '{name}'", hint=f"one of: {', '.join(BACKENDS)}")
+
+
+def run(
+    bundle: Bundle | Program,
+    data: Data,
+    *,
+    backend_name: str = "reference",
+    progress: Progress | None = None,
+) -> Result:
+    """Simulated hardware inference on every sample of `data`."""
+    program = _program(bundle)
+    check_input(data.x, program.input, program.timesteps, "data")
+    return backend(backend_name).run(program, data.x.astype(np.int64), progress=progress)
+
+
+def stream(
+    program: Program, x: NDArray[np.integer], backend_name: str, *, states: bool = False,
+    progress: Progress | None = None,
+) -> Stream:
+    """The hardware-step record of samples streamed back to back."""
+    check_input(x, program.input, program.timesteps, "data")
+    return backend(backend_name).stream(
+        program, x.astype(np.int64), states=states, progress=progress
+    )
+
+
+def verify(
+    bundle: Bundle | Program,
+    x: NDArray[np.integer],
+    *,
+    against: str = "lava",
+    mode: str = "full",
+    states: bool = False,
+    witness: Program | None = None,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Run the reference and `against` on the samples streamed back to back; compare everything.
+
+    witness  hand `against` this Program instead: how to see that the comparison can fail.
+    Raises MissingPartError where the witness is not installed.
+    """
+    from sfx.toolchain.verify.compare import compare
+
+    if mode != "full":
+        raise InputError("SFX-E702", f"verify has no mode '{mode}' yet", hint="use --mode full")
+    program = _program(bundle)
+    other = witness or program
+    if [(p.name, p.shape) for p in program] != [(p.name, p.shape) for p in other]:
+        raise InputError("SFX-E703", "the two Programs do not have the same populations")
+    got = stream(other, x, against, states=states, progress=progress)
+    expected = stream(program, x, "reference", states=states)
+    return compare(
+        program, expected, _cut(got, expected.steps), against=against, mode=mode, states=states,
+        samples=len(x),
+    )
+
+
+def report(
+    bundle: Bundle, data: Data | None = None, *, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Mapping, energy and latency as plain values (the keys of `sfx report --json`).
+
+    data: real inputs whose events are counted on the reference backend. Without them only the
+    mapping is reported, because energy without events would be a guess.
+    """
+    from sfx.toolchain.report.collect import collect
+
+    result = None if data is None else run(bundle, data, progress=progress)
+    counts = None if result is None else result.counts
+    accuracy = None
+    if result is not None and data is not None and data.y is not None:
+        accuracy = float(np.mean(result.predictions == data.y))
+    return collect(bundle.placed, counts, accuracy, bundle.manifest)
+
+
+def to_lava(bundle: Bundle | Program) -> LavaNetwork:
+    """The connected Lava processes of a compiled model, with named in and out ports.
+
+    Attach your own sources and sinks and choose the run configuration (Loihi2SimCfg here,
+    Loihi2HwCfg where you have it). Raises MissingPartError (SFX-E501) without Lava.
+    """
+    from sfx.backends.lava.build import to_lava as build
+
+    return build(_program(bundle))
+
+
+def _program(bundle: Bundle | Program) -> Program:
+    return bundle if isinstance(bundle, Program) else bundle.program
+
+
+def _cut(record: Stream, steps: int) -> Stream:
+    """A witness Program with other delays may run longer; compare the steps both have."""
+    if record.steps <= steps:
+        return record
+    parts = [{k: a[:steps] for k, a in m.items()} for m in (record.spikes, record.u, record.v)]
+    return Stream(record.samples, *parts)
+
+
+def _check_calibration(samples: NDArray[np.integer], timesteps: int) -> None:
+    if samples.ndim < 3 or samples.shape[1] != timesteps:
+        raise InputError(
+            "SFX-E613",
+            f"calibration samples have shape {samples.shape}, the model takes {timesteps} steps",
+            hint="x is [samples, steps, channels, height, width]",
+        )
+
+
+def _hash(x: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError("SFX-E600", f"cannot be read: {reason}", where=str(path)) from error
+
+
+__all__ = [
+    "BACKENDS", "Bundle", "Data", "SfxError", "Source", "backend", "compile", "export", "load",
+    "load_model", "report", "run", "save", "stream", "to_lava", "verify",
+]

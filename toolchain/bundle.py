@@ -1,0 +1,176 @@
+"""`model.sfx`: one zip file with the placed Program, its NIR source and a manifest.
+
+Entries: manifest.json (versions, target, source and calibration hashes, quantization record,
+SHA-256 of every other entry), program.json, arrays/*.npy, model.nir. Times inside are fixed and
+entries are sorted, so identical inputs give identical bytes. Written beside its destination and
+moved there in one step: a reader sees the old file or the new one, never half of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.ir.codec import CodecError, decode, encode
+from sfx.toolchain.ir.placed import PlacedProgram
+from sfx.toolchain.ir.program import Program
+
+SCHEMA_VERSION = 1
+MAX_ENTRIES = 100_000
+MAX_BYTES = 16 << 30
+"""Largest unpacked size that is read; more is refused as a zip bomb."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A compiled model. `manifest` holds plain JSON values only."""
+
+    placed: PlacedProgram
+    nir: bytes
+    manifest: dict[str, Any]
+
+    @property
+    def program(self) -> Program:
+        """The Program that every backend runs."""
+        return self.placed.program
+
+
+def write(bundle: Bundle, path: str | Path) -> None:
+    """Write `bundle` to `path` atomically. Raises InputError (SFX-E603) if it cannot be written."""
+    arrays: list[NDArray[Any]] = []
+    body = encode(bundle.placed, arrays)
+    entries = {"program.json": _json(body), "model.nir": bundle.nir}
+    for i, array in enumerate(arrays):
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        entries[f"arrays/{i:05d}.npy"] = buffer.getvalue()
+    manifest = bundle.manifest | {
+        "schema_version": SCHEMA_VERSION,
+        "sha256": {k: hashlib.sha256(v).hexdigest() for k, v in sorted(entries.items())},
+    }
+    entries["manifest.json"] = _json(manifest)
+    atomic_write(Path(path), _zip(entries))
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write `data` to `path` in one step. Raises InputError (SFX-E603)."""
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(
+            "SFX-E603",
+            f"cannot be written: {error.strerror or error}",
+            where=str(path),
+            hint="choose a writable folder with enough space",
+        ) from error
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def read(path: str | Path) -> Bundle:
+    """Read and check a bundle. Raises InputError (SFX-E601, SFX-E602) for anything damaged."""
+    entries = _unzip(Path(path))
+    try:
+        manifest = json.loads(entries["manifest.json"])
+        version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                "SFX-E602",
+                f"bundle schema {version!r}, this sfx reads {SCHEMA_VERSION}",
+                where=str(path),
+                hint="compile the model again with this version",
+            )
+        expected = manifest["sha256"]
+        for name in sorted(set(entries) - {"manifest.json"}):
+            if expected.get(name) != hashlib.sha256(entries[name]).hexdigest():
+                raise CodecError(f"{name} does not match its checksum")
+        if set(expected) != set(entries) - {"manifest.json"}:
+            raise CodecError("entries are missing")
+        names = sorted(n for n in entries if n.startswith("arrays/"))
+        arrays = [np.load(io.BytesIO(entries[n]), allow_pickle=False) for n in names]
+        if any(a.dtype.kind not in "iu" for a in arrays):
+            raise CodecError("an array does not hold integers")
+        placed = decode(json.loads(entries["program.json"]), arrays, PlacedProgram)
+        _check(placed.program, path)
+    except SfxError:
+        raise
+    except (CodecError, KeyError, ValueError, TypeError, EOFError, OverflowError, RecursionError) as error:
+        raise _damaged(path, str(error) or type(error).__name__) from error
+    return Bundle(placed, entries["model.nir"], manifest)
+
+
+def _check(program: Program, path: str | Path) -> None:
+    """A bundle from elsewhere may be well-formed and still not be a legal Program."""
+    from sfx.toolchain.ir.check_program import check_program
+
+    try:
+        check_program(program, balanced=True)
+    except (LookupError, StopIteration, AttributeError) as error:
+        raise _damaged(path, f"the program is inconsistent ({error})") from error
+
+
+def _damaged(path: str | Path, what: str) -> InputError:
+    return InputError(
+        "SFX-E601",
+        f"not a readable sfx bundle: {what}",
+        where=str(path),
+        hint="compile the model again; a bundle is written by 'sfx compile'",
+    )
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _zip(entries: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as z:
+        for name in sorted(entries):
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            z.writestr(info, entries[name])
+    return buffer.getvalue()
+
+
+def _unzip(path: Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(path) as z:
+            infos = z.infolist()
+            total = sum(i.file_size for i in infos)
+            if len(infos) > MAX_ENTRIES or total > MAX_BYTES:
+                raise _damaged(path, f"{len(infos)} entries, {total} bytes unpacked")
+            if len({i.filename for i in infos}) != len(infos):
+                raise _damaged(path, "an entry occurs twice")
+            return {i.filename: z.read(i) for i in infos}
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError("SFX-E600", f"cannot be read: {reason}", where=str(path)) from error
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError) as e:
+        raise _damaged(path, str(e)) from e
+    except Exception as error:  # zlib.error and friends: a damaged stream, whatever it raises
+        if isinstance(error, SfxError):
+            raise
+        raise _damaged(path, str(error)) from error

@@ -1,0 +1,89 @@
+"""The compiler: NIR to a placed Program, pass by pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfx.toolchain.ir.check import check_graph
+from sfx.toolchain.ir.check_program import check_program
+from sfx.toolchain.ir.connections import synapses
+from sfx.toolchain.ir.graph import Graph
+from sfx.toolchain.ir.placed import PlacedProgram
+from sfx.toolchain.ir.program import Program
+from sfx.toolchain.mapping.place import place
+from sfx.toolchain.passes.balance_delays import BalanceDelays
+from sfx.toolchain.passes.base import GraphPass, run_passes
+from sfx.toolchain.passes.fold_batch_norm import FoldBatchNorm
+from sfx.toolchain.passes.lower_max_pool import LowerMaxPool
+from sfx.toolchain.passes.lower_products import LowerProducts
+from sfx.toolchain.passes.place_relays import PlaceRelays
+from sfx.toolchain.quantize.quantize import quantize
+from sfx.toolchain.quantize.record import LayerRecord
+from sfx.toolchain.targets.target import Target
+
+TO_NEURON_FORM: tuple[GraphPass, ...] = (
+    FoldBatchNorm(),
+    LowerMaxPool(),
+    LowerProducts(),
+    PlaceRelays(),
+)
+Stage = Callable[[str], None]
+"""Called with the name of each stage as it begins."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A placed Program, the graph it came from and what the compiler did."""
+
+    placed: PlacedProgram
+    graph: Graph
+    records: tuple[LayerRecord, ...]
+    seconds: float
+
+
+def lower(graph: Graph) -> Graph:
+    """The graph in neuron form: one projection between any two neurons."""
+    check_graph(graph)
+    return run_passes(graph, TO_NEURON_FORM, check_graph)
+
+
+def compile_graph(
+    graph: Graph,
+    target: Target,
+    calibration: NDArray[np.integer] | None = None,
+    stage: Stage = lambda name: None,
+) -> Compiled:
+    """Lower, quantize, balance delays, partition and place.
+
+    calibration: events [K, T, *input shape]. Raises SfxError of the pass that cannot go on.
+    """
+    start = time.perf_counter()
+    stage("lower")
+    neuron_form = lower(graph)
+    stage("quantize")
+    data = None if calibration is None else calibration.astype(np.int64)
+    quantized = quantize(neuron_form, data)
+    stage("balance delays")
+    program = BalanceDelays(target.limits.max_delay).run(quantized.program)
+    check_program(program, balanced=True)
+    stage("place")
+    placed = place(program, target)
+    return Compiled(placed, neuron_form, quantized.records, time.perf_counter() - start)
+
+
+def statistics(program: Program) -> dict[str, int]:
+    """Counts that the compiler prints: populations, neurons, synapses, depth, timesteps."""
+    total = sum(synapses(j, program[j.pre].size, program[j.post].size) for j in program.projections)
+    return {
+        "populations": len(program.populations),
+        "projections": len(program.projections),
+        "neurons": sum(p.size for p in program),
+        "synapses": total,
+        "depth": program.depth,
+        "timesteps": program.timesteps,
+    }

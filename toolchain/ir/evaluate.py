@@ -1,0 +1,352 @@
+"""Executes a float `Graph` in numpy float64: what the model means, before any quantization.
+
+Calibration records from it, and tests compare it with the source model. Stateless nodes run on
+all samples and steps at once; only neurons with a state, and loops, step through time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator
+from functools import singledispatch
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sfx.toolchain.errors import InputError
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir.check import loops, window
+from sfx.toolchain.ir.contract import contract
+from sfx.toolchain.ir.graph import FloatArray, Graph, Node, Op
+
+CHUNK_BYTES = 256 << 20
+"""Samples run in groups so that the largest node of a group stays below this."""
+
+Progress = Callable[[int, int], None]
+"""Called with (samples done, samples in all)."""
+
+
+def run(
+    graph: Graph,
+    x: ArrayLike,
+    *,
+    keep: Collection[str] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, FloatArray]:
+    """Run K samples, each from a cleared state.
+
+    x [K, T, *input shape]; returns name -> [K, T, *shape] for the nodes in `keep` (None: all).
+    Raises InputError SFX-E216 if the data or `keep` do not match the graph.
+    """
+    data = np.asarray(x, dtype=np.float64)
+    _check(graph, data, keep)
+    names = {n.name for n in graph} if keep is None else set(keep)
+    plan = _plan(graph)
+    lazy = set() if keep is None else _lazy_products(graph, names)
+    group = max(1, CHUNK_BYTES // (8 * graph.timesteps * _largest(graph, lazy)))
+    parts: dict[str, list[FloatArray]] = {name: [] for name in names}
+    for start in range(0, data.shape[0], group):
+        values = _run_group(graph, plan, lazy, data[start : start + group], names)
+        for name in names:
+            parts[name].append(np.ascontiguousarray(values[name]))
+        if progress is not None:
+            progress(min(start + group, data.shape[0]), data.shape[0])
+    return {n.name: np.concatenate(parts[n.name]) for n in graph if n.name in names}
+
+
+def readout(graph: Graph, steps: FloatArray) -> FloatArray:
+    """The Output node's [K, T, *shape] reduced over the steps as its `reduce` says."""
+    op = graph.of_type(g.Output)[0].op
+    if not isinstance(op, g.Output) or op.reduce == "none":
+        return steps
+    total: FloatArray = steps.sum(axis=1)
+    return total / graph.timesteps if op.reduce == "mean" else total
+
+
+def _check(graph: Graph, x: FloatArray, keep: Collection[str] | None) -> None:
+    want = (graph.timesteps, *graph.of_type(g.Input)[0].shape)
+    if x.ndim < 1 or x.shape[0] < 1 or x.shape[1:] != want:
+        raise InputError(
+            "SFX-E216",
+            f"data has shape {x.shape}, the graph takes [K, T, ...] = (K, {str(want)[1:]}",
+            where=graph.name,
+        )
+    unknown = sorted(set(keep or ()) - {n.name for n in graph})
+    if unknown:
+        raise InputError("SFX-E216", f"no such node: {', '.join(unknown)}", where=graph.name)
+
+
+def _plan(graph: Graph) -> list[tuple[Node, ...]]:
+    """Nodes so that producers come first, the members of a loop together (in graph order)."""
+    of: dict[str, int] = {}
+    for i, loop in enumerate(loops({n.name: n.producers for n in graph})):
+        of |= dict.fromkeys(loop, i)
+    members: dict[int, list[Node]] = {}
+    for node in graph:
+        if node.name in of:
+            members.setdefault(of[node.name], []).append(node)
+    order: list[tuple[Node, ...]] = []
+    placed: set[str] = set()
+    stack = [(node, False) for node in reversed(graph.nodes)]
+    while stack:
+        node, ready = stack.pop()
+        step = tuple(members[of[node.name]]) if node.name in of else (node,)
+        if step[0].name in placed:
+            continue
+        own = {n.name for n in step}
+        needs = {p for n in step for p in n.producers} - own - placed
+        if ready or not needs:
+            order.append(step)
+            placed |= own
+        else:
+            stack.append((node, True))
+            stack += [(graph[p], False) for p in sorted(needs)]
+    return order
+
+
+def _lazy_products(graph: Graph, keep: set[str]) -> set[str]:
+    """Products whose value only one ReduceSum needs: contracted there, never stored."""
+    found = set()
+    for node in graph.of_type(g.Product):
+        consumers = graph.consumers[node.name]
+        if node.name in keep or len(consumers) != 1:
+            continue
+        after = graph[consumers[0][0]]
+        if isinstance(after.op, g.ReduceSum) and after.producers == (node.name,):
+            found.add(node.name)
+    return found
+
+
+def _largest(graph: Graph, lazy: set[str]) -> int:
+    """Most values that one node takes per sample and step, im2col included."""
+    sizes = [1]
+    for node in graph:
+        if node.name in lazy or isinstance(node.op, g.Expand):
+            continue  # a view: nothing is stored
+        size = math.prod(node.shape)
+        if isinstance(node.op, g.Conv2d):
+            _, per_group, kh, kw = node.op.weight.shape
+            size += per_group * node.op.groups * kh * kw * math.prod(node.shape[1:])
+        sizes.append(size)
+    return max(sizes)
+
+
+def _run_group(
+    graph: Graph,
+    plan: list[tuple[Node, ...]],
+    lazy: set[str],
+    x: FloatArray,
+    keep: set[str],
+) -> dict[str, FloatArray]:
+    values: dict[str, FloatArray] = {}
+    left = {name: len(users) for name, users in graph.consumers.items()}
+    for step in plan:
+        node = step[0]
+        if len(step) > 1 or node.name in node.producers:
+            values |= _run_loop(step, values, x.shape[:2])
+        elif isinstance(node.op, g.Input):
+            values[node.name] = x
+        elif node.name in lazy:
+            continue
+        elif node.producers and node.producers[0] in lazy:
+            product = graph[node.producers[0]]
+            a, b = (_total(values, port) for port in product.inputs)
+            axes = tuple(i + 2 for i in node.op.axes) if isinstance(node.op, g.ReduceSum) else ()
+            values[node.name] = contract(a, b, axes)
+            _release(values, left, product, keep)
+        else:
+            operands = [_total(values, port) for port in node.inputs]
+            values[node.name] = _all_steps(node, operands)
+        for member in step:
+            if not (member.producers and member.producers[0] in lazy):
+                _release(values, left, member, keep)
+    return values
+
+
+def _release(
+    values: dict[str, FloatArray], left: dict[str, int], node: Node, keep: set[str]
+) -> None:
+    for p in node.producers:
+        left[p] -= 1
+        if left[p] == 0 and p not in keep:
+            values.pop(p, None)
+
+
+def _total(values: dict[str, FloatArray], producers: tuple[str, ...]) -> FloatArray:
+    total = values[producers[0]]
+    for p in producers[1:]:
+        total = total + values[p]
+    return total
+
+
+def _all_steps(node: Node, operands: list[FloatArray]) -> FloatArray:
+    """One node over [K, T, *shape] operands."""
+    if isinstance(node.op, g.Product):
+        return operands[0] * operands[1]
+    (x,) = operands
+    if isinstance(node.op, g.LIF | g.IF):
+        neuron = Neuron(node.op)
+        return np.stack([neuron.step(x[:, t]) for t in range(x.shape[1])], axis=1)
+    if isinstance(node.op, g.Integrator):
+        summed: FloatArray = np.cumsum(node.op.gain * x, axis=1)
+        return summed
+    lead = x.shape[:2]
+    if isinstance(node.op, g.Expand):
+        return np.broadcast_to(x, (*lead, *node.shape))
+    y = apply(node.op, x.reshape(-1, *x.shape[2:]))
+    return y.reshape(*lead, *node.shape)
+
+
+class Neuron:
+    """The state of one LIF or IF node over samples; a fresh one starts at v = 0."""
+
+    def __init__(self, op: g.LIF | g.IF) -> None:
+        self.op = op
+        self.v: FloatArray | float = 0.0
+
+    def step(self, x: FloatArray) -> FloatArray:
+        """One model step of input x [K, *shape]: the spikes, 0.0 or 1.0."""
+        op = self.op
+        if isinstance(op, g.LIF):
+            v = self.v + op.decay * ((op.leak - self.v) + op.gain * x)
+        else:
+            v = self.v + op.gain * x
+        spikes: FloatArray = (v > op.threshold).astype(np.float64)
+        reset = v - op.threshold if op.subtract else op.reset
+        self.v = np.where(spikes > 0, reset, v)
+        return spikes
+
+
+def _run_loop(
+    members: tuple[Node, ...], values: dict[str, FloatArray], lead: tuple[int, ...]
+) -> dict[str, FloatArray]:
+    """A loop step by step; an edge that points back in node order carries the step before."""
+    position = {n.name: i for i, n in enumerate(members)}
+    inside = {n.name: np.zeros((*lead, *n.shape)) for n in members}
+    neurons = {n.name: Neuron(n.op) for n in members if isinstance(n.op, g.LIF | g.IF)}
+    for t in range(lead[1]):
+        for node in members:
+            x = np.zeros(())
+            for p in node.producers:
+                if p not in position:
+                    x = x + values[p][:, t]
+                elif position[p] < position[node.name]:
+                    x = x + inside[p][:, t]
+                elif t > 0:
+                    x = x + inside[p][:, t - 1]
+            if node.name in neurons:
+                inside[node.name][:, t] = neurons[node.name].step(x)
+            elif isinstance(node.op, g.Expand):
+                inside[node.name][:, t] = x
+            elif x.ndim:  # nothing has arrived yet at t = 0, and no bias is allowed in a loop
+                inside[node.name][:, t] = apply(node.op, x).reshape(lead[0], *node.shape)
+    return inside
+
+
+# --- stateless ops: [M, *shape] in, [M, ...] out --------------------------------------------
+
+
+@singledispatch
+def apply(op: Op, x: FloatArray) -> FloatArray:
+    """A stateless op on x [M, *input shape]; views return any shape with the right C order."""
+    raise TypeError(f"no rule for {type(op).__name__}")
+
+
+@apply.register(g.Output)
+@apply.register(g.Sum)
+@apply.register(g.Relay)
+@apply.register(g.Reshape)
+def _same(op: Op, x: FloatArray) -> FloatArray:
+    return x
+
+
+def _taps(
+    x: FloatArray,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+    fill: float = 0.0,
+) -> Iterator[tuple[int, int, FloatArray]]:
+    """(a, b, the input [M, C, H', W'] that kernel entry (a, b) meets) for each kernel entry."""
+    (kh, kw), (sh, sw), (ph, pw), (dh, dw) = kernel, stride, padding, dilation
+    out_h = window(x.shape[2], kh, sh, ph, dh)
+    out_w = window(x.shape[3], kw, sw, pw, dw)
+    if ph or pw:
+        x = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), constant_values=fill)
+    for a in range(kh):
+        for b in range(kw):
+            top, left = a * dh, b * dw
+            yield a, b, x[
+                :,
+                :,
+                top : top + (out_h - 1) * sh + 1 : sh,
+                left : left + (out_w - 1) * sw + 1 : sw,
+            ]
+
+
+@apply.register
+def _conv2d(op: g.Conv2d, x: FloatArray) -> FloatArray:
+    out, per_group, kh, kw = op.weight.shape
+    taps = list(_taps(x, (kh, kw), op.stride, op.padding, op.dilation))
+    many, channels, height, width = taps[0][2].shape
+    columns = np.empty((many, channels, kh * kw, height, width))
+    for i, (_, _, tap) in enumerate(taps):
+        columns[:, :, i] = tap
+    kernel = op.weight.reshape(op.groups, out // op.groups, per_group * kh * kw)
+    y = kernel @ columns.reshape(many, op.groups, per_group * kh * kw, height * width)
+    shaped: FloatArray = y.reshape(many, out, height, width) + op.bias[:, None, None]
+    return shaped
+
+
+@apply.register
+def _linear(op: g.Linear, x: FloatArray) -> FloatArray:
+    y: FloatArray = x @ op.weight.T + op.bias
+    return y
+
+
+@apply.register
+def _batch_norm(op: g.BatchNorm, x: FloatArray) -> FloatArray:
+    shape = [1] * x.ndim
+    shape[op.axis + 1] = -1
+    mean, var, weight, bias = (
+        a.reshape(shape) for a in (op.mean, op.var, op.weight, op.bias)
+    )
+    y: FloatArray = (x - mean) / np.sqrt(var + op.eps) * weight + bias
+    return y
+
+
+@apply.register
+def _scale(op: g.Scale, x: FloatArray) -> FloatArray:
+    return op.factor * x
+
+
+@apply.register
+def _sum_pool(op: g.SumPool2d, x: FloatArray) -> FloatArray:
+    total: FloatArray = sum(t for _, _, t in _taps(x, op.kernel, op.stride, op.padding))  # type: ignore[assignment]  # sum() starts from int 0
+    return total
+
+
+@apply.register
+def _max_pool(op: g.MaxPool2d, x: FloatArray) -> FloatArray:
+    taps = _taps(x, op.kernel, op.stride, op.padding, fill=-np.inf)
+    best = next(taps)[2].copy()
+    for _, _, tap in taps:
+        np.maximum(best, tap, out=best)
+    return best
+
+
+@apply.register
+def _reduce_sum(op: g.ReduceSum, x: FloatArray) -> FloatArray:
+    y: FloatArray = x.sum(axis=tuple(a + 1 for a in op.axes))
+    return y
+
+
+@apply.register
+def _permute(op: g.Permute, x: FloatArray) -> FloatArray:
+    return x.transpose(0, *(i + 1 for i in op.order))
+
+
+@apply.register
+def _threshold(op: g.Threshold, x: FloatArray) -> FloatArray:
+    return (x > op.threshold).astype(np.float64)

@@ -1,0 +1,364 @@
+"""Extension nodes: what spiking transformers need and NIR 1.0 cannot say.
+
+Each is a plain `nir.NIRNode` dataclass with its equation. Importing this module registers them,
+after which `nir.read` reads files that hold them, type check included. All are stateless and act
+on one time step; x is the sum of the in-edges, as in every standard node, but for `Product`.
+
+A matmul of two streams a [M, K] and b [K, N] is written as
+
+    a -> Reshape (M, K, 1) -> Expand (M, K, N) -+
+                                                +-> Product -> ReduceSum axis 1 -> [M, N]
+    b -> Reshape (1, K, N) -> Expand (M, K, N) -+
+
+which is exact, type-checks and takes no memory: the nodes hold shapes only.
+
+NIR cannot hold some facts about a model at all: T, dt, how the read-out reduces the steps, a
+subtracting reset. They go into the `metadata` dicts, through `facts` and `with_facts` only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import nir
+import nir.ir
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[Any]
+Ints = tuple[int, ...]
+NodeT = TypeVar("NodeT", bound=nir.NIRNode)
+
+FORMAT = 1
+"""Version of the metadata keys; stored in the graph's metadata as `sfx`."""
+
+
+def _ints(values: object, length: int | None = None) -> Ints:
+    """A tuple of ints from what a field holds before or after a file (arrays, numpy scalars)."""
+    out = tuple(int(v) for v in np.ravel(np.asarray(values)))
+    if length is not None and len(out) == 1:
+        out *= length
+    if length is not None and len(out) != length:
+        raise ValueError(f"expected {length} integers, got {out}")
+    return out
+
+
+def _types(node: nir.NIRNode, input_shape: Ints, output_shape: Ints) -> None:
+    node.input_type = {"input": np.array(input_shape, dtype=np.int64)}
+    node.output_type = {"output": np.array(output_shape, dtype=np.int64)}
+
+
+@dataclass(eq=False)
+class Product(nir.NIRNode):
+    r"""Elementwise product of ALL in-edges, which share one shape. Order does not matter.
+
+    .. math::
+        y(t) = \prod_i x_i(t)
+    """
+
+    input_shape: Ints
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape)
+        _types(self, self.input_shape, self.input_shape)
+
+
+@dataclass(eq=False)
+class Expand(nir.NIRNode):
+    r"""Broadcast: axes of length 1 are repeated to the length in `output_shape`.
+
+    .. math::
+        y_{i_1 \dots i_n} = x_{j_1 \dots j_n}, \quad j_k = 0 \text{ if axis } k \text{ of x has
+        length 1, else } i_k
+    """
+
+    input_shape: Ints
+    output_shape: Ints
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape)
+        self.output_shape = _ints(self.output_shape)
+        pairs = zip(self.input_shape, self.output_shape, strict=False)
+        if len(self.input_shape) != len(self.output_shape) or any(a not in (1, b) for a, b in pairs):
+            raise ValueError(f"cannot expand {self.input_shape} to {self.output_shape}")
+        _types(self, self.input_shape, self.output_shape)
+
+
+@dataclass(eq=False)
+class ReduceSum(nir.NIRNode):
+    r"""Sum over `axes`, which disappear.
+
+    .. math::
+        y = \sum_{i_a, a \in axes} x_{i_1 \dots i_n}
+    """
+
+    input_shape: Ints
+    axes: Ints
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape)
+        self.axes = _ints(self.axes)
+        if not set(self.axes) <= set(range(len(self.input_shape))):
+            raise ValueError(f"no axes {self.axes} in {self.input_shape}")
+        kept = tuple(n for i, n in enumerate(self.input_shape) if i not in self.axes)
+        _types(self, self.input_shape, kept)
+
+
+@dataclass(eq=False)
+class Permute(nir.NIRNode):
+    r"""Axes reordered: output axis i is input axis `order[i]` (numpy's transpose)."""
+
+    input_shape: Ints
+    order: Ints
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape)
+        self.order = _ints(self.order)
+        if sorted(self.order) != list(range(len(self.input_shape))):
+            raise ValueError(f"{self.order} is no permutation of the axes of {self.input_shape}")
+        _types(self, self.input_shape, tuple(self.input_shape[i] for i in self.order))
+
+
+@dataclass(eq=False)
+class Reshape(nir.NIRNode):
+    r"""The same elements in C order under another shape."""
+
+    input_shape: Ints
+    output_shape: Ints
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape)
+        self.output_shape = _ints(self.output_shape)
+        if math.prod(self.input_shape) != math.prod(self.output_shape):
+            raise ValueError(f"cannot reshape {self.input_shape} to {self.output_shape}")
+        _types(self, self.input_shape, self.output_shape)
+
+
+@dataclass(eq=False)
+class MaxPool2d(nir.NIRNode):
+    r"""Maximum over windows of (C, H, W), padded with minus infinity.
+
+    .. math::
+        y_{c,h,w} = \max_{a,b} x_{c,\ h s_h - p_h + a,\ w s_w - p_w + b}
+    """
+
+    input_shape: Ints
+    kernel: Ints
+    stride: Ints
+    padding: Ints
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape, 3)
+        self.kernel = _ints(self.kernel, 2)
+        self.stride = _ints(self.stride, 2)
+        self.padding = _ints(self.padding, 2)
+        plane = [
+            (n + 2 * p - k) // s + 1
+            for n, k, s, p in zip(
+                self.input_shape[1:], self.kernel, self.stride, self.padding, strict=True
+            )
+        ]
+        _types(self, self.input_shape, (self.input_shape[0], *plane))
+
+
+@dataclass(eq=False)
+class BatchNorm(nir.NIRNode):
+    r"""Batch norm at inference, per index c of `axis`; all arrays [C].
+
+    .. math::
+        y_c = \frac{x_c - \mu_c}{\sqrt{\sigma^2_c + \epsilon}} w_c + b_c
+    """
+
+    input_shape: Ints
+    weight: FloatArray
+    bias: FloatArray
+    mean: FloatArray
+    var: FloatArray
+    eps: float
+    axis: int = 0
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape)
+        self.eps, self.axis = float(self.eps), int(self.axis)
+        if not 0 <= self.axis < len(self.input_shape):
+            raise ValueError(f"no axis {self.axis} in {self.input_shape}")
+        _types(self, self.input_shape, self.input_shape)
+
+
+@dataclass(eq=False)
+class GroupedConv2d(nir.NIRNode):
+    r"""PyTorch's 2-D cross-correlation, for what `nir.Conv2d` mis-types: groups > 1 (depthwise
+    included) and kernels that are not square.
+
+    weight [O, I/groups, kH, kW], bias [O]; stride, padding, dilation (vertical, horizontal).
+
+    .. math::
+        y_{o,h,w} = b_o + \sum_{i,a,b} W_{o,i,a,b}\ x_{g(o) I/G + i,\ h s_h - p_h + a d_h,\
+        w s_w - p_w + b d_w}, \quad g(o) = \lfloor o G / O \rfloor
+    """
+
+    input_shape: Ints
+    weight: FloatArray
+    stride: Ints
+    padding: Ints
+    dilation: Ints
+    groups: int
+    bias: FloatArray
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape, 3)
+        self.stride = _ints(self.stride, 2)
+        self.padding = _ints(self.padding, 2)
+        self.dilation = _ints(self.dilation, 2)
+        self.groups = int(self.groups)
+        if self.weight.shape[1] * self.groups != self.input_shape[0]:
+            raise ValueError(
+                f"weight {self.weight.shape} with {self.groups} groups does not fit "
+                f"{self.input_shape}"
+            )
+        plane = [
+            (n + 2 * p - d * (k - 1) - 1) // s + 1
+            for n, k, s, p, d in zip(
+                self.input_shape[1:],
+                self.weight.shape[2:],
+                self.stride,
+                self.padding,
+                self.dilation,
+                strict=True,
+            )
+        ]
+        _types(self, self.input_shape, (self.weight.shape[0], *plane))
+
+
+EXTENSIONS: tuple[type[nir.NIRNode], ...] = (
+    Product,
+    Expand,
+    ReduceSum,
+    Permute,
+    Reshape,
+    MaxPool2d,
+    BatchNorm,
+    GroupedConv2d,
+)
+
+
+def register() -> None:
+    """Make `nir.read` accept the extension nodes. Idempotent.
+
+    NIR has no official registration: its reader looks a type's name up in the list `__all_ir`
+    and then among the globals of `nir.ir` (nir 1.0.8, nir/ir/__init__.py).
+    """
+    known = cast("list[str]", vars(nir.ir)["__all_ir"])
+    for cls in EXTENSIONS:
+        if cls.__name__ not in known:
+            known.append(cls.__name__)
+        setattr(nir.ir, cls.__name__, cls)
+
+
+register()
+
+
+# --- facts that NIR cannot hold -------------------------------------------------------------
+
+FACTS: dict[str, tuple[str, type]] = {
+    "sfx": ("graph: version of these keys", int),
+    "timesteps": ("graph: T, model steps of one sample", int),
+    "dt": ("graph: seconds of one model step", float),
+    "name": ("graph: the model's name", str),
+    "module": ("node: path of the module in the source model", str),
+    "reduce": ("Output: 'mean', 'sum' or 'none' over the steps", str),
+    "high": ("Input: the largest event count, 0 if unknown", int),
+    "reset_mode": ("LIF, IF: 'value' (NIR's rule) or 'subtract' (v <- v - v_threshold)", str),
+}
+"""Every metadata key we write: (where it stands and what it means, its type)."""
+
+
+def with_facts(node: NodeT, **values: int | float | str) -> NodeT:
+    """`node`, its metadata extended by `values` (keys of FACTS)."""
+    unknown = set(values) - set(FACTS)
+    if unknown:
+        raise KeyError(f"no such fact: {sorted(unknown)}")
+    node.metadata = {**node.metadata, **values}
+    return node
+
+
+def facts(node: nir.NIRNode) -> dict[str, Any]:
+    """The facts in a node's metadata, in their own types; foreign keys are left out.
+
+    Raises ValueError if a fact is not of its type (a file may hold anything).
+    """
+    found: dict[str, Any] = {}
+    for key in _keys(node.metadata):
+        kind = FACTS[key][1]
+        value = node.metadata[key]
+        if isinstance(value, bytes):
+            value = value.decode("utf8")
+        value = value.item() if isinstance(value, np.generic) else value
+        if kind is float and isinstance(value, int):
+            value = float(value)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f"{key} is {value!r}, expected {kind.__name__}")
+        found[key] = value
+    return found
+
+
+def _keys(metadata: object) -> Iterable[str]:
+    return [k for k in metadata if k in FACTS] if isinstance(metadata, dict) else []
+
+
+# --- standard nodes from the numbers of one model step --------------------------------------
+
+
+def tau_for(decay: float, dt: float) -> float:
+    """A time constant with dt / tau == decay in float64, if there is one among the neighbours.
+
+    The file stores tau, the neuron uses decay; a rounding error would move exact ties.
+    """
+    tau = dt / decay
+    candidates = [tau]
+    for direction in (math.inf, -math.inf):
+        step = tau
+        for _ in range(4):
+            step = math.nextafter(step, direction) if step else step
+            candidates.append(step)
+    exact = [c for c in candidates if c > 0 and dt / c == decay]
+    return exact[0] if exact else tau
+
+
+def lif_node(
+    shape: Ints,
+    *,
+    decay: float,
+    threshold: float,
+    gain: float = 1.0,
+    leak: float = 0.0,
+    reset: float = 0.0,
+    subtract: bool = False,
+    dt: float,
+) -> nir.LIF:
+    """v <- v + decay ((leak - v) + gain x), spike when v > threshold, as `nir.LIF`."""
+
+    def full(value: float) -> FloatArray:
+        return np.full(shape, value, dtype=np.float64)
+
+    node = nir.LIF(
+        tau=full(tau_for(decay, dt)),
+        r=full(gain),
+        v_leak=full(leak),
+        v_threshold=full(threshold),
+        v_reset=full(reset),
+    )
+    return with_facts(node, reset_mode="subtract") if subtract else node
+
+
+def integrator_node(shape: Ints, *, gain: float = 1.0, dt: float) -> nir.I:
+    """y[t] = y[t-1] + gain x[t] (a causal sum over the steps) as `nir.I` with r = gain / dt."""
+    return nir.I(r=np.full(shape, gain / dt, dtype=np.float64))
+
+
+def junction(shape: Ints) -> nir.Scale:
+    """A point where several edges add up: a `nir.Scale` of ones."""
+    return nir.Scale(scale=np.ones(shape, dtype=np.float64))

@@ -1,0 +1,50 @@
+"""An integrator of whole numbers on the chip, cleared between samples without losing a step.
+
+    M[h] = new[h] + M[h-1] - C[h-1]      Graded, self-projection +1
+    C[h] = M[h] * clock[h]               Product of M's own inputs and a clock input
+
+The clock is 1 only at a sample's last step, so at the boundary M[h] = new[h] (design section 5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir import program as p
+
+CLOCK = "clock"
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """The populations of one accumulator and the projections between them."""
+
+    memory: p.Population
+    clear: p.Population
+    clock: p.Population
+    loops: tuple[p.Projection, ...]
+
+    def to_clear(self, feed: p.Projection) -> p.Projection:
+        """A projection that feeds the memory, fed to the clear population as well."""
+        return replace(
+            feed, name=f"{feed.pre}->{self.clear.name}", post=self.clear.name, port="a_in1"
+        )
+
+
+def accumulator(node: g.Node, low: int, high: int) -> Accumulator:
+    """The accumulator of an Integrator node whose values stay in [low, high]."""
+    memory = p.Population(node.name, node.shape, p.Graded(), low, high, -1, node.module)
+    clear = replace(memory, name=f"{node.name}.clear", neuron=p.Product(), module="")
+    clock = p.Population(CLOCK, (1,), p.Clock(), 0, 1)
+    axes = tuple((f"a{i}", n) for i, n in enumerate(node.shape))
+    identity, minus = p.Structured(axes, axes, 1), p.Structured(axes, axes, -1)
+    m, c = memory.name, clear.name
+    loops = (
+        p.Projection(f"{m}->{m}", m, m, identity, "a_in", lag=1),
+        p.Projection(f"{c}->{m}", c, m, minus, "a_in", lag=1),
+        p.Projection(f"{m}->{c}", m, c, identity, "a_in1", lag=1),
+        p.Projection(f"{c}->{c}", c, c, minus, "a_in1", lag=1),
+        p.Projection(f"{CLOCK}->{c}", CLOCK, c, p.Structured((), axes, 1), "a_in2"),
+    )
+    return Accumulator(memory, clear, clock, loops)

@@ -1,0 +1,207 @@
+"""One LIF population to integers: scale, exponents, threshold, bias and decay.
+
+Integer membrane v_int = S * v with S = 64 * G and G = gain * 2**exponent, because synaptic
+input and threshold enter shifted left by 6 (semantics 2.1). The exponent is the largest that
+keeps every sum provably inside the registers: it adds low bits to the membrane, which the
+truncating decay then loses without harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sfx.toolchain.arith import (
+    DECAY_UNITY,
+    INPUT_SHIFT,
+    STATE_LIMIT,
+    IntArray,
+    decay,
+    saturate_membrane,
+)
+from sfx.toolchain.errors import UnsupportedError
+from sfx.toolchain.ir.graph import FloatArray
+from sfx.toolchain.ir.program import LIF
+from sfx.toolchain.quantize.mantissa import Mantissas, exact_gain, largest_gain, mantissas
+
+CLIP_SHARES = (1.0, 0.92, 0.84, 0.76, 0.68, 0.6)
+"""Shares of the largest weight at which the mantissa range may end."""
+INPUT_LIMIT = 1 << 17
+"""|a_in| must stay below it, or u leaves its 24 bits (semantics 2.1)."""
+
+Bound = Callable[[Mantissas], float]
+"""Largest possible |sum of inputs| of any neuron, in units of gain * 2**0."""
+
+
+@dataclass(frozen=True, eq=False)
+class RealLIF:
+    """What a LIF population computes in real numbers, per model step.
+
+    v <- (1 - decay) * v + sum_p weights_p . s_p + bias;  spike when v > threshold;  v <- 0
+    (gain, decay and leak of the model are already multiplied in)
+    """
+
+    decay: float
+    threshold: float
+    weights: tuple[FloatArray, ...]
+    bias: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedLIF:
+    """The integers, and how far they are from the real numbers."""
+
+    neuron: LIF
+    mantissas: Mantissas
+    exponents: tuple[int, ...]
+    scale: float
+    exact: bool
+    threshold_error: float
+    decay_error: float
+
+
+def quantize_lif(
+    real: RealLIF, gain: float, bound: Bound, timesteps: int, shape: tuple[int, ...], where: str
+) -> QuantizedLIF:
+    """Integers at one mantissa gain. Raises UnsupportedError (SFX-E310) if no exponent is legal."""
+    m = mantissas(real.weights, gain)
+    exponent = _largest_exponent(real, m, bound(m), timesteps)
+    if exponent is None:
+        raise UnsupportedError(
+            "SFX-E310",
+            f"no scale fits the registers: threshold {real.threshold:g}, largest bias "
+            f"{np.abs(real.bias).max():g}, largest summed input {bound(m) / gain:g}",
+            where=where,
+            hint="retrain with weights, biases and threshold of similar size",
+        )
+    unit = gain * 2.0**exponent
+    scale = unit * (1 << INPUT_SHIFT)
+    mant, exp = _bias(real.bias * scale)
+    vth = int(np.rint(real.threshold * unit))
+    dv = min(int(np.rint(real.decay * DECAY_UNITY)), DECAY_UNITY - 1)
+    neuron = LIF(du=4095, dv=dv, vth=vth, bias_mant=mant.reshape(shape), bias_exp=exp)
+    rounded_bias = (mant << exp) / scale
+    exact = bool(
+        all(
+            np.array_equal(q, w * gain * 2.0**r)
+            for q, w, r in zip(m.weights, real.weights, m.headroom, strict=True)
+        )
+        and np.array_equal(rounded_bias, real.bias)
+        and vth == real.threshold * unit
+        and dv == real.decay * DECAY_UNITY
+        and all(exponent >= r for r in m.headroom)
+        and _decay_is_exact(m, exponent, mant << exp, dv, timesteps)
+    )
+    return QuantizedLIF(
+        neuron,
+        m,
+        tuple(exponent - r for r in m.headroom),
+        scale,
+        exact,
+        abs(vth / unit - real.threshold) / real.threshold if real.threshold else 0.0,
+        abs(dv / DECAY_UNITY - real.decay),
+    )
+
+
+def candidate_gains(real: RealLIF) -> list[float]:
+    """Gains worth trying: the exact one alone if there is one, else shares of the largest."""
+    exact = exact_gain(real.weights)
+    shares = [largest_gain(real.weights) / share for share in CLIP_SHARES]
+    return [exact, *shares] if exact is not None else shares
+
+
+def _largest_exponent(
+    real: RealLIF, m: Mantissas, input_bound: float, timesteps: int
+) -> int | None:
+    """The largest exponent at which no register can overflow, or None."""
+    lowest = max(-8 + r for r in m.headroom) if m.headroom else -8
+    highest = min(7 + r for r in m.headroom) if m.headroom else 7
+    bias = float(np.abs(real.bias).max()) if real.bias.size else 0.0
+    # |v| <= sum of (1 - decay)^i over the steps of a sample, times the largest input of a step
+    steps = min(timesteps, 1 / real.decay) if real.decay > 0 else timesteps
+    for exponent in range(highest, lowest - 1, -1):
+        unit = m.gain * 2.0**exponent
+        current = input_bound * 2.0**exponent
+        bias_int = bias * unit * 64
+        if (
+            current < INPUT_LIMIT
+            and real.threshold * unit < INPUT_LIMIT - 0.5
+            and bias_int <= 4095 << 7
+            and steps * (current * 64 + bias_int) < STATE_LIMIT - 1
+            and np.rint(real.threshold * unit) >= 0
+        ):
+            return exponent
+    return None
+
+
+def _bias(bias: FloatArray) -> tuple[IntArray, int]:
+    """bias ~ mant << exp with |mant| <= 4095, the smallest exponent that holds it."""
+    whole = np.rint(bias)
+    largest = float(np.abs(whole).max()) if whole.size else 0.0
+    for exp in range(8):
+        mant = np.rint(bias / (1 << exp)).astype(np.int64)
+        if largest <= 4095 << exp and (not mant.size or np.abs(mant).max() <= 4095):
+            return mant, exp
+    raise ValueError(f"bias {largest:g} exceeds 4095 << 7")
+
+
+def _decay_is_exact(
+    m: Mantissas, exponent: int, bias: IntArray, dv: int, timesteps: int
+) -> bool:
+    """True if no decay of a sample drops a set bit: v has enough trailing zeros."""
+    if dv == 0:
+        return True
+    keep = DECAY_UNITY - dv
+    lost = 12 - ((keep & -keep).bit_length() - 1)  # keep = odd * 2^(12 - lost)
+    parts = [w << max(exponent - r + INPUT_SHIFT, 0) for w, r in zip(m.weights, m.headroom)]
+    together = np.bitwise_or.reduce(
+        np.concatenate([np.abs(p).ravel() for p in [*parts, bias]], dtype=np.int64)
+    )
+    zeros = (int(together & -together).bit_length() - 1) if together else 63
+    return zeros >= lost * (timesteps - 1)
+
+
+def simulate(neuron: LIF, current: IntArray) -> IntArray:
+    """Spikes [K, T, n] of a LIF with du = 4095 on a_in [K, T, n] (int64), from rest.
+
+    The compiler's own view of one layer during calibration; the reference backend is the
+    definition, and tests compare the two.
+    """
+    samples, timesteps, size = current.shape
+    bias = np.broadcast_to((neuron.bias_mant << neuron.bias_exp).ravel(), (size,))
+    v = np.zeros((samples, size), np.int64)
+    spikes = np.zeros(current.shape, np.int64)
+    for t in range(timesteps):
+        v = saturate_membrane(
+            decay(v, DECAY_UNITY - neuron.dv) + (current[:, t] << INPUT_SHIFT) + bias
+        )
+        s = v > (neuron.vth << INPUT_SHIFT)
+        spikes[:, t] = s
+        v = np.where(s, 0, v)
+    return spikes
+
+
+def best(
+    real: RealLIF,
+    bound: Bound,
+    timesteps: int,
+    shape: tuple[int, ...],
+    where: str,
+    cost: Callable[[QuantizedLIF], float] | None,
+) -> QuantizedLIF:
+    """The candidate with the fewest wrong spikes; an exact one wins outright."""
+    tried: list[tuple[float, QuantizedLIF]] = []
+    gains: Sequence[float] = candidate_gains(real)
+    for gain in gains:
+        q = quantize_lif(real, gain, bound, timesteps, shape, where)
+        if q.exact:
+            return q
+        if cost is None:
+            # Without data the widest range is kept: nothing says which weights may be clipped.
+            return quantize_lif(
+                real, largest_gain(real.weights), bound, timesteps, shape, where
+            )
+        tried.append((cost(q), q))
+    return min(tried, key=lambda pair: pair[0])[1]

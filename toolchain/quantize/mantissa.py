@@ -1,0 +1,95 @@
+"""Real weights to 8-bit mantissas with exponents: several projections that share one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.ir.graph import FloatArray
+
+LARGEST = {"mixed": 254, "single": 255}
+"""Largest mantissa of 8-bit weights: mixed signs lose the lowest bit (semantics section 3.1)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mantissas:
+    """Integer weights of the projections of one population.
+
+    weights   one int64 array per projection: real weight * gain * 2**headroom, rounded
+    headroom  left shifts that each projection has beyond the shared scale (its exponent is lower
+              by as much)
+    gain      mantissa units per 1.0 of real weight where the headroom is 0
+    clipped   weights cut off at the largest mantissa
+    """
+
+    weights: tuple[IntArray, ...]
+    headroom: tuple[int, ...]
+    gain: float
+    clipped: int
+
+    @property
+    def mixed(self) -> bool:
+        """True if some projection has weights of both signs (all its mantissas are even)."""
+        return any(_is_mixed(w) for w in self.weights)
+
+
+def _is_mixed(w: FloatArray | IntArray) -> bool:
+    return bool(w.size and w.min() < 0 < w.max())
+
+
+def _limit(w: FloatArray) -> int:
+    return LARGEST["mixed" if _is_mixed(w) else "single"]
+
+
+def largest_gain(weights: Sequence[FloatArray]) -> float:
+    """The gain at which the largest weight of all projections takes the largest mantissa."""
+    gains = [_limit(w) / np.abs(w).max() for w in weights if w.size and np.abs(w).max() > 0]
+    return float(min(gains)) if gains else 1.0
+
+
+def mantissas(weights: Sequence[FloatArray], gain: float, exponent_span: int = 7) -> Mantissas:
+    """Round `weights` at `gain`; projections with small weights get headroom of their own."""
+    out: list[IntArray] = []
+    headroom: list[int] = []
+    clipped = 0
+    for w in weights:
+        largest = float(np.abs(w).max()) if w.size else 0.0
+        room = 0
+        if largest > 0:
+            room = int(np.clip(np.floor(np.log2(_limit(w) / (largest * gain))), 0, exponent_span))
+        scaled = w * gain * 2.0**room
+        step = 2 if _is_mixed(w) else 1
+        rounded = (step * np.rint(scaled / step)).astype(np.int64)
+        limit = _limit(w)
+        clipped += int(np.count_nonzero(np.abs(rounded) > limit))
+        out.append(np.clip(rounded, -limit, limit))
+        headroom.append(room)
+    return Mantissas(tuple(out), tuple(headroom), gain, clipped)
+
+
+def exact_gain(weights: Sequence[FloatArray]) -> float | None:
+    """The smallest power of two at which every weight is a legal mantissa, or None."""
+    for k in range(-8, 25):
+        gain = 2.0**k
+        if all(_exact_at(w, gain) for w in weights):
+            return gain
+    return None
+
+
+def _exact_at(w: FloatArray, gain: float) -> bool:
+    scaled = w * gain / (2 if _is_mixed(w) else 1)
+    return bool(np.all(scaled == np.rint(scaled)) and np.all(np.abs(w * gain) <= _limit(w)))
+
+
+def weight_error(weights: Sequence[FloatArray], m: Mantissas) -> float:
+    """rms(quantized - real) / rms(real) over all projections; 0 for all-zero weights."""
+    real = np.concatenate([w.ravel() for w in weights]) if weights else np.zeros(0)
+    back = [
+        q.ravel() / (m.gain * 2.0**r) for q, r in zip(m.weights, m.headroom, strict=True)
+    ]
+    quantized = np.concatenate(back) if back else np.zeros(0)
+    power = float(np.sum(real**2))
+    return float(np.sqrt(np.sum((quantized - real) ** 2) / power)) if power > 0 else 0.0

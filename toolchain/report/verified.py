@@ -1,0 +1,39 @@
+"""What `sfx verify` prints: the verdict, what was compared, and the first difference."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sfx.toolchain.verify.compare import Verdict
+
+
+def verify_summary(verdict: Verdict) -> RenderableType:
+    """The verdict as something Rich prints."""
+    what = "spikes, u and v" if verdict.states else "spikes"
+    spikes = sum(p.spikes for p in verdict.populations)
+    word = "EQUAL" if verdict.equal else "NOT EQUAL"
+    lines = [
+        Text(f"{word}: reference and {verdict.against}", style="bold green" if verdict.equal else "bold red"),
+        Text(
+            f"  compared    {verdict.compared:,} values ({what})\n"
+            f"              {len(verdict.populations)} populations x {verdict.steps} hardware steps, "
+            f"{verdict.samples} samples back to back\n"
+            f"  spikes      {spikes:,}\n"
+            f"  mismatches  {verdict.mismatches:,}"
+        ),
+    ]
+    if verdict.first_mismatch is not None:
+        lines.append(Text(f"  first       {verdict.first_mismatch}"))
+    if verdict.silent:
+        lines.append(
+            Text(f"  warning     never fired, so nothing was shown there: {', '.join(verdict.silent)}")
+        )
+    if verdict.equal:
+        return Group(*lines)
+    table = Table("population", "compared", "mismatches", "spikes", box=None, pad_edge=False)
+    for p in verdict.populations:
+        if p.mismatches:
+            table.add_row(p.population, f"{p.compared:,}", f"{p.mismatches:,}", f"{p.spikes:,}")
+    return Group(*lines, Text(), table)

@@ -1,0 +1,170 @@
+"""Compare two hardware-step records of one Program, value by value, and count what was compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.errors import BackendError
+from sfx.toolchain.ir.program import LIF, Program
+
+
+class Record(Protocol):
+    """What a backend's stream returns: arrays [H, *shape] by population name."""
+
+    @property
+    def spikes(self) -> Mapping[str, IntArray]: ...
+    @property
+    def u(self) -> Mapping[str, IntArray]: ...
+    @property
+    def v(self) -> Mapping[str, IntArray]: ...
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One differing value. `neuron` is the flat index; `step` the hardware step from 0.
+
+    sample, model_step: the same moment in model time; None before the population's phase.
+    """
+
+    population: str
+    quantity: str
+    step: int
+    sample: int | None
+    model_step: int | None
+    neuron: int
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        when = f"step {self.step}"
+        if self.sample is not None:
+            when += f" (sample {self.sample}, model step {self.model_step})"
+        return (
+            f"{self.population}: {self.quantity} of neuron {self.neuron} at {when}: "
+            f"expected {self.expected}, got {self.got}"
+        )
+
+
+@dataclass(frozen=True)
+class PopulationVerdict:
+    """Values compared and differing in one population, and the spikes it sent in the reference."""
+
+    population: str
+    compared: int
+    mismatches: int
+    spikes: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a comparison; `silent` names the populations that never fired."""
+
+    against: str
+    mode: str
+    states: bool
+    samples: int
+    steps: int
+    populations: tuple[PopulationVerdict, ...]
+    first_mismatch: Mismatch | None
+
+    @property
+    def compared(self) -> int:
+        """Values compared: spikes, and u and v where states were recorded."""
+        return sum(p.compared for p in self.populations)
+
+    @property
+    def mismatches(self) -> int:
+        """Values that differ."""
+        return sum(p.mismatches for p in self.populations)
+
+    @property
+    def equal(self) -> bool:
+        """True if nothing differs and something was compared."""
+        return self.mismatches == 0 and self.compared > 0
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Populations without a spike: there the comparison says nothing about spikes."""
+        return tuple(p.population for p in self.populations if p.spikes == 0)
+
+    def as_dict(self) -> dict[str, object]:
+        """The documented JSON keys of `sfx verify --json`."""
+        return {
+            "equal": self.equal,
+            "against": self.against,
+            "mode": self.mode,
+            "states": self.states,
+            "samples": self.samples,
+            "populations": len(self.populations),
+            "steps": self.steps,
+            "compared": self.compared,
+            "spikes": sum(p.spikes for p in self.populations),
+            "mismatches": self.mismatches,
+            "silent": list(self.silent),
+            "first_mismatch": None if self.first_mismatch is None else asdict(self.first_mismatch),
+            "per_population": [asdict(p) for p in self.populations],
+        }
+
+
+def compare(
+    program: Program, expected: Record, got: Record, *, against: str, mode: str, states: bool,
+    samples: int,
+) -> Verdict:
+    """Every population, hardware step and neuron: spikes, and with `states` u and v of LIFs.
+
+    Raises BackendError (SFX-E701) if a record lacks a population or has another length, because
+    a comparison that skips something must not say equal.
+    """
+    verdicts: list[PopulationVerdict] = []
+    found: list[tuple[int, int, int, Mismatch]] = []
+    for order, population in enumerate(program):
+        quantities = ["spikes"]
+        if states and isinstance(population.neuron, LIF):
+            quantities += ["u", "v"]
+        compared = mismatches = 0
+        for rank, quantity in enumerate(quantities):
+            a = _values(expected, quantity, population.name)
+            b = _values(got, quantity, population.name)
+            if a.shape != b.shape:
+                raise BackendError(
+                    "SFX-E701",
+                    f"records of {quantity} have shapes {a.shape} and {b.shape}",
+                    where=population.name,
+                )
+            compared += a.size
+            wrong = a != b
+            count = int(np.count_nonzero(wrong))
+            mismatches += count
+            if count:
+                first = _first(program, population.name, quantity, a, b, wrong)
+                found.append((first.step, order, rank, first))
+        spikes = int(np.count_nonzero(_values(expected, "spikes", population.name)))
+        verdicts.append(PopulationVerdict(population.name, compared, mismatches, spikes))
+    steps = len(next(iter(expected.spikes.values())))
+    first_mismatch = min(found, key=lambda f: f[:3])[3] if found else None
+    return Verdict(against, mode, states, samples, steps, tuple(verdicts), first_mismatch)
+
+
+def _values(record: Record, quantity: str, name: str) -> IntArray:
+    values: Mapping[str, IntArray] = getattr(record, quantity)
+    if name not in values:
+        raise BackendError("SFX-E701", f"no record of {quantity}", where=name)
+    array = np.asarray(values[name])
+    return array.reshape(len(array), -1)
+
+
+def _first(
+    program: Program, name: str, quantity: str, a: IntArray, b: IntArray, wrong: IntArray
+) -> Mismatch:
+    step = int(np.argmax(wrong.any(axis=1)))
+    neuron = int(np.argmax(wrong[step]))
+    tau = step - program[name].phase
+    sample, model_step = divmod(tau, program.timesteps) if tau >= 0 else (None, None)
+    return Mismatch(
+        name, quantity, step, sample, model_step, neuron, int(a[step, neuron]), int(b[step, neuron])
+    )
