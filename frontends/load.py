@@ -18,7 +18,7 @@ from sfx.toolchain.errors import InputError
 
 def load_torch(
     path: Path, *, model: str | None = None, example_shape: tuple[int, ...] | None = None
-) -> tuple[nn.Module, Tensor, NDArray[np.integer] | None]:
+) -> tuple[nn.Module, Tensor, NDArray[Any] | None]:
     """The network in eval mode, an example input [T, 1, *input shape], and its own samples.
 
     path           a checkpoint that names its architecture, or with `model` a bare state_dict

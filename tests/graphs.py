@@ -59,8 +59,16 @@ class Builder:
 
 
 def spikeformer(
-    *, timesteps: int = 5, dim: int = 6, heads: int = 2, blocks: int = 1, classes: int = 3,
-    size: int = 4, dyadic: bool = False, causal: bool = True, seed: int = 0,
+    *,
+    timesteps: int = 5,
+    dim: int = 6,
+    heads: int = 2,
+    blocks: int = 1,
+    classes: int = 3,
+    size: int = 4,
+    dyadic: bool = False,
+    causal: bool = True,
+    seed: int = 0,
 ) -> g.Graph:
     """conv-BN-LIF-pool, `blocks` x (attention, MLP) with spike residuals, token mean, linear."""
     rng = np.random.default_rng(seed)
@@ -151,3 +159,24 @@ def with_op(graph: g.Graph, name: str, **changes: object) -> g.Graph:
     return graph.with_nodes(
         replace(n, op=replace(n.op, **changes)) if n.name == name else n for n in graph
     )
+
+
+LIVE = {
+    # (dyadic, causal, blocks): options whose every population fires on events(rate=0.4)
+    (True, True, 1): {"seed": 0, "dim": 6},
+    (True, True, 2): {"seed": 2, "dim": 8},
+    (True, False, 1): {"seed": 4, "dim": 6},
+    (True, False, 2): {"seed": 13, "dim": 8},
+    (False, True, 1): {"seed": 2, "dim": 8},
+    (False, True, 2): {"seed": 2, "dim": 8},
+    (False, False, 1): {"seed": 3, "dim": 8},
+    (False, False, 2): {"seed": 4, "dim": 8},
+}
+
+
+def live_case(dyadic: bool, causal: bool, blocks: int) -> tuple[g.Graph, np.ndarray]:
+    """A network and 8 samples on which every population fires (asserted)."""
+    options = LIVE[dyadic, causal, blocks]
+    graph = spikeformer(dyadic=dyadic, causal=causal, blocks=blocks, **options)
+    x = events(graph, 8, rate=0.4)
+    return live(graph, x), x

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,7 +42,7 @@ class Source:
     graph: nir.NIRGraph
     name: str
     sha256: str
-    calibration: NDArray[np.integer] | None
+    calibration: NDArray[Any] | None
 
 
 def export(model: torch.nn.Module, example: torch.Tensor, *, name: str = "model") -> nir.NIRGraph:
@@ -137,9 +136,12 @@ def save(bundle: Bundle, path: str | Path) -> None:
     bundles.write(bundle, path)
 
 
-def load(path: str | Path) -> Bundle:
-    """Read `model.sfx`. Raises InputError (SFX-E60x)."""
-    return bundles.read(path)
+def load(path: str | Path, *, balanced: bool = True) -> Bundle:
+    """Read `model.sfx`. Raises InputError (SFX-E60x).
+
+    balanced=False accepts a Program whose delays were changed on purpose (see `verify`).
+    """
+    return bundles.read(path, balanced=balanced)
 
 
 def backend(name: str) -> Backend:
@@ -169,7 +171,11 @@ def run(
 
 
 def stream(
-    program: Program, x: NDArray[np.integer], backend_name: str, *, states: bool = False,
+    program: Program,
+    x: NDArray[Any],
+    backend_name: str,
+    *,
+    states: bool = False,
     progress: Progress | None = None,
 ) -> Stream:
     """The hardware-step record of samples streamed back to back."""
@@ -181,7 +187,7 @@ def stream(
 
 def verify(
     bundle: Bundle | Program,
-    x: NDArray[np.integer],
+    x: NDArray[Any],
     *,
     against: str = "lava",
     mode: str = "full",
@@ -205,7 +211,12 @@ def verify(
     got = stream(other, x, against, states=states, progress=progress)
     expected = stream(program, x, "reference", states=states)
     return compare(
-        program, expected, _cut(got, expected.steps), against=against, mode=mode, states=states,
+        program,
+        expected,
+        _cut(got, expected.steps),
+        against=against,
+        mode=mode,
+        states=states,
         samples=len(x),
     )
 
@@ -251,7 +262,7 @@ def _cut(record: Stream, steps: int) -> Stream:
     return Stream(record.samples, *parts)
 
 
-def _check_calibration(samples: NDArray[np.integer], timesteps: int) -> None:
+def _check_calibration(samples: NDArray[Any], timesteps: int) -> None:
     if samples.ndim < 3 or samples.shape[1] != timesteps:
         raise InputError(
             "SFX-E613",
@@ -273,6 +284,20 @@ def _sha256(path: Path) -> str:
 
 
 __all__ = [
-    "BACKENDS", "Bundle", "Data", "SfxError", "Source", "backend", "compile", "export", "load",
-    "load_model", "report", "run", "save", "stream", "to_lava", "verify",
+    "BACKENDS",
+    "Bundle",
+    "Data",
+    "SfxError",
+    "Source",
+    "backend",
+    "compile",
+    "export",
+    "load",
+    "load_model",
+    "report",
+    "run",
+    "save",
+    "stream",
+    "to_lava",
+    "verify",
 ]

@@ -89,8 +89,11 @@ def atomic_write(path: Path, data: bytes) -> None:
             os.unlink(temporary)
 
 
-def read(path: str | Path) -> Bundle:
-    """Read and check a bundle. Raises InputError (SFX-E601, SFX-E602) for anything damaged."""
+def read(path: str | Path, *, balanced: bool = True) -> Bundle:
+    """Read and check a bundle. Raises InputError (SFX-E601, SFX-E602) for anything damaged.
+
+    balanced: also require that every delay fits the phases, as the compiler leaves them.
+    """
     entries = _unzip(Path(path))
     try:
         manifest = json.loads(entries["manifest.json"])
@@ -113,20 +116,28 @@ def read(path: str | Path) -> Bundle:
         if any(a.dtype.kind not in "iu" for a in arrays):
             raise CodecError("an array does not hold integers")
         placed = decode(json.loads(entries["program.json"]), arrays, PlacedProgram)
-        _check(placed.program, path)
+        _check(placed.program, path, balanced)
     except SfxError:
         raise
-    except (CodecError, KeyError, ValueError, TypeError, EOFError, OverflowError, RecursionError) as error:
+    except (
+        CodecError,
+        KeyError,
+        ValueError,
+        TypeError,
+        EOFError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
     return Bundle(placed, entries["model.nir"], manifest)
 
 
-def _check(program: Program, path: str | Path) -> None:
+def _check(program: Program, path: str | Path, balanced: bool) -> None:
     """A bundle from elsewhere may be well-formed and still not be a legal Program."""
     from sfx.toolchain.ir.check_program import check_program
 
     try:
-        check_program(program, balanced=True)
+        check_program(program, balanced=balanced)
     except (LookupError, StopIteration, AttributeError) as error:
         raise _damaged(path, f"the program is inconsistent ({error})") from error
 
@@ -168,7 +179,13 @@ def _unzip(path: Path) -> dict[str, bytes]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError("SFX-E600", f"cannot be read: {reason}", where=str(path)) from error
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError) as e:
+    except (
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+    ) as e:
         raise _damaged(path, str(e)) from e
     except Exception as error:  # zlib.error and friends: a damaged stream, whatever it raises
         if isinstance(error, SfxError):

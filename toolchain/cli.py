@@ -39,7 +39,8 @@ FactoryOpt = Annotated[
 InputOpt = Annotated[Path, typer.Option("--input", metavar="DATA", help="Samples, .npz with x, y")]
 LimitOpt = Annotated[int | None, typer.Option(min=1, help="Use the first N samples only")]
 JsonOpt = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON ('-': stdout)")
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the result as JSON ('-': stdout)"),
 ]
 
 JSON_SCHEMA = 1
@@ -63,9 +64,7 @@ def compile(
 
     start = time.perf_counter()
     with _stages(f"compiling {model.name} for {target}") as stage:
-        bundle = api.compile(
-            model, target, calibrate=_data(calibrate), model=factory, stage=stage
-        )
+        bundle = api.compile(model, target, calibrate=_data(calibrate), model=factory, stage=stage)
         destination = output or model.with_suffix(".sfx")
         api.save(bundle, destination)
     seconds = time.perf_counter() - start
@@ -161,10 +160,15 @@ def verify(
     from sfx.toolchain.report.verified import verify_summary
 
     loaded, samples = api.load(bundle), _required(data, limit)
-    other = None if witness is None else api.load(witness).program
+    other = None if witness is None else api.load(witness, balanced=False).program
     with _progress(f"{against}: {samples.samples} samples back to back") as progress:
         verdict = api.verify(
-            loaded, samples.x, against=against, mode=mode, states=states, witness=other,
+            loaded,
+            samples.x,
+            against=against,
+            mode=mode,
+            states=states,
+            witness=other,
             progress=progress,
         )
     out.print(verify_summary(verdict))
@@ -204,7 +208,9 @@ def report(
 
 
 @app.command()
-def targets(name: Annotated[str | None, typer.Argument(help="One target in detail")] = None) -> None:
+def targets(
+    name: Annotated[str | None, typer.Argument(help="One target in detail")] = None,
+) -> None:
     """List the targets, or show one with its limits and the source of each."""
     from sfx.toolchain.report.targets import target_details, target_list
 
@@ -287,8 +293,11 @@ def main() -> None:
     try:
         app()
     except SfxError as error:
-        err.print(f"[bold red]error[/]: {len(error.problems)} problem(s)" if len(error.problems) > 1
-                  else "[bold red]error[/]")
+        err.print(
+            f"[bold red]error[/]: {len(error.problems)} problem(s)"
+            if len(error.problems) > 1
+            else "[bold red]error[/]"
+        )
         for problem in error.problems:
             err.print(str(problem), markup=False, soft_wrap=True)
         sys.exit(error.exit_status)

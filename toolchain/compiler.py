@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def lower(graph: Graph) -> Graph:
 def compile_graph(
     graph: Graph,
     target: Target,
-    calibration: NDArray[np.integer] | None = None,
+    calibration: NDArray[Any] | None = None,
     stage: Stage = lambda name: None,
 ) -> Compiled:
     """Lower, quantize, balance delays, partition and place.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from sfx.toolchain.ir.program import Population
 class Data:
     """Samples and labels. x keeps its file's integer type (events are small)."""
 
-    x: NDArray[np.integer]
+    x: NDArray[Any]
     y: IntArray | None
 
     @property
@@ -61,7 +62,9 @@ def read(path: str | Path, limit: int | None = None) -> Data:
         raise InputError("SFX-E611", f"x has shape {x.shape}", where=where, hint=hint)
     if y is not None and (y.dtype.kind not in "iu" or y.shape != x.shape[:1]):
         raise InputError(
-            "SFX-E611", f"y has shape {y.shape} and type {y.dtype} for {len(x)} samples", where=where
+            "SFX-E611",
+            f"y has shape {y.shape} and type {y.dtype} for {len(x)} samples",
+            where=where,
         )
     if len(x) == 0:
         raise InputError("SFX-E611", "x holds no sample", where=where)
@@ -69,7 +72,7 @@ def read(path: str | Path, limit: int | None = None) -> Data:
     return Data(whole[:limit], None if y is None else y[:limit].astype(np.int64))
 
 
-def check_input(x: NDArray[np.integer], population: Population, timesteps: int, where: str) -> None:
+def check_input(x: NDArray[Any], population: Population, timesteps: int, where: str) -> None:
     """Raise InputError (SFX-E612) if `x` cannot enter the Program's input population."""
     wanted = (timesteps, *population.shape)
     if x.shape[1:] != wanted:
@@ -82,7 +85,7 @@ def check_input(x: NDArray[np.integer], population: Population, timesteps: int, 
     if low < 0 or high > population.high:
         raise InputError(
             "SFX-E612",
-            f"values reach {low if low < 0 else high}, the compiled input takes 0..{population.high}",
+            f"values reach {low if low < 0 else high}, the input takes 0..{population.high}",
             where=where,
             hint="compile with --calibrate on data of the same kind, or clip the counts",
         )

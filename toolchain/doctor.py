@@ -35,7 +35,8 @@ def findings() -> list[Part]:
             "python",
             version >= (3, 10),
             True,
-            f"{version.major}.{version.minor}" + ("" if version[:2] == (3, 10) else ", without Lava"),
+            f"{version.major}.{version.minor}"
+            + ("" if version[:2] == (3, 10) else ", without Lava"),
         )
     ]
     for name, needed, purpose in _PARTS:

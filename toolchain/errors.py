@@ -26,7 +26,9 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        text = f"{self.code} {self.where}: {self.what}" if self.where else f"{self.code} {self.what}"
+        text = (
+            f"{self.code} {self.where}: {self.what}" if self.where else f"{self.code} {self.what}"
+        )
         return f"{text}\n  -> {self.hint}" if self.hint else text
 
 

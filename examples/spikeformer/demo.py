@@ -44,13 +44,31 @@ def main() -> int:
     title("4. Prove it: every spike, u and v against Intel's Lava")
     save_first(test, three, VERIFY_SAMPLES)
     equal = step(
-        "sfx", "verify", bundle, "--input", three, "--against", "lava", "--mode", "full",
-        "--states", *js(out, "verify"), may_fail=True,
+        "sfx",
+        "verify",
+        bundle,
+        "--input",
+        three,
+        "--against",
+        "lava",
+        "--mode",
+        "full",
+        "--states",
+        *js(out, "verify"),
+        may_fail=True,
     )
 
     title("5. What would it cost on the chip?")
     step(
-        "sfx", "report", bundle, "--input", test, "--limit", "60", "--html", out / "report.html",
+        "sfx",
+        "report",
+        bundle,
+        "--input",
+        test,
+        "--limit",
+        "60",
+        "--html",
+        out / "report.html",
         *js(out, "report"),
     )
     draw(bundle, three, out)

@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "__version__", "compile", "export", "load", "report", "run", "save", "to_lava", "verify",
+    "__version__",
+    "compile",
+    "export",
+    "load",
+    "report",
+    "run",
+    "save",
+    "to_lava",
+    "verify",
 ]
 
 

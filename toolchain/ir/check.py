@@ -227,7 +227,8 @@ def _loop_problem(graph: Graph, loop: tuple[str, ...]) -> Problem | None:
     elif len(neurons) > 1:
         what = f"the loop {names} passes {len(neurons)} neurons, at most 1 is possible"
     elif not isinstance(graph[neurons[0]].op, g.LIF | g.IF):
-        what = f"the loop {names} closes over a {type(graph[neurons[0]].op).__name__}, not a LIF or IF"
+        kind = type(graph[neurons[0]].op).__name__
+        what = f"the loop {names} closes over a {kind}, not a LIF or IF"
     else:
         allowed = (*g.VIEWS, *g.LINEAR, g.Sum, g.Scale)
         for name in sorted(loop):

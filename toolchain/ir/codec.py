@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sfx.toolchain.ir import placed, program
 
-CLASSES: dict[str, type] = {
+CLASSES: dict[str, Any] = {
     c.__name__: c
     for c in (
         placed.PlacedProgram,
@@ -46,7 +46,7 @@ class CodecError(ValueError):
 
 
 def encode(value: object, arrays: list[NDArray[Any]]) -> Any:
-    """JSON-able form; arrays are appended to `arrays` in the smallest integer type that holds them."""
+    """JSON-able form; arrays go to `arrays`, in the smallest integer type that holds them."""
     if isinstance(value, np.ndarray):
         arrays.append(_smallest(value))
         return {"array": len(arrays) - 1}
@@ -115,11 +115,12 @@ def _tuple(
     if len(kinds) != len(data):
         raise CodecError(f"{where}: expected {len(kinds)} values, got {len(data)}")
     return tuple(
-        _decode(v, arrays, k, f"{where}[{i}]") for i, (v, k) in enumerate(zip(data, kinds, strict=True))
+        _decode(v, arrays, k, f"{where}[{i}]")
+        for i, (v, k) in enumerate(zip(data, kinds, strict=True))
     )
 
 
-def _object(data: Any, arrays: list[NDArray[Any]], hint: type, where: str) -> Any:
+def _object(data: Any, arrays: list[NDArray[Any]], hint: Any, where: str) -> Any:
     name = data.get("type") if isinstance(data, dict) else None
     cls = CLASSES.get(name) if isinstance(name, str) else None
     if cls is None or not issubclass(cls, hint):

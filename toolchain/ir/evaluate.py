@@ -277,12 +277,16 @@ def _taps(
     for a in range(kh):
         for b in range(kw):
             top, left = a * dh, b * dw
-            yield a, b, x[
-                :,
-                :,
-                top : top + (out_h - 1) * sh + 1 : sh,
-                left : left + (out_w - 1) * sw + 1 : sw,
-            ]
+            yield (
+                a,
+                b,
+                x[
+                    :,
+                    :,
+                    top : top + (out_h - 1) * sh + 1 : sh,
+                    left : left + (out_w - 1) * sw + 1 : sw,
+                ],
+            )
 
 
 @apply.register
@@ -309,9 +313,7 @@ def _linear(op: g.Linear, x: FloatArray) -> FloatArray:
 def _batch_norm(op: g.BatchNorm, x: FloatArray) -> FloatArray:
     shape = [1] * x.ndim
     shape[op.axis + 1] = -1
-    mean, var, weight, bias = (
-        a.reshape(shape) for a in (op.mean, op.var, op.weight, op.bias)
-    )
+    mean, var, weight, bias = (a.reshape(shape) for a in (op.mean, op.var, op.weight, op.bias))
     y: FloatArray = (x - mean) / np.sqrt(var + op.eps) * weight + bias
     return y
 

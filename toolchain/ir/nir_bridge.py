@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import nir
-import nir.ir
 import numpy as np
 
 from sfx.toolchain.errors import InputError, Problem, SfxError
@@ -24,9 +23,8 @@ from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import nir_ext as ext
 from sfx.toolchain.ir.check import ShapeProblem, check_graph, output_shape
 from sfx.toolchain.ir.graph import Graph, Node, Op, Shape, topological
+from sfx.toolchain.ir.nir_hdf5 import edge_problems, file_problems
 
-MAX_BYTES = 8 << 30
-"""Largest sum of a file's arrays, unpacked; a compressed file may claim more than memory holds."""
 LATER: dict[str, str] = {
     "CubaLIF": "use LIF: the synaptic current state is not mapped",
     "CubaLI": "use a LIF or I node: the synaptic current state is not mapped",
@@ -40,22 +38,22 @@ DEFAULT_DT = 1e-3
 # --- files ----------------------------------------------------------------------------------
 
 
-def read(path: str | os.PathLike[str]) -> nir.NIRGraph:
-    """Read a .nir file. No type check: `to_graph` does all checks.
+def read(path: str | os.PathLike[str] | BinaryIO) -> nir.NIRGraph:
+    """Read a .nir file (or open binary file). No type check: `to_graph` does all checks.
 
     Raises SfxError: SFX-E201 not a NIR file, SFX-E202 unknown node types, SFX-E204 edges without
     an end, SFX-E211 a malformed node.
     """
-    where = str(path)
+    where = str(path) if isinstance(path, str | os.PathLike) else "NIR"
+    if isinstance(path, str | os.PathLike) and not Path(path).is_file():
+        raise InputError("SFX-E201", "no such file", where=where)
     try:
         with h5py.File(path, "r") as file:
-            problems = list(_file_problems(file, where))
-    except OSError as error:
-        if not Path(path).is_file():
-            raise InputError("SFX-E201", "no such file", where=where) from error
+            problems = list(file_problems(file, where))
+    except (OSError, RuntimeError, KeyError) as error:  # what h5py raises for damaged files
         raise InputError(
             "SFX-E201",
-            f"is not an HDF5 file, so not NIR ({error})",
+            f"is not a sound HDF5 file, so not NIR ({error})",
             where=where,
             hint="a .nir file is written by nir.write or `sfx export --to nir`",
         ) from error
@@ -71,94 +69,19 @@ def read(path: str | os.PathLike[str]) -> nir.NIRGraph:
     return graph
 
 
-def _file_problems(file: h5py.File, where: str) -> Iterator[Problem]:
-    bad = list(_link_problems(file, where))
-    yield from bad
-    if bad:
-        return
-    if not isinstance(file.get("node"), h5py.Group):
-        yield Problem("SFX-E201", where, "has no group 'node', so it is not a NIR file")
-        return
-    yield from _group_problems(file["node"], "")
+def write(graph: Graph | nir.NIRGraph, path: str | os.PathLike[str] | BinaryIO) -> None:
+    """Write a .nir file, whole or not at all; `path` may be an open binary file.
 
-
-def _link_problems(file: h5py.File, where: str) -> Iterator[Problem]:
-    """Nothing may point outside the file or back into it, and the arrays must fit in memory."""
-    total = 0
-    todo = [("", file)]
-    while todo:
-        path, group = todo.pop()
-        for key in group:
-            name = f"{path}/{key}"
-            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                yield Problem("SFX-E201", where, f"{name} is a link to another place")
-                continue
-            item = group[key]
-            if isinstance(item, h5py.Group):
-                if len(path.split("/")) > 32:
-                    yield Problem("SFX-E201", where, f"{name} is nested more than 32 deep")
-                    return
-                todo.append((name, item))
-            elif item.is_virtual or item.external:
-                yield Problem("SFX-E201", where, f"{name} keeps its data in another file")
-            else:
-                total += item.size * item.dtype.itemsize if item.shape is not None else 0
-    if total > MAX_BYTES:
-        yield Problem(
-            "SFX-E201", where, f"unpacks to {total} bytes, more than the limit of {MAX_BYTES}"
-        )
-
-
-def _text(dataset: object) -> str:
-    value = dataset[()] if isinstance(dataset, h5py.Dataset) else b""
-    return value.decode("utf8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _group_problems(group: h5py.Group, name: str) -> Iterator[Problem]:
-    """Unknown types and dangling edges of a graph group, its subgraphs included."""
-    known = vars(nir.ir)["__all_ir"]
-    kind = _text(group.get("type"))
-    if kind not in known:
-        yield Problem(
-            "SFX-E202",
-            name or "node",
-            f"unknown node type {kind!r}" if kind else "has no node type",
-            f"known types: {', '.join(sorted(known))}",
-        )
-    if kind != "NIRGraph":
-        return
-    nodes, edges = group.get("nodes"), group.get("edges")
-    if not isinstance(nodes, h5py.Group) or not isinstance(edges, h5py.Dataset):
-        yield Problem("SFX-E211", name or "node", "a graph needs 'nodes' and 'edges'")
-        return
-    for key in nodes:
-        if isinstance(nodes[key], h5py.Group):
-            yield from _group_problems(nodes[key], f"{name}.{key}" if name else key)
-        else:
-            yield Problem("SFX-E211", key, "is an array, not a node")
-    for edge in edges[()].reshape(-1, 2) if edges.size else ():
-        ends = [e.decode("utf8", "replace") if isinstance(e, bytes) else str(e) for e in edge]
-        yield from _edge_problems(ends, set(nodes), name)
-
-
-def _edge_problems(ends: Iterable[str], nodes: set[str], inside: str = "") -> Iterator[Problem]:
-    ends = list(ends)
-    for end in ends:
-        # "sub.port" is the documented way to name the port of a subgraph
-        if end not in nodes and not any(end.startswith(f"{n}.") for n in nodes):
-            yield Problem(
-                "SFX-E204",
-                f"{inside}.{end}" if inside else end,
-                f"the edge {ends[0]!r} -> {ends[1]!r} ends at {end!r}, which does not exist",
-            )
-
-
-def write(graph: Graph | nir.NIRGraph, path: str | os.PathLike[str]) -> None:
-    """Write a .nir file, whole or not at all. Raises InputError SFX-E212 for names with '/'."""
+    The same graph always gives the same bytes. Raises InputError SFX-E212 for names with '/'.
+    """
     source = from_graph(graph) if isinstance(graph, Graph) else graph
-    bad = [Problem("SFX-E212", n, "a name with '/' breaks the file") for n in source.nodes if "/" in n]
+    what = "a name with '/' breaks the file"
+    bad = [Problem("SFX-E212", n, what) for n in source.nodes if "/" in n]
     if bad:
         raise InputError.of(bad)
+    if not isinstance(path, str | os.PathLike):
+        nir.write(path, source)
+        return
     target = Path(path)
     handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".nir.tmp")
     os.close(handle)
@@ -183,7 +106,7 @@ class Junction(nir.NIRNode):  # type: ignore[misc]  # nir ships no types
     """Stands for a subgraph's Input or Output once the subgraph is inlined: values add up."""
 
     def __init__(self) -> None:
-        self.metadata = {}
+        self.metadata: dict[str, Any] = {}
 
 
 @dataclass
@@ -200,8 +123,8 @@ class _Build:
     nodes: list[Node] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
-    def begin(self, name: str, shape: Shape, inputs: tuple[str, ...], facts: dict[str, Any]) -> None:
-        self.name, self.shape, self.inputs, self.facts = name, shape, inputs, facts
+    def begin(self, name: str, shape: Shape, inputs: list[str], facts: dict[str, Any]) -> None:
+        self.name, self.shape, self.inputs, self.facts = name, shape, tuple(inputs), facts
         self.module = facts.get("module", "")
 
     def problem(self, code: str, what: str, hint: str = "") -> None:
@@ -261,7 +184,7 @@ def to_graph(
     nodes, edges = _inline(source)
     known = _graph_facts(source)
     problems = list(_node_problems(nodes))
-    problems += [p for a, b in edges for p in _edge_problems((a, b), set(nodes))]
+    problems += [p for a, b in edges for p in edge_problems((a, b), set(nodes))]
     problems += _duplicate_problems(edges)
     steps = timesteps if timesteps is not None else known.get("timesteps")
     if steps is None:
@@ -393,7 +316,7 @@ def _convert(
             build.begin(
                 name,
                 arriving[0] if arriving else (),
-                tuple(producers[name]),
+                producers[name],
                 ext.facts(nodes[name]),
             )
             _check_declared(nodes[name], build.shape)
@@ -449,7 +372,7 @@ def _own_shape(node: nir.NIRNode) -> Shape | None:
 def _check_declared(node: nir.NIRNode, arriving: Shape) -> None:
     """The input shape a node states must be the one that arrives."""
     stated: Shape | None = None
-    if isinstance(node, ext.EXTENSIONS):
+    if isinstance(node, ext.Extension):
         stated = node.input_shape
     elif isinstance(node, nir.LIF | nir.IF | nir.I):
         stated = _own_shape(node)
@@ -473,7 +396,7 @@ def _f64(values: object) -> g.FloatArray:
 
 
 def _whole(value: float) -> float:
-    """r * dt is meant as a whole number where it is one up to rounding (1/dt * dt)."""
+    """A product r * dt is meant as a whole number where it is one up to rounding (1/dt * dt)."""
     nearest = round(value)
     return float(nearest) if abs(value - nearest) <= 1e-12 * abs(nearest) else value
 
@@ -616,9 +539,7 @@ def _if(b: _Build, node: nir.IF) -> None:
 
 
 def _lif(b: _Build, node: nir.LIF) -> None:
-    tau, r, leak, threshold, reset = b.uniform(
-        node, "tau", "r", "v_leak", "v_threshold", "v_reset"
-    )
+    tau, r, leak, threshold, reset = b.uniform(node, "tau", "r", "v_leak", "v_threshold", "v_reset")
     if not tau >= b.dt:
         b.problem(
             "SFX-E214",
@@ -662,8 +583,8 @@ def _reshape(b: _Build, node: ext.Reshape) -> None:
 
 
 def _batch_norm(b: _Build, node: ext.BatchNorm) -> None:
-    arrays = (_f64(a) for a in (node.weight, node.bias, node.mean, node.var))
-    b.add(g.BatchNorm(*arrays, node.eps, node.axis))
+    weight, bias, mean, var = (_f64(a) for a in (node.weight, node.bias, node.mean, node.var))
+    b.add(g.BatchNorm(weight, bias, mean, var, node.eps, node.axis))
 
 
 CONVERTERS: dict[type[nir.NIRNode], Callable[[_Build, Any], None]] = {
@@ -694,3 +615,111 @@ CONVERTERS: dict[type[nir.NIRNode], Callable[[_Build, Any], None]] = {
 
 
 # --- Graph -> NIR ---------------------------------------------------------------------------
+
+
+def from_graph(graph: Graph) -> nir.NIRGraph:
+    """The NIR graph of a checked `Graph` (imported form); `to_graph` of it gives the same Graph.
+
+    Raises SfxError for an illegal graph, and SFX-E203 for ops that only exist after lowering.
+    """
+    check_graph(graph)
+    bad = [
+        Problem("SFX-E203", n.name, f"{type(n.op).__name__} has no NIR node")
+        for n in graph
+        if type(n.op) not in WRITERS
+    ]
+    if bad:
+        raise SfxError.of(bad)
+    nodes: dict[str, nir.NIRNode] = {}
+    edges: list[tuple[str, str]] = []
+    taken = {n.name for n in graph}
+    for node in graph:
+        arriving = graph[node.producers[0]].shape if node.producers else node.shape
+        made = WRITERS[type(node.op)](node.op, arriving, node.shape, graph.dt)
+        nodes[node.name] = ext.with_facts(made, module=node.module) if node.module else made
+        separate = isinstance(node.op, g.Product)
+        used: set[str] = set()
+        for port, producers in enumerate(node.inputs):
+            # a Product multiplies its edges, so a sum needs its own node; no edge may come twice
+            for group in [producers] if separate else [(p,) for p in producers]:
+                if len(group) == 1 and group[0] not in used:
+                    edges.append((group[0], node.name))
+                    used.add(group[0])
+                    continue
+                name = _free(f"{node.name}.in{port + 1}", taken)
+                nodes[name] = ext.junction(arriving)
+                edges += [(p, name) for p in group]
+                edges.append((name, node.name))
+    return ext.with_facts(
+        nir.NIRGraph(nodes, edges),
+        sfx=ext.FORMAT,
+        timesteps=graph.timesteps,
+        dt=graph.dt,
+        name=graph.name,
+    )
+
+
+def _free(name: str, taken: set[str]) -> str:
+    unique, i = name, 1
+    while unique in taken:
+        i += 1
+        unique = f"{name}_{i}"
+    taken.add(unique)
+    return unique
+
+
+def _write_conv(op: g.Conv2d, arriving: Shape, shape: Shape, dt: float) -> nir.NIRNode:
+    if op.groups == 1 and op.weight.shape[2] == op.weight.shape[3]:
+        return nir.Conv2d(
+            arriving[1:], op.weight, op.stride, op.padding, op.dilation, op.groups, op.bias
+        )
+    return ext.GroupedConv2d(
+        arriving, op.weight, op.stride, op.padding, op.dilation, op.groups, op.bias
+    )
+
+
+def _write_lif(op: g.LIF, arriving: Shape, shape: Shape, dt: float) -> nir.NIRNode:
+    return ext.lif_node(
+        shape,
+        decay=op.decay,
+        threshold=op.threshold,
+        gain=op.gain,
+        leak=op.leak,
+        reset=op.reset,
+        subtract=op.subtract,
+        dt=dt,
+    )
+
+
+def _write_if(op: g.IF, arriving: Shape, shape: Shape, dt: float) -> nir.NIRNode:
+    arrays = (np.full(shape, v) for v in (op.gain / dt, op.threshold, op.reset))
+    node = nir.IF(*arrays)
+    return ext.with_facts(node, reset_mode="subtract") if op.subtract else node
+
+
+WRITERS: dict[type[Op], Callable[[Any, Shape, Shape, float], nir.NIRNode]] = {
+    g.Input: lambda op, i, o, dt: ext.with_facts(
+        nir.Input(np.array(o)), **({"high": op.high} if op.high else {})
+    ),
+    g.Output: lambda op, i, o, dt: ext.with_facts(nir.Output(np.array(o)), reduce=op.reduce),
+    g.Conv2d: _write_conv,
+    g.Linear: lambda op, i, o, dt: nir.Affine(op.weight, op.bias),
+    g.BatchNorm: lambda op, i, o, dt: ext.BatchNorm(
+        i, op.weight, op.bias, op.mean, op.var, op.eps, op.axis
+    ),
+    g.Scale: lambda op, i, o, dt: nir.Scale(np.full(o, op.factor)),
+    g.Sum: lambda op, i, o, dt: ext.junction(o),
+    g.SumPool2d: lambda op, i, o, dt: nir.SumPool2d(
+        *(np.array(v) for v in (op.kernel, op.stride, op.padding))
+    ),
+    g.MaxPool2d: lambda op, i, o, dt: ext.MaxPool2d(i, op.kernel, op.stride, op.padding),
+    g.ReduceSum: lambda op, i, o, dt: ext.ReduceSum(i, op.axes),
+    g.Reshape: lambda op, i, o, dt: ext.Reshape(i, o),
+    g.Permute: lambda op, i, o, dt: ext.Permute(i, op.order),
+    g.Expand: lambda op, i, o, dt: ext.Expand(i, o),
+    g.LIF: _write_lif,
+    g.IF: _write_if,
+    g.Threshold: lambda op, i, o, dt: nir.Threshold(np.full(o, op.threshold)),
+    g.Integrator: lambda op, i, o, dt: ext.integrator_node(o, gain=op.gain, dt=dt),
+    g.Product: lambda op, i, o, dt: ext.Product(o),
+}

@@ -46,13 +46,19 @@ def _ints(values: object, length: int | None = None) -> Ints:
     return out
 
 
-def _types(node: nir.NIRNode, input_shape: Ints, output_shape: Ints) -> None:
+def _types(node: Extension, input_shape: Ints, output_shape: Ints) -> None:
     node.input_type = {"input": np.array(input_shape, dtype=np.int64)}
     node.output_type = {"output": np.array(output_shape, dtype=np.int64)}
 
 
+class Extension(nir.NIRNode):  # type: ignore[misc]  # nir ships no types
+    """Base of the extension nodes: one input, one output, shapes known when it is built."""
+
+    input_shape: Ints
+
+
 @dataclass(eq=False)
-class Product(nir.NIRNode):
+class Product(Extension):
     r"""Elementwise product of ALL in-edges, which share one shape. Order does not matter.
 
     .. math::
@@ -67,7 +73,7 @@ class Product(nir.NIRNode):
 
 
 @dataclass(eq=False)
-class Expand(nir.NIRNode):
+class Expand(Extension):
     r"""Broadcast: axes of length 1 are repeated to the length in `output_shape`.
 
     .. math::
@@ -81,14 +87,16 @@ class Expand(nir.NIRNode):
     def __post_init__(self) -> None:
         self.input_shape = _ints(self.input_shape)
         self.output_shape = _ints(self.output_shape)
-        pairs = zip(self.input_shape, self.output_shape, strict=False)
-        if len(self.input_shape) != len(self.output_shape) or any(a not in (1, b) for a, b in pairs):
+        fits = len(self.input_shape) == len(self.output_shape) and all(
+            a in (1, b) for a, b in zip(self.input_shape, self.output_shape, strict=True)
+        )
+        if not fits:
             raise ValueError(f"cannot expand {self.input_shape} to {self.output_shape}")
         _types(self, self.input_shape, self.output_shape)
 
 
 @dataclass(eq=False)
-class ReduceSum(nir.NIRNode):
+class ReduceSum(Extension):
     r"""Sum over `axes`, which disappear.
 
     .. math::
@@ -108,7 +116,7 @@ class ReduceSum(nir.NIRNode):
 
 
 @dataclass(eq=False)
-class Permute(nir.NIRNode):
+class Permute(Extension):
     r"""Axes reordered: output axis i is input axis `order[i]` (numpy's transpose)."""
 
     input_shape: Ints
@@ -123,7 +131,7 @@ class Permute(nir.NIRNode):
 
 
 @dataclass(eq=False)
-class Reshape(nir.NIRNode):
+class Reshape(Extension):
     r"""The same elements in C order under another shape."""
 
     input_shape: Ints
@@ -138,7 +146,7 @@ class Reshape(nir.NIRNode):
 
 
 @dataclass(eq=False)
-class MaxPool2d(nir.NIRNode):
+class MaxPool2d(Extension):
     r"""Maximum over windows of (C, H, W), padded with minus infinity.
 
     .. math::
@@ -165,7 +173,7 @@ class MaxPool2d(nir.NIRNode):
 
 
 @dataclass(eq=False)
-class BatchNorm(nir.NIRNode):
+class BatchNorm(Extension):
     r"""Batch norm at inference, per index c of `axis`; all arrays [C].
 
     .. math::
@@ -189,7 +197,7 @@ class BatchNorm(nir.NIRNode):
 
 
 @dataclass(eq=False)
-class GroupedConv2d(nir.NIRNode):
+class GroupedConv2d(Extension):
     r"""PyTorch's 2-D cross-correlation, for what `nir.Conv2d` mis-types: groups > 1 (depthwise
     included) and kernels that are not square.
 
@@ -233,7 +241,7 @@ class GroupedConv2d(nir.NIRNode):
         _types(self, self.input_shape, (self.weight.shape[0], *plane))
 
 
-EXTENSIONS: tuple[type[nir.NIRNode], ...] = (
+EXTENSIONS: tuple[type[Extension], ...] = (
     Product,
     Expand,
     ReduceSum,
@@ -339,7 +347,7 @@ def lif_node(
     subtract: bool = False,
     dt: float,
 ) -> nir.LIF:
-    """v <- v + decay ((leak - v) + gain x), spike when v > threshold, as `nir.LIF`."""
+    """`nir.LIF` for v <- v + decay ((leak - v) + gain x), spike when v > threshold."""
 
     def full(value: float) -> FloatArray:
         return np.full(shape, value, dtype=np.float64)
@@ -355,7 +363,7 @@ def lif_node(
 
 
 def integrator_node(shape: Ints, *, gain: float = 1.0, dt: float) -> nir.I:
-    """y[t] = y[t-1] + gain x[t] (a causal sum over the steps) as `nir.I` with r = gain / dt."""
+    """`nir.I` with r = gain / dt: y[t] = y[t-1] + gain x[t], a causal sum over the steps."""
     return nir.I(r=np.full(shape, gain / dt, dtype=np.float64))
 
 

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
+from sfx.toolchain.arith import IntArray
 from sfx.toolchain.ir.program import Program
+
+
+def indices_of(ranges: Iterable[tuple[int, int]]) -> IntArray:
+    """The flat indices of ((start, stop), ...), in order."""
+    parts = [np.arange(start, stop, dtype=np.int64) for start, stop in ranges]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+
+def ranges_of(indices: IntArray) -> tuple[tuple[int, int], ...]:
+    """Ascending distinct indices as the fewest ((start, stop), ...)."""
+    if indices.size == 0:
+        return ()
+    cuts = np.flatnonzero(np.diff(indices) != 1) + 1
+    starts = indices[np.concatenate(([0], cuts))]
+    stops = indices[np.concatenate((cuts - 1, [indices.size - 1]))] + 1
+    return tuple(zip(starts.tolist(), stops.tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -30,6 +50,11 @@ class Block:
     chip: int
     core: int
     usage: Usage
+
+    @property
+    def indices(self) -> IntArray:
+        """Flat indices of its neurons in the population, ascending."""
+        return indices_of(self.ranges)
 
 
 @dataclass(frozen=True, eq=False)

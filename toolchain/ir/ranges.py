@@ -48,7 +48,7 @@ def ranges(graph: g.Graph, input_high: int = 1) -> dict[str, Range]:
             total = Range(0, 0, True)
             for p in port:
                 # An edge that closes a loop carries a neuron's spikes; its producer comes later.
-                total = total + (out[p] if p in out else SPIKES)
+                total = total + (out.get(p, SPIKES))
             operands.append(total)
         out[node.name] = _range(graph, node, operands, input_high)
     return out

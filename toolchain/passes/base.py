@@ -16,9 +16,7 @@ class GraphPass(Protocol):
         ...
 
 
-def run_passes(
-    graph: Graph, passes: Sequence[GraphPass], check: Callable[[Graph], None]
-) -> Graph:
+def run_passes(graph: Graph, passes: Sequence[GraphPass], check: Callable[[Graph], None]) -> Graph:
     """Run `passes` in order and `check` the graph after each."""
     for p in passes:
         graph = p.run(graph)

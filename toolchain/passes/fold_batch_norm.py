@@ -57,7 +57,7 @@ class FoldBatchNorm:
             node = graph[node.producers[0]]
             if len(graph.consumers[node.name]) != 1:
                 return f"{node.name} also feeds other nodes"
-            if not isinstance(node.op, VIEWS + (BatchNorm,)):
+            if not isinstance(node.op, (*VIEWS, BatchNorm)):
                 break
             if not isinstance(node.op, BatchNorm):
                 chain.append(node)

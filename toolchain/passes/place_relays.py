@@ -89,9 +89,7 @@ def _relay_after(graph: Graph, spot: Node) -> Graph:
             hint="place a spiking neuron before the sum, so that the stream carries whole numbers",
         )
     if isinstance(spot.op, Sum):
-        return graph.with_nodes(
-            replace(n, op=Relay()) if n.name == spot.name else n for n in graph
-        )
+        return graph.with_nodes(replace(n, op=Relay()) if n.name == spot.name else n for n in graph)
     relay = Node(f"{spot.name}.relay", Relay(), ((spot.name,),), spot.shape)
     nodes = [n if n.name == spot.name else rewire([n], {spot.name: relay.name})[0] for n in graph]
     return graph.with_nodes([*nodes, relay])

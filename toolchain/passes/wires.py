@@ -63,9 +63,7 @@ def _paths(graph: Graph, node: Node) -> list[tuple[Node, ...]]:
     """Every path that ends in `node` and starts at a neuron: (neuron, op, ..., node)."""
     if node.op.neuron:
         return [(node,)]
-    return [
-        (*path, node) for p in node.producers for path in _paths(graph, graph[p])
-    ]
+    return [(*path, node) for p in node.producers for path in _paths(graph, graph[p])]
 
 
 def _wire(graph: Graph, path: tuple[Node, ...], target: Node, port: int) -> Wire:

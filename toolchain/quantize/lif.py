@@ -147,15 +147,15 @@ def _bias(bias: FloatArray) -> tuple[IntArray, int]:
     raise ValueError(f"bias {largest:g} exceeds 4095 << 7")
 
 
-def _decay_is_exact(
-    m: Mantissas, exponent: int, bias: IntArray, dv: int, timesteps: int
-) -> bool:
+def _decay_is_exact(m: Mantissas, exponent: int, bias: IntArray, dv: int, timesteps: int) -> bool:
     """True if no decay of a sample drops a set bit: v has enough trailing zeros."""
     if dv == 0:
         return True
     keep = DECAY_UNITY - dv
     lost = 12 - ((keep & -keep).bit_length() - 1)  # keep = odd * 2^(12 - lost)
-    parts = [w << max(exponent - r + INPUT_SHIFT, 0) for w, r in zip(m.weights, m.headroom)]
+    parts = [
+        w << max(exponent - r + INPUT_SHIFT, 0) for w, r in zip(m.weights, m.headroom, strict=True)
+    ]
     together = np.bitwise_or.reduce(
         np.concatenate([np.abs(p).ravel() for p in [*parts, bias]], dtype=np.int64)
     )
@@ -171,7 +171,7 @@ def simulate(neuron: LIF, current: IntArray) -> IntArray:
     """
     samples, timesteps, size = current.shape
     bias = np.broadcast_to((neuron.bias_mant << neuron.bias_exp).ravel(), (size,))
-    v = np.zeros((samples, size), np.int64)
+    v: IntArray = np.zeros((samples, size), np.int64)
     spikes = np.zeros(current.shape, np.int64)
     for t in range(timesteps):
         v = saturate_membrane(
@@ -179,7 +179,7 @@ def simulate(neuron: LIF, current: IntArray) -> IntArray:
         )
         s = v > (neuron.vth << INPUT_SHIFT)
         spikes[:, t] = s
-        v = np.where(s, 0, v)
+        v = v * ~s
     return spikes
 
 
@@ -200,8 +200,6 @@ def best(
             return q
         if cost is None:
             # Without data the widest range is kept: nothing says which weights may be clipped.
-            return quantize_lif(
-                real, largest_gain(real.weights), bound, timesteps, shape, where
-            )
+            return quantize_lif(real, largest_gain(real.weights), bound, timesteps, shape, where)
         tried.append((cost(q), q))
     return min(tried, key=lambda pair: pair[0])[1]

@@ -87,9 +87,7 @@ def _exact_at(w: FloatArray, gain: float) -> bool:
 def weight_error(weights: Sequence[FloatArray], m: Mantissas) -> float:
     """rms(quantized - real) / rms(real) over all projections; 0 for all-zero weights."""
     real = np.concatenate([w.ravel() for w in weights]) if weights else np.zeros(0)
-    back = [
-        q.ravel() / (m.gain * 2.0**r) for q, r in zip(m.weights, m.headroom, strict=True)
-    ]
+    back = [q.ravel() / (m.gain * 2.0**r) for q, r in zip(m.weights, m.headroom, strict=True)]
     quantized = np.concatenate(back) if back else np.zeros(0)
     power = float(np.sum(real**2))
     return float(np.sqrt(np.sum((quantized - real) ** 2) / power)) if power > 0 else 0.0

@@ -89,15 +89,17 @@ def quantize(
     if readout is None:
         raise UnsupportedError("SFX-E306", "the model has no output", where=graph.name)
     program = p.Program(
-        tuple(build.populations), tuple(build.projections), graph.timesteps, readout, graph.dt,
+        tuple(build.populations),
+        tuple(build.projections),
+        graph.timesteps,
+        readout,
+        graph.dt,
         graph.name,
     )
     return Quantized(program, tuple(build.records))
 
 
-def _population(
-    build: _Build, node: g.Node, calibration: IntArray | None, input_high: int
-) -> None:
+def _population(build: _Build, node: g.Node, calibration: IntArray | None, input_high: int) -> None:
     """Append the population(s) and projections of one neuron node."""
     match node.op:
         case g.Input():
@@ -140,8 +142,7 @@ def _whole(build: _Build, node: g.Node, neuron: p.NeuronProgram) -> None:
     """A population whose inputs are exact: unit or whole weights, nothing to round."""
     wires = wires_into(build.graph, node)
     made = [
-        _projection(build, w, node, neuron.ports[w.port], _whole_weights(w, node), 0)
-        for w in wires
+        _projection(build, w, node, neuron.ports[w.port], _whole_weights(w, node), 0) for w in wires
     ]
     if any(np.any(w.bias) for w in wires):
         raise _not_whole(node, "a bias")
@@ -151,7 +152,9 @@ def _whole(build: _Build, node: g.Node, neuron: p.NeuronProgram) -> None:
     )
     build.projections.extend(made)
     if build.real:
-        sums = {port: np.zeros(_kt(build) + (target_size(node),), np.int64) for port in neuron.ports}
+        sums = {
+            port: np.zeros((*_kt(build), target_size(node)), np.int64) for port in neuron.ports
+        }
         for j in made:
             sums[j.port] += _drive(build, j, node)
         build.sent[node.name] = _send(neuron, sums)
@@ -160,7 +163,8 @@ def _whole(build: _Build, node: g.Node, neuron: p.NeuronProgram) -> None:
 def _send(neuron: p.NeuronProgram, sums: dict[str, IntArray]) -> IntArray:
     match neuron:
         case p.LIF():
-            return (sums["a_in"] > neuron.vth).astype(np.int64)
+            spikes: IntArray = (sums["a_in"] > neuron.vth).astype(np.int64)
+            return spikes
         case p.Product():
             return sums["a_in1"] * sums["a_in2"]
         case _:
@@ -192,9 +196,7 @@ def _integrator(build: _Build, node: g.Node) -> None:
     wires = wires_into(build.graph, node)
     high = build.classes[node.name]
     made = accumulator(node, int(high.low), int(high.high))
-    feeds = [
-        (_whole_weights(w, node), w) for w in wires
-    ]
+    feeds = [(_whole_weights(w, node), w) for w in wires]
     if not any(isinstance(q.neuron, p.Clock) for q in build.populations):
         build.populations.append(made.clock)
     build.populations.extend((made.memory, made.clear))
@@ -205,8 +207,12 @@ def _integrator(build: _Build, node: g.Node) -> None:
     build.projections.extend(made.loops)
     if build.real:
         total = sum(
-            (_drive(build, j, node) for j in build.projections if j.post == node.name and not j.lag),
-            np.zeros(_kt(build) + (target_size(node),), np.int64),
+            (
+                _drive(build, j, node)
+                for j in build.projections
+                if j.post == node.name and not j.lag
+            ),
+            np.zeros((*_kt(build), target_size(node)), np.int64),
         )
         build.sent[node.name] = np.cumsum(total, axis=1)
 
@@ -230,8 +236,11 @@ def _lif(build: _Build, node: g.Node) -> None:
         for j, w, ints, room in zip(protos, wires, m.weights, m.headroom, strict=True):
             source = build.classes[w.source]
             ends = value_bounds(
-                _with_weights(j, w, ints, 0), build.size(w.source), target_size(node),
-                int(source.low), int(source.high),
+                _with_weights(j, w, ints, 0),
+                build.size(w.source),
+                target_size(node),
+                int(source.low),
+                int(source.high),
             )
             total += np.asarray(ends) * 2.0**-room
         return float(np.abs(total).max())
@@ -239,17 +248,21 @@ def _lif(build: _Build, node: g.Node) -> None:
     def current(q: QuantizedLIF, values: dict[str, IntArray]) -> IntArray:
         return sum(
             (_drive(build, j, node, values) for j in made(q)),
-            np.zeros(_kt(build) + (target_size(node),), np.int64),
+            np.zeros((*_kt(build), target_size(node)), np.int64),
         )
 
-    target = build.real[node.name].reshape(_kt(build) + (-1,)) if build.real else None
+    target = build.real[node.name].reshape((*_kt(build), -1)) if build.real else None
 
     def wrong(q: QuantizedLIF) -> float:
         assert target is not None
         return float(np.abs(simulate(q.neuron, current(q, build.sent)) - target).sum())
 
     q = best(
-        real, bound, build.graph.timesteps, node.shape, node.module or node.name,
+        real,
+        bound,
+        build.graph.timesteps,
+        node.shape,
+        node.module or node.name,
         None if target is None else wrong,
     )
     build.populations.append(p.Population(node.name, node.shape, q.neuron, 0, 1, -1, node.module))
@@ -258,16 +271,27 @@ def _lif(build: _Build, node: g.Node) -> None:
     if target is not None:
         mine = simulate(q.neuron, current(q, build.sent))
         build.sent[node.name] = mine
-        floats = {s: np.rint(build.real[s]).astype(np.int64).reshape(_kt(build) + (-1,)) for s in names}
+        floats = {
+            s: np.rint(build.real[s]).astype(np.int64).reshape((*_kt(build), -1)) for s in names
+        }
         alone = simulate(q.neuron, current(q, floats))
         agreement, cumulative = float(np.mean(alone == target)), float(np.mean(mine == target))
         rate = float(target.mean())
         wrong_share = float(np.abs(mine - target).sum() / max(target.sum(), 1))
     build.records.append(
         LayerRecord(
-            node.name, q.scale, 8, q.exact, q.mantissas.clipped,
-            weight_error(real.weights, q.mantissas), q.threshold_error, q.decay_error,
-            agreement, cumulative, rate, wrong_share,
+            node.name,
+            q.scale,
+            8,
+            q.exact,
+            q.mantissas.clipped,
+            weight_error(real.weights, q.mantissas),
+            q.threshold_error,
+            q.decay_error,
+            agreement,
+            cumulative,
+            rate,
+            wrong_share,
         )
     )
 
@@ -286,7 +310,8 @@ def _real_lif(node: g.Node, wires: list[Wire]) -> RealLIF:
         )
     if op.threshold < 0:
         raise UnsupportedError(
-            "SFX-E309", f"the threshold {op.threshold:g} is negative; it must be at least 0",
+            "SFX-E309",
+            f"the threshold {op.threshold:g} is negative; it must be at least 0",
             where=node.module or node.name,
         )
     if isinstance(op, g.LIF):
@@ -338,9 +363,7 @@ def _output(build: _Build, node: g.Node) -> p.Readout:
     else:
         offset = np.rint(bias * scale * steps)
     error = weight_error(real, m)
-    build.records.append(
-        LayerRecord(node.name, scale, 8, error == 0.0, m.clipped, error, 0.0, 0.0)
-    )
+    build.records.append(LayerRecord(node.name, scale, 8, error == 0.0, m.clipped, error, 0.0, 0.0))
     return p.Readout(node.name, scale, tuple(int(x) for x in offset))
 
 
@@ -355,15 +378,17 @@ def _projection(
     taken = {j.name for j in build.projections}
     same = sum(1 for name in taken if name == base or name.startswith(f"{base}#"))
     proto = p.Projection(
-        base if not same else f"{base}#{same}", wire.source, node.name,
-        p.Structured((), ()), port, exponent,
+        base if not same else f"{base}#{same}",
+        wire.source,
+        node.name,
+        p.Structured((), ()),
+        port,
+        exponent,
     )
     return _with_weights(proto, wire, weight, exponent)
 
 
-def _with_weights(
-    proto: p.Projection, wire: Wire, weight: IntArray, exponent: int
-) -> p.Projection:
+def _with_weights(proto: p.Projection, wire: Wire, weight: IntArray, exponent: int) -> p.Projection:
     layer = wire.layer
     connection: p.Connection
     if layer is None:
@@ -376,12 +401,25 @@ def _with_weights(
         connection = p.Dense(weight)
     else:
         connection = p.Conv2d(
-            weight, _chw(wire.in_shape), _chw(wire.out_shape), layer.stride, layer.padding,
-            layer.dilation, layer.groups,
+            weight,
+            _chw(wire.in_shape),
+            _chw(wire.out_shape),
+            layer.stride,
+            layer.padding,
+            layer.dilation,
+            layer.groups,
         )
     return p.Projection(
-        proto.name, proto.pre, proto.post, connection, proto.port, exponent, proto.lag, 0,
-        wire.pre_view, wire.post_view,
+        proto.name,
+        proto.pre,
+        proto.post,
+        connection,
+        proto.port,
+        exponent,
+        proto.lag,
+        0,
+        wire.pre_view,
+        wire.post_view,
     )
 
 

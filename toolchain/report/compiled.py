@@ -26,7 +26,9 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
         f"  cores        {s['cores']:>10,}     chips        {s['chips']:>12,}\n"
         f"  scales from  {source}"
     )
-    table = Table(title="Quantization (8-bit weights)", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title="Quantization (8-bit weights)", title_justify="left", box=None, pad_edge=False
+    )
     table.add_column("population", no_wrap=True)
     for name in ("scale", "weight error", "clipped", "spike agreement", "cumulative", "rate", ""):
         table.add_column(name, justify="right", no_wrap=True)

@@ -13,13 +13,13 @@ def verify_summary(verdict: Verdict) -> RenderableType:
     """The verdict as something Rich prints."""
     what = "spikes, u and v" if verdict.states else "spikes"
     spikes = sum(p.spikes for p in verdict.populations)
-    word = "EQUAL" if verdict.equal else "NOT EQUAL"
+    word, style = ("EQUAL", "bold green") if verdict.equal else ("NOT EQUAL", "bold red")
     lines = [
-        Text(f"{word}: reference and {verdict.against}", style="bold green" if verdict.equal else "bold red"),
+        Text(f"{word}: reference and {verdict.against}", style=style),
         Text(
             f"  compared    {verdict.compared:,} values ({what})\n"
-            f"              {len(verdict.populations)} populations x {verdict.steps} hardware steps, "
-            f"{verdict.samples} samples back to back\n"
+            f"              {len(verdict.populations)} populations x {verdict.steps} hardware "
+            f"steps, {verdict.samples} samples back to back\n"
             f"  spikes      {spikes:,}\n"
             f"  mismatches  {verdict.mismatches:,}"
         ),
@@ -27,9 +27,8 @@ def verify_summary(verdict: Verdict) -> RenderableType:
     if verdict.first_mismatch is not None:
         lines.append(Text(f"  first       {verdict.first_mismatch}"))
     if verdict.silent:
-        lines.append(
-            Text(f"  warning     never fired, so nothing was shown there: {', '.join(verdict.silent)}")
-        )
+        names = ", ".join(verdict.silent)
+        lines.append(Text(f"  warning     never fired, so nothing was shown there: {names}"))
     if verdict.equal:
         return Group(*lines)
     table = Table("population", "compared", "mismatches", "spikes", box=None, pad_edge=False)

@@ -29,8 +29,16 @@ class Limits:
     decay_bits: int
     state_bits: int
     max_delay: int
+    """Largest `delay` of a projection, in hardware steps (1: the step every synapse costs)."""
     payload_bits: int
     """0: binary spikes only."""
+    chip_grid: tuple[int, int] = (1, 1)
+    """How the chips of the system are arranged (x, y)."""
+
+    @property
+    def cores(self) -> int:
+        """Cores of the whole system."""
+        return self.cores_per_chip * self.chips
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,19 @@ class Record(Protocol):
     """What a backend's stream returns: arrays [H, *shape] by population name."""
 
     @property
-    def spikes(self) -> Mapping[str, IntArray]: ...
+    def spikes(self) -> Mapping[str, IntArray]:
+        """What left each population at each hardware step."""
+        ...
+
     @property
-    def u(self) -> Mapping[str, IntArray]: ...
+    def u(self) -> Mapping[str, IntArray]:
+        """Currents of LIF populations after each step."""
+        ...
+
     @property
-    def v(self) -> Mapping[str, IntArray]: ...
+    def v(self) -> Mapping[str, IntArray]:
+        """Membranes of LIF populations after each step and reset."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,13 @@ class Verdict:
 
 
 def compare(
-    program: Program, expected: Record, got: Record, *, against: str, mode: str, states: bool,
+    program: Program,
+    expected: Record,
+    got: Record,
+    *,
+    against: str,
+    mode: str,
+    states: bool,
     samples: int,
 ) -> Verdict:
     """Every population, hardware step and neuron: spikes, and with `states` u and v of LIFs.

@@ -39,7 +39,9 @@ def test_whole_floats_are_events(tmp_path: Path) -> None:
         ({"x": np.array([[{}]], dtype=object)}, "SFX-E610"),
     ],
 )
-def test_wrong_contents_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], code: str) -> None:
+def test_wrong_contents_are_refused(
+    tmp_path: Path, arrays: dict[str, np.ndarray], code: str
+) -> None:
     np.savez(tmp_path / "d.npz", **arrays)
     with pytest.raises(InputError) as caught:
         read(tmp_path / "d.npz")

@@ -12,14 +12,12 @@ from sfx.toolchain.errors import UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.evaluate import run
 from sfx.toolchain.passes.wires import wires_into
-from tests.graphs import events, live, spikeformer, with_op
+from tests.graphs import live_case, spikeformer, with_op
 
 
 @pytest.mark.parametrize("causal", [True, False])
 def test_neuron_form_keeps_every_spike(causal: bool) -> None:
-    graph = spikeformer(causal=causal, blocks=2, seed=3, dim=8)
-    x = events(graph, 6)
-    live(graph, x)
+    graph, x = live_case(False, causal, 2)
     low = lower(graph)
     assert not low.of_type(g.BatchNorm, g.MaxPool2d)
     before, after = run(graph, x), run(low, x)
@@ -78,9 +76,7 @@ def refused(graph: g.Graph) -> str:
 
 def test_batch_norm_without_a_layer_is_refused() -> None:
     graph = spikeformer()
-    nodes = [
-        replace(n, inputs=(("ct.lif",),)) if n.name == "ct.pool" else n for n in graph
-    ]
+    nodes = [replace(n, inputs=(("ct.lif",),)) if n.name == "ct.pool" else n for n in graph]
     norm = graph["ct.bn"]
     nodes.append(replace(norm, name="late.bn", inputs=(("ct.lif",),), module="late.bn"))
     message = refused(graph.with_nodes(nodes))

@@ -13,7 +13,7 @@ from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.evaluate import run
 from sfx.toolchain.passes.balance_delays import BalanceDelays
 from sfx.toolchain.quantize.quantize import quantize
-from tests.graphs import events, live, spikeformer, with_op
+from tests.graphs import events, live_case, spikeformer, with_op
 
 
 def lifs(graph: g.Graph) -> list[str]:
@@ -23,9 +23,7 @@ def lifs(graph: g.Graph) -> list[str]:
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_dyadic_network_has_nothing_to_round(causal: bool, blocks: int) -> None:
-    graph = spikeformer(dyadic=True, causal=causal, blocks=blocks, seed=0 if blocks == 1 else 7)
-    x = events(graph, 8, rate=0.4)
-    live(graph, x)
+    graph, x = live_case(True, causal, blocks)
     quantized = quantize(lower(graph), x)
     assert all(r.exact for r in quantized.records), [r for r in quantized.records if not r.exact]
     program = BalanceDelays(62).run(quantized.program)
@@ -40,9 +38,7 @@ def test_dyadic_network_has_nothing_to_round(causal: bool, blocks: int) -> None:
 
 def test_simulated_calibration_is_the_reference() -> None:
     """The quantizer's own view of a layer and the reference backend must be the same bits."""
-    graph = spikeformer(seed=5, dim=8)
-    x = events(graph, 6)
-    live(graph, x)
+    graph, x = live_case(False, True, 2)
     quantized = quantize(lower(graph), x)
     program = BalanceDelays(62).run(quantized.program)
     truth, mine = run(graph, x), ReferenceBackend().layers(program, x)
@@ -52,9 +48,7 @@ def test_simulated_calibration_is_the_reference() -> None:
 
 
 def test_calibration_beats_or_equals_weights_alone() -> None:
-    graph = spikeformer(seed=5, dim=8, blocks=2)
-    x = events(graph, 12)
-    live(graph, x)
+    graph, x = live_case(False, True, 2)
     low = lower(graph)
     truth = run(graph, x)
 
@@ -80,7 +74,11 @@ def test_event_counts_make_a_graded_input() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "code"),
-    [({"subtract": True}, "SFX-E307"), ({"reset": 0.5}, "SFX-E307"), ({"threshold": -1.0}, "SFX-E309")],
+    [
+        ({"subtract": True}, "SFX-E307"),
+        ({"reset": 0.5}, "SFX-E307"),
+        ({"threshold": -1.0}, "SFX-E309"),
+    ],
 )
 def test_what_integers_cannot_say_is_refused(changes: dict[str, object], code: str) -> None:
     with pytest.raises(SfxError) as caught:

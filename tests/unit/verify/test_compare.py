@@ -39,7 +39,9 @@ def program() -> p.Program:
 def record(seed: int = 0) -> Record:
     rng = np.random.default_rng(seed)
     spikes = {n: rng.integers(0, 2, (10, 3)) for n in ("in", "lif", "out")}
-    return Record(spikes, {"lif": rng.integers(0, 9, (10, 3))}, {"lif": rng.integers(0, 9, (10, 3))})
+    return Record(
+        spikes, {"lif": rng.integers(0, 9, (10, 3))}, {"lif": rng.integers(0, 9, (10, 3))}
+    )
 
 
 def verdict(a: Record, b: Record, states: bool = True):  # noqa: ANN201

@@ -1,0 +1,104 @@
+"""A look at a raw .nir file before NIR's reader runs: what may be wrong with it, all at once.
+
+A file may come from anywhere. Nothing in it may point to another place or unpack without bound;
+after this every node type is known and every edge has its ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import h5py
+import nir.ir
+
+from sfx.toolchain.errors import Problem
+
+MAX_BYTES = 8 << 30
+"""Largest sum of a file's arrays, unpacked; a compressed file may claim more than memory holds."""
+MAX_DEPTH = 32
+"""Groups nested deeper are refused; NIR needs 4 levels per subgraph."""
+
+
+def file_problems(file: h5py.File, where: str) -> Iterator[Problem]:
+    """Every problem of the file `where` (SFX-E201, E202, E204, E211)."""
+    bad = list(_link_problems(file, where))
+    yield from bad
+    if bad:
+        return
+    if not isinstance(file.get("node"), h5py.Group):
+        yield Problem("SFX-E201", where, "has no group 'node', so it is not a NIR file")
+        return
+    yield from _group_problems(file["node"], "")
+
+
+def _link_problems(file: h5py.File, where: str) -> Iterator[Problem]:
+    """Nothing may point outside the file or back into it, and the arrays must fit in memory."""
+    total = 0
+    todo = [("", file)]
+    while todo:
+        path, group = todo.pop()
+        for key in group:
+            name = f"{path}/{key}"
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                yield Problem("SFX-E201", where, f"{name} is a link to another place")
+                continue
+            item = group[key]
+            if isinstance(item, h5py.Group):
+                if len(path.split("/")) > MAX_DEPTH:
+                    yield Problem("SFX-E201", where, f"{name} is nested more than {MAX_DEPTH} deep")
+                    return
+                todo.append((name, item))
+            elif item.is_virtual or item.external:
+                yield Problem("SFX-E201", where, f"{name} keeps its data in another file")
+            else:
+                total += item.size * item.dtype.itemsize if item.shape is not None else 0
+    if total > MAX_BYTES:
+        yield Problem(
+            "SFX-E201", where, f"unpacks to {total} bytes, more than the limit of {MAX_BYTES}"
+        )
+
+
+def _text(dataset: object) -> str:
+    value = dataset[()] if isinstance(dataset, h5py.Dataset) else b""
+    return value.decode("utf8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _group_problems(group: h5py.Group, name: str) -> Iterator[Problem]:
+    """Unknown types and dangling edges of a graph group, its subgraphs included."""
+    known = vars(nir.ir)["__all_ir"]
+    kind = _text(group.get("type"))
+    if kind not in known:
+        yield Problem(
+            "SFX-E202",
+            name or "node",
+            f"unknown node type {kind!r}" if kind else "has no node type",
+            f"known types: {', '.join(sorted(known))}",
+        )
+    if kind != "NIRGraph":
+        return
+    nodes, edges = group.get("nodes"), group.get("edges")
+    if not isinstance(nodes, h5py.Group) or not isinstance(edges, h5py.Dataset):
+        yield Problem("SFX-E211", name or "node", "a graph needs 'nodes' and 'edges'")
+        return
+    for key in nodes:
+        if isinstance(nodes[key], h5py.Group):
+            yield from _group_problems(nodes[key], f"{name}.{key}" if name else key)
+        else:
+            yield Problem("SFX-E211", key, "is an array, not a node")
+    for edge in edges[()].reshape(-1, 2) if edges.size else ():
+        ends = [e.decode("utf8", "replace") if isinstance(e, bytes) else str(e) for e in edge]
+        # "sub.port" is the documented way to name the port of the subgraph "sub"
+        ends = [e if e in nodes or e.split(".")[0] not in nodes else e.split(".")[0] for e in ends]
+        yield from edge_problems(ends, set(nodes), name)
+
+
+def edge_problems(ends: Iterable[str], nodes: set[str], inside: str = "") -> Iterator[Problem]:
+    """A problem for each end of an edge that is no node (`inside` names the subgraph)."""
+    ends = list(ends)
+    for end in ends:
+        if end not in nodes:
+            yield Problem(
+                "SFX-E204",
+                f"{inside}.{end}" if inside else end,
+                f"the edge {ends[0]!r} -> {ends[1]!r} ends at {end!r}, which does not exist",
+            )

@@ -1,0 +1,192 @@
+"""From the tables of a TOML file to a `Target`, with every mistake reported at once."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, fields
+from math import inf, isfinite
+from typing import Any
+
+from sfx.toolchain.errors import InputError, Problem
+from sfx.toolchain.targets.target import Limits, Quantity, Target
+
+REQUIRED_COSTS = {
+    "e_synop_dense": "J",
+    "e_synop_sparse": "J",
+    "e_synop_conv": "J",
+    "e_access": "J",
+    "e_update": "J",
+    "e_fired": "J",
+    "e_message": "J",
+    "e_hop_ew": "J",
+    "e_hop_ns": "J",
+    "k": "1",
+    "p_static": "W",
+    "t_synop_dense": "s",
+    "t_synop_sparse": "s",
+    "t_synop_conv": "s",
+    "t_access": "s",
+    "t_update": "s",
+    "t_fired": "s",
+    "t_link_bit": "s",
+    "t_chip_link_bit": "s",
+    "t_barrier": "s",
+    "t_barrier_per_doubling": "s",
+    "message_bits": "bit",
+}
+OPTIONAL_COSTS = {
+    "e_step": "J",
+    "widen_below": "J",
+    "t_memory_word": "s",
+    "t_message_in": "s",
+    "t_message_out": "s",
+    "graded_message_bits": "bit",
+}
+COSTS = REQUIRED_COSTS | OPTIONAL_COSTS
+
+_MAY_BE_ZERO = {"axons_in_per_core", "axons_out_per_core", "payload_bits"}
+_SIGNED_PAIRS = {"weight_exp", "bias_exp"}
+_COST_KEYS = {"value", "unit", "low", "high", "source"}
+
+
+class _Reader:
+    """Collects the problems of one file while it is taken apart."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.problems: list[Problem] = []
+
+    def complain(self, what: str, hint: str = "") -> None:
+        self.problems.append(Problem("SFX-E402", self.where, what, hint))
+
+    def table(self, data: dict[str, Any], key: str, known: set[str]) -> dict[str, Any]:
+        """data[key] as a table whose names are all in `known`."""
+        table = data.get(key, {})
+        if not isinstance(table, dict):
+            self.complain(f"[{key}] must be a table, not {_kind(table)}")
+            return {}
+        for name in sorted(set(table) - known):
+            self.complain(f"[{key}] has no field '{name}'", f"known: {', '.join(sorted(known))}")
+        return {k: v for k, v in table.items() if k in known}
+
+    def text(self, value: object, what: str) -> str:
+        if not isinstance(value, str) or not value.strip():
+            self.complain(f"{what} must be a non-empty text, not {value!r}")
+            return ""
+        return value
+
+    def number(self, value: object, what: str, low: float, strict: bool) -> float:
+        """A finite number >= low (> low if strict)."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            self.complain(f"{what} must be a number, not {value!r}")
+            return 1.0
+        if value < low or (strict and value == low):
+            self.complain(f"{what} is {value}, but must be {'>' if strict else '>='} {low:g}")
+            return 1.0
+        return float(value)
+
+    def whole(self, value: object, what: str, low: float) -> int:
+        """A whole number >= low."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.complain(f"{what} must be a whole number, not {value!r}")
+            return 1
+        if value < low:
+            self.complain(f"{what} is {value}, but must be >= {low:g}")
+            return 1
+        return value
+
+
+def parse(data: dict[str, Any], where: str, base: Target | None = None) -> Target:
+    """The target in `data`; fields it does not give are those of `base`.
+
+    Raises InputError (SFX-E402) with every problem of the file.
+    """
+    reader = _Reader(where)
+    for key in sorted(set(data) - {"name", "title", "limits", "costs"}):
+        reader.complain(f"unknown key '{key}'", "a target has name, title, extends, limits, costs")
+    name = reader.text(data.get("name"), "name")
+    title = reader.text(data.get("title", base.title if base else name or "?"), "title")
+    limits, sources = _limits(reader, data, base)
+    costs = _costs(reader, data, base)
+    if not reader.problems:
+        _consistent(reader, limits)
+    if reader.problems:
+        raise InputError.of(reader.problems)
+    return Target(name, title, Limits(**limits), sources, costs)
+
+
+def _limits(
+    reader: _Reader, data: dict[str, Any], base: Target | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    known = {f.name for f in fields(Limits)}
+    given = reader.table(data, "limits", known)
+    values: dict[str, Any] = asdict(base.limits) if base else {}
+    sources = dict(base.limit_sources) if base else {}
+    for name, entry in given.items():
+        if not isinstance(entry, dict) or set(entry) != {"value", "source"}:
+            reader.complain(f"limits.{name} must be {{ value = ..., source = \"...\" }}")
+            continue
+        values[name] = _limit(reader, name, entry["value"])
+        sources[name] = reader.text(entry["source"], f"limits.{name}.source")
+    missing = {f.name for f in fields(Limits) if f.default is MISSING} - set(values) - set(given)
+    for name in sorted(missing):
+        reader.complain(f"limits.{name} is missing")
+    return values, sources
+
+
+def _limit(reader: _Reader, name: str, value: object) -> int | tuple[int, int]:
+    low: float = 0 if name in _MAY_BE_ZERO else 1
+    pair = name in _SIGNED_PAIRS or name in ("mesh", "chip_grid")
+    if not pair:
+        return reader.whole(value, f"limits.{name}", low)
+    if not isinstance(value, list) or len(value) != 2:
+        reader.complain(f"limits.{name} must be a pair of whole numbers, not {value!r}")
+        return (1, 1)
+    low = -inf if name in _SIGNED_PAIRS else 1
+    first, second = (reader.whole(v, f"limits.{name}", low) for v in value)
+    return (first, second)
+
+
+def _costs(reader: _Reader, data: dict[str, Any], base: Target | None) -> dict[str, Quantity]:
+    costs = dict(base.costs) if base else {}
+    given = reader.table(data, "costs", set(COSTS))
+    for name, entry in given.items():
+        if not isinstance(entry, dict) or set(entry) != _COST_KEYS:
+            reader.complain(f"costs.{name} must be {{ value, unit, low, high, source }}")
+            continue
+        what = f"costs.{name}"
+        if entry["unit"] != COSTS[name]:
+            reader.complain(f"{what} is in {COSTS[name]!r}, not in {entry['unit']!r}")
+        low = reader.number(entry["low"], f"{what}.low", 0, strict=False)
+        high = reader.number(entry["high"], f"{what}.high", 0, strict=False)
+        if not low <= 1 <= high:
+            reader.complain(f"{what}: low <= 1 <= high must hold (they are factors on the value)")
+        costs[name] = Quantity(
+            reader.number(entry["value"], f"{what}.value", 0, strict=True),
+            COSTS[name], low, high, reader.text(entry["source"], f"{what}.source"),
+        )
+    for name in sorted(set(REQUIRED_COSTS) - set(costs) - set(given)):
+        reader.complain(f"costs.{name} is missing")
+    return costs
+
+
+def _consistent(reader: _Reader, limits: dict[str, Any]) -> None:
+    (x, y), per_router = limits["mesh"], limits["cores_per_router"]
+    room = x * y * per_router
+    if limits["cores_per_chip"] > room:
+        reader.complain(
+            f"cores_per_chip is {limits['cores_per_chip']}, but the mesh {x} x {y} x {per_router} "
+            f"has room for {room}"
+        )
+    columns, rows = limits.get("chip_grid", (1, 1))
+    if columns * rows < limits["chips"]:
+        reader.complain(
+            f"chips is {limits['chips']}, but chip_grid {columns} x {rows} has room for "
+            f"{columns * rows}"
+        )
+    for name in sorted(_SIGNED_PAIRS):
+        if limits[name][0] > limits[name][1]:
+            reader.complain(f"limits.{name} is {list(limits[name])}: the first is the least")
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
