@@ -1,0 +1,16 @@
+"""Backend `lava`: Intel's own Lava processes, tag `fixed_pt`, as the witness of the reference.
+
+backend.py    LavaBackend: stream and run, in a worker process
+build.py      Program -> connected Lava processes; `to_lava` for a user's own sources and sinks
+choose.py     which connection process a projection becomes
+neurons.py, connections.py   one population or projection -> one Lava process
+processes/    the only Lava processes of ours: a sink that records, a probe that reads u and v
+worker.py     the child process that imports Lava, runs a job and reports
+runtime.py    starts and watches the worker, and ends it on every way out
+limits.py     what a run needs of the machine, refused before it starts
+group.py      the worker's processes and shared memory: found, counted, removed
+job.py        the files between parent and worker
+
+Only build.py, neurons.py, connections.py, processes/ and worker.py import Lava, so everything
+else also imports where Lava is missing.
+"""

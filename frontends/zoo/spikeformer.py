@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -27,6 +28,11 @@ from sfx.frontends.zoo.spikeformer_config import SpikeformerConfig
 from sfx.toolchain.errors import InputError
 
 __all__ = ["Spikeformer", "SpikeformerConfig", "deep_supervision_loss", "load", "save"]
+
+
+INITIAL_GAIN = 2.0
+"""Batch norm's gain before training. At 1 about 3 % of the neurons fire (threshold 1, tau 2) and
+almost none after attention, which has no gradient to learn from; at 2 every population fires."""
 
 
 class ConvStage(nn.Module):
@@ -177,6 +183,13 @@ class Spikeformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.classifiers = nn.ModuleList(Classifier(config) for _ in range(config.depth))
 
+        for norm in _batch_norms(self):
+            nn.init.constant_(norm.weight, INITIAL_GAIN)
+
+    def example_input(self) -> Tensor:
+        """Zeros [T, 1, C, H, W]: the shape of one sample."""
+        return torch.zeros(self.config.input_shape)
+
     def tokens(self, x: Tensor) -> Tensor:
         """Spikes [T, B, N, D] of frames x [T, B, C, H, W]: the convolutional tokenizer (CT)."""
         for stage in self.tokenizer:
@@ -251,24 +264,32 @@ def firing_rates(model: nn.Module, batches: Iterable[Tensor]) -> dict[str, float
     return {n: spikes[n] / sites[n] for n in spikes}
 
 
-def settle_batch_norm(model: nn.Module, x: Tensor) -> None:
-    """Sets every batch norm's running statistics to those of the batch x [T, B, C, H, W].
+def settle_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Sets every batch norm's running statistics to their plain average over `batches`.
 
-    An untrained net is silent past its tokenizer in `eval()`, where batch norm uses its initial
-    statistics; after this its neurons see currents of about unit variance and fire. Leaves the
-    model in `eval()`.
+    For an untrained net, which is silent past its tokenizer in `eval()` because batch norm starts
+    with other statistics; and after training, whose running averages follow the last few batches.
+
+    batches  inputs [T, B, C, H, W]
+
+    Leaves the model in `eval()`.
     """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [m.momentum for m in norms]
+    norms = _batch_norms(model)
+    momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # the plain average over the passes: here, of one
+        norm.momentum = None  # PyTorch's word for the plain average
     model.train()
     with torch.no_grad():
-        model(x)
+        for x in batches:
+            model(x)
     model.eval()
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+
+
+def _batch_norms(model: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
+    return [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
 
 
 def save(
@@ -292,33 +313,17 @@ def save(
 def load(path: str | os.PathLike[str]) -> Spikeformer:
     """The model of a checkpoint that `save` wrote, in `eval()`.
 
-    Raises `InputError`: what `checkpoint.load_checkpoint` raises for the file, SFX-E120 if it names
-    another model, SFX-E121 for its config, SFX-E123 if its tensors are not those of the config.
+    Raises `InputError` for a file that cannot be read, names another model, or whose config or
+    tensors do not fit (`sfx.frontends.load.load_torch`).
     """
-    from sfx.frontends.checkpoint import load_checkpoint
+    from sfx.frontends.load import load_torch
 
-    checkpoint = load_checkpoint(path)
-    if checkpoint.model != "spikeformer":
+    model, _, _ = load_torch(Path(path))
+    if not isinstance(model, Spikeformer):
         raise InputError(
             "SFX-E120",
-            f"names the model {checkpoint.model!r}, not 'spikeformer'",
+            f"holds a {type(model).__name__}, not a Spikeformer",
             where=str(path),
-            hint="sfx.frontends.zoo.build reads any known name",
+            hint="sfx.frontends.load.load_torch reads any model",
         )
-    model = Spikeformer(SpikeformerConfig.from_mapping(checkpoint.config))
-    try:
-        model.load_state_dict(dict(checkpoint.state_dict), strict=True)
-    except RuntimeError as error:
-        raise InputError(
-            "SFX-E123",
-            f"state_dict does not fit the config: {_reason(error)}",
-            where=str(path),
-            hint="save the config that the model was trained with",
-        ) from error
-    return model.eval()
-
-
-def _reason(error: RuntimeError) -> str:
-    """PyTorch's list of missing, unexpected and misshapen keys on one line."""
-    lines = [line.strip() for line in str(error).splitlines()[1:]]
-    return " ".join(lines) or str(error)
+    return model

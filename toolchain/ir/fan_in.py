@@ -78,7 +78,7 @@ def _structured(c: Structured, pre_size: int) -> Callable[[IntArray], Fans]:
             offsets = (offsets[:, None] + steps).ravel()
 
     def into(post: IntArray) -> Fans:
-        if not c.weight:
+        if not c.weight or not post.size:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         at = dict(zip(post_labels, np.unravel_index(post, post_shape or (1,)), strict=False))
         if not shared:
@@ -109,10 +109,10 @@ def _conv2d(c: Conv2d, pre_size: int) -> Callable[[IntArray], Fans]:
 
     def into(post: IntArray) -> Fans:
         channel, pixel = np.divmod(post, out_pixels)
-        field = np.zeros((c.in_shape[0], c.in_shape[1] * c.in_shape[2]), dtype=np.float64)
+        field = np.zeros((c.in_shape[1] * c.in_shape[2], c.in_shape[0]), dtype=np.int64)
         for channels, pixels in _same_pixels(channel, pixel):
-            field += _kernel_counts(c, present, channels) @ _windows(c, pixels)
-        return _nonzero(np.rint(field).ravel())
+            field += _windows(c, pixels) @ _kernel_counts(c, present, channels).T
+        return _nonzero(field.T.ravel())
 
     return into
 
@@ -128,28 +128,26 @@ def _same_pixels(channel: IntArray, pixel: IntArray) -> list[tuple[IntArray, Int
     return [(np.array(members, dtype=np.int64), pixels) for members, pixels in groups.values()]
 
 
-def _kernel_counts(
-    c: Conv2d, present: NDArray[np.bool_], channels: IntArray
-) -> NDArray[np.float64]:
+def _kernel_counts(c: Conv2d, present: NDArray[np.bool_], channels: IntArray) -> IntArray:
     """[in channels, kernel entries]: how many of the out channels have a weight there."""
     out_per_group, in_per_group = c.weight.shape[0] // c.groups, c.weight.shape[1]
     entries = present.shape[2] * present.shape[3]
-    counts = np.zeros((c.groups, in_per_group, entries))
+    counts = np.zeros((c.groups, in_per_group, entries), dtype=np.int64)
     group = channels // out_per_group
     np.add.at(counts, group, present[channels].reshape(len(channels), in_per_group, entries))
     return counts.reshape(-1, entries)
 
 
-def _windows(c: Conv2d, pixels: IntArray) -> NDArray[np.float64]:
-    """[kernel entries, in pixels]: 1 where an out pixel meets the in pixel through that entry."""
+def _windows(c: Conv2d, pixels: IntArray) -> sparse.csr_matrix:
+    """[in pixels, kernel entries]: 1 where an out pixel meets the in pixel through that entry."""
     kh, kw = c.weight.shape[2:]
     _, height, width = c.in_shape
-    y, x = np.divmod(pixels, c.out_shape[2])
-    meets = np.zeros((kh * kw, height * width))
-    for entry in range(kh * kw):
-        a, b = divmod(entry, kw)
-        row = y * c.stride[0] - c.padding[0] + a * c.dilation[0]
-        col = x * c.stride[1] - c.padding[1] + b * c.dilation[1]
-        inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
-        meets[entry, row[inside] * width + col[inside]] = 1
-    return meets
+    a, b = np.divmod(np.arange(kh * kw, dtype=np.int64), kw)
+    y, x = np.divmod(pixels[:, None], c.out_shape[2])
+    row = y * c.stride[0] - c.padding[0] + a * c.dilation[0]
+    col = x * c.stride[1] - c.padding[1] + b * c.dilation[1]
+    inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
+    _, entry = np.nonzero(inside)
+    at = (row[inside] * width + col[inside], entry)
+    ones = np.ones(entry.size, dtype=np.int64)
+    return sparse.csr_matrix((ones, at), shape=(height * width, kh * kw))

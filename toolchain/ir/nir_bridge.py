@@ -21,7 +21,7 @@ import numpy as np
 from sfx.toolchain.errors import InputError, Problem, SfxError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import nir_ext as ext
-from sfx.toolchain.ir.check import ShapeProblem, check_graph, output_shape
+from sfx.toolchain.ir.check import ShapeProblem, check_graph, loops, output_shape
 from sfx.toolchain.ir.graph import Graph, Node, Op, Shape, topological
 from sfx.toolchain.ir.nir_hdf5 import edge_problems, file_problems
 
@@ -186,6 +186,8 @@ def to_graph(
     problems = list(_node_problems(nodes))
     problems += [p for a, b in edges for p in edge_problems((a, b), set(nodes))]
     problems += _duplicate_problems(edges)
+    if not problems:
+        problems += _loop_problems(nodes, edges)
     steps = timesteps if timesteps is not None else known.get("timesteps")
     if steps is None:
         problems.append(
@@ -289,6 +291,19 @@ def _duplicate_problems(edges: list[tuple[str, str]]) -> list[Problem]:
             )
         seen.add(edge)
     return problems
+
+
+def _loop_problems(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) -> list[Problem]:
+    """Loops in which no node knows its own shape; `check_graph` judges the others."""
+    return [
+        Problem(
+            "SFX-E207",
+            sorted(loop)[0],
+            f"the loop {', '.join(sorted(loop))} holds no neuron, so nothing delays it by a step",
+        )
+        for loop in loops({n: tuple(a for a, b in edges if b == n) for n in nodes})
+        if not any(_own_shape(nodes[n]) for n in loop)
+    ]
 
 
 def _convert(
@@ -547,7 +562,11 @@ def _lif(b: _Build, node: nir.LIF) -> None:
             "check the unit of tau (seconds) and dt",
         )
         return
-    b.add(g.LIF(b.dt / tau, threshold, r, leak, reset, _subtract(b)))
+    decay = b.dt / tau
+    exact = b.facts.get("decay", decay)
+    if abs(exact - decay) > 4 * np.spacing(decay):
+        exact = decay  # tau was changed after the fact was written
+    b.add(g.LIF(exact, threshold, r, leak, reset, _subtract(b)))
 
 
 def _threshold(b: _Build, node: nir.Threshold) -> None:

@@ -279,6 +279,7 @@ FACTS: dict[str, tuple[str, type]] = {
     "module": ("node: path of the module in the source model", str),
     "reduce": ("Output: 'mean', 'sum' or 'none' over the steps", str),
     "high": ("Input: the largest event count, 0 if unknown", int),
+    "decay": ("LIF: dt / tau to the bit, where rounding tau would lose it", float),
     "reset_mode": ("LIF, IF: 'value' (NIR's rule) or 'subtract' (v <- v - v_threshold)", str),
 }
 """Every metadata key we write: (where it stands and what it means, its type)."""
@@ -359,6 +360,8 @@ def lif_node(
         v_threshold=full(threshold),
         v_reset=full(reset),
     )
+    if dt / node.tau.flat[0] != decay:
+        with_facts(node, decay=decay)
     return with_facts(node, reset_mode="subtract") if subtract else node
 
 

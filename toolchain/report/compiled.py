@@ -26,16 +26,15 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
         f"  cores        {s['cores']:>10,}     chips        {s['chips']:>12,}\n"
         f"  scales from  {source}"
     )
-    table = Table(
-        title="Quantization (8-bit weights)", title_justify="left", box=None, pad_edge=False
-    )
-    table.add_column("population", no_wrap=True)
-    for name in ("scale", "weight error", "clipped", "spike agreement", "cumulative", "rate", ""):
+    title = "Quantization: 8-bit weights; equal spikes alone and with all earlier layers quantized"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("population", overflow="fold")
+    for name in ("scale", "w err", "clip", "alone", "all", "rate", ""):
         table.add_column(name, justify="right", no_wrap=True)
     for r in manifest["quantization"]:
         table.add_row(
             r["population"],
-            f"{r['scale']:.4g}",
+            f"{r['scale']:.3g}",
             f"{r['weight_error']:.2%}",
             str(r["clipped"]),
             _share(r["agreement"]),

@@ -39,6 +39,7 @@ OPTIONAL_COSTS = {
     "t_memory_word": "s",
     "t_message_in": "s",
     "t_message_out": "s",
+    "t_host_message": "s",
     "graded_message_bits": "bit",
 }
 COSTS = REQUIRED_COSTS | OPTIONAL_COSTS
@@ -156,7 +157,7 @@ def _costs(reader: _Reader, data: dict[str, Any], base: Target | None) -> dict[s
         what = f"costs.{name}"
         if entry["unit"] != COSTS[name]:
             reader.complain(f"{what} is in {COSTS[name]!r}, not in {entry['unit']!r}")
-        low = reader.number(entry["low"], f"{what}.low", 0, strict=False)
+        low = reader.number(entry["low"], f"{what}.low", 0, strict=True)
         high = reader.number(entry["high"], f"{what}.high", 0, strict=False)
         if not low <= 1 <= high:
             reader.complain(f"{what}: low <= 1 <= high must hold (they are factors on the value)")

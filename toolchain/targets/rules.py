@@ -67,7 +67,7 @@ def neuron_program(population: Population, limits: Limits) -> Problem | None:
 
 def payload(population: Population, limits: Limits) -> Problem | None:
     """A spike carries at most {payload_bits} bits of payload (0: spikes are binary)."""
-    if not population.graded:
+    if not population.graded or neuron_program(population, limits):
         return None
     bits = max((-population.low - 1).bit_length(), population.high.bit_length()) + 1
     if limits.payload_bits and bits <= limits.payload_bits:
@@ -197,7 +197,7 @@ def _weights(connection: object) -> IntArray:
 
 
 def _shift(weights: IntArray, exponent: int, limits: Limits) -> int | None:
-    """Least z >= 0 for which weights = mantissas << z fit the width and exponent + z the exponent."""
+    """The least z with weights = mantissas << z, where mantissas and exponent + z both fit."""
     every = int(np.bitwise_or.reduce(weights, axis=None)) if weights.size else 0
     zeros = (every & -every).bit_length() - 1 if every else 0
     mixed = 1 if sign_mode(weights) == "mixed" else 0

@@ -1,0 +1,109 @@
+"""The backend `lava`: the Program on Intel's own process library, recorded step by step."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sfx.backends.base import Counts, Progress, Result, Stream, align
+from sfx.backends.lava import runtime
+from sfx.backends.lava.job import Directory, Job, columns, width
+from sfx.backends.lava.runtime import Patience
+from sfx.backends.reference import check_input
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.errors import BackendError
+from sfx.toolchain.ir.program import Program
+
+
+@dataclass(frozen=True)
+class LavaBackend:
+    """Runs a balanced Program with lava-nc's fixed-point processes (Loihi2SimCfg).
+
+    verbose  let Lava log and print to this process's stdout and stderr
+    """
+
+    verbose: bool = False
+    patience: Patience = field(default_factory=Patience)
+    name: str = "lava"
+
+    def stream(
+        self,
+        program: Program,
+        x: IntArray,
+        *,
+        states: bool = False,
+        progress: Progress | None = None,
+    ) -> Stream:
+        """Run K samples x [K, T, *input shape] back to back; record every hardware step.
+
+        Hardware step h is Lava's step h + 1. Records all populations, inputs and clocks as Lava
+        sent them; u and v of LIFs if `states`.
+
+        Raises MissingPartError (SFX-E501) without Lava, InputError (SFX-E510, E511) for x,
+        SfxError (SFX-E512) if delays are not balanced, BackendError (SFX-E502 to E509, E520) if
+        the network is more than this machine can run or the run fails.
+        """
+        runtime.require()
+        check_input.balanced(program)
+        x = check_input.events(program, x)
+        from sfx.backends.lava import limits  # needs POSIX, which `require` has asked for
+
+        steps = len(x) * program.timesteps + program.last_phase
+        job = Job(program, x, steps, states, os.getpid(), self.verbose)
+        with runtime.directory() as where:
+            limits.check(limits.need(program, recorded=True), _record_bytes(job), where.path)
+            runtime.execute(job, where, patience=self.patience, progress=progress)
+            return _read(job, where)
+
+    def run(self, program: Program, x: IntArray, *, progress: Progress | None = None) -> Result:
+        """Run K samples; sums and event counts come from the recorded spikes.
+
+        `counts.active` is empty: what a neuron has to update cannot be seen from outside.
+        """
+        start = time.perf_counter()
+        record = self.stream(program, x, progress=progress)
+        samples, timesteps = len(x), program.timesteps
+
+        def model_time(name: str) -> IntArray:
+            return align(record.spikes[name], program[name].phase, samples, timesteps)
+
+        readout = program.readout
+        sums = model_time(readout.population).sum(axis=1).reshape(samples, -1)
+        events = {p.name: (model_time(p.name) != 0).sum(axis=0).astype(np.int64) for p in program}
+        return Result(
+            self.name,
+            sums + np.asarray(readout.offset, dtype=np.int64),
+            Counts(samples, events, {}),
+            time.perf_counter() - start,
+        )
+
+
+def _record_bytes(job: Job) -> int:
+    values = width(columns(job.program))
+    states = 2 * width(columns(job.program, lif_only=True)) if job.states else 0
+    return 4 * job.steps * (values + states)
+
+
+def _read(job: Job, where: Directory) -> Stream:
+    """The records as int64 arrays [H, *shape], after a check that every row was written."""
+    if where.done_steps() != job.steps:
+        raise BackendError("SFX-E509", f"Lava recorded {where.done_steps()} of {job.steps} steps")
+    program = job.program
+    values = np.load(where.values)
+
+    def part(rows: IntArray, name: str, at: slice) -> IntArray:
+        return rows[:, at].astype(np.int64).reshape(job.steps, *program[name].shape)
+
+    spikes = {name: part(values, name, at) for name, at in columns(program).items()}
+    if not job.states:
+        return Stream(len(job.events), spikes)
+    states = np.load(where.states)
+    if np.any(states == where.unwritten):
+        raise BackendError("SFX-E509", "a probe did not write u and v of every step")
+    lifs = columns(program, lif_only=True)
+    u = {name: part(states[:, 0], name, at) for name, at in lifs.items()}
+    v = {name: part(states[:, 1], name, at) for name, at in lifs.items()}
+    return Stream(len(job.events), spikes, u, v)

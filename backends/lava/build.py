@@ -1,0 +1,162 @@
+"""Program -> connected Lava processes.
+
+The host-driven populations (the input and the clocks) become no process: whoever runs the
+network drives them, sfx with a RingBuffer, a user with what they like. All ports are flat.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sfx.backends.lava import limits
+from sfx.backends.lava.choose import choose
+from sfx.backends.lava.runtime import require
+from sfx.toolchain.errors import BackendError
+from sfx.toolchain.ir.program import Clock, Input, Population, Program, Projection
+
+if TYPE_CHECKING:
+    from lava.magma.core.process.ports.ports import InPort, OutPort
+    from lava.magma.core.process.process import AbstractProcess
+
+
+@dataclass(frozen=True, eq=False)
+class LavaNetwork:
+    """A Program as connected Lava processes, without sources and sinks.
+
+    neurons      population name -> neuron process (LIF, LIFReset, GradedVec, ...), flat
+    connections  projection name -> connection process (Dense, Sparse, Conv, Delay...)
+    inputs       host-driven population (the input, the clocks) -> the InPorts that its events
+                 enter. Shape (neurons,), but (width, height, channels) for a Conv: use `drive`
+    outputs      population name -> OutPort of shape (neurons,), C order of the population's shape
+
+    Lava step h + 1 is hardware step h. Drive every clock with 1 at the hardware steps h where
+    (h - phase) mod T = T - 1, else 0 (`sfx.toolchain.ir.program.Clock`).
+    """
+
+    program: Program
+    neurons: Mapping[str, AbstractProcess]
+    connections: Mapping[str, AbstractProcess]
+    inputs: Mapping[str, tuple[InPort, ...]]
+    outputs: Mapping[str, OutPort]
+
+    def drive(self, population: str, port: OutPort) -> None:
+        """Connect a flat OutPort [neurons] to everything that a host-driven population feeds.
+
+        Raises BackendError (SFX-E521) if there is no such population or the shape differs.
+        """
+        if population not in self.inputs:
+            raise BackendError(
+                "SFX-E521",
+                "is not driven by the host",
+                where=population,
+                hint=f"one of: {', '.join(self.inputs)}",
+            )
+        size = self.program[population].size
+        if tuple(port.shape) != (size,):
+            raise BackendError(
+                "SFX-E521",
+                f"needs a port of shape ({size},), got {tuple(port.shape)}",
+                where=population,
+                hint="flatten it: port.flatten()",
+            )
+        from sfx.backends.lava.connections import connect_in
+
+        for j in self.program.outgoing[population]:
+            connect_in(port, j, self.connections[j.name])
+
+    @property
+    def input(self) -> str:
+        """Name of the population that the sample's events enter."""
+        return self.program.input.name
+
+    @property
+    def output(self) -> str:
+        """Name of the population that is read out."""
+        return self.program.readout.population
+
+
+def driven(population: Population) -> bool:
+    """True for populations that the host drives."""
+    return isinstance(population.neuron, Input | Clock)
+
+
+def to_lava(program: Program) -> LavaNetwork:
+    """Connected Lava processes with named in and out ports, to run as you like.
+
+    Attach sources with `network.drive(network.input, source.s_out)` and sinks with
+    `network.outputs[network.output].connect(sink.a_in)`, then run any of the processes with
+    Loihi2SimCfg(select_tag="fixed_pt") here or Loihi2HwCfg where you have it.
+
+    Raises MissingPartError (SFX-E501) without Lava, BackendError (SFX-E503, SFX-E520) if the
+    network is more than this machine can run or a delay is not in 1..64.
+    """
+    require()
+    limits.raise_soft(limits.need(program))
+    return build(program)
+
+
+def build(program: Program) -> LavaNetwork:
+    """The network itself; needs Lava, checks nothing of the machine."""
+    try:
+        from sfx.backends.lava import connections, neurons
+    except RuntimeError as error:  # Lava sets the start method when it is imported
+        raise BackendError(
+            "SFX-E522",
+            f"Lava cannot be imported: {error}",
+            hint="import lava before anything sets the start method of multiprocessing",
+        ) from error
+    with _own_log_handlers():
+        cells = {p.name: neurons.neuron(p, program.timesteps) for p in program if not driven(p)}
+        wires = {
+            j.name: connections.connection(
+                j, choose(j, program[j.pre]), program[j.pre], program[j.post]
+            )
+            for j in program.projections
+        }
+        for label, process in _labels({**cells, **{f"{k}__syn": v for k, v in wires.items()}}):
+            process.name = label
+    for j in program.projections:
+        if j.pre in cells:
+            connections.connect_in(cells[j.pre].s_out, j, wires[j.name])
+        connections.connect_out(wires[j.name], _in_port(cells[j.post], j))
+    inputs = {
+        p.name: tuple(wires[j.name].s_in for j in program.outgoing[p.name])
+        for p in program
+        if driven(p)
+    }
+    outputs = {name: process.s_out for name, process in cells.items()}
+    return LavaNetwork(program, cells, wires, inputs, outputs)
+
+
+def _in_port(process: Any, projection: Projection) -> Any:
+    return getattr(process, projection.port)
+
+
+def _labels(processes: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Names of letters, digits and _ only, made unique."""
+    seen: set[str] = set()
+    for name, process in processes.items():
+        base = label = re.sub(r"\W", "_", name)
+        number = 1
+        while label in seen:
+            number += 1
+            label = f"{base}_{number}"
+        seen.add(label)
+        yield label, process
+
+
+@contextmanager
+def _own_log_handlers() -> Iterator[None]:
+    """Drop the log handlers that Lava adds to the root logger, one for every process."""
+    root = logging.getLogger()
+    before = list(root.handlers)
+    try:
+        yield
+    finally:
+        for handler in [h for h in root.handlers if h not in before]:
+            root.removeHandler(handler)

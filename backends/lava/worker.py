@@ -1,0 +1,173 @@
+"""The worker: `python -m sfx.backends.lava.worker DIRECTORY` runs one job in Lava.
+
+A process of its own, because Lava sets the start method of multiprocessing when it is imported,
+forks one OS process per Lava process, and can hang: when a process model raises before it sends,
+its successors wait for ever and Lava's runtime with them. So the run is not waited for but
+watched, model by model, and the first one that failed is reported by name.
+
+The worker never stops Lava itself. It reports and waits; the parent ends the whole session, which
+is the same for success, failure and timeout. Only if the parent is gone does the worker clean up.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.io.source import RingBuffer
+from lava.proc.lif.process import LIF as LavaLif
+from lava.proc.lif.process import LIFReset
+
+from sfx.backends.lava import group, limits
+from sfx.backends.lava.build import LavaNetwork, build, driven
+from sfx.backends.lava.job import Directory, Job, Outcome, columns
+from sfx.backends.lava.processes.probe import PROBE, PyProbedLif, PyProbedLifReset
+from sfx.backends.lava.processes.record import Record
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.errors import SfxError
+from sfx.toolchain.ir.program import LIF, Clock, Population
+
+POLL_SECONDS = 0.02
+_KEPT: list[object] = []
+"""Lava objects that must outlive the run: collecting one stops its runtime, which can hang."""
+PROBES = {LavaLif: PyProbedLif, LIFReset: PyProbedLifReset}
+
+
+def host_events(job: Job, population: Population) -> IntArray:
+    """What the host sends to an input or a clock: [neurons, steps] for a RingBuffer source.
+
+    The input's model step k*T + t is sent at hardware step k*T + t + phase, zeros before and
+    after. A clock ticks at every h with (h - phase) mod T = T - 1.
+    """
+    steps, timesteps = job.steps, job.program.timesteps
+    data = np.zeros((population.size, steps), dtype=np.int64)
+    if isinstance(population.neuron, Clock):
+        data[:, (np.arange(steps) - population.phase) % timesteps == timesteps - 1] = 1
+        return data
+    flat = job.events.reshape(-1, population.size).T
+    data[:, population.phase : population.phase + flat.shape[1]] = flat
+    return data
+
+
+def assemble(job: Job, directory: Directory) -> tuple[LavaNetwork, Record, dict[int, str]]:
+    """The network with sources, probes and the recorder; and Lava process id -> our name."""
+    network = build(job.program)
+    outputs = dict(network.outputs)
+    names = {p.id: name for name, p in [*network.neurons.items(), *network.connections.items()]}
+    for p in job.program:
+        if driven(p):
+            source = RingBuffer(data=host_events(job, p))
+            names[source.id] = p.name
+            outputs[p.name] = source.s_out
+            network.drive(p.name, source.s_out)
+    if job.states:
+        for name, where in columns(job.program, lif_only=True).items():
+            network.neurons[name].proc_params[PROBE] = (str(directory.states), where.start)
+    order = [p.name for p in job.program]
+    sizes = [job.program[name].size for name in order]
+    record = Record(sizes=sizes, values=str(directory.values), clock=str(directory.clock))
+    names[record.id] = "the recorder"
+    for i, name in enumerate(order):
+        outputs[name].connect(record.port(i))
+    return network, record, names
+
+
+def run(job: Job, directory: Directory, alive: Callable[[], None]) -> Outcome:
+    """Build, start and run the job. `alive` ends the worker if its parent is gone."""
+    limits.raise_soft(limits.need(job.program, recorded=True))
+    directory.set_phase("building")
+    network, record, names = assemble(job, directory)
+    directory.set_phase("starting")
+    probes = PROBES if job.states and any(isinstance(p.neuron, LIF) for p in job.program) else {}
+    config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=probes)
+    executable = record.compile(config, {"pypy_channel_size": limits.CHANNEL_SLOTS})
+    order = [names[p.id] for p in executable.proc_builders]
+    runtime = _runtime(record, executable)
+    _KEPT.extend((network, record, runtime))
+    try:
+        runtime.initialize()
+    except Exception as error:
+        time.sleep(POLL_SECONDS)  # the model that failed tells Lava first, then us
+        return _first_failure(runtime, order) or _failure("Lava", error)
+    directory.set_phase("running")
+    runtime.start(RunSteps(num_steps=job.steps, blocking=False))
+    while not all(port.probe() for port in runtime.service_to_runtime):
+        failed = _first_failure(runtime, order)
+        if failed:
+            return failed
+        alive()
+        time.sleep(POLL_SECONDS)
+    done = directory.done_steps()
+    if done != job.steps:
+        return Outcome(False, "Lava", f"ended after {done} of {job.steps} steps")
+    return Outcome(True)
+
+
+def _runtime(record: Record, executable: Any) -> Any:
+    """Lava's runtime, as `AbstractProcess.create_runtime` makes it but not yet initialized."""
+    from lava.magma.core.process.message_interface_enum import ActorType
+    from lava.magma.runtime.runtime import Runtime
+
+    runtime = Runtime(executable, ActorType.MultiProcessing)
+    executable.assign_runtime_to_all_processes(runtime)
+    return runtime
+
+
+def _first_failure(runtime: Any, order: list[str]) -> Outcome | None:
+    """The first process model that raised or died; actors are in the order of the builders."""
+    for i, actor in enumerate(runtime._messaging_infrastructure.actors):
+        name = order[i] if i < len(order) else "Lava's runtime service"
+        if actor.exception:
+            error, trace = actor.exception
+            return Outcome(False, name, f"{type(error).__name__}: {error}", trace)
+        if not actor.is_alive():
+            return Outcome(False, name, f"its OS process ended with status {actor.exitcode}")
+    return None
+
+
+def _failure(where: str, error: BaseException) -> Outcome:
+    return Outcome(False, where, f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _leave(directory: Directory) -> NoReturn:
+    """The parent is gone: end everything here, the job directory included."""
+    group.end(os.getsid(0), spare=os.getpid())
+    shutil.rmtree(directory.path, ignore_errors=True)
+    os._exit(1)
+
+
+def main(path: str) -> None:
+    """Run the job in the directory `path`, report, and wait to be ended."""
+    directory = Directory(Path(path))
+    job = directory.read_job()
+    logging.disable(logging.NOTSET if job.verbose else logging.CRITICAL)
+
+    def alive() -> None:
+        if os.getppid() != job.parent:
+            _leave(directory)
+
+    try:
+        outcome = run(job, directory, alive)
+    except SfxError as error:
+        problem = error.problems[0]
+        outcome = Outcome(False, problem.where, problem.what, code=problem.code)
+    except Exception as error:
+        outcome = _failure("Lava", error)
+    directory.finish(outcome)
+    while True:
+        alive()
+        time.sleep(POLL_SECONDS)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,101 @@
+"""The reference backend: numpy, int64, the definition of what every other backend must compute."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from sfx.backends.base import Counts, Progress, Result, Stream, lif_names
+from sfx.backends.reference import check_input, garbage, layers
+from sfx.backends.reference.counting import Counter
+from sfx.backends.reference.pipeline import Pipeline, Replacement, history_depth
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.ir.program import Program
+
+CHUNK_BYTES = 64 << 20
+"""Memory for what a chunk of lanes remembers; small chunks also stay nearer the caches."""
+
+
+class ReferenceBackend:
+    """Executes Programs by the rules of the integer semantics, one small file per rule."""
+
+    name = "reference"
+
+    def stream(
+        self,
+        program: Program,
+        x: IntArray,
+        *,
+        states: bool = False,
+        progress: Progress | None = None,
+        garbage_seed: int | None = None,
+        replace: Replacement | None = None,
+    ) -> Stream:
+        """K samples back to back through the pipelined Program, K*T + last_phase steps recorded.
+
+        x [K, T, *input shape]; spikes [H, *shape] int64. `garbage_seed` makes every population
+        send arbitrary values before its phase, `replace` whatever it returns: for tests.
+        Raises InputError (SFX-E510, E511) for x, SfxError (SFX-E512) if delays are not balanced.
+        """
+        check_input.balanced(program)
+        x = check_input.events(program, x)
+        samples, timesteps = x.shape[:2]
+        total = samples * timesteps + program.last_phase
+        if garbage_seed is not None:
+            replace = garbage.before_phase(program, garbage_seed)
+        lane = x.reshape(1, samples * timesteps, *program.input.shape)
+        pipeline = Pipeline(program, lane, replace=replace or garbage.none)
+        spikes = {p.name: np.empty((total, *p.shape), dtype=np.int64) for p in program}
+        lifs = lif_names(program) if states else []
+        u = {n: np.empty((total, *program[n].shape), dtype=np.int64) for n in lifs}
+        v = {n: np.empty_like(u[n]) for n in lifs}
+        for h in pipeline.steps(total):
+            for name, s in pipeline.sent.items():
+                spikes[name][h] = s[0]
+            for name in lifs:
+                state = pipeline.state[name]
+                assert state is not None
+                u[name][h], v[name][h] = state.u[0], state.v[0]
+            if progress is not None:
+                progress(h + 1, total)
+        return Stream(samples, spikes, u, v)
+
+    def run(self, program: Program, x: IntArray, *, progress: Progress | None = None) -> Result:
+        """K samples side by side, each alone through the pipelined Program.
+
+        x [K, T, *input shape]. Raises as `stream`.
+        """
+        check_input.balanced(program)
+        x = check_input.events(program, x)
+        start = time.perf_counter()
+        lanes = _lanes(program)
+        chunks = [x[i : i + lanes] for i in range(0, len(x), lanes)]
+        steps = program.timesteps + program.last_phase
+        sums: list[IntArray] = []
+        counts: Counts | None = None
+        for i, chunk in enumerate(chunks):
+            counter = Counter(program, len(chunk))
+            pipeline = Pipeline(program, chunk, observe=counter.before)
+            for h in pipeline.steps(steps):
+                counter.after(h, pipeline.sent)
+                if progress is not None:
+                    progress(i * steps + h + 1, len(chunks) * steps)
+            sums.append(counter.sums)
+            counts = counter.counts if counts is None else counts.plus(counter.counts)
+        assert counts is not None, "events of no sample are refused above"
+        return Result(self.name, np.concatenate(sums), counts, time.perf_counter() - start)
+
+    def layers(self, program: Program, x: IntArray) -> dict[str, IntArray]:
+        """What every population sends [K, T, *shape], executed layer by layer in model time.
+
+        Uses `lag`, neither phases nor delays, so it takes unbalanced Programs too.
+        x [K, T, *input shape]. Raises InputError (SFX-E510, E511).
+        """
+        return layers.run(program, check_input.events(program, x))
+
+
+def _lanes(program: Program) -> int:
+    """Lanes per chunk, so that its histories and states fit into CHUNK_BYTES; at least 1."""
+    values = sum(p.size * (history_depth(program, p) + 4) for p in program)
+    return max(1, CHUNK_BYTES // (8 * values))

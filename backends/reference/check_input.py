@@ -1,0 +1,60 @@
+"""What a backend refuses before it starts: data and Programs that it cannot execute."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sfx.toolchain.arith import IntArray, as_int
+from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.ir.program import Input, Program
+
+
+def events(program: Program, x: ArrayLike) -> IntArray:
+    """x [K, T, *input shape] as int64. Raises InputError (SFX-E510, SFX-E511).
+
+    Values are 0/1 for a binary input, 0..2^payload_bits - 1 for counts.
+    """
+    p = program.input
+    expected = (program.timesteps, *p.shape)
+    array = np.asarray(x)
+    if array.ndim == 0 or array.shape[1:] != expected or len(array) == 0:
+        raise InputError(
+            "SFX-E510",
+            f"events have shape {array.shape}, the input population takes [samples >= 1, "
+            f"{', '.join(map(str, expected))}]",
+            where=p.name,
+            hint="samples first, then the T model steps, then the input's shape",
+        )
+    assert isinstance(p.neuron, Input)
+    high = (1 << p.neuron.payload_bits) - 1 if p.neuron.payload_bits else 1
+    try:
+        whole = as_int(array)
+    except ValueError:
+        raise _values(p.name, "values that are not whole numbers", high) from None
+    if whole.min(initial=0) < 0 or whole.max(initial=0) > high:
+        raise _values(p.name, f"values in {whole.min()}..{whole.max()}", high)
+    return whole
+
+
+def _values(where: str, got: str, high: int) -> InputError:
+    return InputError(
+        "SFX-E511",
+        f"events hold {got}, the input population sends whole numbers 0..{high}",
+        where=where,
+        hint="clip or bin the events; an input with payload_bits > 0 takes counts",
+    )
+
+
+def balanced(program: Program) -> None:
+    """Raises SfxError (SFX-E512) unless every phase and delay is set."""
+    unset = [p.name for p in program if p.phase < 0]
+    unset += [j.name for j in program.projections if j.delay < 1]
+    if unset:
+        raise SfxError(
+            "SFX-E512",
+            "the pipelined Program needs a phase >= 0 of every population and a delay >= 1 of "
+            f"every projection; {len(unset)} are not set",
+            where=unset[0],
+            hint="run the BalanceDelays pass first",
+        )

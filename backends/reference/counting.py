@@ -1,0 +1,44 @@
+"""Event counts and read-out of samples that run side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfx.backends.base import Counts
+from sfx.backends.reference import neurons
+from sfx.backends.reference.types import Ports
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.ir.program import Population, Program
+
+
+class Counter:
+    """Adds up events, active neurons and the output over the model steps of one chunk."""
+
+    def __init__(self, program: Program, lanes: int) -> None:
+        self.program, self.lanes = program, lanes
+        shapes = {p.name: (program.timesteps, *p.shape) for p in program}
+        self.events = {n: np.zeros(shape, dtype=np.int64) for n, shape in shapes.items()}
+        self.active = {n: np.zeros(shape, dtype=np.int64) for n, shape in shapes.items()}
+        output = program[program.readout.population]
+        self.sums = np.zeros((lanes, output.size), dtype=np.int64)
+        self.sums += np.asarray(program.readout.offset, dtype=np.int64)
+
+    def before(self, p: Population, h: int, state: neurons.State, ports: Ports) -> None:
+        """Observe a population before its update at hardware step h."""
+        t = h - p.phase
+        if 0 <= t < self.program.timesteps:
+            self.active[p.name][t] += neurons.active(p.neuron, state, ports).sum(axis=0)
+
+    def after(self, h: int, sent: dict[str, IntArray]) -> None:
+        """Observe what every population sent at hardware step h."""
+        for name, s in sent.items():
+            t = h - self.program[name].phase
+            if 0 <= t < self.program.timesteps:
+                self.events[name][t] += np.count_nonzero(s, axis=0)
+                if name == self.program.readout.population:
+                    self.sums += s.reshape(self.lanes, -1)
+
+    @property
+    def counts(self) -> Counts:
+        """What was counted, over all lanes."""
+        return Counts(self.lanes, self.events, self.active)

@@ -1,0 +1,21 @@
+"""Dense: one weight per pair of neurons."""
+
+from __future__ import annotations
+
+from sfx.backends.reference.exponent import shift
+from sfx.backends.reference.types import Synapses
+from sfx.toolchain.arith import IntArray, effective_weights, wrap32
+from sfx.toolchain.ir.program import Dense
+
+
+def synapses(c: Dense, exponent: int) -> Synapses:
+    """Integer semantics 3.1: A = i32(W @ s), then the exponent; W clipped and truncated to 8 bits.
+
+    s [B, pre] -> [B, post].
+    """
+    weight = effective_weights(c.weight)
+
+    def apply(s: IntArray) -> IntArray:
+        return shift(wrap32(s @ weight.T), exponent)
+
+    return apply

@@ -1,0 +1,46 @@
+"""Arbitrary values before a population's phase: what it emits there must not matter."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfx.backends.reference.pipeline import Replacement
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.ir.program import Clock, Input, Population, Program
+
+
+def none(population: Population, h: int) -> IntArray | None:
+    """Replace nothing."""
+    return None
+
+
+def before_phase(program: Program, seed: int) -> Replacement:
+    """Every population sends random values of its range at each step before its phase.
+
+    Left alone are the host's populations and relays of its clock, which are never arbitrary, and
+    model step -L of a population that some projection reads with lag L: it does matter. In an
+    accumulator that one step is what the clock clears (design section 5).
+    """
+    rng = np.random.default_rng(seed)
+    exact = _from_host(program)
+    until = {
+        p.name: p.phase - max((j.lag for j in program.outgoing[p.name]), default=0)
+        for p in program
+    }
+
+    def replace(p: Population, h: int) -> IntArray | None:
+        if p.name in exact or h >= until[p.name]:
+            return None
+        return rng.integers(p.low, p.high, size=p.shape, dtype=np.int64, endpoint=True)
+
+    return replace
+
+
+def _from_host(program: Program) -> frozenset[str]:
+    """The input, clocks, and what only clocks drive."""
+    clocked: set[str] = set()
+    for p in program:  # producers first
+        incoming = program.incoming[p.name]
+        if isinstance(p.neuron, Clock) or (incoming and all(j.pre in clocked for j in incoming)):
+            clocked.add(p.name)
+    return frozenset(clocked) | {p.name for p in program if isinstance(p.neuron, Input)}

@@ -1,0 +1,13 @@
+"""Graded: passes its summed input on as a payload."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.ir.program import Graded
+
+
+def step(n: Graded, a_in: IntArray) -> IntArray:
+    """Integer semantics 2.2, GradedVec: s = a if |a| > vth else 0 (strict)."""
+    return np.where(np.abs(a_in) > n.vth, a_in, 0)

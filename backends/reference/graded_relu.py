@@ -1,0 +1,13 @@
+"""GradedReLU: passes its summed input on where it is positive."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.ir.program import GradedReLU
+
+
+def step(n: GradedReLU, a_in: IntArray) -> IntArray:
+    """Integer semantics 2.2, GradedReluVec: s = a if a > vth else 0 (strict)."""
+    return np.where(a_in > n.vth, a_in, 0)

@@ -1,0 +1,92 @@
+"""Model steps, layer by layer: the same integers without delays, phases or hardware steps.
+
+The independent statement of what the pipelined Program must compute. A projection with lag L
+brings what its pre sent at model step tau - L; samples follow each other without a gap.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfx.backends.reference import host, neurons, synapses
+from sfx.backends.reference.types import Ports, Synapses
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.ir.loops import groups, is_loop
+from sfx.toolchain.ir.program import Clock, Input, Population, Program, Projection
+
+
+def run(program: Program, x: IntArray) -> dict[str, IntArray]:
+    """What every population sends [K, T, *shape], from x [K, T, *input shape]."""
+    samples, timesteps = x.shape[:2]
+    rules = synapses.build_all(program)
+    sent: dict[str, IntArray] = {}  # [K*T, *shape]
+
+    def arriving(j: Projection) -> IntArray:
+        return _lagged(sent[j.pre], j.lag)
+
+    for group in groups(program):
+        if is_loop(program, group):
+            sent |= _loop(program, group, rules, sent, samples * timesteps)
+            continue
+        p = program[group[0]]
+        if isinstance(p.neuron, Input):
+            sent[p.name] = x.reshape(samples * timesteps, *p.shape)
+        elif isinstance(p.neuron, Clock):
+            sent[p.name] = _clock(p, samples, timesteps)
+        else:
+            ports = synapses.gather(program, p, rules, arriving, samples * timesteps)
+            sent[p.name] = _steps(p, ports, samples, timesteps)
+    return {p.name: sent[p.name].reshape(samples, timesteps, *p.shape) for p in program}
+
+
+def _clock(p: Population, samples: int, timesteps: int) -> IntArray:
+    ticks = [host.tick(t, 0, timesteps) for t in range(timesteps)] * samples
+    return np.multiply.outer(np.array(ticks, dtype=np.int64), np.ones(p.shape, dtype=np.int64))
+
+
+def _lagged(s: IntArray, lag: int) -> IntArray:
+    """s [N, ...] moved `lag` model steps later; zeros before the first step."""
+    if lag == 0:
+        return s
+    return np.concatenate([np.zeros_like(s[:lag]), s[:-lag]])
+
+
+def _steps(p: Population, ports: Ports, samples: int, timesteps: int) -> IntArray:
+    """Run one population over all its steps, samples side by side where each starts anew."""
+    if p.stateful:
+        lanes, steps = samples, timesteps
+    else:
+        lanes, steps = 1, samples * timesteps
+    shaped = {k: a.reshape(lanes, steps, *p.shape) for k, a in ports.items()}
+    state = neurons.initial(p.neuron, (lanes, *p.shape))
+    out = np.empty((lanes, steps, *p.shape), dtype=np.int64)
+    for t in range(steps):
+        state, out[:, t] = neurons.step(p.neuron, state, {k: a[:, t] for k, a in shaped.items()})
+    return out.reshape(samples * timesteps, *p.shape)
+
+
+def _loop(
+    program: Program,
+    group: tuple[str, ...],
+    rules: dict[str, Synapses],
+    sent: dict[str, IntArray],
+    steps: int,
+) -> dict[str, IntArray]:
+    """Run the populations of one loop together, model step by model step."""
+    out = {n: np.zeros((steps, *program[n].shape), dtype=np.int64) for n in group}
+    state = {n: neurons.initial(program[n].neuron, (1, *program[n].shape)) for n in group}
+    everything = sent | out
+    for tau in range(steps):
+
+        def arriving(j: Projection, tau: int = tau) -> IntArray:
+            s = everything[j.pre]
+            return s[tau - j.lag][None] if tau >= j.lag else np.zeros_like(s[:1])
+
+        for n in group:
+            p = program[n]
+            if p.stateful and tau % program.timesteps == 0:
+                state[n] = neurons.initial(p.neuron, (1, *p.shape))
+            ports = synapses.gather(program, p, rules, arriving, 1)
+            state[n], s = neurons.step(p.neuron, state[n], ports)
+            out[n][tau] = s[0]
+    return out

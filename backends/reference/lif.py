@@ -1,0 +1,52 @@
+"""LIF: leaky integrate and fire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sfx.toolchain.arith import (
+    DECAY_UNITY,
+    INPUT_SHIFT,
+    IntArray,
+    decay,
+    saturate_membrane,
+    scale_exponent,
+    wrap32,
+    wrap_current,
+)
+from sfx.toolchain.ir.program import LIF
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Current u and membrane v [B, *shape]."""
+
+    u: IntArray
+    v: IntArray
+
+
+def reset(shape: tuple[int, ...]) -> State:
+    """u = v = 0: the state before step 0 and after LIFReset."""
+    return State(np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64))
+
+
+def bias(n: LIF) -> IntArray:
+    """Integer semantics 2.1: bias_mant << bias_exp, or >> -bias_exp (floor) if negative."""
+    return scale_exponent(n.bias_mant, n.bias_exp)
+
+
+def step(n: LIF, state: State, a_in: IntArray) -> tuple[State, IntArray]:
+    """One step of integer semantics 2.1. a_in [B, *shape] -> new state, spikes 0/1.
+
+    x = i32(a_in << 6)
+    u = wrap(tz(u * (4096 - (du+1)), 12) + x)             one wrap only
+    v = clip24(tz(v * (4096 - dv), 12) + u + bias)        saturates, with the new u
+    s = v > (vth << 6);  v = 0 where s                    strict, to zero
+    """
+    x = wrap32(a_in << INPUT_SHIFT)
+    u = wrap_current(decay(state.u, DECAY_UNITY - (n.du + 1)) + x)
+    v = saturate_membrane(decay(state.v, DECAY_UNITY - n.dv) + u + bias(n))
+    s = v > (n.vth << INPUT_SHIFT)
+    return State(u, np.where(s, 0, v)), s.astype(np.int64)

@@ -1,0 +1,55 @@
+"""Which module is a spiking neuron, and what its constants are. One file per neuron library.
+
+To add a library: a file here with `read(module, dt)`, and a line in `READERS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class LifSpec:
+    """A neuron's constants per model step, as the Graph's LIF has them.
+
+    v <- v + decay * ((leak - v) + gain * x), from v = 0; spike when v > threshold (strict);
+    then v <- reset, or v - threshold if `subtract`.
+    """
+
+    decay: float
+    threshold: float
+    gain: float = 1.0
+    leak: float = 0.0
+    reset: float = 0.0
+    subtract: bool = False
+
+
+Reader = Callable[[nn.Module, float, str], "LifSpec | None"]
+"""(module, dt, its path in the model) -> its constants, or None if it is no neuron.
+
+A neuron that the library has and we cannot map is refused: UnsupportedError SFX-E105.
+"""
+
+READERS: dict[str, str] = {
+    "norse": "sfx.frontends.neurons.norse",
+    "sfx": "sfx.frontends.neurons.norse",
+}
+"""Package of a module's class -> the file that reads it; imported when a model needs it."""
+
+
+def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
+    """The constants of `module` if it is a known neuron, else None.
+
+    A subclass of a library's neuron is read like that neuron.
+    """
+    for cls in type(module).__mro__:
+        package = cls.__module__.partition(".")[0]
+        if package in READERS:
+            reader = importlib.import_module(READERS[package])
+            return cast(Reader, reader.read)(module, dt, path)
+    return None

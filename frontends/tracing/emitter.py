@@ -1,0 +1,177 @@
+"""Collects NIR nodes and edges while a traced graph is walked; knows names, shapes and modules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import nir
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sfx.frontends.tracing.dims import TIME, Dims, Shape
+from sfx.toolchain.errors import Problem
+from sfx.toolchain.ir import nir_ext as ext
+
+Array = NDArray[Any]
+
+
+class Refusal(Exception):
+    """An op cannot be mapped; the walker adds where it stands and goes on."""
+
+    def __init__(self, code: str, what: str, hint: str = "") -> None:
+        self.code, self.what, self.hint = code, what, hint
+        super().__init__(what)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A traced tensor that depends on the input.
+
+    name    NIR node that computes it, one value of shape `dims.step_shape` per step
+    dims    where T and B are among the tensor's axes
+    reduce  None while it has a time axis; 'mean' or 'sum' once the steps were reduced
+    """
+
+    name: str
+    dims: Dims
+    reduce: str | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """Shape at one step."""
+        return self.dims.step_shape
+
+
+class Emitter:
+    """NIR nodes so far, and where in the model the walk is (`path`, `leaf`)."""
+
+    def __init__(self, dt: float) -> None:
+        self.dt = dt
+        self.nodes: dict[str, nir.NIRNode] = {}
+        self.edges: list[tuple[str, str]] = []
+        self.sources: dict[str, tuple[str, ...]] = {}
+        self.path = ""
+        self.leaf = False
+        self.problems: list[Problem] = []
+
+    # --- nodes ---
+
+    def add(self, node: nir.NIRNode, op: str, *sources: str, main: bool = False) -> str:
+        """Append a node fed by `sources`; returns its name, made of the module's path and `op`.
+
+        main  the op a leaf module is there for: it is named like the module
+        """
+        if main and self.leaf:
+            base = self.path
+        else:
+            base = f"{self.path}.{op}" if self.path else op
+        name, i = base.replace("/", "_"), 1
+        while name in self.nodes:
+            i += 1
+            name = f"{base}_{i}"
+        self.nodes[name] = ext.with_facts(node, module=self.path) if self.path else node
+        feeds: list[str] = []
+        for source in sources:
+            if source in feeds:  # NIR has no double edge: pass through a node of its own
+                source = self.add(ext.junction(self._shape(source)), "again", source)
+            feeds.append(source)
+        self.sources[name] = tuple(feeds)
+        self.edges += [(source, name) for source in feeds]
+        return name
+
+    def _shape(self, name: str) -> Shape:
+        return tuple(int(n) for n in self.nodes[name].output_type["output"])
+
+    def reshape(self, name: str, before: Shape, after: Shape) -> str:
+        """`name` under another shape; nothing is added where it is the same."""
+        made = self.nodes[name]
+        if before != after and isinstance(made, ext.Reshape):  # two in a row are one
+            (name,), before = self.sources[name], made.input_shape
+        return name if before == after else self.add(ext.Reshape(before, after), "reshape", name)
+
+    def permute(self, name: str, shape: Shape, order: tuple[int, ...]) -> str:
+        """`name` with its axes reordered."""
+        made = self.nodes[name]
+        if isinstance(made, ext.Permute):  # two in a row are one
+            order = tuple(made.order[i] for i in order)
+            (name,), shape = self.sources[name], made.input_shape
+        if order == tuple(range(len(order))):
+            return name
+        after = tuple(shape[i] for i in order)
+        if [i for i in order if shape[i] > 1] == sorted(i for i in order if shape[i] > 1):
+            return self.reshape(name, shape, after)  # only axes of length 1 move
+        return self.add(ext.Permute(shape, order), "permute", name)
+
+    def expand(self, name: str, before: Shape, after: Shape) -> str:
+        """`name` broadcast; axes may be missing on the left."""
+        full = (1,) * (len(after) - len(before)) + before
+        name = self.reshape(name, before, full)
+        return name if full == after else self.add(ext.Expand(full, after), "expand", name)
+
+    def scale(self, name: str, shape: Shape, factor: float | Array) -> str:
+        """`name` times a constant (one number, or an array of `shape`)."""
+        if np.all(np.asarray(factor) == 1.0):
+            return name
+        full = np.ascontiguousarray(np.broadcast_to(np.asarray(factor, np.float64), shape))
+        return self.add(nir.Scale(full), "scale", name)
+
+    def reduce_sum(self, name: str, shape: Shape, axes: Iterable[int]) -> str:
+        """`name` summed over `axes`, which disappear."""
+        axes = tuple(sorted(axes))
+        kept = tuple(n for i, n in enumerate(shape) if i not in axes)
+        if math.prod(shape[i] for i in axes) == 1:
+            return self.reshape(name, shape, kept)
+        return self.add(ext.ReduceSum(shape, axes), "reduce_sum", name)
+
+    # --- streams ---
+
+    def view(self, x: Stream, dims: Dims) -> Stream:
+        """The same elements under other axes."""
+        return replace(x, name=self.reshape(x.name, x.shape, dims.step_shape), dims=dims)
+
+    def as_mean(self, x: Stream) -> Stream:
+        """`x` with a sum over the steps turned into T times their mean.
+
+        An offset that is added later then counts once, not T times.
+        """
+        if x.reduce != "sum":
+            return x
+        return replace(x, name=self.scale(x.name, x.shape, x.dims.steps), reduce="mean")
+
+
+def array(tensor: Tensor) -> Array:
+    """The tensor's values as float32 or float64 (NIR files hold no bfloat16)."""
+    tensor = tensor.detach().cpu()
+    if tensor.dtype not in (torch.float32, torch.float64):
+        tensor = tensor.float()
+    values: Array = np.ascontiguousarray(tensor.numpy())
+    return values.copy()
+
+
+def needs_steps(x: Stream, what: str) -> None:
+    """Refuse an op that is not linear after the steps were reduced to one value."""
+    if x.reduce is not None:
+        raise Refusal(
+            "SFX-E104",
+            f"{what} after the time steps were reduced to their {x.reduce}",
+            "reduce the steps (mean or sum over T) in the read-out only, after the last neuron",
+        )
+
+
+def no_time(x: Stream, index: int, what: str) -> None:
+    """Refuse where tensor axis `index` holds time or batch."""
+    for factor in x.dims.axes[index]:
+        if isinstance(factor, str):
+            kind = "time steps" if factor == TIME else "samples"
+            raise Refusal("SFX-E104", f"{what} mixes {kind}", CAUSAL if factor == TIME else "")
+
+
+CAUSAL = (
+    "each step may only use the same step's values, a neuron's state, or "
+    "torch.cumsum(x, 0) over the time axis (causal attention: q @ cumsum(k^T v))"
+)

@@ -1,0 +1,272 @@
+"""Elementwise ops, reductions, and the ops over time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx
+
+from sfx.frontends.tracing.dims import BATCH, TIME, Axis, in_step
+from sfx.frontends.tracing.emitter import (
+    CAUSAL,
+    Array,
+    Emitter,
+    Refusal,
+    Stream,
+    array,
+    needs_steps,
+    no_time,
+)
+from sfx.frontends.tracing.lif_op import NAME as LIF
+from sfx.frontends.tracing.ops_view import widened
+from sfx.frontends.tracing.rules import result_shape, rule
+from sfx.toolchain.ir import nir_ext as ext
+
+Constant = Tensor | float | int | bool
+Operand = Stream | Constant
+
+
+# --- time -----------------------------------------------------------------------------------
+
+
+@rule(LIF)
+def lif(
+    e: Emitter,
+    node: fx.Node,
+    x: Stream,
+    decay: float,
+    threshold: float,
+    gain: float,
+    leak: float,
+    reset: float,
+    subtract: bool,
+) -> Stream:
+    """The neuron that stands at this module."""
+    needs_steps(x, "a neuron runs")
+    if x.dims.axes[0] != (TIME,):
+        raise Refusal(
+            "SFX-E104",
+            f"axis 0 of the neuron's input {x.dims.shape} is not the time axis alone",
+            "a MultiStep takes [T, B, ...]: unflatten the axes before it",
+        )
+    made = ext.lif_node(
+        x.shape,
+        decay=decay,
+        threshold=threshold,
+        gain=gain,
+        leak=leak,
+        reset=reset,
+        subtract=subtract,
+        dt=e.dt,
+    )
+    return replace(x, name=e.add(made, "lif", x.name, main=True))
+
+
+@rule("aten::cumsum", "aten::cumsum_")
+def cumsum(e: Emitter, node: fx.Node, x: Stream, dim: int, **options: Any) -> Stream:
+    """Sum over this and all earlier steps: an integrator, y[t] = y[t-1] + x[t]."""
+    needs_steps(x, "a sum over earlier steps")
+    axis = x.dims.axes[dim]
+    if axis == ():
+        return x
+    if axis != (TIME,):
+        what = "time together with space or batch" if TIME in axis else "an axis of space"
+        raise Refusal("SFX-E104", f"cumsum over {what}", "cumsum is mapped over the time axis only")
+    made = ext.integrator_node(x.shape, gain=1.0, dt=e.dt)
+    return replace(x, name=e.add(made, "cumsum", x.name))
+
+
+@rule("aten::mean", "aten::sum")
+def reduce(
+    e: Emitter,
+    node: fx.Node,
+    x: Stream,
+    dim: list[int] | int | None = None,
+    keepdim: bool = False,
+    **options: Any,
+) -> Stream:
+    """Mean or sum over axes of space (ReduceSum, Scale) and over time (the read-out)."""
+    rank = len(x.dims.axes)
+    listed = [dim] if isinstance(dim, int) else list(dim or range(rank))
+    over = {i % rank for i in listed}
+    gone = [x.dims.axes[i] for i in over]
+    if any(BATCH in axis for axis in gone):
+        raise Refusal("SFX-E104", f"a reduction over axes {sorted(over)} mixes samples")
+    kind = _op(node)
+    axes = [x.dims.step_axis(i) for i in over if in_step(x.dims.axes[i])]
+    name = e.reduce_sum(x.name, x.shape, axes) if axes else x.name
+    kept: list[Axis] = [a for i, a in enumerate(x.dims.axes) if i not in over]
+    dims = x.dims.with_axes(kept)
+    reduced = tuple(n for i, n in enumerate(x.shape) if i not in axes)
+    name = e.reshape(name, reduced, dims.step_shape)
+    count = int(np.prod([x.shape[i] for i in axes], dtype=np.int64))
+    if kind == "mean":
+        name = e.scale(name, dims.step_shape, 1.0 / count)
+    out = Stream(name, dims, x.reduce)
+    if any(TIME in axis for axis in gone):
+        out = replace(out, reduce=kind)
+    if keepdim:
+        full = x.dims.with_axes(() if i in over else a for i, a in enumerate(x.dims.axes))
+        out = e.view(out, full)
+    return out
+
+
+def _op(node: fx.Node) -> str:
+    return str(node.target._schema.name).partition("::")[2]  # type: ignore[union-attr]
+
+
+# --- elementwise ----------------------------------------------------------------------------
+
+
+@rule("aten::add", "aten::add_", "aten::sub", "aten::sub_", "aten::rsub")
+def add(e: Emitter, node: fx.Node, a: Operand, b: Operand, alpha: float = 1.0) -> Stream:
+    """The ops a + alpha b, a - alpha b, and for rsub b - alpha a."""
+    kind = _op(node).rstrip("_")
+    if kind == "rsub":
+        a, b = b, a
+    shape = result_shape(node)
+    left = _scaled(e, a, 1.0)
+    right = _scaled(e, b, float(alpha) if kind == "add" else -float(alpha))
+    if isinstance(left, Stream) and isinstance(right, Stream):
+        left, right = aligned(e, left, right, shape)
+        return replace(left, name=e.add(ext.junction(left.shape), "sum", left.name, right.name))
+    stream, constant = (left, right) if isinstance(left, Stream) else (right, left)
+    if not isinstance(stream, Stream) or isinstance(constant, Stream):
+        raise TypeError("one operand is a stream and one is not")
+    return shifted(e, e.as_mean(stream), constant, shape)
+
+
+def _scaled(e: Emitter, x: Operand, factor: float) -> Operand:
+    if isinstance(x, Stream):
+        return replace(x, name=e.scale(x.name, x.shape, factor))
+    return x * factor
+
+
+def shifted(e: Emitter, x: Stream, constant: Constant, shape: tuple[int, ...]) -> Stream:
+    """`x + constant`, as a batch norm that only shifts (NIR has no node that adds a constant)."""
+    x = widened(e, x, shape)
+    values = at_one_step(x, constant)
+    if not values.any():
+        return x
+    for axis in range(values.ndim):
+        along = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+        if np.all(along == along[:, :1]):
+            return replace(x, name=_offset(e, x.name, x.shape, along[:, 0].copy(), axis))
+    flat = (values.size,)
+    name = e.reshape(x.name, x.shape, flat)
+    name = _offset(e, name, flat, values.ravel().copy(), 0)
+    return replace(x, name=e.reshape(name, flat, x.shape))
+
+
+def _offset(e: Emitter, name: str, shape: tuple[int, ...], bias: Array, axis: int) -> str:
+    one, zero = np.ones_like(bias), np.zeros_like(bias)
+    return e.add(ext.BatchNorm(shape, one, bias, zero, one.copy(), 0.0, axis), "offset", name)
+
+
+def at_one_step(x: Stream, constant: Constant) -> Array:
+    """A constant that broadcasts to the tensor `x`, as an array of x's step shape.
+
+    Refused where it differs between steps or samples.
+    """
+    full = np.broadcast_to(array(torch.as_tensor(constant)), x.dims.shape)
+    factors = [f for axis in x.dims.axes for f in axis]
+    split = full.reshape([x.dims.length(f) for f in factors])
+    for i, factor in enumerate(factors):
+        if isinstance(factor, str):
+            first = np.take(split, [0], axis=i)
+            if not np.array_equal(np.broadcast_to(first, split.shape), split):
+                kind = "time step" if factor == TIME else "sample"
+                raise Refusal(
+                    "SFX-E104",
+                    f"a constant that differs from {kind} to {kind}",
+                    "constants must be the same at every step (no time embedding)",
+                )
+            split = first
+    return np.array(split.reshape(x.shape))
+
+
+def aligned(e: Emitter, a: Stream, b: Stream, shape: tuple[int, ...]) -> tuple[Stream, Stream]:
+    """Two streams broadcast to one tensor shape, with T and B at the same places."""
+    if a.reduce != b.reduce:
+        a, b = e.as_mean(a), e.as_mean(b)
+    if a.reduce != b.reduce:
+        raise Refusal(
+            "SFX-E104", "combines a stream with one whose time steps were reduced", CAUSAL
+        )
+    rank = len(shape)
+    sides = []
+    for x, other in ((a, b), (b, a)):
+        axes = ((),) * (rank - len(other.dims.axes)) + other.dims.axes
+        target = [
+            1 if any(isinstance(f, str) for f in axis) else n
+            for axis, n in zip(axes, shape, strict=True)
+        ]
+        own = ((),) * (rank - len(x.dims.axes)) + x.dims.axes
+        full = [n if axis else t for axis, n, t in zip(own, shape, target, strict=True)]
+        sides.append(widened(e, x, full))
+    a, b = sides
+    for i, (left, right) in enumerate(zip(a.dims.axes, b.dims.axes, strict=True)):
+        if left != right:
+            raise Refusal(
+                "SFX-E104",
+                f"axis {i} holds time or samples in one operand and not in the other",
+                CAUSAL,
+            )
+    return a, b
+
+
+@rule("aten::mul", "aten::mul_", "aten::div", "aten::div_")
+def mul(e: Emitter, node: fx.Node, a: Operand, b: Operand, **options: Any) -> Stream:
+    """A product with a constant (Scale) or of two streams (Product); division by a constant."""
+    shape = result_shape(node)
+    divides = _op(node).startswith("div")
+    if options.get("rounding_mode") is not None:
+        raise Refusal("SFX-E103", "a division that rounds", "keep the quotient real")
+    if isinstance(a, Stream) and isinstance(b, Stream):
+        if divides:
+            raise Refusal("SFX-E103", "divides one stream by another", "no hardware op divides")
+        needs_steps(a, "a product of streams")
+        needs_steps(b, "a product of streams")
+        a, b = aligned(e, a, b, shape)
+        return replace(a, name=e.add(ext.Product(a.shape), "product", a.name, b.name))
+    if divides and not isinstance(a, Stream):
+        raise Refusal("SFX-E103", "divides by a stream", "no hardware op divides")
+    x, constant = (a, b) if isinstance(a, Stream) else (b, a)
+    if not isinstance(x, Stream) or isinstance(constant, Stream):
+        raise TypeError("one operand is a stream and one is not")
+    x = widened(e, x, shape)
+    values = at_one_step(x, constant).astype(np.float64)
+    factor = 1.0 / values if divides else values
+    return replace(x, name=e.scale(x.name, x.shape, factor))
+
+
+@rule("aten::neg", "aten::neg_")
+def neg(e: Emitter, node: fx.Node, x: Stream) -> Stream:
+    """The op -x."""
+    return replace(x, name=e.scale(x.name, x.shape, -1.0))
+
+
+# --- matmul of two streams ------------------------------------------------------------------
+
+
+def stream_matmul(e: Emitter, a: Stream, b: Stream) -> Stream:
+    """a [..., M, K] @ b [..., K, N] per step: Expand both to (..., M, K, N), Product, ReduceSum."""
+    needs_steps(a, "a product of streams")
+    needs_steps(b, "a product of streams")
+    no_time(a, -1, "a matrix product that sums over time or batch")
+    no_time(b, -2, "a matrix product that sums over time or batch")
+    no_time(a, -2, "a matrix product between different time steps or samples")
+    no_time(b, -1, "a matrix product between different time steps or samples")
+    lead = np.broadcast_shapes(a.dims.shape[:-2], b.dims.shape[:-2])
+    (m, k), n = a.dims.shape[-2:], b.dims.shape[-1]
+    left = e.view(a, a.dims.with_axes([*a.dims.axes, ()]))
+    right = e.view(b, b.dims.with_axes([*b.dims.axes[:-2], (), *b.dims.axes[-2:]]))
+    left, right = aligned(e, left, right, (*lead, m, k, n))
+    product = e.add(ext.Product(left.shape), "product", left.name, right.name)
+    axis = left.dims.step_axis(len(left.dims.axes) - 2)
+    axes = [*left.dims.axes[:-2], left.dims.axes[-1]]
+    out = Stream(e.reduce_sum(product, left.shape, [axis]), left.dims.with_axes(axes))
+    return out

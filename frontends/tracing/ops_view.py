@@ -1,0 +1,124 @@
+"""Ops without arithmetic: views, reorderings, broadcasts, casts that keep the value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import fx
+
+from sfx.frontends.tracing.dims import Axis, TimeProblem
+from sfx.frontends.tracing.emitter import CAUSAL, Emitter, Refusal, Stream
+from sfx.frontends.tracing.rules import result_shape, rule
+
+
+@rule(
+    "aten::clone", "aten::contiguous", "aten::detach", "aten::detach_", "aten::alias",
+    "aten::lift_fresh_copy", "aten::lift_fresh", "aten::positive",
+    "aten::_assert_tensor_metadata",
+)  # fmt: skip
+def same(e: Emitter, node: fx.Node, x: Stream, *rest: Any, **options: Any) -> Stream:
+    """The value itself."""
+    return x
+
+
+@rule(
+    "aten::dropout", "aten::feature_dropout", "aten::alpha_dropout", "aten::native_dropout",
+    "aten::dropout_", "aten::feature_dropout_",
+)  # fmt: skip
+def dropout(e: Emitter, node: fx.Node, x: Stream, p: float, train: bool, **options: Any) -> Stream:
+    """Identity in eval mode."""
+    if train and p:
+        raise Refusal("SFX-E103", "dropout is active in eval mode", "use nn.Dropout, not F.dropout")
+    return x
+
+
+@rule("aten::_to_copy", "aten::to", "aten::type_as")
+def cast_value(e: Emitter, node: fx.Node, x: Stream, *rest: Any, **options: Any) -> Stream:
+    """A cast between float types keeps the value; to integers or bool it would not."""
+    dtype = node.meta["val"].dtype
+    if not dtype.is_floating_point:
+        raise Refusal("SFX-E103", f"a cast to {dtype} changes values", "keep the stream in floats")
+    return x
+
+
+@rule("aten::slice")
+def whole_slice(e: Emitter, node: fx.Node, x: Stream, *rest: Any, **options: Any) -> Stream:
+    """A slice that takes everything (x[:])."""
+    if result_shape(node) != x.dims.shape:
+        raise Refusal("SFX-E103", "takes a part of a stream", "split the layer before it instead")
+    return x
+
+
+@rule(
+    "aten::view", "aten::reshape", "aten::_unsafe_view", "aten::_reshape_alias", "aten::flatten",
+    "aten::unflatten", "aten::unsqueeze", "aten::squeeze", "aten::view_as", "aten::reshape_as",
+    "aten::ravel",
+)  # fmt: skip
+def reshape(e: Emitter, node: fx.Node, x: Stream, *rest: Any, **options: Any) -> Stream:
+    """The same elements in C order; T and B must stay whole."""
+    try:
+        return e.view(x, x.dims.view(result_shape(node)))
+    except TimeProblem as problem:
+        raise Refusal("SFX-E104", str(problem), CAUSAL) from problem
+
+
+def reordered(e: Emitter, x: Stream, order: Sequence[int]) -> Stream:
+    """`x` with tensor axis order[i] as its axis i."""
+    dims = x.dims.with_axes(x.dims.axes[i] for i in order)
+    kept = [i for i in range(len(x.dims.axes)) if _in_step(x, i)]
+    step_order = tuple(kept.index(i) for i in order if i in kept)
+    return replace(x, name=e.permute(x.name, x.shape, step_order), dims=dims)
+
+
+def _in_step(x: Stream, index: int) -> bool:
+    axis: Axis = x.dims.axes[index]
+    return not axis or any(isinstance(f, int) for f in axis)
+
+
+@rule("aten::permute", "aten::movedim", "aten::moveaxis", "aten::numpy_T", "aten::mT", "aten::t",
+      "aten::transpose", "aten::swapaxes", "aten::swapdims")  # fmt: skip
+def permute(e: Emitter, node: fx.Node, x: Stream, *rest: Any, **options: Any) -> Stream:
+    """Axes in another order, found by running the op on a tensor with one axis length per axis."""
+    rank = len(x.dims.axes)
+    probe = torch.empty(tuple(range(2, 2 + rank)))
+    args = [probe, *node.args[1:]]
+    moved = node.target(*args, **node.kwargs)  # type: ignore[operator]  # an ATen overload
+    return reordered(e, x, [n - 2 for n in moved.shape])
+
+
+@rule("aten::expand", "aten::expand_as", "aten::broadcast_to")
+def expand(e: Emitter, node: fx.Node, x: Stream, *rest: Any, **options: Any) -> Stream:
+    """Axes of length 1 repeated; they become axes of space."""
+    return widened(e, x, result_shape(node))
+
+
+def widened(e: Emitter, x: Stream, shape: Sequence[int]) -> Stream:
+    """`x` broadcast to the tensor shape `shape`."""
+    axes = ((),) * (len(shape) - len(x.dims.axes)) + x.dims.axes
+    padded = e.view(x, x.dims.with_axes(axes))
+    wide = x.dims.with_axes(
+        (n,) if axis == () and n > 1 else axis for axis, n in zip(axes, shape, strict=True)
+    )
+    name = e.expand(padded.name, padded.shape, wide.step_shape)
+    return replace(padded, name=name, dims=wide)
+
+
+@rule("aten::repeat")
+def repeat(e: Emitter, node: fx.Node, x: Stream, repeats: Sequence[int]) -> Stream:
+    """Every axis repeated as a whole: a new axis before it, expanded and merged into it."""
+    axes = ((),) * (len(repeats) - len(x.dims.axes)) + x.dims.axes
+    split = [part for axis in axes for part in ((), axis)]
+    wide = [n for axis, r in zip(axes, repeats, strict=True) for n in (r, _length(x, axis))]
+    out = e.view(x, x.dims.with_axes(split))
+    out = widened(e, out, wide)
+    try:
+        return e.view(out, out.dims.view(result_shape(node)))
+    except TimeProblem as problem:
+        raise Refusal("SFX-E104", str(problem), CAUSAL) from problem
+
+
+def _length(x: Stream, axis: Axis) -> int:
+    return int(x.dims.with_axes([axis]).shape[0])

@@ -1,0 +1,80 @@
+"""The table of rules: ATen op name -> the function that turns one traced node into NIR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import fx
+
+Rule = Callable[..., Any]
+"""rule(emitter, fx node, *args, **kwargs), args as traced with streams and constants in place."""
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Register a function for the ATen ops `names`, all overloads."""
+
+    def register(function: Rule) -> Rule:
+        for name in names:
+            RULES[name] = function
+        return function
+
+    return register
+
+
+def result_shape(node: fx.Node) -> tuple[int, ...]:
+    """Shape of the tensor that a traced node makes."""
+    return tuple(int(n) for n in node.meta["val"].shape)
+
+
+SPIKING = "use a spiking neuron (MultiStep) as the nonlinearity"
+HINTS: dict[str, str] = {
+    "softmax": "attention over spikes needs none: (q k^T) v * scale, then a neuron",
+    "layer_norm": "use BatchNorm, which folds into the weights",
+    "group_norm": "use BatchNorm, which folds into the weights",
+    "instance_norm": "use BatchNorm, which folds into the weights",
+    "rms_norm": "use BatchNorm, which folds into the weights",
+    "gelu": SPIKING,
+    "relu": SPIKING,
+    "silu": SPIKING,
+    "elu": SPIKING,
+    "sigmoid": SPIKING,
+    "tanh": SPIKING,
+    "hardtanh": SPIKING,
+    "gt": "comparisons outside a known neuron module are not mapped: wrap the neuron in MultiStep",
+    "ge": "comparisons outside a known neuron module are not mapped: wrap the neuron in MultiStep",
+    "where": "comparisons outside a known neuron module are not mapped: use MultiStep",
+    "select": "the model takes single steps or parts of a stream: keep the loop over time in "
+    "MultiStep, and split layers instead of streams",
+    "unbind": "the model takes single steps or parts of a stream: keep the loop over time in "
+    "MultiStep, and split layers instead of streams",
+    "split": "use one layer per part instead of splitting its output",
+    "chunk": "use one layer per part instead of splitting its output",
+    "slice": "use one layer per part instead of cutting its output",
+    "cat": "use a sum of layers instead of a concatenation",
+    "stack": "keep the loop over time in MultiStep",
+    "amax": "use MaxPool2d on spikes",
+    "max": "use MaxPool2d on spikes",
+    "max_pool3d": "use MaxPool2d: it pools each step on its own",
+    "scaled_dot_product_attention": "it holds a softmax; write (q k^T) v * scale on spikes",
+    "rand_like": "a random op cannot be deployed",
+    "bernoulli": "a random op cannot be deployed",
+    "fft": "Fourier transforms are not mapped",
+}
+"""Word in the name of an op without a rule -> what to use instead."""
+
+
+def hint_for(name: str) -> str:
+    """What to use instead of the op `name`, if known."""
+    base = name.partition("::")[2].strip("_")
+    if base in HINTS:
+        return HINTS[base]
+    found = [k for k in HINTS if len(k) > 3 and k in base]
+    return HINTS[max(found, key=len)] if found else f"mapped ops: {_mapped()}"
+
+
+def _mapped() -> str:
+    public = sorted({n.partition("::")[2] for n in RULES if n.startswith("aten::")})
+    return ", ".join(n for n in public if not n.startswith("_") and not n.endswith("_"))

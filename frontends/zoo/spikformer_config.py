@@ -1,0 +1,88 @@
+"""Sizes of Spikformer as plain, checked data. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sfx.frontends.zoo.public_config import ORDERS, PublicConfig
+from sfx.toolchain.errors import Problem
+
+
+@dataclass(frozen=True)
+class SpikformerConfig(PublicConfig):
+    """Everything that fixes the shapes and constants of a `Spikformer`.
+
+    dim              D, channels of a token; divisible by `heads` and by 8
+    depth            number of blocks
+    pools            one digit per stage of the stem: 1 halves the map after that stage's neuron
+    attention_scale  the factor before the attention's neuron
+    order            which product of (q k^T) v comes first: `qk` or `kv`
+    qkv_bias         whether the layers of q, k and v have a bias
+    dead_position    hold the position embedding and last norm that the DVS code never reads
+
+    Raises `InputError` SFX-E121, which lists every bad field.
+    """
+
+    dim: int = 32
+    depth: int = 1
+    pools: str = "0011"
+    attention_scale: float = 0.125
+    order: str = "qk"
+    qkv_bias: bool = True
+    dead_position: bool = False
+
+    model: ClassVar[str] = "spikformer"
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"order": ORDERS}
+
+    @property
+    def reduction(self) -> int:
+        """2 per pool of the stem."""
+        return 1 << self.pools.count("1")
+
+    def wrong_values(self) -> list[Problem]:
+        """As `PublicConfig.wrong_values`."""
+        found = super().wrong_values()
+        if len(self.pools) != 4:
+            found.append(self.problem("pools", f"{self.pools!r} has not one digit per stage (4)"))
+        found += self.indivisible("dim", self.dim, "heads", self.heads)
+        return found + self.indivisible("dim", self.dim, "2^3 (widths of the stem)", 8)
+
+
+def _imagenet(dim: int, heads: int) -> SpikformerConfig:
+    return SpikformerConfig(
+        image_size=224,
+        num_classes=1000,
+        heads=heads,
+        dim=dim,
+        depth=8,
+        pools="1111",
+        order="kv",
+        qkv_bias=False,
+    )
+
+
+SPIKFORMER: Mapping[str, SpikformerConfig] = {
+    "cifar10_4_256": SpikformerConfig(dim=256, depth=4, heads=8),
+    "cifar10_2_384": SpikformerConfig(dim=384, depth=2, heads=12),
+    "cifar10_4_384": SpikformerConfig(dim=384, depth=4, heads=12),
+    "cifar10dvs_2_256": SpikformerConfig(
+        in_channels=2,
+        image_size=128,
+        timesteps=16,
+        heads=16,
+        dim=256,
+        depth=2,
+        pools="1111",
+        attention_scale=0.25,
+        qkv_bias=False,
+        dead_position=True,
+    ),
+    "imagenet_8_384": _imagenet(384, 6),
+    "imagenet_8_512": _imagenet(512, 8),
+    "imagenet_8_768": _imagenet(768, 12),
+}
+"""The published sizes (blocks, dim). Unconfirmed: heads of cifar10_4_256, cifar10_2_384,
+imagenet_8_384 and imagenet_8_768, here d = 32 and d = 64 as in their confirmed siblings; the
+`order` of cifar10dvs, which has no effect on the result."""

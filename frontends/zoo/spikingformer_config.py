@@ -1,0 +1,86 @@
+"""Sizes of Spikingformer as plain, checked data. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sfx.frontends.zoo.public_config import ORDERS, PublicConfig
+from sfx.toolchain.errors import Problem
+
+
+@dataclass(frozen=True)
+class SpikingformerConfig(PublicConfig):
+    """Everything that fixes the shapes and constants of a `Spikingformer`.
+
+    dim              D, channels of a token; divisible by `heads` and by 8
+    depth            number of blocks
+    pools            one digit per neuron of the stem: 1 halves the map after that neuron
+    attention_scale  the factor before the attention's neuron
+    order            which product of (q k^T) v comes first: `qk` or `kv`
+
+    Raises `InputError` SFX-E121, which lists every bad field.
+    """
+
+    dim: int = 32
+    depth: int = 1
+    pools: str = "0011"
+    attention_scale: float = 0.125
+    order: str = "qk"
+
+    model: ClassVar[str] = "spikingformer"
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"order": ORDERS}
+
+    @property
+    def reduction(self) -> int:
+        """2 per pool of the stem."""
+        return 1 << self.pools.count("1")
+
+    def wrong_values(self) -> list[Problem]:
+        """As `PublicConfig.wrong_values`."""
+        found = super().wrong_values()
+        if len(self.pools) != 4:
+            found.append(self.problem("pools", f"{self.pools!r} has not one digit per neuron (4)"))
+        found += self.indivisible("dim", self.dim, "heads", self.heads)
+        return found + self.indivisible("dim", self.dim, "2^3 (widths of the stem)", 8)
+
+
+def _events(num_classes: int) -> SpikingformerConfig:
+    return SpikingformerConfig(
+        in_channels=2,
+        image_size=128,
+        num_classes=num_classes,
+        timesteps=16,
+        heads=16,
+        tau=1.5,
+        dim=256,
+        depth=2,
+        pools="1111",
+    )
+
+
+def _imagenet(dim: int, heads: int) -> SpikingformerConfig:
+    return SpikingformerConfig(
+        image_size=224,
+        num_classes=1000,
+        heads=heads,
+        dim=dim,
+        depth=8,
+        pools="1111",
+        order="kv",
+    )
+
+
+SPIKINGFORMER: Mapping[str, SpikingformerConfig] = {
+    "cifar10_4_256": SpikingformerConfig(dim=256, depth=4, heads=8),
+    "cifar10_2_384": SpikingformerConfig(dim=384, depth=2, heads=12),
+    "cifar10_4_384": SpikingformerConfig(dim=384, depth=4, heads=12),
+    "cifar10dvs_2_256": _events(10),
+    "gesture_2_256": _events(11),
+    "imagenet_8_384": _imagenet(384, 6),
+    "imagenet_8_512": _imagenet(512, 8),
+    "imagenet_8_768": _imagenet(768, 12),
+}
+"""The published sizes (blocks, dim). Unconfirmed: heads of cifar10_4_256, cifar10_2_384,
+imagenet_8_384 and imagenet_8_768; every `order`, which has no effect on the result."""

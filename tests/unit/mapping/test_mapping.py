@@ -1,0 +1,391 @@
+"""Partition and placement: always legal, as few blocks as possible, or a clear refusal."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sfx.toolchain.errors import FitError
+from sfx.toolchain.ir.connections import matrix
+from sfx.toolchain.ir.placed import Block, PlacedProgram, Usage, indices_of, ranges_of
+from sfx.toolchain.ir.program import Conv2d, Dense, Graded, Input, Program, Sparse, Structured
+from sfx.toolchain.mapping.check import check_placed
+from sfx.toolchain.mapping.partition import owner_of, partition
+from sfx.toolchain.mapping.place import place
+from sfx.toolchain.mapping.split import Split
+from sfx.toolchain.mapping.utilization import utilization
+from sfx.toolchain.targets import Target, load
+from tests.unit.mapping.programs import Net, conv, dense, lif, sparse, transformer_like
+
+LOIHI2 = load("loihi2")
+
+
+def target(**limits: int) -> Target:
+    return replace(LOIHI2, limits=replace(LOIHI2.limits, **limits))
+
+
+def blocks_of(placed: PlacedProgram, name: str) -> list[Block]:
+    return [b for b in placed.blocks if b.population == name]
+
+
+# --- words of synaptic memory, by hand -------------------------------------------------------
+
+
+def one_layer(connection: Conv2d | Dense | Sparse | Structured, pre: int, post: int) -> Program:
+    net = Net(2)
+    net.add("input", (pre,), Input())
+    net.add("layer", (post,), lif(), ("input", connection))
+    return net.done("layer")
+
+
+def words(program: Program, where: Target = LOIHI2) -> list[int]:
+    return [b.usage.synapse_words for b in blocks_of(place(program, where), "layer")]
+
+
+def test_dense_words_are_those_of_the_compiler_log() -> None:
+    # PilotNet's 2560 -> 100: 66560 words of 32 bits on one core
+    roomy = target(synapse_words_per_core=70_000)
+    assert words(one_layer(dense(100, 2560), 2560, 100), roomy) == [2560 * (1 + 25)]
+
+
+def test_dense_splits_into_the_fewest_blocks_that_fit() -> None:
+    # n neurons take 2560 x (1 + ceil(n / 4)) words; 12000 allow 1 + 3, so 12 neurons, so 9 cores
+    got = words(one_layer(dense(100, 2560), 2560, 100))
+    assert len(got) == 9
+    assert max(got) == 2560 * (1 + 3)
+
+
+def test_sparse_words() -> None:
+    c = Sparse(np.array([0, 2, 3]), np.array([0, 2, 2]), np.array([2, 4, 6]))
+    # axon 0: one synapse, axon 2: two; 8 bits of weight + 1 of index: 1 word each, plus headers
+    assert words(one_layer(c, 3, 2)) == [(1 + 1) + (1 + 1)]
+
+
+def test_kernel_words_once_per_core() -> None:
+    program = one_layer(conv(8, (4, 6, 6), 3), 4 * 36, 8 * 16)
+    kernel = 8 * 4 * 9 * 8 // 32
+    assert words(program) == [kernel]
+    assert words(program, target(neurons_per_core=64)) == [kernel, kernel]
+
+
+def test_pattern_words_do_not_depend_on_the_size() -> None:
+    big = Structured((("n", 5000),), (("n", 5000),))
+    assert words(one_layer(big, 5000, 5000)) == [2]
+
+
+# --- the shape of the blocks ---------------------------------------------------------------
+
+
+def test_a_convolution_is_cut_into_tiles_with_all_channels() -> None:
+    net = Net(1)
+    net.add("input", (1, 8, 8), Input())
+    net.add("layer", (4, 8, 8), lif(), ("input", conv(4, (1, 8, 8), 3, padding=1)))
+    placed = place(net.done("layer"), target(neurons_per_core=64))
+    tiles = [np.unravel_index(b.indices, (4, 8, 8)) for b in blocks_of(placed, "layer")]
+    assert [[sorted(set(axis.tolist())) for axis in tile] for tile in tiles] == [
+        [[0, 1, 2, 3], y, x]
+        for y in ([0, 1, 2, 3], [4, 5, 6, 7]) for x in ([0, 1, 2, 3], [4, 5, 6, 7])
+    ]
+
+
+def test_a_kernel_too_large_for_a_core_is_cut_by_channels() -> None:
+    net = Net(1)
+    net.add("input", (512, 4, 1), Input())
+    net.add("layer", (512, 4, 1), lif(), ("input", conv(512, (512, 4, 1), 1)))
+    placed = place(net.done("layer"), LOIHI2)
+    # 128 words a channel: 93 channels fit, so 6 blocks of 85 or 86
+    assert [b.usage.synapse_words for b in blocks_of(placed, "layer")] == [
+        128 * n for n in (85, 85, 86, 85, 85, 86)
+    ]
+    assert {b.usage.neurons for b in blocks_of(placed, "layer")} == {85 * 4, 86 * 4}
+    assert all(len(b.ranges) == 1 for b in blocks_of(placed, "layer"))
+
+
+def test_other_populations_are_cut_into_flat_ranges() -> None:
+    net = Net(1)
+    net.add("input", (10, 10), Input())
+    axes = (("a", 10), ("b", 10))
+    net.add("layer", (10, 10), lif(), ("input", Structured(axes, axes)))
+    placed = place(net.done("layer"), target(neurons_per_core=40))
+    assert [b.ranges for b in blocks_of(placed, "layer")] == [
+        ((0, 33),), ((33, 66),), ((66, 100),),
+    ]
+
+
+@given(
+    axes=st.tuples(*[st.integers(1, 9)] * 3), parts=st.tuples(*[st.integers(1, 9)] * 3)
+)
+def test_a_split_covers_every_neuron_once(
+    axes: tuple[int, int, int], parts: tuple[int, int, int]
+) -> None:
+    split = Split(axes, tuple(min(a, p) for a, p in zip(axes, parts, strict=True)))
+    owner = owner_of(split)
+    seen = np.zeros(np.prod(axes), dtype=np.int64)
+    for b in range(split.blocks):
+        indices = split.indices(b)
+        np.testing.assert_array_equal(indices_of(ranges_of(indices)), indices)
+        assert (owner[indices] == b).all()
+        seen[indices] += 1
+    assert (seen == 1).all()
+
+
+# --- placement -------------------------------------------------------------------------------
+
+
+def test_inputs_have_no_core_and_blocks_follow_program_order() -> None:
+    program = transformer_like()
+    placed = place(program, LOIHI2)
+    assert [b.population for b in placed.blocks] == [p.name for p in program][1:]
+    assert [(b.chip, b.core) for b in placed.blocks] == [(0, i) for i in range(8)]
+    assert (placed.cores, placed.chips, placed.target) == (8, 1, "loihi2")
+
+
+def test_equal_inputs_give_equal_placements() -> None:
+    small = target(neurons_per_core=50)
+    assert place(transformer_like(), small).blocks == place(transformer_like(), small).blocks
+
+
+def test_a_full_chip_is_followed_by_the_next() -> None:
+    two = target(neurons_per_core=64, cores_per_chip=10, chips=4, chip_grid=(2, 2))  # type: ignore[arg-type]
+    placed = place(transformer_like(), two)
+    assert placed.chips == 2
+    assert [(b.chip, b.core) for b in placed.blocks][9:11] == [(0, 9), (1, 0)]
+
+
+def brute_force(placed: PlacedProgram, b: Block) -> tuple[int, int]:
+    """(axons in, axons out) of a block, from the whole matrices."""
+    program = placed.program
+    axons_in = axons_out = 0
+    rows = {j.name: matrix(j, program[j.pre].size, program[j.post].size).toarray() != 0
+            for j in program.projections}
+    heard: dict[str, np.ndarray] = {}
+    for j in program.incoming[b.population]:
+        hits = rows[j.name][b.indices].any(axis=0)
+        heard[j.pre] = heard.get(j.pre, False) | hits
+    axons_in = sum(int(h.sum()) for h in heard.values())
+    for other in placed.blocks:
+        reached = np.zeros(b.indices.size, dtype=bool)
+        for j in program.incoming[other.population]:
+            if j.pre == b.population:
+                reached |= rows[j.name][other.indices][:, b.indices].any(axis=0)
+        axons_out += int(reached.sum())
+    return axons_in, axons_out
+
+
+def test_axons_are_those_of_the_matrices() -> None:
+    placed = place(transformer_like(), target(neurons_per_core=40))
+    assert placed.cores > 20
+    for b in placed.blocks:
+        assert (b.usage.axons_in, b.usage.axons_out) == brute_force(placed, b)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    neurons=st.integers(8, 200), memory=st.integers(150, 600), heard=st.integers(60, 200),
+    sent=st.integers(30, 300),
+)
+def test_whatever_the_limits_the_result_is_legal_or_refused(
+    neurons: int, memory: int, heard: int, sent: int
+) -> None:
+    tight = target(
+        neurons_per_core=neurons, synapse_words_per_core=memory, axons_in_per_core=heard,
+        axons_out_per_core=sent,
+    )
+    try:
+        placed = place(transformer_like(), tight)
+    except FitError as refusal:
+        codes = {p.code for p in refusal.problems}
+        assert codes <= {"SFX-E411", "SFX-E412", "SFX-E413", "SFX-E414"}  # noqa: PT017
+        return
+    for b in placed.blocks:
+        axons_in, axons_out = brute_force(placed, b)
+        assert b.usage.neurons == b.indices.size <= neurons
+        assert b.usage.synapse_words <= memory
+        assert axons_in <= heard
+        assert axons_out <= sent
+
+
+def test_the_limits_of_the_property_above_do_bind() -> None:
+    free = place(transformer_like(), LOIHI2).cores
+    binding = ({"neurons_per_core": 60}, {"synapse_words_per_core": 400},
+               {"axons_in_per_core": 200}, {"axons_out_per_core": 200})
+    for limit in binding:
+        assert place(transformer_like(), target(**limit)).cores > free, limit
+
+
+# --- refusals ---------------------------------------------------------------------------------
+
+
+def test_a_neuron_that_does_not_fit_is_named_with_value_and_limit() -> None:
+    program = one_layer(dense(4, 7000), 7000, 4)
+    with pytest.raises(FitError) as error:
+        place(program, LOIHI2)
+    assert error.value.code == "SFX-E411"
+    assert error.value.exit_status == 1
+    text = str(error.value)
+    for part in ("layer (net.layer), neuron", "12000 words", "14000", "pool"):
+        assert part in text
+
+
+def test_every_population_that_does_not_fit_is_listed() -> None:
+    net = Net(1)
+    net.add("input", (7000,), Input())
+    net.add("a", (4,), lif(), ("input", dense(4, 7000)))
+    net.add("b", (4,), lif(), ("input", dense(4, 7000)))
+    with pytest.raises(FitError) as error:
+        place(net.done("b"), LOIHI2)
+    assert [p.where for p in error.value.problems] == [
+        f"{name} (net.{name}), neuron 0" for name in "ab"
+    ]
+
+
+def test_too_many_in_axons() -> None:
+    program = one_layer(Structured((("n", 5000),), (("k", 2),)), 5000, 2)
+    with pytest.raises(FitError, match=r"SFX-E412 .*4096.*5000"):
+        place(program, load("loihi1"))
+
+
+def test_too_many_cores_names_the_smallest_target_that_fits() -> None:
+    net = Net(1)
+    net.add("input", (2560,), Input())
+    net.add("layer", (1500,), lif(), ("input", dense(1500, 2560)))  # 12 neurons a core
+    with pytest.raises(FitError) as error:
+        place(net.done("layer"), LOIHI2)
+    assert error.value.code == "SFX-E414"
+    assert "needs 125 cores, there are 120" in str(error.value)
+    assert "kapoho-point (125 of 960 cores)" in str(error.value)
+
+
+def test_too_many_cores_and_no_listed_target_can_help() -> None:
+    net = Net(1)
+    net.add("input", (4,), Input())
+    net.add("a", (4,), lif(), ("input", dense(4, 4)))
+    net.add("b", (4,), Graded(), ("a", dense(4, 4)), high=2**28)  # more than 24 bits
+    own = target(payload_bits=30, cores_per_chip=1)
+    with pytest.raises(FitError, match="no listed target is large enough"):
+        place(net.done("b"), own)
+
+
+def test_graded_spikes_do_not_fit_loihi1() -> None:
+    with pytest.raises(FitError) as error:
+        partition(transformer_like(), load("loihi1"))
+    assert {p.code for p in error.value.problems} == {"SFX-E420", "SFX-E421"}
+    assert len(error.value.problems) == 4  # the counted input; Product, Graded sum and head
+
+
+# --- check_placed -----------------------------------------------------------------------------
+
+
+def altered(placed: PlacedProgram, i: int, **fields: object) -> PlacedProgram:
+    blocks = list(placed.blocks)
+    blocks[i] = replace(blocks[i], **fields)  # type: ignore[arg-type]
+    return replace(placed, blocks=tuple(blocks))
+
+
+@pytest.fixture
+def placed() -> PlacedProgram:
+    return place(transformer_like(), LOIHI2)
+
+
+def refused(placed: PlacedProgram, code: str, where: Target = LOIHI2) -> str:
+    with pytest.raises(FitError) as error:
+        check_placed(placed, where)
+    assert code in [p.code for p in error.value.problems]
+    return str(error.value)
+
+
+def test_a_neuron_on_no_core(placed: PlacedProgram) -> None:
+    text = refused(altered(placed, 0, ranges=((0, 511),)), "SFX-E430")
+    assert "1 of 512 neurons" in text
+    assert "the first, 511, is on 0" in text
+
+
+def test_a_population_without_blocks(placed: PlacedProgram) -> None:
+    refused(replace(placed, blocks=placed.blocks[1:]), "SFX-E430")
+
+
+def test_a_neuron_on_two_cores(placed: PlacedProgram) -> None:
+    extra = replace(placed.blocks[0], ranges=((5, 6),), core=50)
+    text = refused(replace(placed, blocks=(*placed.blocks, extra)), "SFX-E430")
+    assert "5, is on 2" in text
+
+
+def test_a_range_outside_the_population(placed: PlacedProgram) -> None:
+    refused(altered(placed, 0, ranges=((0, 513),)), "SFX-E430")
+
+
+def test_a_core_that_is_not_there(placed: PlacedProgram) -> None:
+    refused(altered(placed, 0, core=120), "SFX-E431")
+    refused(altered(placed, 0, chip=1), "SFX-E431")
+
+
+def test_an_input_on_a_core(placed: PlacedProgram) -> None:
+    extra = replace(placed.blocks[0], population="input", ranges=((0, 128),), core=50)
+    refused(replace(placed, blocks=(*placed.blocks, extra)), "SFX-E430")
+
+
+def test_a_wrong_record_of_usage(placed: PlacedProgram) -> None:
+    refused(altered(placed, 0, usage=Usage(1, 1, 1, 1)), "SFX-E432")
+
+
+def test_a_core_that_is_too_full(placed: PlacedProgram) -> None:
+    shared = altered(placed, 1, core=0)  # stem and pool on one core: 640 neurons
+    check_placed(shared, LOIHI2)
+    text = refused(shared, "SFX-E410", target(neurons_per_core=600))
+    assert "chip 0 core 0 (pool and stem)" in text
+
+
+def test_values_are_checked_again(placed: PlacedProgram) -> None:
+    refused(placed, "SFX-E421", target(payload_bits=8))
+
+
+# --- utilization and size -----------------------------------------------------------------------
+
+
+def test_utilization() -> None:
+    placed = place(one_layer(dense(100, 2560), 2560, 100), LOIHI2)
+    rows = utilization(placed, LOIHI2)
+    assert len(rows) == 9
+    assert rows[0].populations == ("layer",)
+    assert rows[0].binds == "synapse_words"
+    assert rows[0].shares == {
+        "neurons": rows[0].usage.neurons / 8192,
+        "synapse_words": rows[0].usage.synapse_words / 12000,
+    }
+
+
+def test_a_million_neurons_in_seconds() -> None:
+    net = Net(4)
+    net.add("input", (3, 128, 128), Input())
+    net.add("c1", (64, 128, 128), lif(), ("input", conv(64, (3, 128, 128), 3, padding=1)))
+    axes = (("c", 64), ("n", 128 * 128))
+    net.add("sum", (64,), Graded(), ("c1", Structured(axes, axes[:1])), high=128 * 128)
+    start = time.perf_counter()
+    placed = place(net.done("sum"), load("kapoho-point"))
+    assert placed.cores == 128 + 1
+    assert placed.chips == 2
+    assert time.perf_counter() - start < 30
+
+
+def test_recurrence_counts_its_own_cores() -> None:
+    net = Net(2)
+    net.add("input", (4,), Input())
+    net.add("layer", (8,), lif(), ("input", dense(8, 4)))
+    program = net.done("layer")
+    loop = replace(program.projections[0], name="loop", pre="layer", connection=dense(8, 8), lag=1)
+    program = replace(program, projections=(*program.projections, loop))
+    placed = place(program, target(neurons_per_core=4))
+    assert [b.usage.axons_in for b in placed.blocks] == [4 + 8, 4 + 8]
+    assert [b.usage.axons_out for b in placed.blocks] == [8, 8]  # 4 neurons x 2 cores
+
+
+def test_sparse_partition_is_legal() -> None:
+    program = one_layer(sparse(300, 400, 0.3), 400, 300)
+    got = words(program)
+    assert len(got) > 1
+    assert max(got) <= 12000

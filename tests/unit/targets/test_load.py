@@ -1,0 +1,131 @@
+"""Reading targets: the listed ones, a user's own, and every mistake in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sfx.toolchain.errors import InputError
+from sfx.toolchain.targets import load, names
+from sfx.toolchain.targets.parse import COSTS, REQUIRED_COSTS
+
+OWN = """
+name = "mine"
+title = "half a chip"
+extends = "loihi2"
+[limits]
+cores_per_chip = { value = 60, source = "half of it is broken" }
+[costs]
+p_static = { value = 0.5, unit = "W", low = 0.9, high = 1.1, source = "measured here" }
+"""
+
+
+def own(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_listed_targets_smallest_first() -> None:
+    assert names() == ("loihi1", "loihi2", "kapoho-point", "hala-point")
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_number_has_a_source_and_a_range(name: str) -> None:
+    target = load(name)
+    assert target.name == name
+    assert set(target.limit_sources) == set(type(target.limits).__dataclass_fields__)
+    assert all(target.limit_sources.values())
+    assert set(REQUIRED_COSTS) <= set(target.costs) <= set(COSTS)
+    for quantity in target.costs.values():
+        assert quantity.source
+        assert 0 < quantity.low <= 1 <= quantity.high
+
+
+def test_loihi_is_loihi2() -> None:
+    assert load("loihi") == load("loihi2")
+
+
+def test_the_figures_that_the_facts_fix() -> None:
+    one, two = load("loihi1"), load("loihi2")
+    assert (one.limits.neurons_per_core, one.limits.axons_in_per_core) == (1024, 4096)
+    assert (one.limits.synapse_words_per_core, one.limits.word_bits) == (16384, 64)
+    assert one.limits.payload_bits == 0
+    assert (two.limits.synapse_words_per_core, two.limits.word_bits) == (12000, 32)
+    assert two.limits.axons_in_per_core == 0  # not public
+    assert two.costs["k"].value == 0.73
+    assert load("kapoho-point").limits.chips == 8
+    assert load("hala-point").limits.cores == 140_544
+
+
+def test_loihi2_dynamic_energy_is_within_a_factor_of_two_either_way() -> None:
+    k, synop = load("loihi2").costs["k"], load("loihi2").costs["e_synop_conv"]
+    assert k.low * synop.low == pytest.approx(0.5, rel=0.01)
+    assert k.high * synop.high == pytest.approx(2.0, rel=0.01)
+
+
+def test_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(InputError) as error:
+        load("loihi3")
+    assert error.value.code == "SFX-E401"
+    for name in (*names(), "loihi (= loihi2)"):
+        assert name in str(error.value)
+
+
+def test_own_file_extends_a_listed_target(tmp_path: Path) -> None:
+    target = load(own(tmp_path, OWN))
+    assert (target.name, target.limits.cores) == ("mine", 60)
+    assert target.limits.neurons_per_core == load("loihi2").limits.neurons_per_core
+    assert target.limit_sources["cores_per_chip"] == "half of it is broken"
+    assert target.costs["p_static"].value == 0.5
+    assert target.costs["k"] == load("loihi2").costs["k"]
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"SFX-E401 .*cannot be read"):
+        load(tmp_path / "none.toml")
+
+
+MISTAKES = {
+    "not TOML": ("name = ", "is not TOML"),
+    "no name": (OWN.replace('name = "mine"', ""), "name must be a non-empty text"),
+    "unknown key": ('speed = "fast"\n' + OWN, "unknown key 'speed'"),
+    "unknown base": (OWN.replace("loihi2", "loihi9"), "names no other listed target"),
+    "unknown limit": (OWN.replace("cores_per_chip", "cores"), "no field 'cores'"),
+    "unknown cost": (OWN.replace("p_static", "p_stat"), "no field 'p_stat'"),
+    "text for a number": (OWN.replace("value = 60", 'value = "60"'), "must be a whole number"),
+    "fraction for a whole number": (OWN.replace("= 60", "= 60.5"), "must be a whole number"),
+    "negative limit": (OWN.replace("value = 60", "value = -1"), "cores_per_chip is -1"),
+    "negative cost": (OWN.replace("value = 0.5", "value = -0.5"), "must be > 0"),
+    "not a number": (OWN.replace("value = 0.5", "value = nan"), "must be a number"),
+    "true for a number": (OWN.replace("value = 60", "value = true"), "must be a whole number"),
+    "no source": (OWN.replace(', source = "measured here"', ""), "costs.p_static must be"),
+    "bare number": (OWN.replace('{ value = 60, source = "half of it is broken" }', "60"),
+                    "limits.cores_per_chip must be"),
+    "other unit": (OWN.replace('"W"', '"mW"'), "is in 'W', not in 'mW'"),
+    "factors the wrong way": (OWN.replace("low = 0.9", "low = 1.2"), "low <= 1 <= high"),
+    "more cores than the mesh": (OWN.replace("value = 60", "value = 200"), "has room for 128"),
+    "more chips than the grid": (
+        OWN + 'k = { value = 1, unit = "1", low = 1, high = 1, source = "x" }\n'
+        "[limits.chips]\nvalue = 3\nsource = 'x'\n", "chip_grid 1 x 1 has room for 1",
+    ),
+    "limits is no table": ('name = "x"\nlimits = 3\n', r"\[limits\] must be a table"),
+    "pair of one": (OWN + '[limits.mesh]\nvalue = [8]\nsource = "x"\n', "must be a pair"),
+    "alone and empty": ('name = "x"\n', "limits.neurons_per_core is missing"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_named(tmp_path: Path, mistake: str) -> None:
+    text, message = MISTAKES[mistake]
+    with pytest.raises(InputError, match=message) as error:
+        load(own(tmp_path, text))
+    assert error.value.code == "SFX-E402"
+
+
+def test_all_mistakes_at_once(tmp_path: Path) -> None:
+    text = OWN.replace("value = 60", "value = -1").replace('"W"', '"mW"')
+    with pytest.raises(InputError) as error:
+        load(own(tmp_path, text))
+    assert len(error.value.problems) == 2

@@ -1,0 +1,75 @@
+"""What the cost model needs to know of a run: how often each neuron fired at each model step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfx.toolchain.ir.program import Clock, Program
+
+Array = NDArray[np.float64]
+
+
+class EventCounts(Protocol):
+    """Event counts summed over `samples`: per population [T, *shape], by model step.
+
+    events  nonzero values sent;  active  neurons with input or a nonzero state to update.
+    What backends count (`backends.base.Counts`) has this form.
+    """
+
+    @property
+    def samples(self) -> int:
+        """Samples counted."""
+        ...
+
+    @property
+    def events(self) -> Mapping[str, NDArray[np.int64]]:
+        """Nonzero values sent."""
+        ...
+
+    @property
+    def active(self) -> Mapping[str, NDArray[np.int64]]:
+        """Neurons updated."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """The mean of one sample: per population, events and active neurons [T, size]."""
+
+    timesteps: int
+    events: Mapping[str, Array]
+    active: Mapping[str, Array]
+
+    @classmethod
+    def mean(cls, program: Program, counts: EventCounts) -> Activity:
+        """The mean over the samples of `counts`.
+
+        Populations without an `active` count are taken to update every neuron at every step,
+        clocks without an event count to tick once.
+        """
+        t = program.timesteps
+        events, active = {}, {}
+        for p in program:
+            sent = counts.events.get(p.name)
+            if sent is not None:
+                events[p.name] = _mean(sent, counts.samples, t, p.size)
+            elif isinstance(p.neuron, Clock):
+                events[p.name] = np.zeros((t, p.size))
+                events[p.name][-1] = 1.0
+            else:
+                raise ValueError(f"no event counts of population {p.name}")
+            updated = counts.active.get(p.name)
+            if updated is None:
+                active[p.name] = np.ones((t, p.size))
+            else:
+                active[p.name] = _mean(updated, counts.samples, t, p.size)
+        return cls(t, events, active)
+
+
+def _mean(counts: NDArray[np.int64], samples: int, timesteps: int, size: int) -> Array:
+    return np.asarray(counts, dtype=np.float64).reshape(timesteps, size) / samples

@@ -1,0 +1,34 @@
+"""Synaptic operations of a run, before and without any placement."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfx.toolchain.cost.activity import EventCounts
+from sfx.toolchain.ir.fan_in import FanIn
+from sfx.toolchain.ir.program import Program, Projection
+
+
+def fan_out(program: Program, projection: Projection) -> NDArray[np.int64]:
+    """Synapses that each pre neuron drives [pre size]; equals `connections.fan_out`.
+
+    Counted from the connection's structure, so a large convolution needs no matrix.
+    """
+    pre, post = program[projection.pre], program[projection.post]
+    driven, synapses = FanIn(projection, pre.size, post.size).into(
+        np.arange(post.size, dtype=np.int64)
+    )
+    out = np.zeros(pre.size, dtype=np.int64)
+    out[driven] = synapses
+    return out
+
+
+def synops(program: Program, counts: EventCounts) -> int:
+    """Synaptic operations of all samples of `counts`: each event drives its neuron's synapses."""
+    total = 0
+    for j in program.projections:
+        events = np.asarray(counts.events[j.pre], dtype=np.int64)
+        sent = events.reshape(-1, program[j.pre].size).sum(axis=0)
+        total += int(sent @ fan_out(program, j))
+    return total

@@ -1,0 +1,389 @@
+"""Legality of the integer Program: every value within the widths that all backends agree on.
+
+One function per rule; its docstring is the rule. `check_program` runs them all and raises one
+error with every problem. Nothing here knows a target: limits of a system are checked in mapping.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from sfx.toolchain.arith import (
+    DECAY_UNITY,
+    INPUT_SHIFT,
+    STATE_LIMIT,
+    IntArray,
+    effective_weights,
+    scale_exponent,
+)
+from sfx.toolchain.errors import Problem, SfxError
+from sfx.toolchain.ir import bounds, check_connection
+from sfx.toolchain.ir.loops import groups, in_loops
+from sfx.toolchain.ir.program import (
+    LIF,
+    Clock,
+    Graded,
+    GradedReLU,
+    Input,
+    Population,
+    Product,
+    Program,
+    Projection,
+)
+
+Rule = Callable[[Program], Iterator[Problem]]
+
+LIF_INPUT_LIMIT = 1 << 17
+"""|a_in| stays below: a_in << 6 then stays inside the 24-bit current (semantics section 0.1)."""
+PAYLOAD_LIMIT = 1 << 23
+"""Magnitude of a graded spike stays below: 24 bits signed."""
+PRODUCT_LIMIT = 1 << 31
+"""Product neurons wrap at 32 bits before they shift (semantics section 0.9)."""
+
+
+def check_program(program: Program, *, balanced: bool) -> None:
+    """Raise SfxError with every problem of `program` (SFX-E33x, E34x, E35x), or return.
+
+    balanced: phases and delays are set and must agree. Rules on numbers are checked only where
+    names and sizes are sound, rules on sums only where the numbers are.
+    """
+    for stage in (STRUCTURE, NUMBERS, SUMS + (TIME if balanced else ())):
+        problems = [problem for rule in stage for problem in rule(program)]
+        if problems:
+            raise SfxError.of(problems)
+
+
+# --- structure ------------------------------------------------------------------------------
+
+
+def unique_names(program: Program) -> Iterator[Problem]:
+    """Names of populations are unique and not empty, and so are names of projections."""
+    for kind, names in (
+        ("population", [p.name for p in program]),
+        ("projection", [j.name for j in program.projections]),
+    ):
+        for name, times in Counter(names).items():
+            if times > 1 or not name:
+                yield Problem("SFX-E330", name, f"{times} {kind}s have this name, expected 1")
+
+
+def known_ends(program: Program) -> Iterator[Problem]:
+    """Every projection leads from a population to an existing port of a population."""
+    names = {p.name for p in program}
+    for j in program.projections:
+        for end in (j.pre, j.post):
+            if end not in names:
+                yield Problem("SFX-E331", j.name, f"there is no population {end!r}")
+        if j.post in names and j.port not in program[j.post].neuron.ports:
+            kind = type(program[j.post].neuron).__name__
+            ports = ", ".join(program[j.post].neuron.ports) or "none"
+            yield Problem("SFX-E331", j.name, f"no port {j.port!r} on a {kind} (ports: {ports})")
+
+
+def whole_facts(program: Program) -> Iterator[Problem]:
+    """T is at least 1; there is one input; the read-out names a graded population and fits it."""
+    if program.timesteps < 1:
+        yield Problem("SFX-E332", program.name, f"T is {program.timesteps}, must be at least 1")
+    inputs = [p.name for p in program if isinstance(p.neuron, Input)]
+    if len(inputs) != 1:
+        yield Problem("SFX-E332", program.name, f"needs exactly one input, found {inputs}")
+    r = program.readout
+    found = [p for p in program if p.name == r.population]
+    if not found:
+        yield Problem("SFX-E332", r.population, "the read-out's population does not exist")
+    elif len(r.offset) != found[0].size:
+        what = f"the read-out has {len(r.offset)} offsets for {found[0].size} neurons"
+        yield Problem("SFX-E332", r.population, what)
+    if not (np.isfinite(r.scale) and r.scale > 0):
+        yield Problem("SFX-E332", r.population, f"the read-out's scale is {r.scale}, must be > 0")
+
+
+def integer_types(program: Program) -> Iterator[Problem]:
+    """Every number is an integer: arrays are int64, scalars are ints."""
+    for p in program:
+        values = [v for k, v in vars(p.neuron).items() if k not in ("bias_mant", "reset")]
+        for value in (*values, *p.shape, p.low, p.high, p.phase):
+            if not isinstance(value, int | np.integer):
+                yield Problem("SFX-E333", p.name, f"holds {value!r}, expected a whole number")
+        if isinstance(p.neuron, LIF):
+            yield from _int64(p.name, p.neuron.bias_mant)
+    for j in program.projections:
+        for array in check_connection.arrays(j.connection):
+            yield from _int64(j.name, array)
+        for value in (j.weight_exp, j.lag, j.delay):
+            if not isinstance(value, int | np.integer):
+                yield Problem("SFX-E333", j.name, f"holds {value!r}, expected a whole number")
+
+
+def _int64(where: str, array: IntArray) -> Iterator[Problem]:
+    if array.dtype != np.int64:
+        yield Problem("SFX-E333", where, f"holds an array of {array.dtype}, expected int64")
+
+
+def sizes(program: Program) -> Iterator[Problem]:
+    """Connections and views fit the sizes of the populations at their ends."""
+    known = {p.name: p for p in program}
+    for p in program:
+        if any(n < 1 for n in p.shape):
+            yield Problem("SFX-E334", p.name, f"shape {p.shape} has an axis without neurons")
+    for j in program.projections:
+        if j.pre not in known or j.post not in known:
+            continue  # reported by known_ends
+        pre, post = known[j.pre].size, known[j.post].size
+        for what in (
+            *check_connection.view_faults(j.pre_view, pre),
+            *check_connection.view_faults(j.post_view, post),
+            *check_connection.faults(j.connection, pre, post),
+        ):
+            yield Problem("SFX-E334", j.name, what)
+
+
+def producers_first(program: Program) -> Iterator[Problem]:
+    """Populations stand in topological order of the projections with lag 0."""
+    position = {p.name: i for i, p in enumerate(program)}
+    for j in program.projections:
+        if j.lag < 0:
+            yield Problem("SFX-E335", j.name, f"lag is {j.lag}, must be at least 0")
+        known = j.pre in position and j.post in position
+        if known and j.lag == 0 and position[j.pre] >= position[j.post]:
+            yield Problem(
+                "SFX-E335", j.name, f"{j.post!r} comes before its producer {j.pre!r}",
+                "a projection that closes a loop carries lag 1",
+            )
+
+
+# --- numbers --------------------------------------------------------------------------------
+
+
+def exact_weights(program: Program) -> Iterator[Problem]:
+    """Weights are what the synapses really hold: even in -256..254 if signs mix, else one-signed
+    in 0..255 or -255..0. Nothing is clipped or truncated silently, and Conv2d, which would do
+    neither, means the same as Sparse.
+    """
+    for j in program.projections:
+        w = check_connection.weights(j.connection)
+        changed = int(np.count_nonzero(w != effective_weights(w)))
+        if changed:
+            yield Problem(
+                "SFX-E340", j.name,
+                f"{changed} of {w.size} weights (in {w.min()}..{w.max()}) do not fit 8-bit "
+                "synapses: mixed signs are even in -256..254, one sign holds 255 at most",
+                "round the mantissas, or move the factor into weight_exp",
+            )
+
+
+def exponents(program: Program) -> Iterator[Problem]:
+    """weight_exp of a projection lies in -8..7."""
+    for j in program.projections:
+        if not -8 <= j.weight_exp <= 7:
+            yield Problem("SFX-E341", j.name, f"weight_exp is {j.weight_exp}, must be in -8..7")
+
+
+def neuron_widths(program: Program) -> Iterator[Problem]:
+    """LIF: du in -1..4095, dv in 0..4095, vth in 0..2^17-1, bias_mant in -4096..4095, bias_exp in
+    0..7. Others: vth in 0..2^23-1, a Product's exp in 0..31, payload bits in 0..23.
+    """
+    for p in program:
+        n = p.neuron
+        fields: dict[str, tuple[int, int, int]] = {}
+        match n:
+            case LIF():
+                fields = {
+                    "du": (n.du, -1, DECAY_UNITY - 1),
+                    "dv": (n.dv, 0, DECAY_UNITY - 1),
+                    "vth": (n.vth, 0, (1 << 17) - 1),
+                    "bias_exp": (n.bias_exp, 0, 7),
+                }
+                yield from _bias(p, n)
+            case Graded() | GradedReLU():
+                fields = {"vth": (n.vth, 0, PAYLOAD_LIMIT - 1)}
+            case Product():
+                fields = {"vth": (n.vth, 0, PAYLOAD_LIMIT - 1), "exp": (n.exp, 0, 31)}
+            case Input():
+                fields = {"payload_bits": (n.payload_bits, 0, 23)}
+        for name, (value, low, high) in fields.items():
+            if not low <= value <= high:
+                yield Problem(
+                    "SFX-E342", p.name, f"{name} is {value}, must be in {low}..{high}"
+                )
+
+
+def _bias(p: Population, n: LIF) -> Iterator[Problem]:
+    low, high = n.bias_mant.min(initial=0), n.bias_mant.max(initial=0)
+    if low < -4096 or high > 4095:
+        what = f"bias_mant is in {low}..{high}, must be in -4096..4095"
+        yield Problem("SFX-E342", p.name, what, "move a factor into bias_exp")
+    try:
+        fits = np.broadcast_shapes(n.bias_mant.shape, p.shape) == p.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        what = f"bias_mant {n.bias_mant.shape} does not broadcast to {p.shape}"
+        yield Problem("SFX-E342", p.name, what)
+
+
+def declared_payload(program: Program) -> Iterator[Problem]:
+    """low <= high, and both within a payload of 24 bits signed."""
+    for p in program:
+        if not -PAYLOAD_LIMIT < p.low <= p.high < PAYLOAD_LIMIT:
+            yield Problem(
+                "SFX-E343", p.name,
+                f"sends {p.low}..{p.high}, which must rise and stay below 2^23 in magnitude",
+                "use a smaller exponent on its inputs",
+            )
+
+
+# --- sums -----------------------------------------------------------------------------------
+
+
+def sums_fit(program: Program) -> Iterator[Problem]:
+    """What a port can receive stays below 2^17 (LIF) or 2^23 (graded) in magnitude; a LIF's
+    current u stays inside 24 bits; a product stays below 2^31; what stateless LIF leaves in v
+    decays to 0; and what a population outside loops can send lies within its declared low..high.
+    """
+    loops = in_loops(program)
+    for p in program:
+        ports = bounds.port_bounds(program, p)
+        limit = LIF_INPUT_LIMIT if isinstance(p.neuron, LIF) else PAYLOAD_LIMIT
+        wide = {k: int(b.largest.max(initial=0)) for k, b in ports.items()}
+        for port, value in wide.items():
+            if value >= limit:
+                yield Problem(
+                    "SFX-E344", p.name,
+                    f"input at {port} can reach {value}, must stay below {limit}",
+                    "use a smaller exponent or smaller weights, or fewer inputs",
+                )
+        if any(value >= limit for value in wide.values()):
+            continue
+        if isinstance(p.neuron, LIF):
+            yield from _current(p, p.neuron, ports["a_in"], program.timesteps)
+        if isinstance(p.neuron, Product):
+            yield from _product(p, ports)
+        if isinstance(p.neuron, LIF) or p.name not in loops:
+            yield from _declared(p, ports)
+
+
+def _current(p: Population, n: LIF, a_in: bounds.Bound, timesteps: int) -> Iterator[Problem]:
+    u = bounds.current_bound(n, a_in, timesteps)
+    if not n.reset:
+        yield from _stateless(p, n, u)
+    elif u.largest.max(initial=0) >= STATE_LIMIT:
+        yield Problem(
+            "SFX-E345", p.name,
+            f"the current u can reach {u.largest.max()} within {timesteps} steps, must stay below "
+            f"2^23 = {STATE_LIMIT}",
+            "use a smaller exponent, or a faster decay of u",
+        )
+
+
+def _stateless(p: Population, n: LIF, u: bounds.Bound) -> Iterator[Problem]:
+    """Without reset nothing may be left: full decay, and |v| < 4096 where it did not fire."""
+    if n.du != DECAY_UNITY - 1 or n.dv != DECAY_UNITY - 1:
+        yield Problem(
+            "SFX-E346", p.name, f"keeps state (du {n.du}, dv {n.dv}) but is never reset",
+            "LIF without reset needs du = dv = 4095",
+        )
+        return
+    bias = np.broadcast_to(scale_exponent(n.bias_mant, n.bias_exp), p.shape).ravel()
+    # Above the threshold it fires and v returns to 0, so the threshold bounds what is left.
+    high = np.minimum(u.high + bias, n.vth << INPUT_SHIFT)
+    left = int(np.maximum(high, -(u.low + bias)).max(initial=0))
+    if left >= DECAY_UNITY:
+        yield Problem(
+            "SFX-E346", p.name,
+            f"can leave |v| = {left} after a step, must stay below {DECAY_UNITY} to decay at once",
+            "a stateless threshold must stay below 64, negative inputs above -64",
+        )
+
+
+def _product(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
+    full = bounds.product_bound(ports["a_in1"], ports["a_in2"])
+    value = int(full.largest.max(initial=0))
+    if value >= PRODUCT_LIMIT:
+        yield Problem(
+            "SFX-E347", p.name, f"the product can reach {value}, must stay below 2^31",
+            "use smaller exponents on its inputs",
+        )
+
+
+def _declared(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
+    low, high = bounds.sent_range(p, ports)
+    if low < p.low or high > p.high:
+        yield Problem(
+            "SFX-E348", p.name,
+            f"can send {low}..{high}, but declares {p.low}..{p.high}",
+        )
+
+
+def lags_are_cleared(program: Program) -> Iterator[Problem]:
+    """A projection with lag reads the previous sample's last step at a sample's first step. So it
+    is legal only inside a loop with a Product that a clock gates, which takes that value away.
+    """
+    clocked = _clocked(program)
+    member: dict[str, int] = {}
+    cleared: set[int] = set()
+    for i, group in enumerate(groups(program)):
+        member |= dict.fromkeys(group, i)
+        gates = [n for n in group if isinstance(program[n].neuron, Product)]
+        if any(j.pre in clocked for n in gates for j in program.incoming[n]):
+            cleared.add(i)
+    for j in program.projections:
+        if j.lag and not (member[j.pre] == member[j.post] and member[j.pre] in cleared):
+            yield Problem(
+                "SFX-E349", j.name,
+                f"lag {j.lag} carries the end of one sample into the start of the next, and no "
+                "clock clears it",
+                "gate the loop with a Product and a clock, as an accumulator does",
+            )
+
+
+def _clocked(program: Program) -> set[str]:
+    """Clocks and what only clocks drive (their relays)."""
+    out: set[str] = set()
+    for p in program:
+        drives = program.incoming[p.name]
+        if isinstance(p.neuron, Clock) or (drives and all(j.pre in out for j in drives)):
+            out.add(p.name)
+    return out
+
+
+# --- time -----------------------------------------------------------------------------------
+
+
+def phases_set(program: Program) -> Iterator[Problem]:
+    """Phases are at least 0, the input's is 0, and a clock's is at least 1: its tick one step
+    before clears accumulators of what they held before the first sample.
+    """
+    for p in program:
+        least = 1 if isinstance(p.neuron, Clock) else 0
+        if p.phase < least or (isinstance(p.neuron, Input) and p.phase != 0):
+            expected = "0" if isinstance(p.neuron, Input) else f"at least {least}"
+            yield Problem("SFX-E350", p.name, f"phase is {p.phase}, must be {expected}")
+
+
+def delays_balanced(program: Program) -> Iterator[Problem]:
+    """delay = phase(post) - phase(pre) + lag, at least 1."""
+    for j in program.projections:
+        expected = _delay(program, j)
+        if j.delay != expected or expected < 1:
+            yield Problem(
+                "SFX-E351", j.name,
+                f"delay is {j.delay}; phases {program[j.pre].phase} -> {program[j.post].phase} "
+                f"and lag {j.lag} make it {expected}, and it must be at least 1",
+                "run the BalanceDelays pass",
+            )
+
+
+def _delay(program: Program, j: Projection) -> int:
+    return program[j.post].phase - program[j.pre].phase + j.lag
+
+
+STRUCTURE: tuple[Rule, ...] = (
+    unique_names, known_ends, whole_facts, integer_types, sizes, producers_first,
+)
+NUMBERS: tuple[Rule, ...] = (exact_weights, exponents, neuron_widths, declared_payload)
+SUMS: tuple[Rule, ...] = (sums_fit, lags_are_cleared)
+TIME: tuple[Rule, ...] = (phases_set, delays_balanced)
