@@ -74,13 +74,17 @@ class Result:
     @property
     def predictions(self) -> IntArray:
         """Index of the largest sum; the lower index where two are equal."""
-        return np.argmax(self.sums, axis=1).astype(np.int64)
+        best: IntArray = np.argmax(self.sums, axis=1).astype(np.int64)
+        return best
 
 
 class Backend(Protocol):
     """What `run` and `verify` need of a backend."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the command line calls it."""
+        ...
 
     def stream(
         self,

@@ -41,8 +41,8 @@ class Checkpoint:
     """
 
     model: str
-    config: Mapping[str, Any]
-    state_dict: Mapping[str, Tensor]
+    config: dict[str, Any]
+    state_dict: dict[str, Tensor]
     calibration: Tensor | None = None
 
 
@@ -176,7 +176,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in sorted(file.keys())}  # noqa: SIM118 - safe_open is no dict
+            tensors = {key: file.get_tensor(key) for key in sorted(file.keys())}
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(
             "SFX-E110", f"is not a sound safetensors file ({error})", where=where

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
     return inner
 
 
-def _load_state(net: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+def _load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     try:
         net.load_state_dict(state, strict=True)
     except RuntimeError as error:

@@ -19,8 +19,9 @@ from typing import Any
 
 from sfx.toolchain.errors import InputError, Problem
 
-MAX_BYTES = 64 << 20
-"""Largest pickle: it holds names and shapes, not weights."""
+MAX_BYTES = 4 << 20
+"""Largest pickle: it holds names and shapes, not weights. It also bounds time and memory, as each
+opcode makes at most one small object."""
 MAX_DEPTH = 64
 """Deepest nesting of containers."""
 MAX_ITEMS = 4_000_000
@@ -221,6 +222,10 @@ def _push(machine: _Machine, value: Any) -> None:
     machine.stack.append(value)
 
 
+def _drop(machine: _Machine, _: Any) -> None:
+    machine.pop()
+
+
 def _set_one(machine: _Machine, _: Any) -> None:
     value, key = machine.pop(), machine.pop()
     machine.set_items([key, value])
@@ -252,7 +257,7 @@ _HANDLERS: dict[str, Callable[[_Machine, Any], None]] = {
     "PROTO": lambda m, a: None,
     "FRAME": lambda m, a: None,
     "MARK": lambda m, a: m.stack.append(_MARK),
-    "POP": lambda m, a: None if m.pop() is None else None,
+    "POP": _drop,
     "NONE": lambda m, a: m.stack.append(None),
     "NEWTRUE": lambda m, a: m.stack.append(True),
     "NEWFALSE": lambda m, a: m.stack.append(False),

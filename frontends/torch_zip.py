@@ -68,9 +68,16 @@ class _Archive:
         self.archive, self.where = archive, where
         self.entries: dict[str, zipfile.ZipInfo] = {}
         self.storages: dict[str, Storage] = {}
+        self.encoded_bytes = 0
         infos = archive.infolist()
         if len(infos) > MAX_ENTRIES:
             raise self.error("SFX-E113", f"holds {len(infos)} entries, limit {MAX_ENTRIES}")
+        if any(info.filename.endswith("/constants.pkl") for info in infos):
+            raise self.error(
+                "SFX-E110",
+                "is a TorchScript program, not a checkpoint",
+                "save the state_dict of the original model",
+            )
         for info in infos:
             if info.filename in self.entries:
                 raise self.error("SFX-E110", f"entry {info.filename!a} exists twice")
@@ -93,12 +100,6 @@ class _Archive:
                 "save the checkpoint with torch.save",
             )
         self.root = pickles[0].rpartition("/")[0]
-        if f"{self.root}/constants.pkl" in self.entries:
-            raise self.error(
-                "SFX-E110",
-                "is a TorchScript program, not a checkpoint",
-                "save the state_dict of the original model",
-            )
         order = self.entries.get(f"{self.root}/byteorder")
         if order is not None and self.read(order) != b"little":
             raise self.error("SFX-E110", "was saved on a big-endian machine")
@@ -117,7 +118,10 @@ class _Archive:
         )
 
     def read(self, info: zipfile.ZipInfo) -> bytes:
-        data = self.archive.read(info)
+        try:
+            data = self.archive.read(info)
+        except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
+            raise self.error("SFX-E110", f"entry {info.filename!a} is damaged ({error})") from error
         if len(data) != info.file_size:
             raise self.error("SFX-E110", f"entry {info.filename!a} is cut off")
         return data
@@ -138,6 +142,9 @@ class _Archive:
         """Bytes as protocol 2 writes them: text and the codec latin1."""
         if len(arguments) != 2 or arguments[1] != "latin1" or not isinstance(arguments[0], str):
             raise safe_pickle.Malformed("bytes in an unknown form")
+        self.encoded_bytes += len(arguments[0])  # one text may be encoded over and over
+        if self.encoded_bytes > safe_pickle.MAX_BYTES:
+            raise self.error("SFX-E113", f"holds more than {safe_pickle.MAX_BYTES} bytes of bytes")
         return arguments[0].encode("latin1")
 
     def parameter(self, arguments: tuple[Any, ...]) -> Tensor:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from sfx.backends.lava.build import LavaNetwork
+    from sfx.toolchain.targets.target import Target
     from sfx.toolchain.verify.compare import Verdict
 
 Stage = Callable[[str], None]
@@ -99,6 +100,7 @@ def compile(
     from sfx.toolchain.compiler import compile_graph, statistics
     from sfx.toolchain.ir.nir_bridge import to_graph, write
     from sfx.toolchain.targets import load as load_target
+    from sfx.toolchain.targets.table import to_table
 
     start = time.perf_counter()
     chosen = load_target(target)
@@ -107,7 +109,11 @@ def compile(
         shape = None if calibrate is None else tuple(calibrate.x.shape[1:])
         source = load_model(source, model=model, example_shape=shape)
     stage("import NIR")
-    graph = to_graph(source.graph)
+    # A NIR file need not say T; the samples do. A traced network has T baked in.
+    steps = None
+    if calibrate is not None and "timesteps" not in source.graph.metadata:
+        steps = int(calibrate.x.shape[1])
+    graph = to_graph(source.graph, timesteps=steps)
     samples, origin = source.calibration, "checkpoint"
     if calibrate is not None:
         samples, origin = calibrate.x, "--calibrate"
@@ -120,6 +126,7 @@ def compile(
         "versions": {"sfx": sfx.__version__, "numpy": np.__version__},
         "model": {"name": source.name, "sha256": source.sha256},
         "target": chosen.name,
+        "target_table": to_table(chosen),
         "calibration": None
         if samples is None
         else {"source": origin, "samples": len(samples), "sha256": _hash(samples)},
@@ -236,7 +243,17 @@ def report(
     accuracy = None
     if result is not None and data is not None and data.y is not None:
         accuracy = float(np.mean(result.predictions == data.y))
-    return collect(bundle.placed, counts, accuracy, bundle.manifest)
+    return collect(bundle.placed, counts, accuracy, bundle.manifest, target_of(bundle))
+
+
+def target_of(bundle: Bundle) -> Target:
+    """The target a bundle was built for, as it was then. Raises InputError (SFX-E402, SFX-E601)."""
+    from sfx.toolchain.targets.parse import parse
+
+    table = bundle.manifest.get("target_table")
+    if not isinstance(table, dict):
+        raise InputError("SFX-E601", "the bundle does not carry its target")
+    return parse(dict(table), f"{bundle.manifest.get('target')} in the bundle")
 
 
 def to_lava(bundle: Bundle | Program) -> LavaNetwork:

@@ -123,14 +123,18 @@ def save_first(source: Path, target: Path, count: int) -> None:
 
 
 def draw(bundle: Path, samples: Path, out: Path) -> None:
-    """The spike raster of every population and the chip map."""
+    """The spike raster of every population, samples back to back, and the chip map."""
     from sfx.toolchain import api
     from sfx.toolchain.report.pictures import chip_map, raster
 
     loaded = api.load(bundle)
-    record = api.stream(loaded.program, np.load(samples)["x"], "reference")
-    raster(loaded.program, record.spikes, out / "raster.png")
-    chip_map(loaded.placed, out / "chip.png")
+    x = np.load(samples)["x"]
+    record = api.stream(loaded.program, x, "reference")
+    raster(loaded.program, record.spikes, out / "raster.png", samples=len(x))
+    cores = json.loads((out / "report.json").read_text())["per_core"]
+    synops = {(c["chip"], c["core"]): c["synops"] for c in cores}
+    target = api.target_of(loaded)
+    chip_map(loaded.placed, target, synops, out / "chip.png", label="synops per sample")
 
 
 def summary(out: Path, real: float, equal: bool, seconds: float) -> int:

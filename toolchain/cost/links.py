@@ -49,7 +49,8 @@ class LinkLoads:
             (self._x, self.mesh.size[0], self.mesh.size[1]),
             (self._y, self.mesh.size[1], self.mesh.size[0]),
         ):
-            loads = np.cumsum(differences, axis=-1)[..., along - 1 : -1 : along]
+            last = differences.shape[-1] - 2  # links 0..last - 1 exist; borders are every `along`
+            loads = np.cumsum(differences, axis=-1)[..., along - 1 : last : along]
             lanes = loads.shape[2] // across
             borders = loads.reshape(*loads.shape[:2], lanes, across, loads.shape[3]).sum(axis=3)
             if borders.shape[-1]:

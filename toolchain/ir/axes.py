@@ -27,12 +27,14 @@ class Axes:
     """source: labels of the source in C order; dims: labels per current axis; sizes of all labels.
 
     A label in `dims` but not in `source` was broadcast; one in `source` but not in `dims` summed.
-    Axes of length 1 carry no label.
+    Axes of length 1 carry no label. repeat: how often the sum takes each source value, because an
+    axis was broadcast and then summed.
     """
 
     source: tuple[Label, ...]
     dims: tuple[tuple[Label, ...], ...]
     sizes: dict[Label, int]
+    repeat: int = 1
 
     @classmethod
     def of(cls, shape: Shape) -> Axes:
@@ -67,7 +69,10 @@ class Axes:
             return self._expand(node.shape, node.name)
         if isinstance(op, ReduceSum):
             kept = tuple(d for i, d in enumerate(self.dims) if i not in op.axes)
-            return replace(self, dims=kept)
+            summed = (x for i in op.axes for x in self.dims[i] if x not in self.source)
+            return replace(
+                self, dims=kept, repeat=self.repeat * prod(self.sizes[x] for x in summed)
+            )
         raise TypeError(f"{type(op).__name__} is not a view")
 
     def _expand(self, shape: Shape, name: str) -> Axes:
@@ -113,7 +118,9 @@ class Axes:
         def swap(labels: Sequence[Label]) -> tuple[Label, ...]:
             return tuple(y for x in labels for y in (both if x == label else (x,)))
 
-        return Axes(swap(self.source), tuple(swap(d) for d in self.dims), sizes)
+        return Axes(
+            swap(self.source), tuple(swap(d) for d in self.dims), sizes, self.repeat
+        )
 
     def view(self) -> View | None:
         """The permutation as a View; None if it changes nothing."""
@@ -123,7 +130,7 @@ class Axes:
         return View(tuple(self.sizes[x] for x in self.source), order)
 
     def structured(self, weight: int = 1) -> Structured:
-        """The 0/1 pattern of the whole chain as a connection."""
+        """The 0/1 pattern of the whole chain as a connection; `weight` includes `repeat`."""
         return Structured(
             tuple((x, self.sizes[x]) for x in self.source),
             tuple((x, self.sizes[x]) for x in self.flat),

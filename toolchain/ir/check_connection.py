@@ -56,7 +56,7 @@ def _sparse(c: Sparse, pre: int, post: int) -> Iterator[str]:
     if c.indptr[0] != 0 or c.indptr[-1] != len(c.data) or np.any(in_row < 0):
         yield f"indptr does not rise from 0 to {len(c.data)}"
         return
-    if c.indices.size and not (0 <= c.indices.min() and c.indices.max() < pre):
+    if c.indices.size and (c.indices.min() < 0 or c.indices.max() >= pre):
         yield f"indices in {c.indices.min()}..{c.indices.max()}, expected 0..{pre - 1}"
     row = np.repeat(np.arange(post), in_row)
     if np.any((np.diff(c.indices) <= 0) & (np.diff(row) == 0)):

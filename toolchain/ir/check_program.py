@@ -84,12 +84,17 @@ def known_ends(program: Program) -> Iterator[Problem]:
 
 
 def whole_facts(program: Program) -> Iterator[Problem]:
-    """T is at least 1; there is one input; the read-out names a graded population and fits it."""
+    """T is at least 1; there is one input; clocks have one neuron; the read-out fits its
+    population.
+    """
     if program.timesteps < 1:
         yield Problem("SFX-E332", program.name, f"T is {program.timesteps}, must be at least 1")
     inputs = [p.name for p in program if isinstance(p.neuron, Input)]
     if len(inputs) != 1:
         yield Problem("SFX-E332", program.name, f"needs exactly one input, found {inputs}")
+    for p in program:
+        if isinstance(p.neuron, Clock) and p.size != 1:
+            yield Problem("SFX-E332", p.name, f"a clock has {p.size} neurons, must have 1")
     r = program.readout
     found = [p for p in program if p.name == r.population]
     if not found:
@@ -104,18 +109,20 @@ def whole_facts(program: Program) -> Iterator[Problem]:
 def integer_types(program: Program) -> Iterator[Problem]:
     """Every number is an integer: arrays are int64, scalars are ints."""
     for p in program:
-        values = [v for k, v in vars(p.neuron).items() if k not in ("bias_mant", "reset")]
-        for value in (*values, *p.shape, p.low, p.high, p.phase):
-            if not isinstance(value, int | np.integer):
-                yield Problem("SFX-E333", p.name, f"holds {value!r}, expected a whole number")
+        fields = [v for k, v in vars(p.neuron).items() if k not in ("bias_mant", "reset")]
+        yield from _whole(p.name, *fields, *p.shape, p.low, p.high, p.phase)
         if isinstance(p.neuron, LIF):
             yield from _int64(p.name, p.neuron.bias_mant)
     for j in program.projections:
         for array in check_connection.arrays(j.connection):
             yield from _int64(j.name, array)
-        for value in (j.weight_exp, j.lag, j.delay):
-            if not isinstance(value, int | np.integer):
-                yield Problem("SFX-E333", j.name, f"holds {value!r}, expected a whole number")
+        yield from _whole(j.name, j.weight_exp, j.lag, j.delay)
+
+
+def _whole(where: str, *values: object) -> Iterator[Problem]:
+    for value in values:
+        if not isinstance(value, int | np.integer):
+            yield Problem("SFX-E333", where, f"holds {value!r}, expected a whole number")
 
 
 def _int64(where: str, array: IntArray) -> Iterator[Problem]:
@@ -240,53 +247,74 @@ def declared_payload(program: Program) -> Iterator[Problem]:
 
 
 def sums_fit(program: Program) -> Iterator[Problem]:
-    """What a port can receive stays below 2^17 (LIF) or 2^23 (graded) in magnitude; a LIF's
-    current u stays inside 24 bits; a product stays below 2^31; what stateless LIF leaves in v
-    decays to 0; and what a population outside loops can send lies within its declared low..high.
-    """
+    """The five rules on sums below, for every population; the others only where its ports fit."""
     loops = in_loops(program)
     for p in program:
         ports = bounds.port_bounds(program, p)
-        limit = LIF_INPUT_LIMIT if isinstance(p.neuron, LIF) else PAYLOAD_LIMIT
-        wide = {k: int(b.largest.max(initial=0)) for k, b in ports.items()}
-        for port, value in wide.items():
-            if value >= limit:
-                yield Problem(
-                    "SFX-E344", p.name,
-                    f"input at {port} can reach {value}, must stay below {limit}",
-                    "use a smaller exponent or smaller weights, or fewer inputs",
-                )
-        if any(value >= limit for value in wide.values()):
-            continue
-        if isinstance(p.neuron, LIF):
-            yield from _current(p, p.neuron, ports["a_in"], program.timesteps)
-        if isinstance(p.neuron, Product):
-            yield from _product(p, ports)
+        too_wide = list(ports_fit(p, ports))
+        yield from too_wide
+        if too_wide:
+            continue  # what follows would only say it again
+        yield from products_fit(p, ports)
+        yield from currents_fit(p, ports, program.timesteps)
+        yield from stateless_forget(p, ports)
         if isinstance(p.neuron, LIF) or p.name not in loops:
-            yield from _declared(p, ports)
+            yield from ranges_hold(p, ports)
 
 
-def _current(p: Population, n: LIF, a_in: bounds.Bound, timesteps: int) -> Iterator[Problem]:
-    u = bounds.current_bound(n, a_in, timesteps)
-    if not n.reset:
-        yield from _stateless(p, n, u)
-    elif u.largest.max(initial=0) >= STATE_LIMIT:
+def ports_fit(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
+    """What a port can receive stays below 2^17 (LIF) or 2^23 (graded) in magnitude."""
+    limit = LIF_INPUT_LIMIT if isinstance(p.neuron, LIF) else PAYLOAD_LIMIT
+    for port, bound in ports.items():
+        value = int(bound.largest.max(initial=0))
+        if value >= limit:
+            yield Problem(
+                "SFX-E344", p.name,
+                f"input at {port} can reach {value}, must stay below {limit}",
+                "use a smaller exponent or smaller weights, or fewer inputs",
+            )
+
+
+def products_fit(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
+    """The product of what the two ports can receive stays below 2^31 in magnitude."""
+    if not isinstance(p.neuron, Product):
+        return
+    full = bounds.product_bound(ports["a_in1"], ports["a_in2"])
+    value = int(full.largest.max(initial=0))
+    if value >= PRODUCT_LIMIT:
+        yield Problem(
+            "SFX-E347", p.name, f"the product can reach {value}, must stay below 2^31",
+            "use smaller exponents on its inputs",
+        )
+
+
+def currents_fit(p: Population, ports: bounds.Ports, timesteps: int) -> Iterator[Problem]:
+    """The current u of a LIF stays below 2^23 in magnitude within a sample."""
+    if not (isinstance(p.neuron, LIF) and p.neuron.reset):
+        return
+    value = int(bounds.current_bound(p.neuron, ports["a_in"], timesteps).largest.max(initial=0))
+    if value >= STATE_LIMIT:
         yield Problem(
             "SFX-E345", p.name,
-            f"the current u can reach {u.largest.max()} within {timesteps} steps, must stay below "
-            f"2^23 = {STATE_LIMIT}",
+            f"the current u can reach {value} within {timesteps} steps, must stay below 2^23",
             "use a smaller exponent, or a faster decay of u",
         )
 
 
-def _stateless(p: Population, n: LIF, u: bounds.Bound) -> Iterator[Problem]:
-    """Without reset nothing may be left: full decay, and |v| < 4096 where it did not fire."""
+def stateless_forget(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
+    """A LIF without reset keeps nothing: du = dv = 4095, and |v| < 4096 where it did not fire, of
+    which one step of decay leaves 0.
+    """
+    n = p.neuron
+    if not isinstance(n, LIF) or n.reset:
+        return
     if n.du != DECAY_UNITY - 1 or n.dv != DECAY_UNITY - 1:
         yield Problem(
             "SFX-E346", p.name, f"keeps state (du {n.du}, dv {n.dv}) but is never reset",
             "LIF without reset needs du = dv = 4095",
         )
         return
+    u = bounds.current_bound(n, ports["a_in"], 1)
     bias = np.broadcast_to(scale_exponent(n.bias_mant, n.bias_exp), p.shape).ravel()
     # Above the threshold it fires and v returns to 0, so the threshold bounds what is left.
     high = np.minimum(u.high + bias, n.vth << INPUT_SHIFT)
@@ -299,23 +327,12 @@ def _stateless(p: Population, n: LIF, u: bounds.Bound) -> Iterator[Problem]:
         )
 
 
-def _product(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
-    full = bounds.product_bound(ports["a_in1"], ports["a_in2"])
-    value = int(full.largest.max(initial=0))
-    if value >= PRODUCT_LIMIT:
-        yield Problem(
-            "SFX-E347", p.name, f"the product can reach {value}, must stay below 2^31",
-            "use smaller exponents on its inputs",
-        )
-
-
-def _declared(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
+def ranges_hold(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
+    """What a population outside loops can send lies within its declared low..high."""
     low, high = bounds.sent_range(p, ports)
     if low < p.low or high > p.high:
-        yield Problem(
-            "SFX-E348", p.name,
-            f"can send {low}..{high}, but declares {p.low}..{p.high}",
-        )
+        what = f"can send {low}..{high}, but declares {p.low}..{p.high}"
+        yield Problem("SFX-E348", p.name, what)
 
 
 def lags_are_cleared(program: Program) -> Iterator[Problem]:

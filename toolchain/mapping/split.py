@@ -93,7 +93,7 @@ class Candidates:
 
 
 def candidates(axes: Axes) -> Candidates:
-    """Every split worth trying: fewest blocks first, then fewest channel parts, then square tiles."""
+    """Every split worth trying: fewest blocks, then fewest channel parts, then square tiles."""
     grids = np.meshgrid(*(_useful_parts(n) for n in axes), indexing="ij")
     parts = np.stack([g.ravel() for g in grids], axis=1)
     out = Candidates(axes, parts)

@@ -98,7 +98,7 @@ def _wire(graph: Graph, path: tuple[Node, ...], target: Node, port: int) -> Wire
         ) from error
     zero = np.zeros(target_size(target))
     if layer is None:
-        return Wire(source.name, port, factor, zero, axes=axes)
+        return Wire(source.name, port, factor * axes.repeat, zero, axes=axes)
     assert first_layer_bias is not None
     post_view = axes.view()
     bias = first_layer_bias * bias_scale

@@ -170,16 +170,15 @@ def simulate(neuron: LIF, current: IntArray) -> IntArray:
     definition, and tests compare the two.
     """
     samples, timesteps, size = current.shape
-    bias = np.broadcast_to((neuron.bias_mant << neuron.bias_exp).ravel(), (size,))
+    bias: IntArray = np.broadcast_to((neuron.bias_mant << neuron.bias_exp).ravel(), (size,))
     v: IntArray = np.zeros((samples, size), np.int64)
     spikes = np.zeros(current.shape, np.int64)
     for t in range(timesteps):
-        v = saturate_membrane(
-            decay(v, DECAY_UNITY - neuron.dv) + (current[:, t] << INPUT_SHIFT) + bias
-        )
-        s = v > (neuron.vth << INPUT_SHIFT)
+        moved: IntArray = decay(v, DECAY_UNITY - neuron.dv) + (current[:, t] << INPUT_SHIFT)
+        v = saturate_membrane(moved + bias)
+        s = (v > (neuron.vth << INPUT_SHIFT)).astype(np.int64)
         spikes[:, t] = s
-        v = v * ~s
+        v = v * (1 - s)
     return spikes
 
 

@@ -166,14 +166,15 @@ def _send(neuron: p.NeuronProgram, sums: dict[str, IntArray]) -> IntArray:
             spikes: IntArray = (sums["a_in"] > neuron.vth).astype(np.int64)
             return spikes
         case p.Product():
-            return sums["a_in1"] * sums["a_in2"]
+            product: IntArray = sums["a_in1"] * sums["a_in2"]
+            return product
         case _:
             return sums["a_in"]
 
 
 def _whole_weights(wire: Wire, node: g.Node) -> IntArray:
     real = np.asarray(wire.factor) if wire.layer is None else wire.layer.weight * wire.factor
-    whole = np.rint(real).astype(np.int64)
+    whole: IntArray = np.rint(real).astype(np.int64)
     if not np.array_equal(whole, real):
         raise _not_whole(node, f"weights on the path from {wire.source}")
     return whole

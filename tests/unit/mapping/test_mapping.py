@@ -200,7 +200,7 @@ def test_whatever_the_limits_the_result_is_legal_or_refused(
         placed = place(transformer_like(), tight)
     except FitError as refusal:
         codes = {p.code for p in refusal.problems}
-        assert codes <= {"SFX-E411", "SFX-E412", "SFX-E413", "SFX-E414"}  # noqa: PT017
+        assert codes <= {"SFX-E411", "SFX-E412", "SFX-E413", "SFX-E414"}
         return
     for b in placed.blocks:
         axons_in, axons_out = brute_force(placed, b)

@@ -68,7 +68,7 @@ def test_pattern_equals_numpy(case: tuple[tuple[int, ...], list[g.Node]]) -> Non
     except NotAView:
         return  # a reshape across factors (after merges of 2x3 split as 3x2): refused, not wrong
     assert axes.shape == y.shape
-    via_matrix = matrix_of(axes.structured()) @ x.ravel()
+    via_matrix = matrix_of(axes.structured(axes.repeat)) @ x.ravel()
     assert np.array_equal(via_matrix, y.ravel())
     if axes.is_permutation:
         view = axes.view()

@@ -1,0 +1,46 @@
+# Everything a clone needs: each target makes the environment it uses by itself.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-core check format test test-fast test-core demo clean distclean
+
+PY := .venv/bin/python
+PYCORE := .venv-core/bin/python
+PYTEST_ARGS ?=
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make .venv: Python 3.10, Lava, all versions fixed (done by the others when needed)
+	@scripts/setup full
+
+setup-core: ## make .venv-core: Python 3.11 or newer, without Lava
+	@scripts/setup core
+
+check: setup ## format, lint and types; changes nothing
+	@$(PY) -m ruff format --check --quiet . || { echo "not formatted: make format"; exit 1; }
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m mypy -p sfx
+
+format: setup ## format the code and apply the safe lint fixes
+	@$(PY) -m ruff check --fix-only --quiet .
+	@$(PY) -m ruff format .
+
+test: check ## check, then all tests; the summary of pytest comes last
+	@SFX_REQUIRE=torch,lava $(PY) -m pytest $(PYTEST_ARGS)
+
+test-fast: setup ## the tests that are not marked slow, without check
+	@SFX_REQUIRE=torch,lava $(PY) -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-core: setup-core ## all tests that need no Lava, on Python 3.11 or newer (PYTHON=python3.12)
+	@SFX_REQUIRE=torch $(PYCORE) -m pytest $(PYTEST_ARGS)
+
+demo: setup ## train, compile, verify and run the Spikeformer of examples/spikeformer
+	@$(PY) examples/spikeformer/demo.py
+
+clean: ## remove caches and build output
+	@rm -rf build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove the environments
+	@rm -rf .venv .venv-core

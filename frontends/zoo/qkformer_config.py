@@ -1,0 +1,113 @@
+"""Sizes of QKFormer as plain, checked data. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sfx.frontends.zoo.public_config import PublicConfig
+from sfx.toolchain.errors import Problem
+
+
+@dataclass(frozen=True)
+class QKFormerConfig(PublicConfig):
+    """Everything that fixes the shapes and constants of a `QKFormer`.
+
+    dim              channels of the last stage; each stage before has half of the next one's
+    depths           blocks per stage: SSA in the last, token attention in the others
+    stem_divisors    widths of the stem's convolutions: the first stage's over these
+    stem_pools       one digit per convolution of the stem: 1 halves the map before its neuron
+    stem_branch      after how many of these convolutions the shortcut leaves
+    attention_scale  the factor before SSA's neuron
+
+    Raises `InputError` SFX-E121, which lists every bad field.
+    """
+
+    dim: int = 64
+    depths: tuple[int, ...] = (1, 1, 1)
+    stem_divisors: tuple[int, ...] = (2, 1)
+    stem_pools: str = "00"
+    stem_branch: int = 1
+    attention_scale: float = 0.125
+
+    model: ClassVar[str] = "qkformer"
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Channels of each stage."""
+        last = len(self.depths) - 1
+        return tuple(self.dim >> (last - i) for i in range(last + 1))
+
+    @property
+    def reduction(self) -> int:
+        """2 per pool of the stem and per stage after the first."""
+        return 1 << (self.stem_pools.count("1") + len(self.depths) - 1)
+
+    @property
+    def stem_stride(self) -> int:
+        """Stride of the stem's shortcut: 2 per pool that it goes round."""
+        return 1 << self.stem_pools[self.stem_branch :].count("1")
+
+    def wrong_values(self) -> list[Problem]:
+        """As `PublicConfig.wrong_values`."""
+        found = super().wrong_values()
+        stages = len(self.depths)
+        stem = len(self.stem_divisors)
+        if len(self.stem_pools) != stem:
+            what = f"{self.stem_pools!r} has not one digit per convolution of the stem ({stem})"
+            found.append(self.problem("stem_pools", what))
+        if self.stem_branch >= stem:
+            what = f"{self.stem_branch} is not before the last of {stem} convolutions"
+            found.append(self.problem("stem_branch", what))
+        if self.stem_divisors[-1] != 1:
+            what = f"{self.stem_divisors!r} does not end in 1, the first stage's width"
+            found.append(self.problem("stem_divisors", what))
+        halved = 1 << (stages - 1)
+        found += self.indivisible("dim", self.dim, f"2^{stages - 1} (halved per stage)", halved)
+        for divisor in (self.heads, *self.stem_divisors):
+            found += self.indivisible("dim", self.dims[0], "heads or a stem divisor", divisor)
+        return found
+
+
+def _events(num_classes: int, mlp_ratio: float) -> QKFormerConfig:
+    return QKFormerConfig(
+        in_channels=2,
+        image_size=128,
+        num_classes=num_classes,
+        timesteps=16,
+        heads=16,
+        mlp_ratio=mlp_ratio,
+        dim=256,
+        depths=(1, 1),
+        stem_divisors=(8, 4, 2, 1),
+        stem_pools="0111",
+        stem_branch=2,
+    )
+
+
+def _imagenet(dim: int, heads: int) -> QKFormerConfig:
+    return QKFormerConfig(
+        image_size=224,
+        num_classes=1000,
+        heads=heads,
+        dim=dim,
+        depths=(1, 2, 7),
+        stem_divisors=(2, 1, 1),
+        stem_pools="110",
+        stem_branch=1,
+    )
+
+
+QKFORMER: Mapping[str, QKFormerConfig] = {
+    "cifar10_4_384": QKFormerConfig(heads=8, dim=384, depths=(1, 1, 2)),
+    "cifar10dvs_2_256": _events(10, 1.0),
+    "gesture_2_256": _events(11, 4.0),
+    "imagenet_10_384": _imagenet(384, 6),
+    "imagenet_10_512": _imagenet(512, 8),
+    "imagenet_10_768": _imagenet(768, 12),
+}
+"""The published sizes (blocks, dim of the last stage). The stems of CIFAR and of the event sets
+follow from their published numbers of parameters and neurons, the ImageNet stem's widths from its
+parameters. Unconfirmed: which two of the ImageNet stem's convolutions have the pool, and `heads`
+on ImageNet. T is 4 (the public factory's default is 1)."""

@@ -1,0 +1,195 @@
+"""Spike-driven Transformer (v1): attention with AND and OR only, membrane shortcut.
+
+M. Yao et al., "Spike-driven Transformer", NeurIPS 2023, arXiv:2307.01694; public code
+BICLab/Spike-Driven-Transformer (Apache-2.0). Written anew from a description of its operations;
+the parameter and neuron counts equal those of the public code.
+
+Letters: T time steps, B samples, C channels, N tokens per step, D token channels, h heads,
+d = D / h. x is [T, B, C, H, W]: a static image is given already repeated over T, events as counts.
+
+    stem    3 stages LIF(BN(conv3x3)), max-pool (an OR) after some; then c = maxpool(BN(conv3x3)),
+            on currents, and x = c + BN(conv3x3(LIF c))
+    block   x <- x + SDSA(x);  x <- x + MLP(x)                   x real, every W reads spikes
+    SDSA-1  s = LIF(x); q, k, v = LIF(BN(W s)); m = LIF_0.5(sum over tokens of k AND v), which is
+            their OR; BN(W (q AND m) + b)
+    MLP     twice BN(W LIF(x) + b)
+    head    mean over T of W LIF(mean over tokens of x) + b
+
+Public keys. Confirmed by the parameter counts: which layers have a bias, and the dead parameters.
+Unconfirmed: every name. `SpikeDrivenTransformer.keys` also takes `mlp1_`, `mlp2_` for the MLP's
+layers. The public network returns a pair, (logits, hook); ours the logits.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, cast
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sfx.frontends.zoo.layers import (
+    attention_neuron,
+    conv3x3,
+    merge_heads,
+    neuron,
+    per_step,
+    pool,
+    split_heads,
+)
+from sfx.frontends.zoo.public_model import KeyTable, PublicModel, Unused
+from sfx.frontends.zoo.spike_driven_config import SPIKE_DRIVEN, SpikeDrivenConfig
+
+__all__ = ["SPIKE_DRIVEN", "SpikeDrivenConfig", "SpikeDrivenTransformer"]
+
+
+class PatchSplitting(nn.Module):
+    """Stem (MS_SPS): x [T, B, C, H, W] -> currents [T, B, D, H', W'], H' = H / reduction.
+
+    Widths D/8, D/4, D/2, D, D. The fourth pool takes the maximum of currents, before the neuron,
+    and the pooled map is also what the last convolution is added to.
+    """
+
+    def __init__(self, config: SpikeDrivenConfig) -> None:
+        super().__init__()
+        dim = config.dim
+        self.pools = config.pools
+        self.proj_conv = conv3x3(config.in_channels, dim // 8)
+        self.proj_bn = nn.BatchNorm2d(dim // 8)
+        self.proj_lif = neuron(config)
+        self.proj_conv1 = conv3x3(dim // 8, dim // 4)
+        self.proj_bn1 = nn.BatchNorm2d(dim // 4)
+        self.proj_lif1 = neuron(config)
+        self.proj_conv2 = conv3x3(dim // 4, dim // 2)
+        self.proj_bn2 = nn.BatchNorm2d(dim // 2)
+        self.proj_lif2 = neuron(config)
+        self.proj_conv3 = conv3x3(dim // 2, dim)
+        self.proj_bn3 = nn.BatchNorm2d(dim)
+        self.proj_lif3 = neuron(config)
+        self.rpe_conv = conv3x3(dim, dim)
+        self.rpe_bn = nn.BatchNorm2d(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents [T, B, D, H', W'] of x [T, B, C, H, W]."""
+        stages = (
+            (self.proj_conv, self.proj_bn, self.proj_lif),
+            (self.proj_conv1, self.proj_bn1, self.proj_lif1),
+            (self.proj_conv2, self.proj_bn2, self.proj_lif2),
+        )
+        for (conv, bn, lif), pooled in zip(stages, self.pools, strict=False):
+            x = lif(per_step(x, conv, bn))
+            x = pool(x) if pooled == "1" else x
+        current = per_step(x, self.proj_conv3, self.proj_bn3)
+        current = pool(current) if self.pools[3] == "1" else current
+        spikes = self.proj_lif3(current)
+        return per_step(spikes, self.rpe_conv, self.rpe_bn) + current
+
+
+class SpikeDrivenSelfAttention(nn.Module):
+    """SDSA-1: currents x [T, B, D, H, W] -> currents [T, B, D, H, W].
+
+    Per head, with q, k, v in {0, 1}:  m = LIF_0.5(sum over tokens of k v) [1, d], then q m, the
+    same m for every token; all heads together BN(W (q m) + b). m is the OR over the tokens of
+    k AND v: its neuron gets whole numbers, a count of one leaves v = 0.5 = the threshold.
+    """
+
+    def __init__(self, config: SpikeDrivenConfig) -> None:
+        super().__init__()
+        dim = config.dim
+        self.heads, self.dilated = config.heads, config.dilate
+        self.shortcut_lif = neuron(config)
+        self.q_conv = nn.Conv2d(dim, dim, 1, bias=False)
+        self.q_bn = nn.BatchNorm2d(dim)
+        self.q_lif = neuron(config)
+        self.k_conv = nn.Conv2d(dim, dim, 1, bias=False)
+        self.k_bn = nn.BatchNorm2d(dim)
+        self.k_lif = neuron(config)
+        self.v_conv = nn.Conv2d(dim, dim, 1, bias=False)
+        self.v_bn = nn.BatchNorm2d(dim)
+        self.v_lif = neuron(config)
+        self.talking_heads = Unused(weight=(config.heads, config.heads, 1))
+        self.talking_heads_lif = attention_neuron(config)
+        self.proj_conv = nn.Conv2d(dim, dim, 1)
+        self.proj_bn = nn.BatchNorm2d(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents of currents x, both [T, B, D, H, W]."""
+        spikes = self.shortcut_lif(x)
+        q = self.q_lif(per_step(spikes, self.q_conv, self.q_bn))
+        k = self._dilate(self.k_lif(per_step(spikes, self.k_conv, self.k_bn)))
+        v = self._dilate(self.v_lif(per_step(spikes, self.v_conv, self.v_bn)))
+        q, k, v = (split_heads(z.flatten(3), self.heads) for z in (q, k, v))
+        mask = self.talking_heads_lif(self._dilate(k * v).sum(dim=3, keepdim=True))
+        attended = merge_heads(self._dilate(q * mask)).reshape(x.shape)
+        return per_step(attended, self.proj_conv, self.proj_bn)
+
+    def _dilate(self, x: Tensor) -> Tensor:
+        """OR over 3x3 of the last two axes: of H, W before the split, of tokens, channels after.
+
+        The second reading is the public code's, whose 3-d pool does not know what the axes mean.
+        """
+        if not self.dilated:
+            return x
+        y = functional.max_pool2d(x.flatten(0, 1), kernel_size=3, stride=1, padding=1)
+        return y.reshape(x.shape)
+
+
+class Mlp(nn.Module):
+    """Currents x [T, B, D, H, W] -> hidden [T, B, r D, H, W] -> currents [T, B, D, H, W]."""
+
+    def __init__(self, config: SpikeDrivenConfig) -> None:
+        super().__init__()
+        dim, hidden = config.dim, round(config.dim * config.mlp_ratio)
+        self.fc1_lif = neuron(config)
+        self.fc1_conv = nn.Conv2d(dim, hidden, 1)
+        self.fc1_bn = nn.BatchNorm2d(hidden)
+        self.fc2_lif = neuron(config)
+        self.fc2_conv = nn.Conv2d(hidden, dim, 1)
+        self.fc2_bn = nn.BatchNorm2d(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents of currents x, both [T, B, D, H, W]."""
+        hidden = per_step(self.fc1_lif(x), self.fc1_conv, self.fc1_bn)
+        return per_step(self.fc2_lif(hidden), self.fc2_conv, self.fc2_bn)
+
+
+class Block(nn.Module):
+    """x <- x + SDSA(x); x <- x + MLP(x)."""
+
+    def __init__(self, config: SpikeDrivenConfig) -> None:
+        super().__init__()
+        self.attn = SpikeDrivenSelfAttention(config)
+        self.mlp = Mlp(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents of currents x, both [T, B, D, H, W]."""
+        x = x + self.attn(x)
+        return cast(Tensor, x + self.mlp(x))
+
+
+class SpikeDrivenTransformer(PublicModel):
+    """x [T, B, C, H, W] -> logits [B, classes]; in training with `every_step`, [T, B, classes].
+
+    Raises `InputError` SFX-E122 for an input of another shape.
+    """
+
+    keys: ClassVar[KeyTable] = KeyTable(
+        renames=((r"\bmlp([12])_", r"fc\1_"),),
+        dead=(r"^block\.\d+\.attn\.talking_heads\.",),
+    )
+
+    def __init__(self, config: SpikeDrivenConfig) -> None:
+        super().__init__(config)
+        self.every_step = config.every_step
+        self.patch_embed = PatchSplitting(config)
+        self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.head_lif = neuron(config)
+        self.head = nn.Linear(config.dim, config.num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, classes] of x [T, B, C, H, W]; every step's in training on request."""
+        self.check_input(x)
+        x = self.patch_embed(x)
+        for block in self.block:
+            x = block(x)
+        logits = self.head(self.head_lif(x.flatten(3).mean(3)))
+        return cast(Tensor, logits if self.training and self.every_step else logits.mean(0))

@@ -1,0 +1,86 @@
+"""Sizes of the Spike-driven Transformer (v1) as plain, checked data. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sfx.frontends.zoo.public_config import PublicConfig
+from sfx.toolchain.errors import Problem
+
+
+@dataclass(frozen=True)
+class SpikeDrivenConfig(PublicConfig):
+    """Everything that fixes the shapes and constants of a `SpikeDrivenTransformer`.
+
+    dim         D, channels of a token; divisible by `heads` and by 8
+    depth       number of blocks
+    pools       one digit per stage of the stem: 1 halves the map, after the neuron in the first
+                three stages, before it in the fourth
+    dilate      max-pool k, v, k AND v and the attention's result 3x3 (the public `dvs_mode`)
+    every_step  in training, give the logits of every time step (TET)
+
+    Raises `InputError` SFX-E121, which lists every bad field.
+    """
+
+    dim: int = 32
+    depth: int = 1
+    pools: str = "0011"
+    dilate: bool = False
+    every_step: bool = False
+
+    model: ClassVar[str] = "spike_driven"
+
+    @property
+    def reduction(self) -> int:
+        """2 per pool of the stem."""
+        return 1 << self.pools.count("1")
+
+    def wrong_values(self) -> list[Problem]:
+        """As `PublicConfig.wrong_values`."""
+        found = super().wrong_values()
+        if len(self.pools) != 4:
+            found.append(self.problem("pools", f"{self.pools!r} has not one digit per stage (4)"))
+        found += self.indivisible("dim", self.dim, "heads", self.heads)
+        return found + self.indivisible("dim", self.dim, "2^3 (widths of the stem)", 8)
+
+
+def _imagenet(depth: int, dim: int) -> SpikeDrivenConfig:
+    return SpikeDrivenConfig(
+        image_size=224, num_classes=1000, heads=8, dim=dim, depth=depth, pools="1111"
+    )
+
+
+SPIKE_DRIVEN: Mapping[str, SpikeDrivenConfig] = {
+    "cifar10_2_256": SpikeDrivenConfig(heads=8, dim=256, depth=2),
+    "cifar10_2_512": SpikeDrivenConfig(heads=8, dim=512, depth=2),
+    "gesture_2_256": SpikeDrivenConfig(
+        in_channels=2,
+        image_size=128,
+        num_classes=11,
+        timesteps=16,
+        heads=8,
+        dim=256,
+        depth=2,
+        pools="0111",
+    ),
+    "cifar10dvs_2_256": SpikeDrivenConfig(
+        in_channels=2,
+        image_size=64,
+        timesteps=10,
+        heads=8,
+        dim=256,
+        depth=2,
+        pools="0111",
+        dilate=True,
+        every_step=True,
+    ),
+    "imagenet_8_384": _imagenet(8, 384),
+    "imagenet_6_512": _imagenet(6, 512),
+    "imagenet_8_512": _imagenet(8, 512),
+    "imagenet_10_512": _imagenet(10, 512),
+    "imagenet_8_768": _imagenet(8, 768),
+}
+"""The published sizes (blocks, dim). Unconfirmed: the pools of cifar10dvs and of the ImageNet
+sizes. Those of gesture and CIFAR follow from their published number of neurons."""

@@ -1,0 +1,297 @@
+"""Spike-driven Transformer v2 (Meta-SpikeFormer): convolution blocks, then attention blocks.
+
+M. Yao et al., "Spike-driven Transformer V2: Meta Spiking Neural Network Architecture Inspiring the
+Design of Next-generation Neuromorphic Chips", ICLR 2024, arXiv:2404.03663; public code
+BICLab/Spike-Driven-Transformer-V2. Written anew from a description of its operations; the
+parameter counts equal those of the public code.
+
+Letters: T time steps, B samples, C channels, N tokens per step, h heads, d = C / h. x is
+[T, B, C, H, W]: a static image is given already repeated over T. All streams are real (membrane
+shortcut); every W but those inside RepConv and after the depthwise convolution reads spikes.
+
+    down    BN(conv(x) + b), or of LIF(x) in all but the first: 7x7/2, 3x3/2, 3x3/2, 3x3/2, 3x3/1
+    conv    x <- x + SepConv(x);  x <- x + BN(conv3x3(LIF(BN(conv3x3(LIF(x))))))
+    SepConv BN(W dw7x7(LIF(BN(W LIF(x)))))
+    block   x <- x + SDSA(x);  x <- x + MLP(x)
+    SDSA-3  s = LIF(x); q, k, v = LIF(R s); a = LIF_0.5(scale q (k^T v)); R a,
+            each R = BN(RepConv)
+    MLP     twice BN(W LIF(x) + b)
+    head    mean over T of W LIF(mean over tokens of x) + b
+
+Public keys. Confirmed by the parameter counts: which layers have a bias; there are no dead
+parameters. Unconfirmed: every name, the position of each batch norm inside RepConv among them.
+`SpikeDrivenTransformerV2.keys` also takes `mlp1_`, `mlp2_` for the MLP's layers.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sfx.frontends.zoo.layers import (
+    attention_neuron,
+    coincidences,
+    conv3x3,
+    merge_heads,
+    neuron,
+    per_step,
+    split_heads,
+)
+from sfx.frontends.zoo.public_config import PublicConfig
+from sfx.frontends.zoo.public_model import KeyTable, PublicModel
+from sfx.frontends.zoo.spike_driven_v2_config import SPIKE_DRIVEN_V2, SpikeDrivenV2Config
+
+__all__ = ["SPIKE_DRIVEN_V2", "SpikeDrivenTransformerV2", "SpikeDrivenV2Config"]
+
+CONV_EXPANSION = 4
+"""Hidden width of a convolution block over its input's (fixed in the public code)."""
+SEPARABLE_EXPANSION = 2
+"""The same of `SeparableConv`."""
+
+
+class Downsampling(nn.Module):
+    """BN(conv(x) + b), of LIF(x) unless it reads the input: [T, B, C, H, W] -> [T, B, C', H', W']."""
+
+    def __init__(
+        self,
+        config: PublicConfig,
+        channels: tuple[int, int],
+        *,
+        kernel: int = 3,
+        stride: int = 2,
+        spikes: bool = True,
+    ) -> None:
+        super().__init__()
+        self.encode_lif = neuron(config) if spikes else nn.Identity()
+        self.encode_conv = nn.Conv2d(*channels, kernel, stride, padding=kernel // 2)
+        self.encode_bn = nn.BatchNorm2d(channels[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents [T, B, C', H', W'] of x [T, B, C, H, W]."""
+        return per_step(self.encode_lif(x), self.encode_conv, self.encode_bn)
+
+
+class SeparableConv(nn.Module):
+    """SepConv: BN(W dw7x7(LIF(BN(W LIF(x))))), currents [T, B, C, H, W] -> the same shape."""
+
+    def __init__(self, config: PublicConfig, dim: int) -> None:
+        super().__init__()
+        hidden = SEPARABLE_EXPANSION * dim
+        self.lif1 = neuron(config)
+        self.pwconv1 = nn.Conv2d(dim, hidden, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(hidden)
+        self.lif2 = neuron(config)
+        self.dwconv = nn.Conv2d(hidden, hidden, 7, padding=3, groups=hidden, bias=False)
+        self.pwconv2 = nn.Conv2d(hidden, dim, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents of currents x, both [T, B, C, H, W]."""
+        hidden = per_step(self.lif1(x), self.pwconv1, self.bn1)
+        return per_step(self.lif2(hidden), self.dwconv, self.pwconv2, self.bn2)
+
+
+class ConvBlock(nn.Module):
+    """x <- x + SepConv(x); x <- x + two of BN(conv3x3(LIF(x))), hidden width 4 C."""
+
+    def __init__(self, config: PublicConfig, dim: int) -> None:
+        super().__init__()
+        self.Conv = SeparableConv(config, dim)
+        self.lif1 = neuron(config)
+        self.conv1 = conv3x3(dim, CONV_EXPANSION * dim)
+        self.bn1 = nn.BatchNorm2d(CONV_EXPANSION * dim)
+        self.lif2 = neuron(config)
+        self.conv2 = conv3x3(CONV_EXPANSION * dim, dim)
+        self.bn2 = nn.BatchNorm2d(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents of currents x, both [T, B, C, H, W]."""
+        x = self.Conv(x) + x
+        hidden = per_step(self.lif1(x), self.conv1, self.bn1)
+        return x + per_step(self.lif2(hidden), self.conv2, self.bn2)
+
+
+class BorderNorm(nn.Module):
+    """Batch norm of a map, then a border one pixel wide that holds what the norm makes of 0.
+
+    x [B, C, H, W] -> [B, C, H + 2, W + 2]. In training the statistics are those of the map without
+    its border, and the border follows the running ones. In `eval()` both are one affine map, so
+    the zeros may as well come first: `RepConv` takes them from its first convolution's padding.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalized map with its border, [B, C, H + 2, W + 2] of x [B, C, H, W]."""
+        inner = functional.pad(self.bn(x), (1, 1, 1, 1))
+        border = 1.0 - functional.pad(torch.ones_like(x[:1, :1]), (1, 1, 1, 1))
+        return inner + border * self.of_zero()
+
+    def of_zero(self) -> Tensor:
+        """What the norm, with its running statistics, makes of 0: [C, 1, 1]."""
+        bn = self.bn
+        if bn.running_mean is None or bn.running_var is None:  # never: BatchNorm2d tracks them
+            raise RuntimeError("the batch norm keeps no running statistics")
+        value = bn.bias - bn.running_mean * bn.weight / torch.sqrt(bn.running_var + bn.eps)
+        return cast(Tensor, value[:, None, None])
+
+
+class RepConv(nn.Module):
+    """1x1, batch norm with border, depthwise 3x3 without padding, 1x1, batch norm: [B, C, H, W].
+
+    Linear in `eval()`, and equal to one dense 3x3 convolution with zero padding and a bias: for
+    kernels A (1x1), s = gain of the first norm and b = its value at 0, D (depthwise), P (1x1),
+    W[o, i, y, x] = sum over c of P[o, c] D[c, y, x] s[c] A[c, i] and the bias sum over c, y, x of
+    P[o, c] D[c, y, x] b[c], the last norm on top.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(dim, dim, 1, bias=False),
+            BorderNorm(dim),
+            nn.Sequential(
+                nn.Conv2d(dim, dim, 3, groups=dim, bias=False),
+                nn.Conv2d(dim, dim, 1, bias=False),
+                nn.BatchNorm2d(dim),
+            ),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents of x, both [B, C, H, W]."""
+        if self.training:
+            return cast(Tensor, self.body(x))
+        first, norm, rest = self.body
+        # A border of 0 before the norm instead of norm(0) after it: plain convolutions and norms.
+        padded = functional.conv2d(x, first.weight, padding=1)
+        return cast(Tensor, rest(norm.bn(padded)))
+
+
+def _reparameterized(dim: int) -> nn.Sequential:
+    return nn.Sequential(RepConv(dim), nn.BatchNorm2d(dim))
+
+
+class SpikeDrivenSelfAttention(nn.Module):
+    """SDSA-3: currents x [T, B, C, H, W] -> currents [T, B, C, H, W].
+
+    s = LIF(x); per head, with q, k, v = LIF(BN(RepConv s)):  a = LIF_0.5(scale q (k^T v)), counts
+    0..N d before the scale; then BN(RepConv a).
+    """
+
+    def __init__(self, config: SpikeDrivenV2Config, dim: int) -> None:
+        super().__init__()
+        self.heads, self.scale = config.heads, config.attention_scale
+        self.head_lif = neuron(config)
+        self.q_conv = _reparameterized(dim)
+        self.k_conv = _reparameterized(dim)
+        self.v_conv = _reparameterized(dim)
+        self.q_lif = neuron(config)
+        self.k_lif = neuron(config)
+        self.v_lif = neuron(config)
+        self.attn_lif = attention_neuron(config)
+        self.proj_conv = _reparameterized(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents of currents x, both [T, B, C, H, W]."""
+        spikes = self.head_lif(x)
+        q = split_heads(self.q_lif(per_step(spikes, self.q_conv)).flatten(3), self.heads)
+        k = split_heads(self.k_lif(per_step(spikes, self.k_conv)).flatten(3), self.heads)
+        v = split_heads(self.v_lif(per_step(spikes, self.v_conv)).flatten(3), self.heads)
+        attended = merge_heads(coincidences(q, k, v, self.scale, "kv"))
+        return per_step(self.attn_lif(attended).reshape(x.shape), self.proj_conv)
+
+
+class Mlp(nn.Module):
+    """Currents x [T, B, C, N] -> hidden [T, B, r C, N] -> currents [T, B, C, N]."""
+
+    def __init__(self, config: SpikeDrivenV2Config, dim: int) -> None:
+        super().__init__()
+        hidden = round(dim * config.mlp_ratio)
+        self.fc1_lif = neuron(config)
+        self.fc1_conv = nn.Conv1d(dim, hidden, 1)
+        self.fc1_bn = nn.BatchNorm1d(hidden)
+        self.fc2_lif = neuron(config)
+        self.fc2_conv = nn.Conv1d(hidden, dim, 1)
+        self.fc2_bn = nn.BatchNorm1d(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents of currents x, both [T, B, C, N]."""
+        hidden = per_step(self.fc1_lif(x), self.fc1_conv, self.fc1_bn)
+        return per_step(self.fc2_lif(hidden), self.fc2_conv, self.fc2_bn)
+
+
+class Block(nn.Module):
+    """x <- x + SDSA(x); x <- x + MLP(x)."""
+
+    def __init__(self, config: SpikeDrivenV2Config, dim: int) -> None:
+        super().__init__()
+        self.attn = SpikeDrivenSelfAttention(config, dim)
+        self.mlp = Mlp(config, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents of currents x, both [T, B, C, H, W]."""
+        x = x + self.attn(x)
+        return cast(Tensor, x + self.mlp(x.flatten(3)).reshape(x.shape))
+
+
+class SpikeDrivenTransformerV2(PublicModel):
+    """x [T, B, C, H, W] -> logits [B, classes].
+
+    With `distillation`, training gives the pair (logits, logits of the second read-out), both
+    [B, classes], and `eval()` their mean.
+
+    Raises `InputError` SFX-E122 for an input of another shape.
+    """
+
+    keys: ClassVar[KeyTable] = KeyTable(renames=((r"\bmlp([12])_", r"fc\1_"),))
+
+    def __init__(self, config: SpikeDrivenV2Config) -> None:
+        super().__init__(config)
+        a, b, c, d = config.dims
+        self.downsample1_1 = Downsampling(
+            config, (config.in_channels, a // 2), kernel=7, spikes=False
+        )
+        self.ConvBlock1_1 = nn.ModuleList([ConvBlock(config, a // 2)])
+        self.downsample1_2 = Downsampling(config, (a // 2, a))
+        self.ConvBlock1_2 = nn.ModuleList([ConvBlock(config, a)])
+        self.downsample2 = Downsampling(config, (a, b))
+        self.ConvBlock2_1 = nn.ModuleList([ConvBlock(config, b)])
+        self.ConvBlock2_2 = nn.ModuleList([ConvBlock(config, b)])
+        self.downsample3 = Downsampling(config, (b, c))
+        self.block3 = nn.ModuleList(Block(config, c) for _ in range(config.depths[0]))
+        self.downsample4 = Downsampling(config, (c, d), stride=1)
+        self.block4 = nn.ModuleList(Block(config, d) for _ in range(config.depths[1]))
+        self.lif = neuron(config)
+        self.head = nn.Linear(d, config.num_classes)
+        self.head_kd = nn.Linear(d, config.num_classes) if config.distillation else None
+
+    def features(self, x: Tensor) -> Tensor:
+        """Currents [T, B, C4, H / 16, W / 16] of x [T, B, C, H, W]."""
+        stages = (
+            (self.downsample1_1, self.ConvBlock1_1),
+            (self.downsample1_2, self.ConvBlock1_2),
+            (self.downsample2, self.ConvBlock2_1),
+            (nn.Identity(), self.ConvBlock2_2),
+            (self.downsample3, self.block3),
+            (self.downsample4, self.block4),
+        )
+        for down, blocks in stages:
+            x = down(x)
+            for block in blocks:
+                x = block(x)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits [B, classes] of x [T, B, C, H, W]; a pair of them in training with distillation."""
+        self.check_input(x)
+        spikes = self.lif(self.features(x).flatten(3).mean(3))
+        logits = cast(Tensor, self.head(spikes).mean(0))
+        if self.head_kd is None:
+            return logits
+        taught = cast(Tensor, self.head_kd(spikes).mean(0))
+        return (logits, taught) if self.training else (logits + taught) / 2

@@ -1,0 +1,64 @@
+"""Sizes of the Spike-driven Transformer v2 (Meta-SpikeFormer) as plain, checked data. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sfx.frontends.zoo.public_config import PublicConfig
+from sfx.toolchain.errors import Problem
+
+
+@dataclass(frozen=True)
+class SpikeDrivenV2Config(PublicConfig):
+    """Everything that fixes the shapes and constants of a `SpikeDrivenTransformerV2`.
+
+    dims             channels of the four stages; the last two divisible by `heads`
+    depths           blocks of attention in stages 3 and 4
+    attention_scale  the factor before the attention's neuron
+    distillation     a second read-out, averaged with the first in `eval()`
+
+    `mlp_ratio` is that of the attention blocks; the convolution blocks widen by 4 always.
+    Raises `InputError` SFX-E121, which lists every bad field.
+    """
+
+    image_size: int = 64
+    dims: tuple[int, ...] = (16, 32, 32, 32)
+    depths: tuple[int, ...] = (1, 1)
+    attention_scale: float = 0.125
+    distillation: bool = False
+
+    model: ClassVar[str] = "spike_driven_v2"
+
+    @property
+    def reduction(self) -> int:
+        """Four convolutions of stride 2."""
+        return 16
+
+    def wrong_values(self) -> list[Problem]:
+        """As `PublicConfig.wrong_values`."""
+        found = super().wrong_values()
+        if len(self.dims) != 4:
+            found.append(self.problem("dims", f"{self.dims!r} has not one width per stage (4)"))
+        if len(self.depths) != 2:
+            found.append(self.problem("depths", f"{self.depths!r} is not for two stages"))
+        found += self.indivisible("dims", self.dims[0], "2 (the first map has half)", 2)
+        for dim in self.dims[2:]:
+            found += self.indivisible("dims", dim, "heads", self.heads)
+        return found
+
+
+def _imagenet(*dims: int) -> SpikeDrivenV2Config:
+    return SpikeDrivenV2Config(
+        image_size=224, num_classes=1000, heads=8, dims=dims, depths=(6, 2)
+    )
+
+
+SPIKE_DRIVEN_V2: Mapping[str, SpikeDrivenV2Config] = {
+    "imagenet_8_384": _imagenet(96, 192, 384, 480),
+    "imagenet_8_512": _imagenet(128, 256, 512, 640),
+    "imagenet_8_768": _imagenet(192, 384, 768, 960),
+}
+"""The published sizes (blocks, width of stage 3), with T = 4 (the code's default is 1, and 4 after
+fine-tuning). Unconfirmed: `heads`, which the parameter counts do not show."""

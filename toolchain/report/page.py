@@ -1,0 +1,68 @@
+"""The report as one offline page: no script, nothing fetched, pictures inline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from sfx.toolchain.ir.placed import PlacedProgram
+from sfx.toolchain.report.pictures import Spikes, chip_map, energy_bars, raster, svg
+from sfx.toolchain.report.units import count, share, si, si_range
+from sfx.toolchain.targets.load import load
+from sfx.toolchain.targets.target import Target
+
+ENERGY_ROWS = (
+    ("dynamic_j", "Dynamic", ""),
+    ("synapses_j", "synaptic operations", "part"),
+    ("neurons_j", "neuron updates and spikes", "part"),
+    ("network_j", "messages", "part"),
+    ("steps_j", "floor per step", "part"),
+    ("static_j", "Static power x time", ""),
+    ("total_j", "Total", "sum"),
+)
+LATENCY_ROWS = (
+    ("step_s", "Time step", "s"),
+    ("latency_s", "Latency", "s"),
+    ("throughput_hz", "Throughput", "samples/s"),
+)
+
+
+def page(
+    values: Mapping[str, Any],
+    placed: PlacedProgram,
+    spikes: Spikes | None = None,
+    samples: int = 1,
+    target: Target | None = None,
+) -> str:
+    """The page. `spikes`: hardware-step record of `samples` samples back to back, if there is one.
+
+    target   default: the listed target that `placed` names; raises InputError if it is not listed
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )
+    environment.filters |= {"count": count, "share": share, "si": si, "si_range": si_range}
+    counted = values["energy"] is not None
+    return environment.get_template("page.html").render(
+        v=values,
+        energy_rows=ENERGY_ROWS,
+        latency_rows=LATENCY_ROWS,
+        bars=Markup(svg(energy_bars(values["per_population"]))) if counted else None,
+        chips=Markup(svg(_map(values, placed, target or load(placed.target)))),
+        raster=None if spikes is None else Markup(
+            svg(raster(placed.program, spikes, samples=samples))),
+    )
+
+
+def _map(values: Mapping[str, Any], placed: PlacedProgram, target: Target) -> Any:
+    rows = values["per_core"]
+    if values["energy"] is not None:
+        load_of = {(r["chip"], r["core"]): r["synops"] for r in rows}
+        return chip_map(placed, target, load_of, label="synaptic operations per sample")
+    load_of = {(r["chip"], r["core"]): 100 * r["shares"][r["binds"]] for r in rows}
+    return chip_map(placed, target, load_of, label="fullest resource of the core, %")

@@ -1,0 +1,64 @@
+"""Renderers of the report's values: terminal, CSV, one offline page. JSON is the values themselves."""
+
+from __future__ import annotations
+
+import csv as csv_module
+import io
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+
+from sfx.toolchain.report.terminal import summary as _summary
+
+if TYPE_CHECKING:
+    from sfx.toolchain.ir.placed import PlacedProgram
+    from sfx.toolchain.report.pictures import Spikes
+
+SCHEMA_VERSION = 1
+
+
+def summary(values: Mapping[str, Any]) -> RenderableType:
+    """The report for a terminal."""
+    return Group(*_summary(values))
+
+
+def to_json(values: Mapping[str, Any]) -> str:
+    """The values with their `schema_version`."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **values}, indent=1, allow_nan=False)
+
+
+def csv(values: Mapping[str, Any]) -> str:
+    """One row per population; ranges as two columns. Units: joules, events per sample."""
+    rows = [_flat(row) for row in values["per_population"]]
+    out = io.StringIO()
+    writer = csv_module.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if name == "energy_range_j":
+            low, high = value or (None, None)
+            flat |= {"energy_low_j": low, "energy_high_j": high}
+        else:
+            flat[name] = value
+    return flat
+
+
+def html(
+    values: Mapping[str, Any], placed: PlacedProgram, spikes: Spikes | None = None,
+    samples: int = 1,
+) -> str:
+    """One offline page: summary, energy, chip map, tables, and a raster if there are spikes.
+
+    spikes   population -> [H, *shape] by hardware step, of `samples` samples back to back
+    Raises InputError (SFX-E401) if the target of `placed` is not listed.
+    """
+    from sfx.toolchain.report.page import page
+
+    return page(values, placed, spikes, samples)
