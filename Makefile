@@ -35,7 +35,7 @@ test-fast: setup ## the tests that are not marked slow, without check
 test-core: setup-core ## all tests that need no Lava, on Python 3.11 or newer (PYTHON=python3.12)
 	@SFX_REQUIRE=torch $(PYCORE) -m pytest $(PYTEST_ARGS)
 
-demo: setup ## train, compile, verify and run the Spikeformer of examples/spikeformer
+demo: setup ## compile, verify and run a trained Spikeformer, with its reports
 	@$(PY) examples/spikeformer/demo.py
 
 clean: ## remove caches and build output

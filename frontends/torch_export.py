@@ -156,12 +156,17 @@ def _trace(model: nn.Module, example: Tensor) -> Any:
     except Exception as error:  # torch.export raises many kinds, from its own and the model's code
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         text = lines[0][:300] if lines else ""
+        hint = (
+            "forward() must take [T, B, ...] for any B, without Python control flow that depends on "
+            "values, and without state kept in attributes"
+        )
+        if "not installed as a submodule" in text:
+            hint = "forward() creates a module (nn.X(...)): create it in __init__"
         raise InputError(
             "SFX-E102",
             f"torch.export cannot trace the model ({type(error).__name__}: {text})",
             where=type(model).__name__,
-            hint="forward() must take [T, B, ...] for any B, without Python control flow that "
-            "depends on values, and without state kept in attributes",
+            hint=hint,
         ) from error
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 # and two workers with a pool of threads each only get in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import pytest  # noqa: E402  (after the line above)
-from hypothesis import settings  # noqa: E402  (as pytest)
+import pytest
+from hypothesis import settings
 
 DATA = Path(os.environ.get("SFX_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 

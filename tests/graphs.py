@@ -180,3 +180,28 @@ def live_case(dyadic: bool, causal: bool, blocks: int) -> tuple[g.Graph, np.ndar
     graph = spikeformer(dyadic=dyadic, causal=causal, blocks=blocks, **options)
     x = events(graph, 8, rate=0.4)
     return live(graph, x), x
+
+
+def membrane_residual(*, dyadic: bool = True, seed: int = 0, blocks: int = 2) -> g.Graph:
+    """Spikingformer's stream: real x + BN(linear(LIF(x))), read by LIFs and by a real-valued head."""
+    rng = np.random.default_rng(seed)
+    b, n, dim = Builder(), 4, 6
+
+    def weight(*shape: int) -> np.ndarray:
+        w = rng.normal(size=shape)
+        return np.rint(w * 4) / 4 if dyadic else w
+
+    b.add("input", g.Input(), shape=(n, dim))
+    stream = b.tokens("stem", "input", weight(dim, dim) * 2, weight(dim))
+    for i in range(blocks):
+        name = f"blocks.{i}"
+        spikes = b.add(f"{name}.lif", g.LIF(0.5, 1.0), stream, shape=(n, dim))
+        step = b.tokens(f"{name}.fc", spikes, weight(dim, dim), weight(dim))
+        stream = b.add(f"{name}.add", g.Sum(), (stream, step), shape=(n, dim))
+    last = b.add("last.lif", g.LIF(0.5, 1.0), stream, shape=(n, dim))
+    both = b.add("last.add", g.Sum(), (stream, last), shape=(n, dim))
+    b.add("mean.sum", g.ReduceSum((0,)), both, shape=(dim,))
+    b.add("mean", g.Scale(1.0 / n), "mean.sum", shape=(dim,))
+    b.add("head", g.Linear(weight(3, dim), weight(3)), "mean", shape=(3,))
+    b.add("output", g.Output("mean"), "head", shape=(3,))
+    return g.Graph(g.topological(tuple(b.nodes.values())), timesteps=4)

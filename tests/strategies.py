@@ -71,6 +71,27 @@ def random_events(program: p.Program, samples: int, seed: int = 0, rate: float =
     return present * rng.integers(1, source.high, size=shape, dtype=np.int64, endpoint=True)
 
 
+def random_projection(
+    seed: int, kind: str
+) -> tuple[p.Projection, p.Population, p.Population]:
+    """One projection of `kind` with random sizes, weights, exponent and views, and its ends.
+
+    pre sends 0/1 or values in -100..100.
+    """
+    maker = _Maker(np.random.default_rng(seed), 1, (kind,), 40)
+    shape = maker.free_shape()
+    graded = maker.chance(0.5)
+    pre = p.Population("pre", shape, p.Graded(), -100 if graded else 0, 100 if graded else 1)
+    while (made := getattr(maker, f"_{kind}")(pre.size, None, maker.chance(0.5))) is None:
+        pass  # a kernel larger than the drawn image
+    connection, after = made
+    post = p.Population("post", after, p.Graded())
+    views = maker.view(pre.size), maker.view(post.size)
+    exponent = int(maker.rng.integers(-8, 8))
+    j = p.Projection("j", "pre", "post", connection, "a_in", exponent, 0, 1, *views)
+    return j, pre, post
+
+
 # --- making one -----------------------------------------------------------------------------
 
 
@@ -336,10 +357,14 @@ class _Maker:
         if min(size) < 1:
             return None
         most = self.max_neurons // prod(size)
-        out, rest = (self.pick(*range(1, most + 1)), 0) if post is None and most else (0, 1)
         if post is not None:
             out, rest = divmod(post, prod(size))
-        if rest or out < 1:
+            if rest:
+                return None
+        elif most:
+            shared = [o for o in range(1, most + 1) if gcd(o, channels) > 1]
+            out = self.pick(*(shared if shared and self.chance(0.5) else range(1, most + 1)))
+        else:
             return None
         common = gcd(channels, out)
         groups = int(self.rng.choice([g for g in range(1, common + 1) if common % g == 0]))

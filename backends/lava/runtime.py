@@ -89,7 +89,8 @@ def execute(
         worker = subprocess.Popen(
             [sys.executable, "-m", "sfx.backends.lava.worker", str(where.path)],
             cwd=where.path,  # a file of the user's named lava.py must not be imported
-            env={**os.environ, "PYTHONPATH": _python_path()},
+            # many processes on few cores: threads in each would only get in the way
+            env={**os.environ, "PYTHONPATH": _python_path(), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=None if job.verbose else log,
             stderr=None if job.verbose else log,

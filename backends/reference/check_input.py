@@ -29,8 +29,9 @@ def events(program: Program, x: ArrayLike) -> IntArray:
     assert isinstance(p.neuron, Input)
     high = (1 << p.neuron.payload_bits) - 1 if p.neuron.payload_bits else 1
     try:
-        whole = as_int(array)
-    except ValueError:
+        with np.errstate(invalid="ignore"):  # NaN and infinity are refused, not warned of
+            whole = as_int(array)
+    except (ValueError, TypeError):
         raise _values(p.name, "values that are not whole numbers", high) from None
     if whole.min(initial=0) < 0 or whole.max(initial=0) > high:
         raise _values(p.name, f"values in {whole.min()}..{whole.max()}", high)

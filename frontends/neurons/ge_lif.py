@@ -23,7 +23,7 @@ SURROGATE_ALPHA = 4.0
 class GreaterEqualLIF(nn.Module):
     """One step of a leaky integrate-and-fire neuron that fires on `v >= threshold`.
 
-        v[t] = u[t-1] + (x[t] - u[t-1]) / tau
+        v[t] = u[t-1] + decay * (x[t] - u[t-1]),  decay = 1 / tau
         z[t] = 1 where v[t] >= threshold, else 0
         u[t] = 0 where z[t] = 1 (hard reset), else v[t];  u[-1] = 0
 
@@ -33,11 +33,13 @@ class GreaterEqualLIF(nn.Module):
 
     What an exporter needs, as attributes:
 
-    decay      share of the membrane kept per step, 1 - 1/tau; the input's gain is 1 - decay
+    decay      share of the membrane lost per step, 1 / tau, which is also the input's gain: the
+               convention of `sfx.frontends.neurons.registry.LifSpec`
     threshold  on the membrane's scale
     inclusive  True: a membrane equal to the threshold fires
 
-    tau        membrane time constant in model steps, >= 1 (exact where 1 - decay is rounded)
+    tau        membrane time constant in model steps, >= 1. The step divides by it, as SpikingJelly
+               does; 1 / tau is exact only for a tau that is a power of two
     alpha      slope of the surrogate gradient, dz/dv = alpha s (1 - s) with
                s = sigmoid(alpha (v - threshold)); it has no effect on the spikes
     """
@@ -54,8 +56,8 @@ class GreaterEqualLIF(nn.Module):
 
     @property
     def decay(self) -> float:
-        """Share of the membrane kept per step."""
-        return 1.0 - 1.0 / self.tau
+        """Share of the membrane lost per step."""
+        return 1.0 / self.tau
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Spikes (float 0 or 1) and the membrane after the reset, both of x's shape.
@@ -71,9 +73,7 @@ class GreaterEqualLIF(nn.Module):
         return f"tau={self.tau}, threshold={self.threshold}, inclusive={self.inclusive}"
 
 
-def ge_lif(
-    tau: float = 2.0, threshold: float = 1.0, alpha: float = SURROGATE_ALPHA
-) -> MultiStep:
+def ge_lif(tau: float = 2.0, threshold: float = 1.0, alpha: float = SURROGATE_ALPHA) -> MultiStep:
     """`GreaterEqualLIF` over the time axis: x [T, B, ...] -> spikes [T, B, ...], from rest."""
     return MultiStep(GreaterEqualLIF(tau, threshold, alpha))
 

@@ -1,4 +1,4 @@
-"""Norse's neurons: `MultiStep(LIFBoxCell)` is mapped, every other one is refused by name.
+"""Norse's neurons: LIFBoxCell inside a `MultiStep` is mapped, every other is refused by name.
 
 LIFBoxCell (norse.torch.functional.lif_box, 1.1.0):
 
@@ -18,7 +18,6 @@ import torch
 from norse.torch.functional.reset import reset_subtract, reset_value
 from torch import nn
 
-from sfx.frontends.neurons.multistep import MultiStep
 from sfx.frontends.neurons.registry import LifSpec
 from sfx.toolchain.errors import UnsupportedError
 
@@ -27,20 +26,33 @@ CONTAINERS = ("SequentialState", "RecurrentSequential", "Lift", "RegularizationC
 
 
 def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
-    """The constants of a MultiStep; None for what is no neuron.
+    """None for what is no neuron. A neuron of Norse is refused here (UnsupportedError SFX-E105):
 
-    Raises UnsupportedError SFX-E105 for every other neuron of Norse, and for a MultiStep whose
-    cell is not mapped.
+    it computes one step, or it is of a kind that is not mapped. Inside a MultiStep, `read_cell`
+    reads it.
     """
-    if isinstance(module, MultiStep):
-        cell = module.cell
-        reader = CELLS.get(type(cell).__name__)
-        if reader is None or not _of_norse(cell):
-            raise _refused(cell, path)
-        return reader(cell, dt, path)
-    if _of_norse(module) and type(module).__name__ not in CONTAINERS:
-        raise _refused(module, path)
-    return None
+    if not _of_norse(module) or type(module).__name__ in CONTAINERS:
+        return None
+    raise alone(module, path) if type(module).__name__ in CELLS else _refused(module, path)
+
+
+def read_cell(cell: nn.Module, dt: float, path: str) -> LifSpec:
+    """The constants of the cell inside a MultiStep. Raises UnsupportedError SFX-E105."""
+    reader = CELLS.get(type(cell).__name__)
+    if reader is None or not _of_norse(cell):
+        raise _refused(cell, path)
+    return reader(cell, dt, path)
+
+
+def alone(cell: nn.Module, path: str) -> UnsupportedError:
+    """The refusal of a cell outside a MultiStep."""
+    name = type(cell).__name__
+    return UnsupportedError(
+        "SFX-E105",
+        f"{name} computes one step, the model loops over time itself",
+        where=path,
+        hint=f"wrap it: sfx.frontends.neurons.multistep.MultiStep({name}(...))",
+    )
 
 
 def _of_norse(module: nn.Module) -> bool:
@@ -48,19 +60,11 @@ def _of_norse(module: nn.Module) -> bool:
 
 
 def _refused(module: nn.Module, path: str) -> UnsupportedError:
-    name = type(module).__name__
-    if name in CELLS:
-        return UnsupportedError(
-            "SFX-E105",
-            f"{name} computes one step, the model loops over time itself",
-            where=path,
-            hint=f"wrap it: sfx.frontends.neurons.multistep.MultiStep({name}(...))",
-        )
     return UnsupportedError(
         "SFX-E105",
-        f"the neuron {name} is not mapped",
+        f"the neuron {type(module).__name__} is not mapped",
         where=path,
-        hint=f"use MultiStep with one of: {', '.join(CELLS)}",
+        hint=f"use MultiStep with one of: {', '.join(CELLS)}, GreaterEqualLIF",
     )
 
 

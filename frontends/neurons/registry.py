@@ -37,7 +37,7 @@ A neuron that the library has and we cannot map is refused: UnsupportedError SFX
 
 READERS: dict[str, str] = {
     "norse": "sfx.frontends.neurons.norse",
-    "sfx": "sfx.frontends.neurons.norse",
+    "sfx": "sfx.frontends.neurons.own",
 }
 """Package of a module's class -> the file that reads it; imported when a model needs it."""
 

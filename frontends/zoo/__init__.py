@@ -5,6 +5,7 @@ Nothing heavy is imported until a model is built.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,16 @@ from sfx.toolchain.errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
-NAMES: tuple[str, ...] = ("spikeformer",)
+_PUBLISHED: dict[str, tuple[str, str]] = {
+    "spikformer": ("Spikformer", "SpikformerConfig"),
+    "spikingformer": ("Spikingformer", "SpikingformerConfig"),
+    "spike_driven": ("SpikeDrivenTransformer", "SpikeDrivenConfig"),
+    "spike_driven_v2": ("SpikeDrivenTransformerV2", "SpikeDrivenV2Config"),
+    "qkformer": ("QKFormer", "QKFormerConfig"),
+}
+"""Published networks: the file here and the checkpoint's name -> its model and config classes."""
+
+NAMES: tuple[str, ...] = ("spikeformer", *_PUBLISHED)
 """Every name that `build` knows."""
 
 
@@ -26,6 +36,11 @@ def build(name: str, config: Mapping[str, object]) -> nn.Module:
         from sfx.frontends.zoo.spikeformer import Spikeformer, SpikeformerConfig
 
         return Spikeformer(SpikeformerConfig.from_mapping(config))
+    if name in _PUBLISHED:
+        file = importlib.import_module(f"sfx.frontends.zoo.{name}")
+        model, fields = (getattr(file, attribute) for attribute in _PUBLISHED[name])
+        built: nn.Module = model(fields.from_mapping(config))
+        return built
     raise InputError(
         "SFX-E120",
         f"there is no model named {name!r}",

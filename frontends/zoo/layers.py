@@ -5,8 +5,6 @@ Letters: T time steps, B samples, C channels, N tokens, h heads, d = C / h. Layo
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -74,4 +72,4 @@ class Readout(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of x [T, B, C, ...]."""
-        return cast(Tensor, super().forward(x.flatten(3).mean(3).mean(0)))
+        return super().forward(x.flatten(3).mean(3).mean(0))

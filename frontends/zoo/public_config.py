@@ -1,4 +1,4 @@
-"""What the configs of the published networks share: fields, checks, plain data. Imports no torch."""
+"""What the configs of the published networks share: fields, checks, plain form. No torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the published networks share as modules: their input, and how they take public checkpoints."""
+"""What the published networks share as modules: their input, and how they take public keys."""
 
 from __future__ import annotations
 

@@ -53,7 +53,10 @@ SEPARABLE_EXPANSION = 2
 
 
 class Downsampling(nn.Module):
-    """BN(conv(x) + b), of LIF(x) unless it reads the input: [T, B, C, H, W] -> [T, B, C', H', W']."""
+    """BN(conv(LIF(x)) + b), without LIF where it reads the network's input.
+
+    x [T, B, C, H, W] -> currents [T, B, C', H', W'].
+    """
 
     def __init__(
         self,
@@ -128,17 +131,17 @@ class BorderNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalized map with its border, [B, C, H + 2, W + 2] of x [B, C, H, W]."""
-        inner = functional.pad(self.bn(x), (1, 1, 1, 1))
-        border = 1.0 - functional.pad(torch.ones_like(x[:1, :1]), (1, 1, 1, 1))
+        inner: Tensor = functional.pad(self.bn(x), (1, 1, 1, 1))
+        within = functional.pad(torch.ones_like(x[:1, :1]), (1, 1, 1, 1))
+        border = torch.ones_like(within) - within
         return inner + border * self.of_zero()
 
     def of_zero(self) -> Tensor:
         """What the norm, with its running statistics, makes of 0: [C, 1, 1]."""
         bn = self.bn
-        if bn.running_mean is None or bn.running_var is None:  # never: BatchNorm2d tracks them
-            raise RuntimeError("the batch norm keeps no running statistics")
-        value = bn.bias - bn.running_mean * bn.weight / torch.sqrt(bn.running_var + bn.eps)
-        return cast(Tensor, value[:, None, None])
+        mean, variance = cast(Tensor, bn.running_mean), cast(Tensor, bn.running_var)
+        value = bn.bias - mean * bn.weight / torch.sqrt(variance + bn.eps)
+        return value[:, None, None]
 
 
 class RepConv(nn.Module):
@@ -272,22 +275,25 @@ class SpikeDrivenTransformerV2(PublicModel):
 
     def features(self, x: Tensor) -> Tensor:
         """Currents [T, B, C4, H / 16, W / 16] of x [T, B, C, H, W]."""
-        stages = (
-            (self.downsample1_1, self.ConvBlock1_1),
-            (self.downsample1_2, self.ConvBlock1_2),
-            (self.downsample2, self.ConvBlock2_1),
-            (nn.Identity(), self.ConvBlock2_2),
-            (self.downsample3, self.block3),
-            (self.downsample4, self.block4),
+        parts = (
+            self.downsample1_1,
+            *self.ConvBlock1_1,
+            self.downsample1_2,
+            *self.ConvBlock1_2,
+            self.downsample2,
+            *self.ConvBlock2_1,
+            *self.ConvBlock2_2,
+            self.downsample3,
+            *self.block3,
+            self.downsample4,
+            *self.block4,
         )
-        for down, blocks in stages:
-            x = down(x)
-            for block in blocks:
-                x = block(x)
+        for part in parts:
+            x = part(x)
         return x
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits [B, classes] of x [T, B, C, H, W]; a pair of them in training with distillation."""
+        """Logits [B, classes] of x [T, B, C, H, W]; with distillation a pair in training."""
         self.check_input(x)
         spikes = self.lif(self.features(x).flatten(3).mean(3))
         logits = cast(Tensor, self.head(spikes).mean(0))

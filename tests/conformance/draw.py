@@ -48,7 +48,7 @@ def draw(kind: str, count: int, start: int = 1) -> list[Case]:
 
 def edges(low: int, high: int, *extra: int) -> st.SearchStrategy[int]:
     """Integers of low..high, every third one at an end or one of `extra`."""
-    ends = sorted({low, low + 1, high - 1, high, *extra} & set(range(low, high + 1)))
+    ends = sorted({low, low + 1, high - 1, high, *extra})
     return st.one_of(st.integers(low, high), st.integers(low, high), st.sampled_from(ends))
 
 
@@ -60,8 +60,10 @@ def _currents(style: str, vth: int, rng: np.random.Generator) -> Array:
         values = rng.choice([-1, 1], STEPS) * (131072 + rng.integers(-3, 4, STEPS))
     elif style == "push":  # one sign for long: v saturates
         values = np.full(STEPS, rng.choice([-131071, -90000, 90000, 131071]))
-    elif style == "far":  # several turns outside
-        values = rng.integers(-(1 << 24), 1 << 24, STEPS)
+    elif style == "far":  # more than one turn outside: u stays outside
+        values = rng.integers(-400_000, 400_001, STEPS)
+    elif style == "shift":  # a_in << 6 wraps at 32 bits
+        values = rng.integers(-32, 32, STEPS) * (1 << 26) + rng.integers(-300, 301, STEPS)
     elif style == "around":
         values = rng.integers(-2 * vth - 20, 2 * vth + 21, STEPS)
     else:
@@ -71,7 +73,7 @@ def _currents(style: str, vth: int, rng: np.random.Generator) -> Array:
     return result
 
 
-STYLES = ("small", "exact", "wrap", "push", "far", "around")
+STYLES = ("small", "exact", "wrap", "push", "far", "shift", "around")
 
 
 def lif(*, reset: bool = False) -> st.SearchStrategy[Case]:

@@ -56,7 +56,7 @@ class Axes:
     @property
     def is_permutation(self) -> bool:
         """True if every source neuron meets exactly one target neuron."""
-        return sorted(self.source) == sorted(self.flat)
+        return self.repeat == 1 and sorted(self.source) == sorted(self.flat)
 
     def then(self, node: Node) -> Axes:
         """These axes after one more view or reduction. Raises NotAView."""

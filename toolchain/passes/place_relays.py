@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sfx.toolchain.errors import UnsupportedError
 from sfx.toolchain.ir.graph import (
     Conv2d,
     Expand,
@@ -17,7 +16,6 @@ from sfx.toolchain.ir.graph import (
     Sum,
     SumPool2d,
 )
-from sfx.toolchain.ir.ranges import ranges
 from sfx.toolchain.passes.base import rewire
 
 WEIGHTED = (Conv2d, Linear, SumPool2d)
@@ -33,14 +31,14 @@ class PlaceRelays:
     A residual stream that is read more than once becomes a relay (one identity synapse per
     producer instead of a copy of every reader's weights); so does a value between two maps that
     no single projection expresses (weights after weights, weights after a sum over axes, a
-    broadcast after such a sum). Relays carry whole numbers only. A Sum read once stays fan-in.
+    broadcast after such a sum). A relay of real values (membrane residual) gets one integer scale
+    from the quantizer. A Sum read once stays fan-in.
     """
 
     def run(self, graph: Graph) -> Graph:
-        """Raises UnsupportedError (SFX-E304) where the value to relay is not a whole number."""
+        """The graph with its relays; repeats until no value needs one."""
         while (spot := _next_spot(graph)) is not None:
             graph = _relay_after(graph, spot)
-        # What remains of Sum is read once and has become fan-in of its reader.
         return graph
 
 
@@ -73,21 +71,13 @@ def _next_spot(graph: Graph) -> Node | None:
 
 
 def _before_scales(graph: Graph, node: Node) -> Node:
-    """A relay carries whole numbers, so it goes before a Scale, which the next weights absorb."""
+    """The next weights absorb a Scale, and before it the value may be a whole number."""
     while isinstance(node.op, Scale) and len(node.producers) == 1:
         node = graph[node.producers[0]]
     return node
 
 
 def _relay_after(graph: Graph, spot: Node) -> Graph:
-    if not ranges(graph)[spot.name].whole:
-        raise UnsupportedError(
-            "SFX-E304",
-            "a residual stream or intermediate sum of real values needs a graded relay with "
-            "a scale of its own, which is not supported yet",
-            where=spot.module or spot.name,
-            hint="place a spiking neuron before the sum, so that the stream carries whole numbers",
-        )
     if isinstance(spot.op, Sum):
         return graph.with_nodes(replace(n, op=Relay()) if n.name == spot.name else n for n in graph)
     relay = Node(f"{spot.name}.relay", Relay(), ((spot.name,),), spot.shape)

@@ -27,9 +27,8 @@ class Accumulator:
 
     def to_clear(self, feed: p.Projection) -> p.Projection:
         """A projection that feeds the memory, fed to the clear population as well."""
-        return replace(
-            feed, name=f"{feed.pre}->{self.clear.name}", post=self.clear.name, port="a_in1"
-        )
+        name = feed.name.replace(f"->{self.memory.name}", f"->{self.clear.name}")
+        return replace(feed, name=name, post=self.clear.name, port="a_in1")
 
 
 def accumulator(node: g.Node, low: int, high: int) -> Accumulator:

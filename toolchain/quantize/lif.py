@@ -28,6 +28,8 @@ from sfx.toolchain.quantize.mantissa import Mantissas, exact_gain, largest_gain,
 
 CLIP_SHARES = (1.0, 0.92, 0.84, 0.76, 0.68, 0.6)
 """Shares of the largest weight at which the mantissa range may end."""
+COARSER = 7
+"""How often the gain may be halved: 8-bit mantissas would be down to their sign then."""
 INPUT_LIMIT = 1 << 17
 """|a_in| must stay below it, or u leaves its 24 bits (semantics 2.1)."""
 
@@ -65,10 +67,17 @@ class QuantizedLIF:
 def quantize_lif(
     real: RealLIF, gain: float, bound: Bound, timesteps: int, shape: tuple[int, ...], where: str
 ) -> QuantizedLIF:
-    """Integers at one mantissa gain. Raises UnsupportedError (SFX-E310) if no exponent is legal."""
-    m = mantissas(real.weights, gain)
-    exponent = _largest_exponent(real, m, bound(m), timesteps)
-    if exponent is None:
+    """Integers at one mantissa gain, or at a coarser one where no exponent is legal for it.
+
+    Raises UnsupportedError (SFX-E310) if none of `COARSER` halvings helps.
+    """
+    for _ in range(COARSER):
+        m = mantissas(real.weights, gain)
+        exponent = _largest_exponent(real, m, bound(m), timesteps)
+        if exponent is not None:
+            break
+        gain /= 2
+    else:
         raise UnsupportedError(
             "SFX-E310",
             f"no scale fits the registers: threshold {real.threshold:g}, largest bias "
@@ -79,7 +88,7 @@ def quantize_lif(
     unit = gain * 2.0**exponent
     scale = unit * (1 << INPUT_SHIFT)
     mant, exp = _bias(real.bias * scale)
-    vth = int(np.rint(real.threshold * unit))
+    vth, inclusive = _threshold(real.threshold, unit)
     dv = min(int(np.rint(real.decay * DECAY_UNITY)), DECAY_UNITY - 1)
     neuron = LIF(du=4095, dv=dv, vth=vth, bias_mant=mant.reshape(shape), bias_exp=exp)
     rounded_bias = (mant << exp) / scale
@@ -89,10 +98,10 @@ def quantize_lif(
             for q, w, r in zip(m.weights, real.weights, m.headroom, strict=True)
         )
         and np.array_equal(rounded_bias, real.bias)
-        and vth == real.threshold * unit
+        and (inclusive or vth == real.threshold * unit)
         and dv == real.decay * DECAY_UNITY
         and all(exponent >= r for r in m.headroom)
-        and _decay_is_exact(m, exponent, mant << exp, dv, timesteps)
+        and _decay_is_exact(m, exponent, mant << exp, dv, timesteps, spare=6 * inclusive)
     )
     return QuantizedLIF(
         neuron,
@@ -100,14 +109,18 @@ def quantize_lif(
         tuple(exponent - r for r in m.headroom),
         scale,
         exact,
-        abs(vth / unit - real.threshold) / real.threshold if real.threshold else 0.0,
+        abs((vth + inclusive) / unit - real.threshold) / real.threshold if real.threshold else 0.0,
         abs(dv / DECAY_UNITY - real.decay),
     )
 
 
 def candidate_gains(real: RealLIF) -> list[float]:
-    """Gains worth trying: the exact one alone if there is one, else shares of the largest."""
+    """Gains worth trying: one at which all weights are exact first, then shares of the largest."""
     exact = exact_gain(real.weights)
+    sizes = {float(np.abs(w).ravel()[0]) for w in real.weights if w.size == 1}
+    if len(sizes) == 1 and all(w.size == 1 for w in real.weights) and sizes != {0.0}:
+        # Only one weight: as mantissa 1 it is exact at any scale and leaves room for the values.
+        exact = 1 / sizes.pop()
     shares = [largest_gain(real.weights) / share for share in CLIP_SHARES]
     return [exact, *shares] if exact is not None else shares
 
@@ -136,6 +149,19 @@ def _largest_exponent(
     return None
 
 
+def _threshold(threshold: float, unit: float) -> tuple[int, bool]:
+    """vth for `v > threshold`, and whether that stands for `v >= n / unit`.
+
+    A framework that fires on >= is expressed with the next smaller threshold (float64). Where the
+    threshold then sits just below a multiple of the input's unit, the strict integer rule
+    v_int > (n - 1) << 6 fires on n << 6 itself; exact if v_int is a multiple of 64.
+    """
+    above = float(np.nextafter(threshold, np.inf)) * unit
+    if above == np.rint(above) and threshold * unit != np.rint(threshold * unit):
+        return int(above) - 1, True
+    return int(np.rint(threshold * unit)), False
+
+
 def _bias(bias: FloatArray) -> tuple[IntArray, int]:
     """bias ~ mant << exp with |mant| <= 4095, the smallest exponent that holds it."""
     whole = np.rint(bias)
@@ -147,10 +173,10 @@ def _bias(bias: FloatArray) -> tuple[IntArray, int]:
     raise ValueError(f"bias {largest:g} exceeds 4095 << 7")
 
 
-def _decay_is_exact(m: Mantissas, exponent: int, bias: IntArray, dv: int, timesteps: int) -> bool:
-    """True if no decay of a sample drops a set bit: v has enough trailing zeros."""
-    if dv == 0:
-        return True
+def _decay_is_exact(
+    m: Mantissas, exponent: int, bias: IntArray, dv: int, timesteps: int, spare: int
+) -> bool:
+    """True if no decay of a sample drops a set bit, and `spare` low bits of v stay 0."""
     keep = DECAY_UNITY - dv
     lost = 12 - ((keep & -keep).bit_length() - 1)  # keep = odd * 2^(12 - lost)
     parts = [
@@ -160,7 +186,7 @@ def _decay_is_exact(m: Mantissas, exponent: int, bias: IntArray, dv: int, timest
         np.concatenate([np.abs(p).ravel() for p in [*parts, bias]], dtype=np.int64)
     )
     zeros = (int(together & -together).bit_length() - 1) if together else 63
-    return zeros >= lost * (timesteps - 1)
+    return zeros >= (lost * (timesteps - 1) if dv else 0) + spare
 
 
 def simulate(neuron: LIF, current: IntArray) -> IntArray:

@@ -51,23 +51,37 @@ def largest_gain(weights: Sequence[FloatArray]) -> float:
 
 
 def mantissas(weights: Sequence[FloatArray], gain: float, exponent_span: int = 7) -> Mantissas:
-    """Round `weights` at `gain`; projections with small weights get headroom of their own."""
+    """Round `weights` at `gain`; projections with smaller weights get headroom over the largest."""
     out: list[IntArray] = []
-    headroom: list[int] = []
     clipped = 0
-    for w in weights:
-        largest = float(np.abs(w).max()) if w.size else 0.0
-        room = 0
-        if largest > 0:
-            room = int(np.clip(np.floor(np.log2(_limit(w) / (largest * gain))), 0, exponent_span))
+    headroom = _headroom(weights, gain, exponent_span)
+    for w, room in zip(weights, headroom, strict=True):
         scaled = w * gain * 2.0**room
         step = 2 if _is_mixed(w) else 1
         rounded = (step * np.rint(scaled / step)).astype(np.int64)
         limit = _limit(w)
         clipped += int(np.count_nonzero(np.abs(rounded) > limit))
         out.append(np.clip(rounded, -limit, limit))
-        headroom.append(room)
-    return Mantissas(tuple(out), tuple(headroom), gain, clipped)
+    return Mantissas(tuple(out), headroom, gain, clipped)
+
+
+def _headroom(weights: Sequence[FloatArray], gain: float, span: int) -> tuple[int, ...]:
+    """Left shifts that each projection's range allows beyond those of the fullest one."""
+    rooms: list[int | None] = []
+    for w in weights:
+        largest = float(np.abs(w).max()) if w.size else 0.0
+        full = largest * gain > 0
+        rooms.append(int(np.floor(np.log2(_limit(w) / (largest * gain)))) if full else None)
+    least = max(min((r for r in rooms if r is not None), default=0), 0)
+    return tuple(
+        0 if r is None or r <= 0 else _enough(w, gain, min(r - least, span))
+        for w, r in zip(weights, rooms, strict=True)
+    )
+
+
+def _enough(w: FloatArray, gain: float, most: int) -> int:
+    """The smallest headroom up to `most` at which `w` is exact, else `most`."""
+    return next((r for r in range(most) if _exact_at(w, gain * 2.0**r)), most)
 
 
 def exact_gain(weights: Sequence[FloatArray]) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sfx.toolchain.cost.activity import EventCounts
-from sfx.toolchain.cost.model import Cost, CoreCost, PopulationCost, estimate, kind_name
+from sfx.toolchain.cost.model import CoreCost, Cost, PopulationCost, estimate, kind_name
 from sfx.toolchain.cost.synops import fan_out
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Graded, GradedReLU, Product
@@ -25,6 +25,9 @@ METHOD = (
     "Operation proxy: 0.9 pJ per accumulate and 4.6 pJ per multiply-accumulate at 45 nm. A "
     "convention for comparing papers, not the energy of a device.",
 )
+
+SHOWN_ELSEWHERE = ("quantization", "target_table")
+"""Parts of a manifest that the report shows as tables of their own."""
 
 
 def collect(
@@ -65,7 +68,7 @@ def collect(
         "per_population": _populations(placed, cost),
         "per_core": [_core(c, costs.get((c.chip, c.core))) for c in cores],
         "quantization": list(manifest.get("quantization", ())),
-        "manifest": {k: v for k, v in manifest.items() if k != "quantization"},
+        "manifest": {k: v for k, v in manifest.items() if k not in SHOWN_ELSEWHERE},
         "notes": _notes(placed, target, cost),
     }
     if cost is not None:
@@ -150,7 +153,8 @@ def _core(core: CoreUsage, cost: CoreCost | None) -> dict[str, Any]:
 
 def _notes(placed: PlacedProgram, target: Target, cost: Cost | None) -> list[str]:
     notes = [] if cost is None else list(METHOD)
-    microcode = [p.name for p in placed.program if isinstance(p.neuron, Graded | GradedReLU | Product)]
+    kinds = (Graded, GradedReLU, Product)
+    microcode = [p.name for p in placed.program if isinstance(p.neuron, kinds)]
     if cost is not None and microcode:
         notes.append(
             f"{len(microcode)} populations run microcode (Graded, GradedReLU, Product): no energy "

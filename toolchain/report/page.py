@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def page(
     counted = values["energy"] is not None
     return environment.get_template("page.html").render(
         v=values,
+        manifest=json.dumps(values["manifest"], indent=1),
         energy_rows=ENERGY_ROWS,
         latency_rows=LATENCY_ROWS,
         bars=Markup(svg(energy_bars(values["per_population"]))) if counted else None,

@@ -1,4 +1,4 @@
-"""Renderers of the report's values: terminal, CSV, one offline page. JSON is the values themselves."""
+"""Renderers of the report's values: terminal, JSON, CSV, one offline page."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sfx.toolchain.report.terminal import summary as _summary
 if TYPE_CHECKING:
     from sfx.toolchain.ir.placed import PlacedProgram
     from sfx.toolchain.report.pictures import Spikes
+    from sfx.toolchain.targets.target import Target
 
 SCHEMA_VERSION = 1
 
@@ -52,13 +53,14 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def html(
     values: Mapping[str, Any], placed: PlacedProgram, spikes: Spikes | None = None,
-    samples: int = 1,
+    samples: int = 1, target: Target | None = None,
 ) -> str:
     """One offline page: summary, energy, chip map, tables, and a raster if there are spikes.
 
     spikes   population -> [H, *shape] by hardware step, of `samples` samples back to back
-    Raises InputError (SFX-E401) if the target of `placed` is not listed.
+    target   default: the listed target that `placed` names
+    Raises InputError (SFX-E401) if that target is not listed.
     """
     from sfx.toolchain.report.page import page
 
-    return page(values, placed, spikes, samples)
+    return page(values, placed, spikes, samples, target)

@@ -43,7 +43,8 @@ def target_details(name: str) -> RenderableType:
     t = load(name)
     limits = _table("limit", "value", "source")
     for field, source in t.limit_sources.items():
-        limits.add_row(field, _limit(getattr(t.limits, field)), source)
+        value = getattr(t.limits, field)
+        limits.add_row(field, "-" if source == "not public" else _limit(value), source)
     rules = Table(title="\nRules", title_justify="left", title_style="bold", box=None,
                   show_header=False, pad_edge=False)
     for rule in (*CORE_RULES, cores_available, *PROJECTION_RULES, *POPULATION_RULES):

@@ -1,4 +1,4 @@
-"""A target as plain tables, the inverse of `parse`: how a bundle carries the target it was built for."""
+"""A target as plain tables, the inverse of `parse`: how a bundle carries its target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom (docs/architecture.md), read from the source: nothing is imported here."""
+"""Who may import whom (CONTRIBUTING.md, "Layers"), read from the source without importing it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,107 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-PACKAGES = ("toolchain", "frontends", "backends")
 
-# Each layer: what it may import of ours beside itself. `errors` may be used everywhere. A layer
-# is a folder or module of toolchain/, or one of the other root packages.
+# A layer is a module or folder of toolchain/, the frontends, or one of the backends. Each may
+# import itself, `errors`, and what stands here. A new module needs a line, hence a decision.
 BASE = {"arith", "ir"}
 COMPILER = BASE | {"targets"}
-ALL = None
-LAYERS: dict[str, set[str] | None] = {
+BACKEND = BASE | {"backends.base"}
+TOOLS = COMPILER | {"passes", "quantize", "mapping", "cost", "verify", "bundle", "data"}
+LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "arith": set(),
-    "ir": set(),
+    "ir": {"arith"},
     "targets": BASE,
     "passes": COMPILER,
     "quantize": COMPILER,
     "mapping": COMPILER,
     "cost": COMPILER,
+    "verify": BASE | {"backends.base"},
+    "bundle": COMPILER,
+    "data": BASE,
+    "doctor": COMPILER,
+    "compiler": TOOLS,
+    "report": TOOLS,
     "frontends": BASE,
-    "backends": BASE,
+    "backends.base": BASE,
+    "backends.reference": BACKEND,  # no backend knows another: they check each other
+    "backends.fast": BACKEND,
+    "backends.lava": BACKEND,
+    "backends.onnx": BACKEND,
+    "backends.netx": BACKEND,
 }
+UNRESTRICTED = {"api", "cli", "sfx"}
+
+
+def layer_of(module: str) -> str:
+    """Layer of an absolute module name: sfx.toolchain.ir.graph -> ir."""
+    match module.split(".")[1:]:
+        case ["toolchain" | "frontends" | "backends"] | []:
+            return "sfx"  # the packages themselves: they hold a version and nothing else
+        case ["toolchain", name, *_]:
+            return name
+        case ["backends", name, *_]:
+            return f"backends.{name}"
+        case [name, *_]:
+            return name
+    raise AssertionError(module)
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, module) of every import of ours, wherever in the file it stands."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, a.name) for a in node.names if a.name.split(".")[0] == "sfx")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sfx":
+            # `from sfx.toolchain import api` names a module; `from sfx.x.y import f` may not.
+            yield from ((node.lineno, f"{node.module}.{a.name}") for a in node.names)
+
+
+def violations(path: Path, module: str) -> list[str]:
+    """What `path`, importable as `module`, imports against the rules."""
+    layer = layer_of(module)
+    if layer in UNRESTRICTED:
+        return []
+    assert layer in LAYERS, f"{module}: give its layer a line in LAYERS"
+    allowed = LAYERS[layer] | {layer, "errors", "sfx"}
+    return [
+        f"{module}:{line} ({layer}) imports {name}"
+        for line, name in imports(path)
+        if layer_of(name) not in allowed
+    ]
+
+
+def sources() -> dict[str, Path]:
+    """Module name -> file, for all of ours but sfx/__init__.py."""
+    found = {}
+    for folder in ("toolchain", "frontends", "backends"):
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(("sfx", *parts)).removesuffix(".__init__")] = path
+    return found
+
+
+def test_every_module_keeps_to_its_layer() -> None:
+    found = [line for name, path in sorted(sources().items()) for line in violations(path, name)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "caught"),
+    [
+        ("sfx.toolchain.ir.graph", "from sfx.toolchain.errors import SfxError", False),
+        ("sfx.toolchain.ir.graph", "from sfx.toolchain.targets import target", True),
+        ("sfx.toolchain.ir.graph", "from sfx.toolchain import targets", True),
+        ("sfx.toolchain.mapping.place", "import sfx.toolchain.targets.target", False),
+        ("sfx.toolchain.mapping.place", "def f():\n    import sfx.toolchain.cost.model", True),
+        ("sfx.frontends.norse", "import sfx.backends.base", True),
+        ("sfx.backends.lava.build", "from sfx.backends import reference", True),
+        ("sfx.backends.lava.build", "from sfx.backends.base import Stream", False),
+        ("sfx.toolchain.cli", "from sfx.backends import reference", False),
+    ],
+)
+def test_the_check_catches(tmp_path: Path, module: str, text: str, caught: bool) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(text)
+    assert bool(violations(path, module)) == caught

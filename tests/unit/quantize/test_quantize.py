@@ -13,7 +13,7 @@ from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.evaluate import run
 from sfx.toolchain.passes.balance_delays import BalanceDelays
 from sfx.toolchain.quantize.quantize import quantize
-from tests.graphs import events, live_case, spikeformer, with_op
+from tests.graphs import events, live, live_case, membrane_residual, spikeformer, with_op
 
 
 def lifs(graph: g.Graph) -> list[str]:
@@ -92,3 +92,26 @@ def test_impossible_scale_is_refused() -> None:
     with pytest.raises(SfxError) as caught:
         quantize(lower(graph))
     assert caught.value.code == "SFX-E310"
+
+
+@pytest.mark.parametrize("dyadic", [True, False])
+def test_membrane_residual_keeps_one_scale(dyadic: bool) -> None:
+    """A real-valued stream travels in graded relays whose scales differ by powers of two only."""
+    graph = membrane_residual(dyadic=dyadic, seed=1)
+    x = events(graph, 8, rate=0.5)
+    live(graph, x)
+    low = lower(graph)
+    quantized = quantize(low, x)
+    program = BalanceDelays(62).run(quantized.program)
+    check_program(program, balanced=True)
+    relays = [n.name for n in low.of_type(g.Relay)]
+    assert len(relays) >= 3
+    scales = [r.scale for r in quantized.records if r.population in relays]
+    assert all(np.log2(s / scales[0]) % 1 == 0 for s in scales)
+    truth, mine = run(graph, x), ReferenceBackend().layers(program, x)
+    for name in lifs(graph):
+        share = np.mean(truth[name] == mine[name])
+        assert share == 1.0 if dyadic else share > 0.93, (name, share)
+    values = (mine["output"].sum(1) + np.array(program.readout.offset)) / program.readout.scale
+    exact = truth["output"].mean(1)
+    assert np.allclose(values, exact, atol=1e-9 if dyadic else 0.05 * np.abs(exact).max())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.targets import load, names
-from sfx.toolchain.targets.parse import COSTS, REQUIRED_COSTS
+from sfx.toolchain.targets.parse import COSTS, REQUIRED_COSTS, parse
+from sfx.toolchain.targets.table import to_table
 
 OWN = """
 name = "mine"
@@ -129,3 +131,9 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load(own(tmp_path, text))
     assert len(error.value.problems) == 2
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_target_survives_the_tables_of_a_bundle(name: str) -> None:
+    target = load(name)
+    assert parse(json.loads(json.dumps(to_table(target))), "bundle") == target

@@ -1,0 +1,202 @@
+"""However a run ends, nothing of it is left: no process, no shared memory, no directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+import sfx
+from sfx.backends.lava import group
+from sfx.backends.lava.backend import LavaBackend
+from sfx.backends.lava.runtime import Patience
+from sfx.toolchain.errors import BackendError
+from tests.unit.lava.nets import chain, changed, events
+
+pytestmark = pytest.mark.needs_lava
+
+NET = chain(2)
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Witness:
+    """A progress callback that notes what the run has made, once Lava is running."""
+
+    session: int = 0
+    members: list[int] = field(default_factory=list)
+    segments: set[Path] = field(default_factory=set)
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.session:
+            return
+        workers = [
+            c for c in psutil.Process().children() if "sfx.backends.lava.worker" in c.cmdline()
+        ]
+        assert len(workers) == 1
+        self.session = workers[0].pid
+        self.members = group.members(self.session)
+        self.segments = group.segments(self.members)
+
+    def assert_all_gone(self) -> None:
+        assert len(self.members) > 5, "saw the Lava processes"
+        assert len(self.segments) > 5, "saw their shared memory"
+        assert group.members(self.session) == []
+        assert [s for s in self.segments if s.exists()] == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where job directories go; asserted to be empty in the end."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_success_leaves_nothing(folder: Path) -> None:
+    witness = Witness()
+    LavaBackend().stream(NET, events(NET, 20), progress=witness)
+    witness.assert_all_gone()
+    assert list(folder.iterdir()) == []
+
+
+def test_exception_in_a_model_names_the_process(folder: Path) -> None:
+    """Lava itself would hang: the model raises before it sends, its successors wait for ever."""
+    broken = changed(NET, "lif1", du=10**30)
+    before = time.monotonic()
+    with pytest.raises(BackendError) as caught:
+        LavaBackend().stream(broken, events(NET))
+    assert time.monotonic() - before < 60
+    assert caught.value.code == "SFX-E506"
+    assert caught.value.problems[0].where == "lif1"
+    assert list(folder.iterdir()) == []
+
+
+def test_exception_while_a_model_is_built_names_the_process(folder: Path) -> None:
+    broken = changed(NET, "lif0", bias_exp=2**40)  # does not fit the int16 of Lava's Var
+    with pytest.raises(BackendError) as caught:
+        LavaBackend().stream(broken, events(NET))
+    assert caught.value.code == "SFX-E506"
+    assert caught.value.problems[0].where == "lif0"
+    assert list(folder.iterdir()) == []
+
+
+def test_exception_in_the_callback_leaves_nothing(folder: Path) -> None:
+    witness = Witness()
+
+    def callback(done: int, total: int) -> None:
+        witness(done, total)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        LavaBackend().stream(NET, events(NET, 400), progress=callback)
+    witness.assert_all_gone()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_run_that_takes_too_long_is_ended(folder: Path) -> None:
+    with pytest.raises(BackendError) as caught:
+        LavaBackend(patience=Patience(overall=0.3)).stream(NET, events(NET))
+    assert caught.value.code == "SFX-E508"
+    assert "0.3 s" in str(caught.value)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_run_that_hangs_is_ended(folder: Path) -> None:
+    witness = Witness()
+
+    def stop_one(done: int, total: int) -> None:
+        if not witness.session:
+            witness(done, total)
+            for pid in witness.members:
+                if pid != witness.session:
+                    os.kill(pid, signal.SIGSTOP)
+
+    with pytest.raises(BackendError) as caught:
+        LavaBackend(patience=Patience(stall=2.0)).stream(NET, events(NET, 400), progress=stop_one)
+    assert caught.value.code == "SFX-E507"
+    assert "running" in str(caught.value)
+    witness.assert_all_gone()
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("victim", ["worker", "model"])
+def test_a_killed_process_is_noticed(victim: str, folder: Path) -> None:
+    witness = Witness()
+
+    def kill_one(done: int, total: int) -> None:
+        if not witness.session:
+            witness(done, total)
+            # the last forked is the runtime service, the ones before it are models
+            pid = witness.session if victim == "worker" else sorted(witness.members)[-2]
+            os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(BackendError) as caught:
+        LavaBackend().stream(NET, events(NET, 400), progress=kill_one)
+    if victim == "worker":
+        assert caught.value.code == "SFX-E509"
+        assert "SIGKILL" in str(caught.value)
+    else:
+        assert caught.value.code == "SFX-E506"
+        assert "status -9" in str(caught.value)
+    witness.assert_all_gone()
+    assert list(folder.iterdir()) == []
+
+
+SCRIPT = """
+import json, os, sys
+from sfx.backends.lava import group
+from sfx.backends.lava.backend import LavaBackend
+from tests.unit.lava.nets import chain, events
+from tests.unit.lava.test_exits import Witness
+
+net, witness = chain(2), Witness()
+
+def tell(done, total):
+    if not witness.session:
+        witness(done, total)
+        facts = [witness.session, witness.members, sorted(map(str, witness.segments))]
+        print(json.dumps(facts), flush=True)
+
+LavaBackend().stream(net, events(net, 4000), progress=tell)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_to_the_parent_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    """SIGKILL too: then the worker notices that its parent is gone."""
+    paths = os.pathsep.join([str(Path(sfx.__file__).resolve().parents[1]), str(ROOT)])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT],
+        env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert parent.stdout is not None
+        with parent.stdout:
+            session, members, segments = json.loads(parent.stdout.readline())
+        witness = Witness(session, members, set(map(Path, segments)))
+        parent.send_signal(number)
+        status = parent.wait(30)
+    finally:
+        parent.kill()
+        parent.wait()
+    expected = {signal.SIGINT: -signal.SIGINT, signal.SIGKILL: -signal.SIGKILL}
+    assert status == expected.get(number, 128 + number)
+    _wait_until_empty(tmp_path)
+    witness.assert_all_gone()
+
+
+def _wait_until_empty(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while list(path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(path.iterdir()) == []

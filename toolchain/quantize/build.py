@@ -1,0 +1,189 @@
+"""The state of one quantization, and how wires become projections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sfx.toolchain.arith import IntArray, scale_exponent
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir import program as p
+from sfx.toolchain.ir.connections import matrix, value_bounds
+from sfx.toolchain.ir.ranges import Range
+from sfx.toolchain.passes.wires import Wire, target_size
+from sfx.toolchain.quantize.mantissa import Mantissas
+from sfx.toolchain.quantize.record import LayerRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A relay of real values: real = sent / scale + bias (bias [n], constant over the steps).
+
+    The bias never travels: every reader adds it to its own.
+    """
+
+    scale: float
+    bias: g.FloatArray
+
+
+@dataclass(eq=False)
+class Build:
+    """Everything the quantizer has decided so far. Lives for one call of `quantize`."""
+
+    graph: g.Graph
+    classes: dict[str, Range]
+    """Values that each node sends, whole numbers for what is quantized already."""
+    real: dict[str, g.FloatArray]
+    """Float outputs on the calibration data [K, T, *shape], by node; empty without data."""
+    sent: dict[str, IntArray]
+    """Integer outputs of the quantized populations on the same data [K, T, n]."""
+    streams: dict[str, Stream] = field(default_factory=dict)
+    populations: list[p.Population] = field(default_factory=list)
+    projections: list[p.Projection] = field(default_factory=list)
+    records: list[LayerRecord] = field(default_factory=list)
+
+    def size(self, name: str) -> int:
+        """Neurons of a node."""
+        return target_size(self.graph[name])
+
+    @property
+    def lead(self) -> tuple[int, int]:
+        """(K, T) of the calibration data."""
+        first = next(iter(self.sent.values()))
+        return first.shape[0], first.shape[1]
+
+    def zeros(self, node: g.Node) -> IntArray:
+        """An empty sum of inputs for a population on the calibration data [K, T, n]."""
+        return np.zeros((*self.lead, target_size(node)), np.int64)
+
+    def as_sent(self, name: str) -> IntArray:
+        """The float model's own output of a node, in the integers the population would send."""
+        values = self.real[name].reshape(*self.lead, -1)
+        stream = self.streams.get(name)
+        if stream is not None:
+            values = (values - stream.bias) * stream.scale
+        whole: IntArray = np.rint(values).astype(np.int64)
+        return whole
+
+
+def projection(
+    build: Build, wire: Wire, node: g.Node, port: str, weight: IntArray, exponent: int = 0
+) -> p.Projection:
+    """The projection of one wire with integer weights; a count keeps its name unique."""
+    base = f"{wire.source}->{node.name}" + ("" if port == "a_in" else f":{port}")
+    same = sum(j.name == base or j.name.startswith(f"{base}#") for j in build.projections)
+    name = base if not same else f"{base}#{same}"
+    bare = p.Projection(name, wire.source, node.name, p.Structured((), ()), port)
+    return with_weights(bare, wire, weight, exponent)
+
+
+def with_weights(
+    bare: p.Projection, wire: Wire, weight: IntArray | g.FloatArray, exponent: int
+) -> p.Projection:
+    """`bare` with the wire's connection, carrying `weight`."""
+    layer = wire.layer
+    connection: p.Connection
+    if layer is None:
+        assert wire.axes is not None
+        connection = wire.axes.structured(weight.ravel()[0])
+    elif isinstance(layer, g.Linear):
+        connection = p.Dense(weight)  # type: ignore[arg-type]  # real weights: bias of a stream
+    else:
+        connection = p.Conv2d(
+            weight,  # type: ignore[arg-type]
+            _chw(wire.in_shape),
+            _chw(wire.out_shape),
+            layer.stride,
+            layer.padding,
+            layer.dilation,
+            layer.groups,
+        )
+    return p.Projection(
+        bare.name,
+        bare.pre,
+        bare.post,
+        connection,
+        bare.port,
+        exponent,
+        bare.lag,
+        0,
+        wire.pre_view,
+        wire.post_view,
+    )
+
+
+def _chw(shape: g.Shape) -> tuple[int, int, int]:
+    channels, height, width = shape
+    return channels, height, width
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The wires into one population: real weights per sent integer, and the constant they add."""
+
+    node: g.Node
+    wires: tuple[Wire, ...]
+    bare: tuple[p.Projection, ...]
+    weights: tuple[g.FloatArray, ...]
+    bias: g.FloatArray
+
+    def made(self, m: Mantissas, exponents: Sequence[int]) -> list[p.Projection]:
+        """The projections with these mantissas and exponents."""
+        parts = zip(self.bare, self.wires, m.weights, exponents, strict=True)
+        return [with_weights(j, w, ints, e) for j, w, ints, e in parts]
+
+    def bounds(self, build: Build, m: Mantissas) -> tuple[g.FloatArray, g.FloatArray]:
+        """Least and greatest input of each neuron, in units of the gain (headroom undone)."""
+        low = np.zeros(target_size(self.node))
+        high = np.zeros(target_size(self.node))
+        for j, room in zip(self.made(m, [0] * len(self.wires)), m.headroom, strict=True):
+            source = build.classes[j.pre]
+            ends = value_bounds(
+                j, build.size(j.pre), target_size(self.node), int(source.low), int(source.high)
+            )
+            low += ends[0] * 2.0**-room
+            high += ends[1] * 2.0**-room
+        return low, high
+
+
+def inputs_of(build: Build, node: g.Node, wires: list[Wire]) -> Inputs:
+    """What reaches `node` (one port), with the scales of its sources divided out."""
+    empty = np.zeros(1, np.int64)
+    bare: list[p.Projection] = []
+    for w in wires:  # unique names also among the wires of this one population
+        made = projection(build, w, node, "a_in", empty)
+        again = sum(j.pre == made.pre for j in bare)
+        bare.append(made if not again else _renamed(made, again))
+    weights = tuple(real_weights(build, w) for w in wires)
+    bias = np.zeros(target_size(node))
+    for j, w in zip(bare, wires, strict=True):
+        bias += w.bias
+        stream = build.streams.get(w.source)
+        if stream is not None:
+            whole = real_weights(build, w) * stream.scale
+            m = matrix(with_weights(j, w, whole, 0), build.size(w.source), target_size(node))
+            bias += m @ stream.bias
+    return Inputs(node, tuple(wires), tuple(bare), weights, bias)
+
+
+def _renamed(j: p.Projection, count: int) -> p.Projection:
+    return p.Projection(f"{j.name}#{count}", j.pre, j.post, j.connection, j.port)
+
+
+def real_weights(build: Build, wire: Wire) -> g.FloatArray:
+    """Real weight per integer that the source sends."""
+    weight = np.ones(1) if wire.layer is None else wire.layer.weight
+    stream = build.streams.get(wire.source)
+    scale = 1.0 if stream is None else stream.scale
+    return np.asarray(weight * (wire.factor / scale), dtype=np.float64)
+
+
+def drive(build: Build, j: p.Projection, values: dict[str, IntArray] | None = None) -> IntArray:
+    """What a projection adds to its post population on the calibration data [K, T, n]."""
+    x = (build.sent if values is None else values)[j.pre]
+    post = target_size(build.graph[j.post])
+    m = matrix(j, x.shape[-1], post)
+    flat = np.asarray(m @ x.reshape(-1, x.shape[-1]).T).T.reshape(*x.shape[:2], -1)
+    return scale_exponent(flat, j.weight_exp)

@@ -1,0 +1,53 @@
+"""What all pictures share: colours, type, and files that are equal for equal data."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+INK, PALE, BAND, IDLE = "#222222", "#c8c8c8", "#f1f3f6", "#d8d8d8"
+KINDS = {
+    "Input": "#4c78a8",
+    "Clock": "#9aa5b1",
+    "LIF": "#222222",
+    "Graded": "#e4572e",
+    "GradedReLU": "#b07aa1",
+    "Product": "#2a9d8f",
+}
+"""Colour of each neuron program."""
+STYLE = {
+    "svg.hashsalt": "sfx",
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.6,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+def save(figure: Figure, path: str | Path | io.BytesIO, kind: str | None = None) -> None:
+    """Write as .svg or .png (by suffix, or `kind`), without dates or software versions."""
+    kind = kind or Path(str(path)).suffix.lstrip(".") or "svg"
+    metadata: dict[str, Any] = {"Date": None, "Creator": None} if kind == "svg" else {
+        "Software": None}
+    with rc_context(STYLE):
+        figure.savefig(path, format=kind, metadata=metadata, dpi=150)
+
+
+def svg(figure: Figure) -> str:
+    """The picture as an <svg> element for a page: no prolog, no names that could clash."""
+    buffer = io.BytesIO()
+    save(figure, buffer, "svg")
+    text = buffer.getvalue().decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return re.sub(r' id="[A-Za-z0-9]+_\d+"', "", text)
