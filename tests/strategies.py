@@ -71,9 +71,7 @@ def random_events(program: p.Program, samples: int, seed: int = 0, rate: float =
     return present * rng.integers(1, source.high, size=shape, dtype=np.int64, endpoint=True)
 
 
-def random_projection(
-    seed: int, kind: str
-) -> tuple[p.Projection, p.Population, p.Population]:
+def random_projection(seed: int, kind: str) -> tuple[p.Projection, p.Population, p.Population]:
     """One projection of `kind` with random sizes, weights, exponent and views, and its ends.
 
     pre sends 0/1 or values in -100..100.
@@ -196,9 +194,7 @@ class _Maker:
         feeds, shape = self.feeds(name, ("a_in",), large=False)
         axes = tuple((f"x{i}", n) for i, n in enumerate(shape))
         clear, clock = f"{name}.clear", "clock"
-        c_feeds = [
-            replace(j, name=f"{j.name}!", post=clear, port="a_in1") for j in feeds
-        ]
+        c_feeds = [replace(j, name=f"{j.name}!", post=clear, port="a_in1") for j in feeds]
         same, minus = p.Structured(axes, axes), p.Structured(axes, axes, -1)
         loops = [
             p.Projection(f"{name}->{name}", name, name, same, lag=1),
@@ -293,7 +289,9 @@ class _Maker:
         made = getattr(self, f"_{kind}")(pre.size, None if shape is None else prod(shape), large)
         if made is None:  # this kind cannot make that many neurons
             kind = "dense" if "dense" in self.kinds else "sparse"
-            made = getattr(self, f"_{kind}")(pre.size, None if shape is None else prod(shape), large)
+            made = getattr(self, f"_{kind}")(
+                pre.size, None if shape is None else prod(shape), large
+            )
         connection, natural = made
         shape = natural if shape is None else shape
         exponent = self.pick(-3, -1, 0, 0, 1) if large else self.pick(-2, -1, 0, 0, 0)

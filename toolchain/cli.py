@@ -44,6 +44,8 @@ JsonOpt = Annotated[
 ]
 
 JSON_SCHEMA = 1
+RASTER_SAMPLES = 2
+"""Samples whose spikes the report page shows."""
 
 
 @app.command()
@@ -199,7 +201,16 @@ def report(
         values = api.report(loaded, samples, progress=progress)
     out.print(render.summary(values))
     if html is not None:
-        atomic_write(html, render.html(values, loaded.placed).encode())
+        shown = None if samples is None else samples.x[:RASTER_SAMPLES]
+        record = None if shown is None else api.stream(loaded.program, shown, "reference")
+        page = render.html(
+            values,
+            loaded.placed,
+            None if record is None else record.spikes,
+            0 if shown is None else len(shown),
+            target=api.target_of(loaded),
+        )
+        atomic_write(html, page.encode())
         out.print(f"page      {html}")
     if csv is not None:
         atomic_write(csv, render.csv(values).encode())

@@ -33,11 +33,13 @@ def read(path: str | Path, limit: int | None = None) -> Data:
     where = str(path)
     hint = "DATA is an .npz file with x [samples, steps, ...] and optionally y [samples]"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream:  # np.load(path) leaks the handle of a broken file
+            file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile) or "x" not in file.files:
                 raise InputError("SFX-E610", "has no array 'x'", where=where, hint=hint)
-            x = file["x"]
-            y = file["y"] if "y" in file.files else None
+            with file:
+                x = file["x"]
+                y = file["y"] if "y" in file.files else None
     except InputError:
         raise
     except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,7 @@ from typing import NoReturn
 import sfx
 from sfx.backends.base import Progress
 from sfx.backends.lava import group
-from sfx.backends.lava.job import Directory, Job
+from sfx.backends.lava.job import Directory, Job, Outcome
 from sfx.toolchain.errors import BackendError, MissingPartError
 
 POLL_SECONDS = 0.05
@@ -129,7 +130,9 @@ def _watch(
         if outcome and outcome.done:
             return
         if outcome:
-            raise BackendError(outcome.code, outcome.what, where=outcome.where, hint=_log(where))
+            raise BackendError(
+                outcome.code, outcome.what, where=outcome.where, hint=_origin(outcome)
+            )
         if _ended(worker):
             raise _died(worker, where)
         now = time.monotonic()
@@ -170,6 +173,15 @@ def _give_up(
         f"{what}: {phase}, {steps} of {job.steps} steps, {processes} processes",
         hint=_log(where) or "allow it more time, or verify fewer samples or layers at a time",
     )
+
+
+def _origin(outcome: Outcome) -> str:
+    """The line of code that failed; the whole traceback is no use without Lava's source."""
+    frames = re.findall(r'File "(.*)", line (\d+), in (\w+)', outcome.trace)
+    if not frames:
+        return "run it with LavaBackend(verbose=True) to see what Lava says"
+    path, line, function = frames[-1]
+    return f"raised in {'/'.join(Path(path).parts[-3:])}, line {line}, {function}"
 
 
 def _log(where: Directory) -> str:

@@ -15,6 +15,7 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -150,6 +151,10 @@ def main(path: str) -> None:
     """Run the job in the directory `path`, report, and wait to be ended."""
     directory = Directory(Path(path))
     job = directory.read_job()
+    # multiprocessing makes a folder for its sockets: here, where it goes with the job. Relative,
+    # because the path of a socket holds 107 bytes at most.
+    os.chdir(path)
+    tempfile.tempdir = os.curdir
     logging.disable(logging.NOTSET if job.verbose else logging.CRITICAL)
 
     def alive() -> None:

@@ -7,9 +7,10 @@ import time
 import numpy as np
 
 from sfx.backends.base import Counts, Progress, Result, Stream, lif_names
-from sfx.backends.reference import check_input, garbage, layers
+from sfx.backends.reference import check_input, layers
 from sfx.backends.reference.counting import Counter
-from sfx.backends.reference.pipeline import Pipeline, Replacement, history_depth
+from sfx.backends.reference.garbage import before_phase
+from sfx.backends.reference.pipeline import Pipeline, Replacement, history_depth, send_as_computed
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.ir.program import Program
 
@@ -29,23 +30,23 @@ class ReferenceBackend:
         *,
         states: bool = False,
         progress: Progress | None = None,
-        garbage_seed: int | None = None,
-        replace: Replacement | None = None,
+        garbage: Replacement | int | None = None,
     ) -> Stream:
         """K samples back to back through the pipelined Program, K*T + last_phase steps recorded.
 
-        x [K, T, *input shape]; spikes [H, *shape] int64. `garbage_seed` makes every population
-        send arbitrary values before its phase, `replace` whatever it returns: for tests.
+        x [K, T, *input shape]; spikes [H, *shape] int64. `garbage` is for tests: a
+        seed makes every population send arbitrary values before its phase, a function whatever it
+        returns.
         Raises InputError (SFX-E510, E511) for x, SfxError (SFX-E512) if delays are not balanced.
         """
         check_input.balanced(program)
         x = check_input.events(program, x)
         samples, timesteps = x.shape[:2]
         total = samples * timesteps + program.last_phase
-        if garbage_seed is not None:
-            replace = garbage.before_phase(program, garbage_seed)
+        if isinstance(garbage, int):
+            garbage = before_phase(program, garbage)
         lane = x.reshape(1, samples * timesteps, *program.input.shape)
-        pipeline = Pipeline(program, lane, replace=replace or garbage.none)
+        pipeline = Pipeline(program, lane, replace=garbage or send_as_computed)
         spikes = {p.name: np.empty((total, *p.shape), dtype=np.int64) for p in program}
         lifs = lif_names(program) if states else []
         u = {n: np.empty((total, *program[n].shape), dtype=np.int64) for n in lifs}

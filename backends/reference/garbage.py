@@ -9,11 +9,6 @@ from sfx.toolchain.arith import IntArray
 from sfx.toolchain.ir.program import Clock, Input, Population, Program
 
 
-def none(population: Population, h: int) -> IntArray | None:
-    """Replace nothing."""
-    return None
-
-
 def before_phase(program: Program, seed: int) -> Replacement:
     """Every population sends random values of its range at each step before its phase.
 
@@ -24,8 +19,7 @@ def before_phase(program: Program, seed: int) -> Replacement:
     rng = np.random.default_rng(seed)
     exact = _from_host(program)
     until = {
-        p.name: p.phase - max((j.lag for j in program.outgoing[p.name]), default=0)
-        for p in program
+        p.name: p.phase - max((j.lag for j in program.outgoing[p.name]), default=0) for p in program
     }
 
     def replace(p: Population, h: int) -> IntArray | None:

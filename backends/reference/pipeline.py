@@ -22,7 +22,8 @@ def _ignore(population: Population, h: int, state: neurons.State, ports: Ports) 
     pass
 
 
-def _nothing(population: Population, h: int) -> IntArray | None:
+def send_as_computed(population: Population, h: int) -> IntArray | None:
+    """Replace nothing."""
     return None
 
 
@@ -39,15 +40,13 @@ class Pipeline:
         x: IntArray,
         *,
         observe: Observer = _ignore,
-        replace: Replacement = _nothing,
+        replace: Replacement = send_as_computed,
     ) -> None:
         self.program, self.x = program, x
         self.lanes = len(x)
         self.observe, self.replace = observe, replace
         self.rules = synapses.build_all(program)
-        self.state = {
-            p.name: neurons.initial(p.neuron, (self.lanes, *p.shape)) for p in program
-        }
+        self.state = {p.name: neurons.initial(p.neuron, (self.lanes, *p.shape)) for p in program}
         self.sent: dict[str, IntArray] = {}
         # What was sent in the last `depth` steps, at index h mod depth; nothing before step 0.
         self._history = {

@@ -8,7 +8,7 @@ the training set. The last epoch's weights are written; the
 test set is looked at once, after training. `--hold-out` sets a tenth of the training set aside and
 reports its accuracy after every epoch instead: it is what the settings below were chosen with.
 
-The seed is fixed; the same machine and thread count give the same model.
+The seed is fixed and one thread is used, so the same machine gives the same model each time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from sfx.frontends.zoo.spikeformer import (
 
 HERE = Path(__file__).parent
 SEED = 1
-EPOCHS = 80
+EPOCHS = 60
 BATCH = 64
 RATE = 6e-3  # Adam's highest learning rate
 SMOOTHING = 0.1  # of the labels
@@ -145,13 +145,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "model.pt")
     parser.add_argument("--log", type=Path, default=HERE / "train.log")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--hold-out", action="store_true", help="tune: set a tenth aside, save nothing")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)  # sums in one order; the net is too small to gain from a second
     torch.manual_seed(SEED)
     log = Log(options.log)
-    started = time.perf_counter()
+    started = time.process_time()
 
     data = samples("train")
     held = torch.arange(len(data.y)) % 10 == 0 if options.hold_out else torch.zeros(len(data.y)) > 0
@@ -163,7 +162,7 @@ def main() -> None:
         line = f"epoch {epoch:3d}  loss {loss:.4f}  train {100 * right:6.2f} %"
         if options.hold_out:
             line += f"  held out {100 * accuracy(model, validation):6.2f} %"
-        log(f"{line}  {time.perf_counter() - started:6.1f} s")
+        log(f"{line}  {time.process_time() - started:6.1f} s of CPU")
 
     settle_batch_norm(model, (x for x, _ in learned.batches(BATCH)))
     last = validation if options.hold_out else samples("test")

@@ -108,6 +108,13 @@ def _lif_box(cell: Any, dt: float, path: str) -> LifSpec:
             hint="tau_mem_inv is in 1/s: 1 / (tau * dt) for a tau of that many model steps",
         )
     leak = _number(p.v_leak, "v_leak", path)
+    if leak and p.reset_method is reset_subtract:
+        raise UnsupportedError(
+            "SFX-E105",
+            f"a subtracting reset with v_leak = {leak:g} is not mapped",
+            where=path,
+            hint="use v_leak = 0: the reset subtracts v_th, which shifts with the leak",
+        )
     return LifSpec(
         decay=decay,
         threshold=_number(p.v_th, "v_th", path) - leak,

@@ -35,6 +35,8 @@ KINDS = (
     "DelaySparse",
     "Conv",
 )
+STORED = 24
+"""Stored cases per kind."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -199,9 +199,7 @@ def run(cases: list[Case], folder: Path) -> list[dict[str, Array]]:
     sizes = [max(where.stop for _, where in places) for _, places in bench.outputs]
     np.save(folder / "values.npy", np.zeros((steps, sum(sizes)), np.int32))
     np.save(folder / "clock.npy", np.zeros(1, np.int64))
-    record = Record(
-        sizes=sizes, values=str(folder / "values.npy"), clock=str(folder / "clock.npy")
-    )
+    record = Record(sizes=sizes, values=str(folder / "values.npy"), clock=str(folder / "clock.npy"))
     for k, (port, _) in enumerate(bench.outputs):
         port.connect(record.port(k))
     probes = {LIF: PyProbedLif, LIFReset: PyProbedLifReset} if bench.lifs else {}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sfx.backends.reference.backend import ReferenceBackend
@@ -130,7 +130,6 @@ def test_max_delay_must_be_positive() -> None:
         BalanceDelays(0).run(program("in>a"))
 
 
-@settings(max_examples=150)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 6))
 def test_balanced_programs_are_legal_least_and_equal(
     seed: int, populations: int, max_delay: int
@@ -154,8 +153,8 @@ def test_balanced_programs_are_legal_least_and_equal(
 
 
 def test_balancing_twice_changes_nothing() -> None:
-    once = BalanceDelays(3).run(random_program(11, balance=False))
-    twice = BalanceDelays(3).run(once)
+    once = BalanceDelays(62).run(random_program(11, balance=False))
+    twice = BalanceDelays(62).run(once)
     assert twice.populations == once.populations
     assert [replace(j, connection=ONE) for j in twice.projections] == [
         replace(j, connection=ONE) for j in once.projections

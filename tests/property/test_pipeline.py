@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sfx.backends.base import align
@@ -36,27 +36,24 @@ def differing(program: p.Program, x: np.ndarray, **options: int) -> list[str]:
     ]
 
 
-@settings(max_examples=150)
 @given(programs(), SEEDS)
 def test_pipelined_equals_layer_by_layer(program: p.Program, seed: int) -> None:
     check_program(program, balanced=True)
     assert differing(program, random_events(program, SAMPLES, seed)) == []
 
 
-@settings(max_examples=150)
 @given(programs(), SEEDS)
 def test_garbage_before_the_phase_changes_nothing(program: p.Program, seed: int) -> None:
     x = random_events(program, SAMPLES, seed)
-    assert differing(program, x, garbage_seed=seed) == []
+    assert differing(program, x, garbage=seed) == []
 
 
-@settings(max_examples=150)
 @given(programs(), SEEDS)
 def test_states_do_not_depend_on_garbage(program: p.Program, seed: int) -> None:
     """From the reset at its phase on, u and v of every LIF with state are the same too."""
     x = random_events(program, 2, seed)
     clean = REFERENCE.stream(program, x, states=True)
-    dirty = REFERENCE.stream(program, x, states=True, garbage_seed=seed)
+    dirty = REFERENCE.stream(program, x, states=True, garbage=seed)
     for name in clean.u:
         start, end = program[name].phase, program[name].phase + 2 * program.timesteps
         for a, b in ((clean.u, dirty.u), (clean.v, dirty.v)):
@@ -64,7 +61,6 @@ def test_states_do_not_depend_on_garbage(program: p.Program, seed: int) -> None:
                 assert np.array_equal(a[name][start:end], b[name][start:end])
 
 
-@settings(max_examples=100)
 @given(programs(), SEEDS)
 def test_streamed_samples_equal_lanes(program: p.Program, seed: int) -> None:
     """K samples back to back give what each gives alone: nothing leaks from one to the next."""
@@ -117,8 +113,8 @@ def test_a_clock_without_an_early_tick_is_caught() -> None:
             ),
         )
         x = random_events(program, 1, seed)
-        assert differing(program, x, garbage_seed=seed) == []
-        caught += bool(differing(moved, x, garbage_seed=seed))
+        assert differing(program, x, garbage=seed) == []
+        caught += bool(differing(moved, x, garbage=seed))
     assert caught > 10
 
 

@@ -157,7 +157,9 @@ def producers_first(program: Program) -> Iterator[Problem]:
         known = j.pre in position and j.post in position
         if known and j.lag == 0 and position[j.pre] >= position[j.post]:
             yield Problem(
-                "SFX-E335", j.name, f"{j.post!r} comes before its producer {j.pre!r}",
+                "SFX-E335",
+                j.name,
+                f"{j.post!r} comes before its producer {j.pre!r}",
                 "a projection that closes a loop carries lag 1",
             )
 
@@ -175,7 +177,8 @@ def exact_weights(program: Program) -> Iterator[Problem]:
         changed = int(np.count_nonzero(w != effective_weights(w)))
         if changed:
             yield Problem(
-                "SFX-E340", j.name,
+                "SFX-E340",
+                j.name,
                 f"{changed} of {w.size} weights (in {w.min()}..{w.max()}) do not fit 8-bit "
                 "synapses: mixed signs are even in -256..254, one sign holds 255 at most",
                 "round the mantissas, or move the factor into weight_exp",
@@ -213,9 +216,7 @@ def neuron_widths(program: Program) -> Iterator[Problem]:
                 fields = {"payload_bits": (n.payload_bits, 0, 23)}
         for name, (value, low, high) in fields.items():
             if not low <= value <= high:
-                yield Problem(
-                    "SFX-E342", p.name, f"{name} is {value}, must be in {low}..{high}"
-                )
+                yield Problem("SFX-E342", p.name, f"{name} is {value}, must be in {low}..{high}")
 
 
 def _bias(p: Population, n: LIF) -> Iterator[Problem]:
@@ -237,7 +238,8 @@ def declared_payload(program: Program) -> Iterator[Problem]:
     for p in program:
         if not -PAYLOAD_LIMIT < p.low <= p.high < PAYLOAD_LIMIT:
             yield Problem(
-                "SFX-E343", p.name,
+                "SFX-E343",
+                p.name,
                 f"sends {p.low}..{p.high}, which must rise and stay below 2^23 in magnitude",
                 "use a smaller exponent on its inputs",
             )
@@ -269,7 +271,8 @@ def ports_fit(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
         value = int(bound.largest.max(initial=0))
         if value >= limit:
             yield Problem(
-                "SFX-E344", p.name,
+                "SFX-E344",
+                p.name,
                 f"input at {port} can reach {value}, must stay below {limit}",
                 "use a smaller exponent or smaller weights, or fewer inputs",
             )
@@ -283,7 +286,9 @@ def products_fit(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
     value = int(full.largest.max(initial=0))
     if value >= PRODUCT_LIMIT:
         yield Problem(
-            "SFX-E347", p.name, f"the product can reach {value}, must stay below 2^31",
+            "SFX-E347",
+            p.name,
+            f"the product can reach {value}, must stay below 2^31",
             "use smaller exponents on its inputs",
         )
 
@@ -295,7 +300,8 @@ def currents_fit(p: Population, ports: bounds.Ports, timesteps: int) -> Iterator
     value = int(bounds.current_bound(p.neuron, ports["a_in"], timesteps).largest.max(initial=0))
     if value >= STATE_LIMIT:
         yield Problem(
-            "SFX-E345", p.name,
+            "SFX-E345",
+            p.name,
             f"the current u can reach {value} within {timesteps} steps, must stay below 2^23",
             "use a smaller exponent, or a faster decay of u",
         )
@@ -310,7 +316,9 @@ def stateless_forget(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
         return
     if n.du != DECAY_UNITY - 1 or n.dv != DECAY_UNITY - 1:
         yield Problem(
-            "SFX-E346", p.name, f"keeps state (du {n.du}, dv {n.dv}) but is never reset",
+            "SFX-E346",
+            p.name,
+            f"keeps state (du {n.du}, dv {n.dv}) but is never reset",
             "LIF without reset needs du = dv = 4095",
         )
         return
@@ -321,7 +329,8 @@ def stateless_forget(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
     left = int(np.maximum(high, -(u.low + bias)).max(initial=0))
     if left >= DECAY_UNITY:
         yield Problem(
-            "SFX-E346", p.name,
+            "SFX-E346",
+            p.name,
             f"can leave |v| = {left} after a step, must stay below {DECAY_UNITY} to decay at once",
             "a stateless threshold must stay below 64, negative inputs above -64",
         )
@@ -350,7 +359,8 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
     for j in program.projections:
         if j.lag and not (member[j.pre] == member[j.post] and member[j.pre] in cleared):
             yield Problem(
-                "SFX-E349", j.name,
+                "SFX-E349",
+                j.name,
                 f"lag {j.lag} carries the end of one sample into the start of the next, and no "
                 "clock clears it",
                 "gate the loop with a Product and a clock, as an accumulator does",
@@ -387,7 +397,8 @@ def delays_balanced(program: Program) -> Iterator[Problem]:
         expected = _delay(program, j)
         if j.delay != expected or expected < 1:
             yield Problem(
-                "SFX-E351", j.name,
+                "SFX-E351",
+                j.name,
                 f"delay is {j.delay}; phases {program[j.pre].phase} -> {program[j.post].phase} "
                 f"and lag {j.lag} make it {expected}, and it must be at least 1",
                 "run the BalanceDelays pass",
@@ -399,7 +410,12 @@ def _delay(program: Program, j: Projection) -> int:
 
 
 STRUCTURE: tuple[Rule, ...] = (
-    unique_names, known_ends, whole_facts, integer_types, sizes, producers_first,
+    unique_names,
+    known_ends,
+    whole_facts,
+    integer_types,
+    sizes,
+    producers_first,
 )
 NUMBERS: tuple[Rule, ...] = (exact_weights, exponents, neuron_widths, declared_payload)
 SUMS: tuple[Rule, ...] = (sums_fit, lags_are_cleared)

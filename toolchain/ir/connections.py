@@ -68,7 +68,7 @@ def _structured(c: Structured) -> sparse.csr_matrix:
     grid = dict(zip(labels, np.indices(tuple(sizes[k] for k in labels)), strict=True))
     post, post_size = _flat_index(c.post, grid)
     pre, pre_size = _flat_index(c.pre, grid)
-    data = np.full(post.size, c.weight, dtype=np.int64)
+    data = np.full(post.size, c.weight)
     return sparse.csr_matrix((data, (post.ravel(), pre.ravel())), shape=(post_size, pre_size))
 
 

@@ -436,6 +436,7 @@ def _affine(b: _Build, node: nir.Affine | nir.Linear) -> None:
 
 
 def _scale(b: _Build, node: nir.Scale) -> None:
+    """Ones: a junction; one number: Scale; else a batch norm, per axis or per neuron."""
     scale = _f64(node.scale)
     first = float(scale.flat[0])
     if np.all(scale == first):
@@ -447,11 +448,10 @@ def _scale(b: _Build, node: nir.Scale) -> None:
             c = scale.shape[axis]
             b.add(g.BatchNorm(along[:, 0], np.zeros(c), np.zeros(c), np.ones(c), 0.0, axis))
             return
-    b.problem(
-        "SFX-E208",
-        f"scale differs along more than one axis ({scale.min():g} to {scale.max():g})",
-        "fold it into the weights of the node before or after",
-    )
+    shape, n = b.shape, scale.size
+    b.add(g.Reshape(), "flat", (n,))
+    b.add(g.BatchNorm(scale.ravel(), np.zeros(n), np.zeros(n), np.ones(n), 0.0), "factor")
+    b.add(g.Reshape(), shape=shape)
 
 
 def _padding(node: nir.NIRNode, kernel: Shape, dilation: Shape) -> Shape:

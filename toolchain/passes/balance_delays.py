@@ -138,9 +138,7 @@ def _relay(
     name = f"{origin.name}.relay{number}"
     while name in pops:
         name += "_"
-    return replace(
-        origin, name=name, neuron=Graded(), phase=before.phase + delay, module=""
-    )
+    return replace(origin, name=name, neuron=Graded(), phase=before.phase + delay, module="")
 
 
 def _hop(pre: Population, relay: Population, delay: int, taken: set[str]) -> Projection:

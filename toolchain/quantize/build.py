@@ -12,7 +12,7 @@ from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.connections import matrix, value_bounds
 from sfx.toolchain.ir.ranges import Range
-from sfx.toolchain.passes.wires import Wire, target_size
+from sfx.toolchain.ir.wires import Wire, target_size
 from sfx.toolchain.quantize.mantissa import Mantissas
 from sfx.toolchain.quantize.record import LayerRecord
 
@@ -162,8 +162,8 @@ def inputs_of(build: Build, node: g.Node, wires: list[Wire]) -> Inputs:
         bias += w.bias
         stream = build.streams.get(w.source)
         if stream is not None:
-            whole = real_weights(build, w) * stream.scale
-            m = matrix(with_weights(j, w, whole, 0), build.size(w.source), target_size(node))
+            own = np.asarray(_own_weight(w) * w.factor)
+            m = matrix(with_weights(j, w, own, 0), build.size(w.source), target_size(node))
             bias += m @ stream.bias
     return Inputs(node, tuple(wires), tuple(bare), weights, bias)
 
@@ -174,10 +174,13 @@ def _renamed(j: p.Projection, count: int) -> p.Projection:
 
 def real_weights(build: Build, wire: Wire) -> g.FloatArray:
     """Real weight per integer that the source sends."""
-    weight = np.ones(1) if wire.layer is None else wire.layer.weight
     stream = build.streams.get(wire.source)
     scale = 1.0 if stream is None else stream.scale
-    return np.asarray(weight * (wire.factor / scale), dtype=np.float64)
+    return np.asarray(_own_weight(wire) * (wire.factor / scale), dtype=np.float64)
+
+
+def _own_weight(wire: Wire) -> g.FloatArray:
+    return np.ones(1) if wire.layer is None else wire.layer.weight
 
 
 def drive(build: Build, j: p.Projection, values: dict[str, IntArray] | None = None) -> IntArray:

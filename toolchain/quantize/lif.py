@@ -117,10 +117,10 @@ def quantize_lif(
 def candidate_gains(real: RealLIF) -> list[float]:
     """Gains worth trying: one at which all weights are exact first, then shares of the largest."""
     exact = exact_gain(real.weights)
-    sizes = {float(np.abs(w).ravel()[0]) for w in real.weights if w.size == 1}
-    if len(sizes) == 1 and all(w.size == 1 for w in real.weights) and sizes != {0.0}:
-        # Only one weight: as mantissa 1 it is exact at any scale and leaves room for the values.
-        exact = 1 / sizes.pop()
+    only = {float(x) for w in real.weights for x in np.abs(w).ravel()}
+    if len(only) == 1 and 0.0 not in only:
+        # A single weight is exact as mantissa 1, at any scale, and leaves room for the values.
+        return [exact or 1 / only.pop()]
     shares = [largest_gain(real.weights) / share for share in CLIP_SHARES]
     return [exact, *shares] if exact is not None else shares
 
@@ -221,7 +221,7 @@ def best(
     gains: Sequence[float] = candidate_gains(real)
     for gain in gains:
         q = quantize_lif(real, gain, bound, timesteps, shape, where)
-        if q.exact:
+        if q.exact or len(gains) == 1:
             return q
         if cost is None:
             # Without data the widest range is kept: nothing says which weights may be clipped.

@@ -94,8 +94,12 @@ def exact_gain(weights: Sequence[FloatArray]) -> float | None:
 
 
 def _exact_at(w: FloatArray, gain: float) -> bool:
+    """Whole mantissas up to float64 rounding (a stream's weight is 1 / scale, times the scale)."""
     scaled = w * gain / (2 if _is_mixed(w) else 1)
-    return bool(np.all(scaled == np.rint(scaled)) and np.all(np.abs(w * gain) <= _limit(w)))
+    return bool(
+        np.allclose(scaled, np.rint(scaled), rtol=1e-12, atol=0)
+        and np.all(np.abs(w * gain) <= _limit(w))
+    )
 
 
 def weight_error(weights: Sequence[FloatArray], m: Mantissas) -> float:

@@ -18,7 +18,7 @@ from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.evaluate import run as evaluate
 from sfx.toolchain.ir.ranges import ranges
-from sfx.toolchain.passes.wires import Wire, wires_into
+from sfx.toolchain.ir.wires import Wire, wires_into
 from sfx.toolchain.quantize.accumulator import accumulator
 from sfx.toolchain.quantize.build import Build, drive, projection
 from sfx.toolchain.quantize.record import LayerRecord

@@ -11,7 +11,7 @@ from sfx.toolchain.errors import UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.ranges import Range
-from sfx.toolchain.passes.wires import wires_into
+from sfx.toolchain.ir.wires import wires_into
 from sfx.toolchain.quantize.build import Build, Inputs, Stream, drive, inputs_of
 from sfx.toolchain.quantize.lif import COARSER, QuantizedLIF, RealLIF, best, simulate
 from sfx.toolchain.quantize.mantissa import (
@@ -170,7 +170,8 @@ def _fit_payload(build: Build, inputs: Inputs, gain: float, limit: int) -> _Payl
     """
     for _ in range(COARSER):
         m = mantissas(inputs.weights, gain)
-        low, high = (float(f(end)) for f, end in zip((np.min, np.max), inputs.bounds(build, m)))
+        ends = inputs.bounds(build, m)
+        low, high = (float(f(end)) for f, end in zip((np.min, np.max), ends, strict=True))
         top = max(m.headroom, default=0)
         for exponent in range(top, -1, -1):
             unit = 2.0**exponent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -44,15 +45,15 @@ def target_details(name: str) -> RenderableType:
     limits = _table("limit", "value", "source")
     for field, source in t.limit_sources.items():
         value = getattr(t.limits, field)
-        limits.add_row(field, "-" if source == "not public" else _limit(value), source)
+        limits.add_row(field, "-" if source == "not public" else _limit(value), escape(source))
     rules = Table(title="\nRules", title_justify="left", title_style="bold", box=None,
                   show_header=False, pad_edge=False)
     for rule in (*CORE_RULES, cores_available, *PROJECTION_RULES, *POPULATION_RULES):
-        rules.add_row(f"- {text_of(rule, t.limits)}")
+        rules.add_row(escape(f"- {text_of(rule, t.limits)}"))
     costs = _table("cost", "value", "range", "source")
     costs.title = "\nCosts"
     for field, q in t.costs.items():
-        costs.add_row(field, _quantity(q), f"x {q.low:.3g} .. {q.high:.3g}", q.source)
+        costs.add_row(field, _quantity(q), f"x {q.low:.3g} .. {q.high:.3g}", escape(q.source))
     return Group(Text(f"{t.name}: {t.title}\n", style="bold"), limits, rules, costs)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -115,7 +116,7 @@ def _bounds(values: Mapping[str, Any]) -> Table:
         where = ""
         if term["core"] is not None:
             chip, core = term["core"]
-            where = f"chip {chip} core {core}: {', '.join(term['populations'])}"
+            where = escape(f"chip {chip} core {core}: {', '.join(term['populations'])}")
         steps = f"{term['steps']} of {values['timesteps']}" if term["steps"] else "-"
         table.add_row(f"  {term['term']}", si(term["mean_s"], "s"), steps, where)
     return table
@@ -137,7 +138,8 @@ def _populations(values: Mapping[str, Any]) -> Iterator[RenderableType]:
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for r in shown:
-        cells = [f"  {r['name']}", r["kind"], count(r["neurons"]), str(r["cores"] or "host")]
+        cores = str(r["cores"] or "host")
+        cells = [escape(f"  {r['name']}"), r["kind"], count(r["neurons"]), cores]
         if counted:
             cells += [share(r["rate"]), count(r["synops"]), si(r["energy_j"], "J"),
                       share(r["share"])]

@@ -22,18 +22,32 @@ def events(*shape: int, seed: int = 0, high: int = 1) -> Tensor:
     return torch.randint(0, high + 1, shape, generator=generator).double()
 
 
-def enliven(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Random batch-norm gains, shifts and statistics, so that every population fires; eval mode."""
+def enliven(model: nn.Module, x: Tensor, seed: int = 0) -> nn.Module:
+    """Random batch norms, each with the statistics of what reaches it when the model runs on `x`.
+
+    So every population fires, and no gain or shift is trivial. float64, eval mode.
+    """
     generator = torch.Generator().manual_seed(seed)
-    for m in model.modules():
-        if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d):
-            n = m.num_features
-            with torch.no_grad():
-                m.weight.copy_(0.8 + 1.7 * torch.rand(n, generator=generator))
-                m.bias.copy_(-0.3 + 1.4 * torch.rand(n, generator=generator))
-                m.running_mean.copy_(0.2 * torch.rand(n, generator=generator))
-                m.running_var.copy_(0.05 + 0.2 * torch.rand(n, generator=generator))
-    return model.double().eval()
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    handles = []
+
+    def settle(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        y = inputs[0].transpose(0, 1).flatten(1)
+        norm.running_mean.copy_(y.mean(1))
+        norm.running_var.copy_(y.var(1) + 1e-3)
+
+    model.double().eval()
+    for norm in norms:
+        n = norm.num_features
+        with torch.no_grad():
+            norm.weight.copy_(0.8 + 1.2 * torch.rand(n, generator=generator))
+            norm.bias.copy_(0.1 + 1.2 * torch.rand(n, generator=generator))
+        handles.append(norm.register_forward_pre_hook(settle))
+    with torch.no_grad():
+        model(x)
+    for handle in handles:
+        handle.remove()
+    return model
 
 
 def record(model: nn.Module, x: Tensor) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -25,15 +25,17 @@ def views(draw):
     flat.insert(draw(st.integers(0, len(flat))), TIME)
     flat.insert(draw(st.integers(0, len(flat))), BATCH)
     axes: list[list[str | int]] = [[]]
-    for factor in flat:
-        if draw(st.booleans()):
+    cuts = draw(st.sets(st.integers(0, len(flat) - 1)))
+    for i, factor in enumerate(flat):
+        if i in cuts:
             axes.append([])
         axes[-1].append(factor)
     dims = Dims((), steps, batch).with_axes(tuple(a) for a in axes)
     shape, left = [], math.prod(dims.shape)
-    while left > 1 or draw(st.booleans()):
-        shape.append(draw(st.sampled_from(factors(left))))
+    for choice in draw(st.lists(st.integers(0, 20), max_size=4)):
+        shape.append(factors(left)[choice % len(factors(left))])
         left //= shape[-1]
+    shape.append(left)
     return dims, tuple(shape)
 
 

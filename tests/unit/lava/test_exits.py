@@ -80,7 +80,7 @@ def test_exception_in_a_model_names_the_process(folder: Path) -> None:
 
 
 def test_exception_while_a_model_is_built_names_the_process(folder: Path) -> None:
-    broken = changed(NET, "lif0", bias_exp=2**40)  # does not fit the int16 of Lava's Var
+    broken = changed(NET, "lif0", bias_exp=10**30)  # no integer of any Var
     with pytest.raises(BackendError) as caught:
         LavaBackend().stream(broken, events(NET))
     assert caught.value.code == "SFX-E506"

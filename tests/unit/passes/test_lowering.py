@@ -11,8 +11,8 @@ from sfx.toolchain.compiler import TO_NEURON_FORM, lower
 from sfx.toolchain.errors import UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.evaluate import run
+from sfx.toolchain.ir.wires import wires_into
 from sfx.toolchain.passes.base import run_passes
-from sfx.toolchain.passes.wires import wires_into
 from tests.graphs import live_case, spikeformer, with_op
 
 

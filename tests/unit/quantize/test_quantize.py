@@ -111,7 +111,7 @@ def test_membrane_residual_keeps_one_scale(dyadic: bool) -> None:
     truth, mine = run(graph, x), ReferenceBackend().layers(program, x)
     for name in lifs(graph):
         share = np.mean(truth[name] == mine[name])
-        assert share == 1.0 if dyadic else share > 0.93, (name, share)
+        assert share == 1.0 if dyadic else share > 0.98, (name, share)
     values = (mine["output"].sum(1) + np.array(program.readout.offset)) / program.readout.scale
     exact = truth["output"].mean(1)
     assert np.allclose(values, exact, atol=1e-9 if dyadic else 0.05 * np.abs(exact).max())

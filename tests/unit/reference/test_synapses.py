@@ -97,9 +97,7 @@ def test_binary_spikes_carry_no_payload() -> None:
 
 def test_fan_in_to_one_port_is_summed_in_32_bits() -> None:
     ends = population("a", 2**23 - 1), population("b", 9)
-    js = tuple(
-        p.Projection(f"j{i}", "a", "b", p.Dense(np.full((2, 2), 255))) for i in range(3)
-    )
+    js = tuple(p.Projection(f"j{i}", "a", "b", p.Dense(np.full((2, 2), 255))) for i in range(3))
     program = p.Program(ends, js, 1, p.Readout("b", 1.0, (0, 0)))
     rules = {j.name: build(j, *ends) for j in js}
     s = np.full((1, 2), 2**22)

@@ -132,6 +132,12 @@ def test_a_long_list_of_populations_is_cut_to_the_largest() -> None:
     assert "and 10 more" in text
 
 
+def test_names_are_not_markup() -> None:
+    v = values()
+    v["per_population"][1]["name"] = "blocks[bold]"
+    assert "blocks[bold]" in text_of(render.summary(v))
+
+
 def test_json_has_a_version() -> None:
     parsed = json.loads(render.to_json(values()))
     assert parsed["schema_version"] == 1

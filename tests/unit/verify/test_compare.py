@@ -44,7 +44,7 @@ def record(seed: int = 0) -> Record:
     )
 
 
-def verdict(a: Record, b: Record, states: bool = True):  # noqa: ANN201
+def verdict(a: Record, b: Record, states: bool = True):
     return compare(program(), a, b, against="lava", mode="full", states=states, samples=2)
 
 

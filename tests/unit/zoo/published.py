@@ -27,20 +27,24 @@ PLAIN_OPS = {
 """Ops that a traced network may consist of: those of the public networks' own traces."""
 
 
-def awake(model: PublicModel, seed: int = 0, batch: int = 2) -> tuple[PublicModel, Tensor]:
+def awake(
+    model: PublicModel, seed: int = 0, shifts: tuple[float, float] = (-0.25, 1.25)
+) -> tuple[PublicModel, Tensor]:
     """`model` with random batch norms, their statistics those of a random batch, in `eval()`.
 
     Without this an untrained network is silent past its stem. Returns the batch too, whole
-    numbers 0..3, [T, batch, C, H, W], another frame at each step.
+    numbers 0..3, [T, 2, C, H, W], another frame at each step.
+
+    shifts  range of the batch norms' offsets
     """
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(seed)
     steps, _, *frame = model.input_shape
-    x = torch.randint(0, 4, (steps, batch, *frame), generator=generator).float()
+    x = torch.randint(0, 4, (steps, 2, *frame), generator=generator).float()
     for module in model.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             nn.init.uniform_(module.weight, 1.0, 3.0, generator=generator)
-            nn.init.uniform_(module.bias, 0.0, 1.5, generator=generator)
+            nn.init.uniform_(module.bias, *shifts, generator=generator)
             module.momentum = None
             module.reset_running_stats()
     with torch.no_grad():
@@ -91,11 +95,12 @@ def rates(model: nn.Module, x: Tensor) -> dict[str, float]:
     return {p: float(y.mean()) for p, (_, y) in seen(model, x, paths).items()}
 
 
-def assert_alive(model: nn.Module, x: Tensor, populations: int) -> None:
-    """Every population fires, and none at every neuron and step."""
+def assert_alive(model: nn.Module, x: Tensor, populations: int, saturated: int = 0) -> None:
+    """Every population fires, and none (but `saturated` of them) at every neuron and step."""
     found = rates(model, x)
     assert len(found) == populations
-    assert all(0 < rate < 1 for rate in found.values()), found
+    assert min(found.values()) > 0, found
+    assert list(found.values()).count(1.0) == saturated, found
 
 
 def assert_answers(model: PublicModel, x: Tensor) -> None:

@@ -169,7 +169,7 @@ def test_keys_are_the_public_ones() -> None:
 
 
 def test_a_checkpoint_of_the_cifar_code_loads() -> None:
-    """Its token layers are `*_linear` with matrices; a copy trained on several GPUs has `module.`."""
+    """Its token layers are `*_linear` with matrices; one trained on several GPUs has `module.`."""
     model, x = pub.awake(pub.seeded(Spikformer, TINY))
     public = {
         "module." + re.sub(r"(block.*)_conv\.", r"\1_linear.", key): value.squeeze(-1)
