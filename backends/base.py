@@ -27,8 +27,8 @@ Progress = Callable[[int, int], None]
 class Stream:
     """spikes[name] [H, *shape]; u, v likewise for LIF populations if states were recorded.
 
-    Spikes are what leaves the population at that hardware step; u and v are read at the end of the step,
-    after the reset.
+    Spikes are what leaves the population at that hardware step; u and v are read at its end, after
+    the reset.
     """
 
     samples: int

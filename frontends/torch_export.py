@@ -157,8 +157,8 @@ def _trace(model: nn.Module, example: Tensor) -> Any:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         text = lines[0][:300] if lines else ""
         hint = (
-            "forward() must take [T, B, ...] for any B, without Python control flow that depends on "
-            "values, and without state kept in attributes"
+            "forward() must take [T, B, ...] for any B, without Python control flow that depends "
+            "on values, and without state kept in attributes"
         )
         if "not installed as a submodule" in text:
             hint = "forward() creates a module (nn.X(...)): create it in __init__"

@@ -183,7 +183,7 @@ def live_case(dyadic: bool, causal: bool, blocks: int) -> tuple[g.Graph, np.ndar
 
 
 def membrane_residual(*, dyadic: bool = True, seed: int = 0, blocks: int = 2) -> g.Graph:
-    """Spikingformer's stream: real x + BN(linear(LIF(x))), read by LIFs and by a real-valued head."""
+    """Spikingformer's stream: real x + BN(linear(LIF(x))), read by LIFs and a real-valued head."""
     rng = np.random.default_rng(seed)
     b, n, dim = Builder(), 4, 6
 

@@ -1,5 +1,8 @@
-"""The `sfx` command: parse, call the api, print. Exit status: 0 done and equal; 1 unequal or does
-not fit; 2 bad input or usage; 3 a needed part is missing."""
+"""The `sfx` command: parse, call the api, print.
+
+Exit status: 0 done and equal; 1 unequal or does not fit; 2 bad input or usage; 3 a needed part
+is missing.
+"""
 
 from __future__ import annotations
 

@@ -23,12 +23,14 @@ from sfx.toolchain.passes.fold_batch_norm import FoldBatchNorm
 from sfx.toolchain.passes.lower_max_pool import LowerMaxPool
 from sfx.toolchain.passes.lower_products import LowerProducts
 from sfx.toolchain.passes.place_relays import PlaceRelays
+from sfx.toolchain.passes.sink_scales import SinkScales
 from sfx.toolchain.quantize.quantize import quantize
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.targets.target import Target
 
 TO_NEURON_FORM: tuple[GraphPass, ...] = (
     FoldBatchNorm(),
+    SinkScales(),
     LowerMaxPool(),
     LowerProducts(),
     PlaceRelays(),

@@ -1,4 +1,4 @@
-"""One tree of errors. Each carries a code, a place, the rule, the value against the limit and a hint.
+"""One tree of errors. Each carries code, place, rule, value against limit, and what to do instead.
 
 `str(error)` is the whole message a user sees; `sfx` prints it without a traceback and ends with
 `exit_status` (design: 1 unequal or does not fit, 2 bad input or usage, 3 a needed part is missing).

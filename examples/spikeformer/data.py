@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,8 @@ def _is_test(labels: NDArray[Any]) -> NDArray[np.bool_]:
     test = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        test[members[(2 * np.arange(TEST_PER_CLASS) + 1) * len(members) // (2 * TEST_PER_CLASS)]] = True
+        middles = (2 * np.arange(TEST_PER_CLASS) + 1) * len(members) // (2 * TEST_PER_CLASS)
+        test[members[middles]] = True
     return test
 
 
@@ -88,7 +90,7 @@ def _path() -> list[tuple[int, int]]:
     """The MOVES + 1 offsets (x, y) of the digit, in eighths of a pixel."""
     per_saccade = MOVES // (len(CORNERS) - 1)
     path = [CORNERS[0]]
-    for (x0, y0), (x1, y1) in zip(CORNERS, CORNERS[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(CORNERS):
         for i in range(1, per_saccade + 1):
             path.append((x0 + (x1 - x0) * i // per_saccade, y0 + (y1 - y0) * i // per_saccade))
     return path

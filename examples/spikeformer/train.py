@@ -3,10 +3,10 @@
     python examples/spikeformer/train.py [--out model.pt] [--log train.log] [--hold-out]
 
 Surrogate gradients through Norse's neurons, deep supervision (a classifier on every block), Adam
-with a one-cycle rate, digits shifted by up to one pixel; then batch norm's statistics are taken afresh over
-the training set. The last epoch's weights are written; the
-test set is looked at once, after training. `--hold-out` sets a tenth of the training set aside and
-reports its accuracy after every epoch instead: it is what the settings below were chosen with.
+with a one-cycle rate, digits shifted by up to one pixel; then batch norm's statistics are taken
+afresh over the training set. The last epoch's weights are written; the test set is looked at once,
+after training. `--hold-out` sets a tenth of the training set aside and reports its accuracy after
+every epoch instead: it is what the settings below were chosen with.
 
 The seed is fixed and one thread is used, so the same machine gives the same model each time.
 """
@@ -83,9 +83,8 @@ def shifted(x: Tensor, generator: torch.Generator) -> Tensor:
     size = x.shape[-1]
     padded = torch.nn.functional.pad(x, (1, 1, 1, 1))
     moves = torch.randint(0, 3, (len(x), 2), generator=generator).tolist()
-    return torch.stack(
-        [sample[..., i : i + size, j : j + size] for sample, (i, j) in zip(padded, moves, strict=True)]
-    )
+    pairs = zip(padded, moves, strict=True)
+    return torch.stack([sample[..., i : i + size, j : j + size] for sample, (i, j) in pairs])
 
 
 def train(model: Spikeformer, data: Samples, epochs: int) -> Iterator[tuple[float, float]]:
@@ -145,7 +144,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "model.pt")
     parser.add_argument("--log", type=Path, default=HERE / "train.log")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--hold-out", action="store_true", help="tune: set a tenth aside, save nothing")
+    parser.add_argument("--hold-out", action="store_true", help="set a tenth aside, save nothing")
     options = parser.parse_args()
     torch.set_num_threads(1)  # sums in one order; the net is too small to gain from a second
     torch.manual_seed(SEED)

@@ -69,7 +69,7 @@ def _check(name: str, values: IntVector, limit: int) -> None:
         first = int(outside[0])
         raise InputError(
             "SFX-E131",
-            f"{len(outside)} events have {name} outside 0..{limit - 1}, the first is {values[first]}",
+            f"{len(outside)} events have {name} outside 0..{limit - 1}, first {values[first]}",
             where=f"event {first}",
             hint="check the sensor size (H, W) and the duration in microseconds",
         )

@@ -55,7 +55,8 @@ def lif(
     tau        model steps, >= 1
     threshold  on the membrane's scale, > 0
     method     Norse's surrogate for dz/dv. `triangle`: alpha * max(0, 1 - |v - threshold|)
-               (Esser et al. 2016). Norse 1.1.0's `super` ignores alpha: 1 / (1 + |v - threshold|)^2.
+               (Esser et al. 2016); `super` in Norse 1.1.0: 1 / (1 + |v - threshold|)^2, whatever
+               alpha
     alpha      gain of the surrogate gradient; it has no effect on the spikes
     """
     parameters = LIFBoxParameters(

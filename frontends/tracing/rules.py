@@ -36,6 +36,7 @@ HINTS: dict[str, str] = {
     "group_norm": "use BatchNorm, which folds into the weights",
     "instance_norm": "use BatchNorm, which folds into the weights",
     "rms_norm": "use BatchNorm, which folds into the weights",
+    "batch_norm": "use track_running_stats=True and export in eval mode",
     "gelu": SPIKING,
     "relu": SPIKING,
     "silu": SPIKING,
@@ -66,15 +67,16 @@ HINTS: dict[str, str] = {
 """Word in the name of an op without a rule -> what to use instead."""
 
 
+MAPPED = (
+    "mapped: conv1d, conv2d, linear, matmul, batch_norm, max and mean pools, add, sub, mul, "
+    "division by a constant, mean and sum, cumsum over time, views, permutes, broadcasts"
+)
+
+
 def hint_for(name: str) -> str:
-    """What to use instead of the op `name`, if known."""
+    """What to use instead of the op `name`."""
     base = name.partition("::")[2].strip("_")
     if base in HINTS:
         return HINTS[base]
     found = [k for k in HINTS if len(k) > 3 and k in base]
-    return HINTS[max(found, key=len)] if found else f"mapped ops: {_mapped()}"
-
-
-def _mapped() -> str:
-    public = sorted({n.partition("::")[2] for n in RULES if n.startswith("aten::")})
-    return ", ".join(n for n in public if not n.startswith("_") and not n.endswith("_"))
+    return HINTS[max(found, key=len)] if found else MAPPED

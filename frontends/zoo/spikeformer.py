@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -177,8 +178,7 @@ class Spikeformer(nn.Module):
         self.config = config
         widths = (config.in_channels, *config.stem, config.dim)
         self.tokenizer = nn.ModuleList(
-            ConvStage(a, b, lif(config.tau, config.threshold))
-            for a, b in zip(widths, widths[1:], strict=False)
+            ConvStage(a, b, lif(config.tau, config.threshold)) for a, b in pairwise(widths)
         )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.classifiers = nn.ModuleList(Classifier(config) for _ in range(config.depth))
@@ -278,7 +278,7 @@ def settle_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # PyTorch's word for the plain average
+        norm.momentum = None  # type: ignore[assignment]  # PyTorch's word for the plain average
     model.train()
     with torch.no_grad():
         for x in batches:

@@ -97,13 +97,14 @@ _REALS = ("mlp_ratio", "tau", "threshold", "attention_threshold", "attention_sca
 
 def _wrong_types(c: SpikeformerConfig) -> list[Problem]:
     found = []
+    stem: object = c.stem  # from a checkpoint: of any type
     for name in _INTEGERS:
         if not _is_integer(getattr(c, name)):
             found.append(_problem(name, f"is {getattr(c, name)!r}, not a whole number >= 1"))
     for name in _REALS:
         if not _is_positive(getattr(c, name)):
             found.append(_problem(name, f"is {getattr(c, name)!r}, not a number > 0"))
-    if not isinstance(c.stem, tuple) or not all(_is_integer(w) for w in c.stem):
+    if not isinstance(stem, tuple) or not all(_is_integer(w) for w in stem):
         found.append(_problem("stem", f"is {c.stem!r}, not a list of whole numbers >= 1"))
     if c.attention not in ATTENTION:
         names = ", ".join(ATTENTION)

@@ -57,8 +57,9 @@ def _lif(case: Case) -> Counter[str]:
         found["v saturated low"] += v == 1 - TOP
         found["shift of a_in wraps"] += not -(1 << 25) <= a < 1 << 25
         found["spikes"] += s
-        if c["du"] == 4095:  # u is this step's input alone
-            found["u wraps"] += -(1 << 25) <= a < 1 << 25 and u != a * 64
+        if k and "interval" not in c and -(1 << 25) <= a < 1 << 25:
+            kept = u_all[k - 1] * (4095 - c["du"])
+            found["u wraps"] += u != (abs(kept) >> 12) * (1 if kept > 0 else -1) + a * 64
         if c["dv"] == 4096 and u + bias == c["vth"] * 64:
             found["threshold met exactly"] += 1
             found["and it fired"] += s

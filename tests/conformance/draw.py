@@ -86,7 +86,7 @@ def lif(*, reset: bool = False) -> st.SearchStrategy[Case]:
         params = {
             "du": 4095 if forget else pick(edges(-1, 4095, 0, 2047)),
             "dv": 4096 if forget else pick(edges(0, 4096, 4095)),
-            "vth": pick(edges(0, 131071)),
+            "vth": pick(edges(0, 1 << 18, 131071, 131072)),  # beyond 17 bits v can stay saturated
             "bias_mant": 0 if forget else pick(edges(-4096, 4095, 0)),
             "bias_exp": pick(st.integers(-12, 7)),
         }
@@ -171,13 +171,14 @@ def matrix(kind: str) -> st.SearchStrategy[Case]:
         shape = (pick(st.integers(1, 4)), pick(st.integers(1, 4)))
         params = {
             "weight": _weights(pick, shape).tolist(),
-            "exp": pick(st.integers(-8, 7)),
+            # a late process costs up to 64 matrices a step, so there are fewer of them
+            "exp": pick(st.sampled_from([-8, -3, -1, 0, 1, 7]) if late else st.integers(-8, 7)),
             "graded": pick(st.booleans()),
             "delay": pick(edges(1, 64, 2)) if late else 1,
         }
         # Lava's DelayDense adds in 64 bits before it shifts, the others in 32: its sums stay below
         bound = 1 << 20 if kind == "DelayDense" else 1 << 28
-        inputs = {"s_in": _spikes(pick, 80 if late else 24, shape[1], bound)}
+        inputs = {"s_in": _spikes(pick, 70 if late else 24, shape[1], bound)}
         return Case(kind, params, inputs)
 
     return build()

@@ -155,7 +155,7 @@ def _matrix_process(kind: str, weights: Array, delays: Array, options: dict[str,
 
 
 def conv(bench: Bench) -> None:
-    """One process per case. Lava convolves with axes (X, Y, C), PyTorch correlates with (C, Y, X)."""
+    """One process per case. Lava convolves over (X, Y, C), PyTorch correlates over (C, Y, X)."""
     for i, case in enumerate(bench.cases):
         c = case.params
         weight = np.flip(np.array(c["weight"]), (2, 3)).transpose(0, 3, 2, 1) << c["exp"]

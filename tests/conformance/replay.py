@@ -26,7 +26,7 @@ def replay(case: Case) -> dict[str, Array]:
 
 
 def _lif(case: Case) -> dict[str, Array]:
-    """Lava's step h + 1 is our h, and it resets where (h + 1) mod interval = offset mod interval."""
+    """Lava's step h + 1 is our h; it resets where (h + 1) mod interval = offset mod interval."""
     c = case.params
     neuron = p.LIF(
         c["du"], c["dv"], c["vth"], np.array(c["bias_mant"], dtype=np.int64), c["bias_exp"]

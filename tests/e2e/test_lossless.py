@@ -47,14 +47,16 @@ def torch_spikes(model: Spikeformer, x: np.ndarray) -> dict[str, np.ndarray]:
     """Module path -> spikes [K, T, *shape] of every neuron layer, and the logits."""
     seen: dict[str, np.ndarray] = {}
 
-    def hook(name: str):  # noqa: ANN202
+    def hook(name: str):
         def record(module: object, inputs: object, output: torch.Tensor) -> None:
             seen[name] = output.transpose(0, 1).numpy()
 
         return record
 
     handles = [
-        m.register_forward_hook(hook(n)) for n, m in model.named_modules() if isinstance(m, MultiStep)
+        m.register_forward_hook(hook(n))
+        for n, m in model.named_modules()
+        if isinstance(m, MultiStep)
     ]
     with torch.no_grad():
         seen["logits"] = model(torch.from_numpy(x).float().transpose(0, 1)).numpy()

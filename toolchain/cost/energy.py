@@ -70,9 +70,7 @@ def event_energy(events: Events, target: Target) -> dict[str, Estimate]:
     return parts
 
 
-def dynamic_parts(
-    events: Events, steps: float, chips: int, target: Target
-) -> dict[str, Estimate]:
+def dynamic_parts(events: Events, steps: float, chips: int, target: Target) -> dict[str, Estimate]:
     """The parts of `event_energy` plus `steps`: the floor E0 per hardware step and chip."""
     floor = constant(target.costs, "e_step")
     step_energy = zero("J") if floor is None else floor.scaled(steps * chips)
@@ -89,7 +87,9 @@ def dynamic_energy(events: Events, steps: float, chips: int, target: Target) -> 
     if widen is None or total.value >= widen.value:
         return total
     return replace(
-        total, low=total.low * widen.low, high=total.high * widen.high,
+        total,
+        low=total.low * widen.low,
+        high=total.high * widen.high,
         constants=(*total.constants, "widen_below"),
     )
 

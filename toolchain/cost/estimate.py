@@ -24,14 +24,20 @@ class Estimate:
 
     def __add__(self, other: Estimate) -> Estimate:
         return Estimate(
-            self.value + other.value, self.low + other.low, self.high + other.high, self.unit,
+            self.value + other.value,
+            self.low + other.low,
+            self.high + other.high,
+            self.unit,
             _join(self.constants, other.constants),
         )
 
     def times(self, factor: Estimate, unit: str) -> Estimate:
         """The product of two non-negative estimates, in `unit`."""
         return Estimate(
-            self.value * factor.value, self.low * factor.low, self.high * factor.high, unit,
+            self.value * factor.value,
+            self.low * factor.low,
+            self.high * factor.high,
+            unit,
             _join(self.constants, factor.constants),
         )
 

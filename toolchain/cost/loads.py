@@ -115,9 +115,20 @@ class _Counter:
             self._count_core(core, held)
         names = tuple(tuple(dict.fromkeys(b.population for b in held)) for held in self.blocks)
         return Loads(
-            self.cores, names, self.neurons, self.updates, self.fired, self.synops, self.words,
-            self.sent, self.received, self.host, self.links.heaviest(),
-            self.links.heaviest_chip_link(), self.crossings, self.events,
+            self.cores,
+            names,
+            self.neurons,
+            self.updates,
+            self.fired,
+            self.synops,
+            self.words,
+            self.sent,
+            self.received,
+            self.host,
+            self.links.heaviest(),
+            self.links.heaviest_chip_link(),
+            self.crossings,
+            self.events,
         )
 
     def _count_neurons(self, name: str) -> None:

@@ -170,8 +170,14 @@ def _populations(
         events = loads.events[p.name]
         rows.append(
             PopulationCost(
-                p.name, p.module, kind_name(p.neuron), p.size, len(cores.get(p.name, ())), spikes,
-                spikes / (p.size * activity.timesteps), events,
+                p.name,
+                p.module,
+                kind_name(p.neuron),
+                p.size,
+                len(cores.get(p.name, ())),
+                spikes,
+                spikes / (p.size * activity.timesteps),
+                events,
                 sum(event_energy(events, target).values(), zero("J")),
             )
         )
@@ -187,9 +193,15 @@ def _cores(loads: Loads) -> tuple[CoreCost, ...]:
     synops = np.sum(list(loads.synops.values()), axis=0)
     return tuple(
         CoreCost(
-            chip, core, loads.populations[i], int(loads.neurons[i]), float(synops[:, i].sum()),
-            float(loads.fired[:, i].sum()), float(loads.received[:, i].sum()),
-            float(loads.sent[:, i].sum()), float(synops[:, i].max()),
+            chip,
+            core,
+            loads.populations[i],
+            int(loads.neurons[i]),
+            float(synops[:, i].sum()),
+            float(loads.fired[:, i].sum()),
+            float(loads.received[:, i].sum()),
+            float(loads.sent[:, i].sum()),
+            float(synops[:, i].max()),
             float(loads.received[:, i].max()),
         )
         for i, (chip, core) in enumerate(loads.cores)

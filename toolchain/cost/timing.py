@@ -78,7 +78,10 @@ def timing(loads: Loads, target: Target, depth: int, chips: int) -> Timing:
     order = sorted(range(len(series)), key=lambda i: (-spent[i], -terms[i].mean.value))
     sample = per_step.scaled(count)
     return Timing(
-        per_step, sample, per_step.scaled(count + depth), sample.inverse("1/s"),
+        per_step,
+        sample,
+        per_step.scaled(count + depth),
+        sample.inverse("1/s"),
         tuple(terms[i] for i in order),
     )
 
@@ -105,12 +108,18 @@ def _series(loads: Loads, target: Target, chips: int) -> list[_Series]:
     floor = np.array([[getattr(barrier, end)] * count for end in ENDS])
     return [
         _cores(
-            "neuron updates", target,
-            {"t_access": steady, "t_update": loads.updates, "t_fired": loads.fired,
-             "t_message_out": loads.sent},
+            "neuron updates",
+            target,
+            {
+                "t_access": steady,
+                "t_update": loads.updates,
+                "t_fired": loads.fired,
+                "t_message_out": loads.sent,
+            },
         ),
         _cores(
-            "synaptic operations", target,
+            "synaptic operations",
+            target,
             {f"t_synop_{kind}": loads.synops[kind] for kind in KINDS}
             | {"t_message_in": loads.received},
         ),

@@ -118,9 +118,7 @@ class Axes:
         def swap(labels: Sequence[Label]) -> tuple[Label, ...]:
             return tuple(y for x in labels for y in (both if x == label else (x,)))
 
-        return Axes(
-            swap(self.source), tuple(swap(d) for d in self.dims), sizes, self.repeat
-        )
+        return Axes(swap(self.source), tuple(swap(d) for d in self.dims), sizes, self.repeat)
 
     def view(self) -> View | None:
         """The permutation as a View; None if it changes nothing."""

@@ -186,8 +186,9 @@ def to_graph(
     problems = list(_node_problems(nodes))
     problems += [p for a, b in edges for p in edge_problems((a, b), set(nodes))]
     problems += _duplicate_problems(edges)
+    shapes = _known_shapes(nodes, problems)
     if not problems:
-        problems += _loop_problems(nodes, edges)
+        problems += _loop_problems(nodes, edges, shapes)
     steps = timesteps if timesteps is not None else known.get("timesteps")
     if steps is None:
         problems.append(
@@ -202,7 +203,7 @@ def to_graph(
         raise SfxError.of(problems)
     step = float(dt if dt is not None else known.get("dt", DEFAULT_DT))
     title = name or str(known.get("name", "model"))
-    graph = Graph(_convert(nodes, edges, step), int(steps or 0), step, title)
+    graph = Graph(_convert(nodes, edges, shapes, step), int(steps or 0), step, title)
     check_graph(graph)
     return graph
 
@@ -293,7 +294,23 @@ def _duplicate_problems(edges: list[tuple[str, str]]) -> list[Problem]:
     return problems
 
 
-def _loop_problems(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) -> list[Problem]:
+def _known_shapes(nodes: dict[str, nir.NIRNode], problems: list[Problem]) -> dict[str, Shape]:
+    """Output shapes that nodes know by themselves; a problem where that is malformed."""
+    shapes: dict[str, Shape] = {}
+    for name, node in nodes.items():
+        try:
+            own = _own_shape(node)
+        except _MALFORMED as error:
+            problems.append(Problem("SFX-E211", name, _malformed(node, error)))
+            continue
+        if own is not None:
+            shapes[name] = own
+    return shapes
+
+
+def _loop_problems(
+    nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]], shapes: dict[str, Shape]
+) -> list[Problem]:
     """Loops in which no node knows its own shape; `check_graph` judges the others."""
     return [
         Problem(
@@ -302,23 +319,29 @@ def _loop_problems(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) 
             f"the loop {', '.join(sorted(loop))} holds no neuron, so nothing delays it by a step",
         )
         for loop in loops({n: tuple(a for a, b in edges if b == n) for n in nodes})
-        if not any(_own_shape(nodes[n]) for n in loop)
+        if not any(n in shapes for n in loop)
     ]
 
 
+_MALFORMED = (ValueError, TypeError, IndexError, AttributeError, OverflowError, KeyError)
+"""What the fields of a file raise when they hold anything but what they should."""
+
+
+def _malformed(node: nir.NIRNode, error: Exception) -> str:
+    return f"malformed {type(node).__name__} ({type(error).__name__}: {error})"
+
+
 def _convert(
-    nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]], dt: float
+    nodes: dict[str, nir.NIRNode],
+    edges: list[tuple[str, str]],
+    shapes: dict[str, Shape],
+    dt: float,
 ) -> tuple[Node, ...]:
+    """Graph nodes in topological order. `shapes` holds what loops need to know beforehand."""
     producers: dict[str, list[str]] = {n: [] for n in nodes}
     for a, b in edges:
         producers[b].append(a)
-    shapes: dict[str, Shape] = {}
-    # values loop through neurons only, and those know their own shape: two passes at most
     order = _order(nodes, producers)
-    for name in order:
-        own = _own_shape(nodes[name])
-        if own is not None:
-            shapes[name] = own
     build = _Build(dt, set(nodes))
     for name in order:
         arriving = [shapes[p] for p in producers[name] if p in shapes]
@@ -339,9 +362,8 @@ def _convert(
             shapes[name] = build.nodes[-1].shape
         except ShapeProblem as problem:
             build.problem("SFX-E205", f"{type(nodes[name]).__name__}: {problem}")
-        except (ValueError, TypeError, IndexError, AttributeError) as error:
-            # fields of a file may hold anything
-            build.problem("SFX-E211", f"malformed {type(nodes[name]).__name__}: {error}")
+        except _MALFORMED as error:
+            build.problem("SFX-E211", _malformed(nodes[name], error))
         if len(build.problems) > count:
             shapes.pop(name, None)
     if build.problems:

@@ -85,7 +85,10 @@ def _group_problems(group: h5py.Group, name: str) -> Iterator[Problem]:
             yield from _group_problems(nodes[key], f"{name}.{key}" if name else key)
         else:
             yield Problem("SFX-E211", key, "is an array, not a node")
-    for edge in edges[()].reshape(-1, 2) if edges.size else ():
+    if edges.shape != (0,) and (edges.ndim != 2 or edges.shape[1] != 2):
+        yield Problem("SFX-E211", name or "node", f"edges have shape {edges.shape}, not (N, 2)")
+        return
+    for edge in edges[()] if edges.size else ():
         ends = [e.decode("utf8", "replace") if isinstance(e, bytes) else str(e) for e in edge]
         # "sub.port" is the documented way to name the port of the subgraph "sub"
         ends = [e if e in nodes or e.split(".")[0] not in nodes else e.split(".")[0] for e in ends]

@@ -169,7 +169,8 @@ class Sparse(Connection):
 
 @dataclass(frozen=True, eq=False)
 class Conv2d(Connection):
-    """PyTorch's cross-correlation. weight [O, I/groups, kH, kW]; in_shape (I,H,W), out_shape (O,H',W').
+    """PyTorch's cross-correlation. weight [O, I/groups, kH, kW]; in_shape (I, H, W), out_shape
+    (O, H', W').
 
     A Linear on tokens is a 1x1 convolution over (C, N, 1); pooling has unit weights and groups = C.
     """
@@ -201,7 +202,7 @@ class Structured(Connection):
 class Projection:
     """All synapses from one population onto one port of another.
 
-    a(port) += (connection(s_pre) << weight_exp), floor shift of the sum if the exponent is negative.
+    a(port) += (connection(s_pre) << weight_exp); a negative exponent shifts the sum down (floor).
     pre_view, post_view  permutations before and after the connection (None: as it is)
     weight_exp  -8..7 on Loihi; shifts the sum
     lag         model steps: 0 feed-forward, 1 recurrent
@@ -235,7 +236,7 @@ class Readout:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Populations (in topological order of the lag-0 edges) and projections, for T steps a sample."""
+    """Populations, in topological order of the lag-0 edges, and projections; T steps a sample."""
 
     populations: tuple[Population, ...]
     projections: tuple[Projection, ...]

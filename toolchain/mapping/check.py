@@ -37,7 +37,8 @@ def check_placed(placed: PlacedProgram, target: Target) -> None:
 def _cores(blocks: Sequence[Block], limits: Limits) -> list[Problem]:
     return [
         Problem(
-            "SFX-E431", b.population,
+            "SFX-E431",
+            b.population,
             f"is placed on chip {b.chip} core {b.core}; the system has {limits.chips} chips of "
             f"{limits.cores_per_chip} cores",
         )
@@ -65,7 +66,8 @@ def _coverage(program: Program, blocks: Sequence[Block]) -> list[Problem]:
         if wrong.size:
             problems.append(
                 Problem(
-                    "SFX-E430", name,
+                    "SFX-E430",
+                    name,
                     f"{wrong.size} of {population.size} neurons are not on exactly one core; the "
                     f"first, {wrong[0]}, is on {times[wrong[0]]}",
                 )

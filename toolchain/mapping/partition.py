@@ -105,8 +105,11 @@ def _first_fit(tries: Candidates, meter: Meter) -> Split | None:
 
 def _fits(split: Split, meter: Meter) -> bool:
     return not any(
-        check_core("", meter.usage(split.indices(b), axons=meter.limits.axons_in_per_core > 0),
-                   meter.limits)
+        check_core(
+            "",
+            meter.usage(split.indices(b), axons=meter.limits.axons_in_per_core > 0),
+            meter.limits,
+        )
         for b in split.samples()
     )
 
@@ -144,9 +147,7 @@ def _measure(
             axons = sum(a.size for a in heard.values())
             usages[name].append(Usage(indices.size, meter.words(indices), axons, 0))
     return {
-        name: [
-            replace(u, axons_out=n) for u, n in zip(rows, sent[name].tolist(), strict=True)
-        ]
+        name: [replace(u, axons_out=n) for u, n in zip(rows, sent[name].tolist(), strict=True)]
         for name, rows in usages.items()
     }
 
@@ -208,7 +209,11 @@ def _too_many(program: Program, target: Target, needed: int) -> Problem:
         except FitError:
             continue
         if count <= other.cores:
-            return replace(problem, hint=f"the smallest listed target that fits is {name} "
-                           f"({count} of {other.cores} cores)")
-    return replace(problem, hint="no listed target is large enough: use fewer channels, tokens or "
-                   "blocks")
+            return replace(
+                problem,
+                hint=f"the smallest listed target that fits is {name} "
+                f"({count} of {other.cores} cores)",
+            )
+    return replace(
+        problem, hint="no listed target is large enough: use fewer channels, tokens or blocks"
+    )

@@ -25,6 +25,9 @@ from sfx.toolchain.quantize.record import LayerRecord
 
 STREAM_LIMIT = 1 << 16
 """A stream's payload stays below it, so that a LIF's input (17 bits, semantics 2.1) can hold it."""
+SUM_LIMIT = 1 << 31
+"""Sums are 32-bit before the exponent shifts them (semantics 3.1)."""
+LOWEST_EXPONENT = -8
 OUTPUT_LIMIT = 1 << 23
 """Graded payloads are 24-bit signed."""
 
@@ -116,6 +119,8 @@ def add_stream(build: Build, node: g.Node) -> None:
     if before:
         gain = before[0] * 2.0 ** np.floor(np.log2(gain / before[0]))
     payload = _fit_payload(build, inputs, gain, STREAM_LIMIT)
+    if payload is None:
+        raise _too_large(inputs, STREAM_LIMIT)
     m, scale = payload.mantissas, payload.scale
     build.streams[node.name] = Stream(scale, inputs.bias)
     build.classes[node.name] = Range(payload.low, payload.high, True)
@@ -138,6 +143,8 @@ def add_output(build: Build, node: g.Node) -> p.Readout:
     inputs = inputs_of(build, node, wires_into(build.graph, node))
     gain = exact_gain(inputs.weights) or largest_gain(inputs.weights)
     payload = _fit_payload(build, inputs, gain, OUTPUT_LIMIT)
+    if payload is None:
+        raise _too_large(inputs, OUTPUT_LIMIT)
     m, scale = payload.mantissas, payload.scale
     shape, low, high = node.shape or (1,), int(payload.low), int(payload.high)
     build.populations.append(p.Population(node.name, shape, p.Graded(), low, high, -1, node.module))
@@ -162,33 +169,34 @@ class _Payload:
     high: float
 
 
-def _fit_payload(build: Build, inputs: Inputs, gain: float, limit: int) -> _Payload:
+def _fit_payload(build: Build, inputs: Inputs, gain: float, limit: int) -> _Payload | None:
     """The finest scale at or below `gain` whose sums provably stay below `limit` in magnitude.
 
-    Exponents are 0 or more where that fits, so that no sum is rounded; else first the exponents
-    and then the gain go down by powers of two. Raises UnsupportedError (SFX-E311).
+    Exponents are 0 or more where that fits, so that no sum is rounded. Else they go down first,
+    which rounds the sum but keeps the weights, and then the gain.
     """
     for _ in range(COARSER):
         m = mantissas(inputs.weights, gain)
         ends = inputs.bounds(build, m)
-        low, high = (float(f(end)) for f, end in zip((np.min, np.max), ends, strict=True))
-        top = max(m.headroom, default=0)
-        for exponent in range(top, -1, -1):
+        low, high = float(np.min(ends[0], initial=0)), float(np.max(ends[1], initial=0))
+        room = max(m.headroom, default=0)
+        if max(-low, high) * 2.0**room >= SUM_LIMIT:
+            gain /= 2
+            continue
+        for exponent in range(room, LOWEST_EXPONENT + room - 1, -1):
             unit = 2.0**exponent
             if max(-low, high) * unit < limit:
                 exponents = tuple(exponent - room for room in m.headroom)
-                return _Payload(
-                    m,
-                    exponents,
-                    gain * unit,
-                    float(np.floor(low * unit)),
-                    float(np.ceil(high * unit)),
-                )
+                bottom, top = float(np.floor(low * unit)), float(np.ceil(high * unit))
+                return _Payload(m, exponents, gain * unit, bottom, top)
         gain /= 2
-    raise UnsupportedError(
+    return None
+
+
+def _too_large(inputs: Inputs, limit: int) -> UnsupportedError:
+    return UnsupportedError(
         "SFX-E311",
-        f"the sum reaches {max(-low, high) / gain / 2:.3g} at the finest scale of its weights; "
-        f"a payload holds {limit}",
+        f"the sum of so many inputs leaves {limit} even with the coarsest weights",
         where=inputs.node.module or inputs.node.name,
         hint="place a spiking neuron before the sum",
     )

@@ -62,16 +62,25 @@ def chip_map(
             box = (0.15 / width, bottom / tall, pitch_x / width, pitch_y / tall)
             axes = figure.add_axes(box)
             _chip(axes, chip, target, placed, numbers, load, colours)
-        _key(figure, placed, names, wide / width, 1 - head / tall, KEY_LINE / tall,
-             key_width / width, lines)
+        _key(
+            figure,
+            placed,
+            names,
+            wide / width,
+            1 - head / tall,
+            KEY_LINE / tall,
+            key_width / width,
+            lines,
+        )
         bar_axes = figure.add_axes((0.15 / width, 0.42 / tall, pitch_x / width, 0.1 / tall))
         bar = figure.colorbar(colours, cax=bar_axes, orientation="horizontal")
         bar.set_label(label, fontsize=7, labelpad=1)
         bar_axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: si(x, "")))
         bar_axes.tick_params(labelsize=6, length=2, pad=1)
         if len(drawn) < len(used):
-            figure.text(wide / width, 0.1 / tall, f"{len(used) - len(drawn)} more chips in use",
-                        fontsize=7)
+            figure.text(
+                wide / width, 0.1 / tall, f"{len(used) - len(drawn)} more chips in use", fontsize=7
+            )
     if path is not None:
         save(figure, path)
     return figure
@@ -88,15 +97,27 @@ def _loads() -> ListedColormap:
 
 
 def _chip(
-    axes: Axes, chip: int, target: Target, placed: PlacedProgram, numbers: Mapping[str, int],
-    load: Mapping[tuple[int, int], float], colours: ScalarMappable,
+    axes: Axes,
+    chip: int,
+    target: Target,
+    placed: PlacedProgram,
+    numbers: Mapping[str, int],
+    load: Mapping[tuple[int, int], float],
+    colours: ScalarMappable,
 ) -> None:
     side, pitch = _side(target), _side(target) + ROUTER_GAP
     columns, rows = target.limits.mesh
     for router in range(columns * rows):
         corner = (router % columns * pitch, router // columns * pitch)
-        axes.add_patch(Rectangle((corner[0] - 0.08, corner[1] - 0.08), side + 0.16, side + 0.16,
-                                 color="#e6e8eb", lw=0))
+        axes.add_patch(
+            Rectangle(
+                (corner[0] - 0.08, corner[1] - 0.08),
+                side + 0.16,
+                side + 0.16,
+                color="#e6e8eb",
+                lw=0,
+            )
+        )
     held: dict[int, list[str]] = {}
     for b in placed.blocks:
         if b.chip == chip:
@@ -110,31 +131,64 @@ def _chip(
         if members:
             value = load.get((chip, core))
             colour = "white" if value is None else colours.cmap(colours.norm(value))
-        axes.add_patch(Rectangle((x + 0.04, y + 0.04), 0.92, 0.92, fc=colour, lw=0.5,
-                                 ec="#555555" if members else "#dcdcdc"))
+        axes.add_patch(
+            Rectangle(
+                (x + 0.04, y + 0.04),
+                0.92,
+                0.92,
+                fc=colour,
+                lw=0.5,
+                ec="#555555" if members else "#dcdcdc",
+            )
+        )
         if members:
             text = ",".join(str(numbers[m]) for m in members)
             dark = np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) < 0.5
-            axes.text(x + 0.5, y + 0.52, text, ha="center", va="center",
-                      color="white" if dark else INK, fontsize=7 if len(text) < 3 else 5.5)
+            axes.text(
+                x + 0.5,
+                y + 0.52,
+                text,
+                ha="center",
+                va="center",
+                color="white" if dark else INK,
+                fontsize=7 if len(text) < 3 else 5.5,
+            )
     axes.set(xlim=(-0.15, columns * pitch), ylim=(rows * pitch, -0.15))
     axes.set_axis_off()
     used = len(held)
-    axes.set_title(f"chip {chip}: {used} of {target.limits.cores_per_chip} cores", loc="left",
-                   fontsize=8, pad=4)
+    axes.set_title(
+        f"chip {chip}: {used} of {target.limits.cores_per_chip} cores",
+        loc="left",
+        fontsize=8,
+        pad=4,
+    )
 
 
 def _key(
-    figure: Figure, placed: PlacedProgram, names: Sequence[str], left: float, top: float,
-    line: float, column: float, lines: int,
+    figure: Figure,
+    placed: PlacedProgram,
+    names: Sequence[str],
+    left: float,
+    top: float,
+    line: float,
+    column: float,
+    lines: int,
 ) -> None:
     cores = {n: len({(b.chip, b.core) for b in placed.blocks if b.population == n}) for n in names}
     for i, name in enumerate(names):
         at, row = divmod(i, lines)
         x, y = left + at * column, top - row * line
         short = name if len(name) <= 30 else f"...{name[-28:]}"
-        figure.text(x + 0.09 * column, y, str(i + 1), ha="right", va="top", fontsize=7,
-                    weight="bold")
+        figure.text(
+            x + 0.09 * column, y, str(i + 1), ha="right", va="top", fontsize=7, weight="bold"
+        )
         figure.text(x + 0.12 * column, y, short, va="top", fontsize=7)
-        figure.text(x + 0.96 * column, y, f"x {cores[name]}" if cores[name] > 1 else "", va="top",
-                    ha="right", fontsize=7, color="#666666")
+        figure.text(
+            x + 0.96 * column,
+            y,
+            f"x {cores[name]}" if cores[name] > 1 else "",
+            va="top",
+            ha="right",
+            fontsize=7,
+            color="#666666",
+        )

@@ -166,7 +166,8 @@ def _notes(placed: PlacedProgram, target: Target, cost: Cost | None) -> list[str
             "crossing is published, it is charged as one hop."
         )
     unchecked = [
-        name for name in ("axons_in_per_core", "axons_out_per_core")
+        name
+        for name in ("axons_in_per_core", "axons_out_per_core")
         if not getattr(target.limits, name)
     ]
     if unchecked:

@@ -45,8 +45,9 @@ def energy_bars(
         bars = np.array(values) * scale
         span = np.array(ends, dtype=float).reshape(-1, 2).T * scale
         axes.barh(at, bars, color=colours, height=0.7)
-        axes.errorbar(bars, at, xerr=np.abs(span - bars), fmt="none", ecolor="#8a8f98", lw=0.8,
-                      capsize=2)
+        axes.errorbar(
+            bars, at, xerr=np.abs(span - bars), fmt="none", ecolor="#8a8f98", lw=0.8, capsize=2
+        )
         axes.set_yticks(at, labels)
         axes.set(ylim=(len(labels) - 0.4, -0.6), xlim=(0, None))
         axes.set_xlabel(f"{PREFIXES[exponent]}J per sample, with its range")
@@ -56,8 +57,13 @@ def energy_bars(
         axes.set_axisbelow(True)
         kinds = list(dict.fromkeys(r["kind"] for r in shown))
         axes.legend(
-            handles=[Patch(color=KINDS[k], label=k) for k in kinds], frameon=False, fontsize=7,
-            loc="lower left", bbox_to_anchor=(0, 1), ncols=len(kinds), handlelength=0.9,
+            handles=[Patch(color=KINDS[k], label=k) for k in kinds],
+            frameon=False,
+            fontsize=7,
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=len(kinds),
+            handlelength=0.9,
         )
         figure.tight_layout()
     if path is not None:

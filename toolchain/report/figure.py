@@ -37,8 +37,9 @@ STYLE = {
 def save(figure: Figure, path: str | Path | io.BytesIO, kind: str | None = None) -> None:
     """Write as .svg or .png (by suffix, or `kind`), without dates or software versions."""
     kind = kind or Path(str(path)).suffix.lstrip(".") or "svg"
-    metadata: dict[str, Any] = {"Date": None, "Creator": None} if kind == "svg" else {
-        "Software": None}
+    metadata: dict[str, Any] = (
+        {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    )
     with rc_context(STYLE):
         figure.savefig(path, format=kind, metadata=metadata, dpi=150)
 

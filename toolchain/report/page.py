@@ -44,8 +44,11 @@ def page(
     target   default: the listed target that `placed` names; raises InputError if it is not listed
     """
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"count": count, "share": share, "si": si, "si_range": si_range}
     counted = values["energy"] is not None
@@ -56,8 +59,9 @@ def page(
         latency_rows=LATENCY_ROWS,
         bars=Markup(svg(energy_bars(values["per_population"]))) if counted else None,
         chips=Markup(svg(_map(values, placed, target or load(placed.target)))),
-        raster=None if spikes is None else Markup(
-            svg(raster(placed.program, spikes, samples=samples))),
+        raster=None
+        if spikes is None
+        else Markup(svg(raster(placed.program, spikes, samples=samples))),
     )
 
 

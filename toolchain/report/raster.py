@@ -51,8 +51,15 @@ def raster(
         axes = figure.add_subplot()
         for k in range(samples):
             middle = shown[0].phase + (k + 0.5) * program.timesteps
-            axes.text(middle, head - 3.5, f"sample {k}", ha="center", va="bottom", fontsize=6,
-                      color="#5b6b7d")
+            axes.text(
+                middle,
+                head - 3.5,
+                f"sample {k}",
+                ha="center",
+                va="bottom",
+                fontsize=6,
+                color="#5b6b7d",
+            )
         top = head
         for p, height in zip(shown, heights, strict=True):
             values = np.asarray(spikes[p.name]).reshape(steps, -1)
@@ -63,8 +70,13 @@ def raster(
             body = values[p.phase : p.phase + samples * program.timesteps]
             rate = np.count_nonzero(body) / max(body.size, 1)
             axes.text(
-                1.01 * steps, top + height / 2, f"{count(p.size)} neurons, {rate:.1%}",
-                ha="left", va="center", fontsize=7, color="#666666",
+                1.01 * steps,
+                top + height / 2,
+                f"{count(p.size)} neurons, {rate:.1%}",
+                ha="left",
+                va="center",
+                fontsize=7,
+                color="#666666",
             )
             top += height + gap
         axes.set(xlim=(0, steps), ylim=(total, 0), yticks=[], xlabel="hardware step")
@@ -72,8 +84,13 @@ def raster(
         axes.spines[["top", "left", "right"]].set_visible(False)
         kinds = list(dict.fromkeys(type(p.neuron).__name__ for p in shown))
         axes.legend(
-            handles=[Patch(color=KINDS[k], label=k) for k in kinds], ncols=len(kinds),
-            loc="lower left", bbox_to_anchor=(0, 1), frameon=False, handlelength=0.9, fontsize=7,
+            handles=[Patch(color=KINDS[k], label=k) for k in kinds],
+            ncols=len(kinds),
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            frameon=False,
+            handlelength=0.9,
+            fontsize=7,
         )
         figure.tight_layout()
     if path is not None:

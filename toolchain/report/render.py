@@ -52,8 +52,11 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def html(
-    values: Mapping[str, Any], placed: PlacedProgram, spikes: Spikes | None = None,
-    samples: int = 1, target: Target | None = None,
+    values: Mapping[str, Any],
+    placed: PlacedProgram,
+    spikes: Spikes | None = None,
+    samples: int = 1,
+    target: Target | None = None,
 ) -> str:
     """One offline page: summary, energy, chip map, tables, and a raster if there are spikes.
 

@@ -32,8 +32,12 @@ def target_list() -> RenderableType:
         alias = ", ".join(a for a, n in ALIASES.items() if n == name)
         kib = limits.synapse_words_per_core * limits.word_bits / 8 / 1024
         table.add_row(
-            f"{name} ({alias})" if alias else name, t.title, f"{limits.chips:,}",
-            f"{limits.cores:,}", f"{limits.neurons_per_core:,}", f"{kib:.0f} KiB",
+            f"{name} ({alias})" if alias else name,
+            t.title,
+            f"{limits.chips:,}",
+            f"{limits.cores:,}",
+            f"{limits.neurons_per_core:,}",
+            f"{kib:.0f} KiB",
             f"{limits.payload_bits} bit" if limits.payload_bits else "binary",
         )
     return Group(table, Text("\nsfx targets NAME shows every limit and cost with its source"))
@@ -46,8 +50,14 @@ def target_details(name: str) -> RenderableType:
     for field, source in t.limit_sources.items():
         value = getattr(t.limits, field)
         limits.add_row(field, "-" if source == "not public" else _limit(value), escape(source))
-    rules = Table(title="\nRules", title_justify="left", title_style="bold", box=None,
-                  show_header=False, pad_edge=False)
+    rules = Table(
+        title="\nRules",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        show_header=False,
+        pad_edge=False,
+    )
     for rule in (*CORE_RULES, cores_available, *PROJECTION_RULES, *POPULATION_RULES):
         rules.add_row(escape(f"- {text_of(rule, t.limits)}"))
     costs = _table("cost", "value", "range", "source")
@@ -58,11 +68,18 @@ def target_details(name: str) -> RenderableType:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim",
-                  title_justify="left", title_style="bold")
+    table = Table(
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="dim",
+        title_justify="left",
+        title_style="bold",
+    )
     for name in columns:
-        table.add_column(name, no_wrap=name != "source",
-                         justify="right" if name == "value" else "left")
+        table.add_column(
+            name, no_wrap=name != "source", justify="right" if name == "value" else "left"
+        )
     return table
 
 

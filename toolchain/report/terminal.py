@@ -34,8 +34,15 @@ def summary(values: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def _group(title: str) -> Table:
     """Label left, value right, range beside it."""
-    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None,
-                  show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        title=f"\n{title}",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        show_header=False,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     table.add_column(width=LABEL_WIDTH, no_wrap=True)
     table.add_column(justify="right", min_width=12, no_wrap=True)
     table.add_column(no_wrap=True)
@@ -104,8 +111,15 @@ def _latency(values: Mapping[str, Any]) -> Table:
 
 
 def _bounds(values: Mapping[str, Any]) -> Table:
-    table = Table(title="\nWhat sets the step time", title_justify="left", title_style="bold",
-                  box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(
+        title="\nWhat sets the step time",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="dim",
+    )
     table.add_column("  term", width=LABEL_WIDTH)
     table.add_column("mean per step", justify="right", min_width=13)
     table.add_column("binds in", justify="right")
@@ -129,20 +143,34 @@ def _populations(values: Mapping[str, Any]) -> Iterator[RenderableType]:
     if len(rows) > MOST_ROWS:
         key = "energy_j" if counted else "neurons"
         shown = sorted(rows, key=lambda r: -r[key])[:MOST_ROWS]
-    table = Table(title="\nPopulations", title_justify="left", title_style="bold", box=None,
-                  pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(
+        title="\nPopulations",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="dim",
+    )
     table.add_column("  name", no_wrap=True, overflow="ellipsis", max_width=36)
     table.add_column("kind", no_wrap=True)
-    names = ["neurons", "cores", "rate", "synops", "energy", "share"] if counted else [
-        "neurons", "cores", "phase"]
+    names = (
+        ["neurons", "cores", "rate", "synops", "energy", "share"]
+        if counted
+        else ["neurons", "cores", "phase"]
+    )
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for r in shown:
         cores = str(r["cores"] or "host")
         cells = [escape(f"  {r['name']}"), r["kind"], count(r["neurons"]), cores]
         if counted:
-            cells += [share(r["rate"]), count(r["synops"]), si(r["energy_j"], "J"),
-                      share(r["share"])]
+            cells += [
+                share(r["rate"]),
+                count(r["synops"]),
+                si(r["energy_j"], "J"),
+                share(r["share"]),
+            ]
         else:
             cells.append(str(r["phase"]))
         table.add_row(*cells)

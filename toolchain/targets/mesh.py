@@ -38,8 +38,6 @@ class Mesh:
         return x, y
 
 
-def hops(
-    a: tuple[IntArray, IntArray], b: tuple[IntArray, IntArray]
-) -> tuple[IntArray, IntArray]:
+def hops(a: tuple[IntArray, IntArray], b: tuple[IntArray, IntArray]) -> tuple[IntArray, IntArray]:
     """Hops from router a to router b along E-W and N-S; none within one router."""
     return np.abs(a[0] - b[0]), np.abs(a[1] - b[1])

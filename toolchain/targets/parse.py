@@ -124,7 +124,7 @@ def _limits(
     sources = dict(base.limit_sources) if base else {}
     for name, entry in given.items():
         if not isinstance(entry, dict) or set(entry) != {"value", "source"}:
-            reader.complain(f"limits.{name} must be {{ value = ..., source = \"...\" }}")
+            reader.complain(f'limits.{name} must be {{ value = ..., source = "..." }}')
             continue
         values[name] = _limit(reader, name, entry["value"])
         sources[name] = reader.text(entry["source"], f"limits.{name}.source")
@@ -163,7 +163,10 @@ def _costs(reader: _Reader, data: dict[str, Any], base: Target | None) -> dict[s
             reader.complain(f"{what}: low <= 1 <= high must hold (they are factors on the value)")
         costs[name] = Quantity(
             reader.number(entry["value"], f"{what}.value", 0, strict=True),
-            COSTS[name], low, high, reader.text(entry["source"], f"{what}.source"),
+            COSTS[name],
+            low,
+            high,
+            reader.text(entry["source"], f"{what}.source"),
         )
     for name in sorted(set(REQUIRED_COSTS) - set(costs) - set(given)):
         reader.complain(f"costs.{name} is missing")

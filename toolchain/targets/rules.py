@@ -60,7 +60,11 @@ def neuron_program(population: Population, limits: Limits) -> Problem | None:
         return None
     kind = type(population.neuron).__name__
     return _broken(
-        neuron_program, limits, "SFX-E420", _place(population), f"This population is {kind}.",
+        neuron_program,
+        limits,
+        "SFX-E420",
+        _place(population),
+        f"This population is {kind}.",
         "compile for loihi2, or use a lowering whose populations are all LIF",
     )
 
@@ -76,8 +80,12 @@ def payload(population: Population, limits: Limits) -> Problem | None:
     if not limits.payload_bits:
         hint = "graded spikes are impossible here: compile for loihi2, or give binary inputs"
     return _broken(
-        payload, limits, "SFX-E421", _place(population),
-        f"Values {population.low}..{population.high} need {bits} bits.", hint,
+        payload,
+        limits,
+        "SFX-E421",
+        _place(population),
+        f"Values {population.low}..{population.high} need {bits} bits.",
+        hint,
     )
 
 
@@ -87,7 +95,10 @@ def threshold_width(population: Population, limits: Limits) -> Problem | None:
     if 0 <= vth < 1 << limits.threshold_bits:
         return None
     return _broken(
-        threshold_width, limits, "SFX-E422", _place(population),
+        threshold_width,
+        limits,
+        "SFX-E422",
+        _place(population),
         f"This one is {vth}, the largest is {(1 << limits.threshold_bits) - 1}.",
         "use a smaller scale for the population (fewer bits of weight), or a smaller threshold",
     )
@@ -102,7 +113,10 @@ def bias_width(population: Population, limits: Limits) -> Problem | None:
     if -half <= low and high < half:
         return None
     return _broken(
-        bias_width, limits, "SFX-E423", _place(population),
+        bias_width,
+        limits,
+        "SFX-E423",
+        _place(population),
         f"These are {low}..{high}, the limits {-half}..{half - 1}.",
         "raise the bias exponent by one for each bit too many",
     )
@@ -116,7 +130,10 @@ def bias_exponent(population: Population, limits: Limits) -> Problem | None:
     if low <= population.neuron.bias_exp <= high:
         return None
     return _broken(
-        bias_exponent, limits, "SFX-E424", _place(population),
+        bias_exponent,
+        limits,
+        "SFX-E424",
+        _place(population),
         f"This one is {population.neuron.bias_exp}.",
         "use a smaller scale for the population, so that the bias is smaller",
     )
@@ -130,7 +147,10 @@ def decay_width(population: Population, limits: Limits) -> Problem | None:
     if -1 <= du <= top and 0 <= dv <= top:
         return None
     return _broken(
-        decay_width, limits, "SFX-E425", _place(population),
+        decay_width,
+        limits,
+        "SFX-E425",
+        _place(population),
         f"These are du = {du}, dv = {dv}, the largest is {top}.",
         "use a membrane time constant longer than one step",
     )
@@ -156,7 +176,10 @@ def weight_width(projection: Projection, limits: Limits) -> Problem | None:
             return None
     low, high = int(weights.min()), int(weights.max())
     return _broken(
-        weight_width, limits, "SFX-E426", projection.name,
+        weight_width,
+        limits,
+        "SFX-E426",
+        projection.name,
         f"These weights, {low}..{high} ({sign_mode(weights)}), are not of that form.",
         "quantize again with the target's weight width",
     )
@@ -168,7 +191,10 @@ def weight_exponent(projection: Projection, limits: Limits) -> Problem | None:
     if low <= projection.weight_exp <= high:
         return None
     return _broken(
-        weight_exponent, limits, "SFX-E427", projection.name,
+        weight_exponent,
+        limits,
+        "SFX-E427",
+        projection.name,
         f"This one is {projection.weight_exp}.",
         "choose scales of the two populations that lie closer together",
     )
@@ -179,7 +205,11 @@ def delay(projection: Projection, limits: Limits) -> Problem | None:
     if projection.delay <= limits.max_delay:
         return None
     return _broken(
-        delay, limits, "SFX-E428", projection.name, f"This one takes {projection.delay}.",
+        delay,
+        limits,
+        "SFX-E428",
+        projection.name,
+        f"This one takes {projection.delay}.",
         "balance the delays with relay populations (the compiler does, given this target)",
     )
 
@@ -218,7 +248,11 @@ def neurons_per_core(where: str, usage: Usage, limits: Limits) -> Problem | None
     if usage.neurons <= limits.neurons_per_core:
         return None
     return _broken(
-        neurons_per_core, limits, "SFX-E410", where, f"This one would hold {usage.neurons}.",
+        neurons_per_core,
+        limits,
+        "SFX-E410",
+        where,
+        f"This one would hold {usage.neurons}.",
         "split the population over more cores",
     )
 
@@ -228,7 +262,11 @@ def synaptic_memory(where: str, usage: Usage, limits: Limits) -> Problem | None:
     if usage.synapse_words <= limits.synapse_words_per_core:
         return None
     return _broken(
-        synaptic_memory, limits, "SFX-E411", where, f"This one would need {usage.synapse_words}.",
+        synaptic_memory,
+        limits,
+        "SFX-E411",
+        where,
+        f"This one would need {usage.synapse_words}.",
         "give each neuron fewer inputs (pool or sum them first, smaller kernels, grouped "
         "convolutions), or prune the weights",
     )
@@ -239,7 +277,11 @@ def axons_in(where: str, usage: Usage, limits: Limits) -> Problem | None:
     if not limits.axons_in_per_core or usage.axons_in <= limits.axons_in_per_core:
         return None
     return _broken(
-        axons_in, limits, "SFX-E412", where, f"This one would listen to {usage.axons_in}.",
+        axons_in,
+        limits,
+        "SFX-E412",
+        where,
+        f"This one would listen to {usage.axons_in}.",
         "give each neuron fewer inputs: smaller kernels, fewer channels, pooling first",
     )
 
@@ -249,7 +291,11 @@ def axons_out(where: str, usage: Usage, limits: Limits) -> Problem | None:
     if not limits.axons_out_per_core or usage.axons_out <= limits.axons_out_per_core:
         return None
     return _broken(
-        axons_out, limits, "SFX-E413", where, f"This one would need {usage.axons_out}.",
+        axons_out,
+        limits,
+        "SFX-E413",
+        where,
+        f"This one would need {usage.axons_out}.",
         "let each neuron drive fewer cores: fewer output channels, fewer consumers",
     )
 
@@ -259,14 +305,22 @@ def cores_available(where: str, needed: int, limits: Limits) -> Problem | None:
     if needed <= limits.cores:
         return None
     return _broken(
-        cores_available, limits, "SFX-E414", where,
+        cores_available,
+        limits,
+        "SFX-E414",
+        where,
         f"The model needs {needed} cores, there are {limits.cores}.",
         "use a larger target, fewer channels or tokens, or fewer blocks",
     )
 
 
 POPULATION_RULES = (
-    neuron_program, payload, threshold_width, bias_width, bias_exponent, decay_width,
+    neuron_program,
+    payload,
+    threshold_width,
+    bias_width,
+    bias_exponent,
+    decay_width,
 )
 PROJECTION_RULES = (weight_width, weight_exponent, delay)
 CORE_RULES = (neurons_per_core, synaptic_memory, axons_in, axons_out)

@@ -20,7 +20,10 @@ def make(rows: list[tuple[int, int, int, int]]) -> Events:
 
 ROWS = st.lists(
     st.tuples(
-        st.integers(0, WIDTH - 1), st.integers(0, HEIGHT - 1), st.integers(0, 1), st.integers(0, 999)
+        st.integers(0, WIDTH - 1),
+        st.integers(0, HEIGHT - 1),
+        st.integers(0, 1),
+        st.integers(0, 999),
     ),
     max_size=40,
 )

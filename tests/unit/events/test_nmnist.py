@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_the_shared_recordings(data_dir: Path, tmp_path: Path) -> None:
     assert offsets[-1] == len(rows)
     assert rows.max(axis=0).tolist() == [33, 33, 1, 336_040]  # so 34x34, both polarities
 
-    for start, end in zip(offsets[:40], offsets[1:41], strict=True):
+    for start, end in pairwise(offsets[:41]):
         x, y, p, t = rows[start:end].T
         binned = bin_events(Events(x, y, p, t), 10, SIZE, duration=336_041)
         assert binned.max() < 255

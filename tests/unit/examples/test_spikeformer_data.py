@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -19,7 +20,8 @@ pytest.importorskip("sklearn")
 def example(name: str) -> ModuleType:
     """The example's file `name` as a module."""
     spec = importlib.util.spec_from_file_location(f"spikeformer_{name}", EXAMPLE / f"{name}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
@@ -33,7 +35,7 @@ def naive(image: np.ndarray) -> np.ndarray:
     """One digit [8, 8] recorded pixel by pixel: uint8 [T, 2, 16, 16]."""
     corners = [(-1.0, -1.5), (0.0, 1.5), (1.0, -1.5), (-1.0, -1.5)]
     seen = [corners[0]]
-    for (x0, y0), (x1, y1) in zip(corners, corners[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(corners):
         seen += [(x0 + (x1 - x0) * i / 8, y0 + (y1 - y0) * i / 8) for i in range(1, 9)]
     events = np.zeros((8, 2, 16, 16), np.uint8)
     for row in range(16):
@@ -104,7 +106,8 @@ def test_the_command_writes_a_data_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["o.npz", "--limit", "0"], ["o.npz", "--sample", "360"], ["o.npz", "--split", "x"]]
+    "arguments",
+    [[], ["o.npz", "--limit", "0"], ["o.npz", "--sample", "360"], ["o.npz", "--split", "x"]],
 )
 def test_wrong_arguments_are_usage_errors(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

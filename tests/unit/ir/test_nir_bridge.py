@@ -381,6 +381,51 @@ def test_files_that_are_not_nir(tmp_path):
     assert code(path) == "SFX-E211"
 
 
+JUNK = [
+    "text", np.array([]), np.zeros((2, 2, 2)), -1, 0, 10**9, np.nan, np.full(5, np.inf), [1, 2, 3],
+    np.zeros(0, np.int8), "\ud7ff",
+]  # fmt: skip
+
+
+def datasets(path: Path) -> list[str]:
+    found: list[str] = []
+    with h5py.File(path, "r") as file:
+        file["node"].visititems(
+            lambda n, item: found.append(n) if isinstance(item, h5py.Dataset) else None
+        )
+    return found
+
+
+def test_fields_of_any_kind_end_in_a_clear_refusal(tmp_path):
+    """Every kind of field replaced by junk: read, or refused with a code, never a crash."""
+    path = tmp_path / "g.nir"
+    codes: dict[str, int] = {}
+    for graph in (every_op(), attention()):
+        nir_bridge.write(graph, path)
+        whole = path.read_bytes()
+        fields = datasets(path)
+        kinds = {}
+        for name in fields:
+            parts = name.split("/")
+            kind = type(graph[parts[1]].op).__name__ if parts[0] == "nodes" else parts[0]
+            kinds.setdefault((kind, parts[-1]), name)
+        for i, name in enumerate(kinds.values()):
+            for junk in (JUNK[(3 * i + k) % len(JUNK)] for k in range(3)):
+                path.write_bytes(whole)
+                with h5py.File(path, "r+") as file:
+                    del file[f"node/{name}"]
+                    file[f"node/{name}"] = junk
+                try:
+                    nir_bridge.to_graph(nir_bridge.read(path))
+                    code = "read"
+                except SfxError as error:
+                    code = error.code
+                codes[code] = codes.get(code, 0) + 1
+    assert sum(codes.values()) > 200
+    assert codes["read"] < 0.2 * sum(codes.values())
+    assert {"SFX-E205", "SFX-E206", "SFX-E211"} <= set(codes)
+
+
 def test_files_may_not_reach_outside(tmp_path):
     secret = tmp_path / "secret.h5"
     with h5py.File(secret, "w") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def chain(length: int = 1, timesteps: int = 4, size: int = 6) -> Program:
         neuron = p.LIF(du=4095, dv=1024, vth=60)
         pops.append(p.Population(f"lif{i}", (size,), neuron, phase=i + 1))
     pops.append(p.Population("out", (size,), p.Graded(), low=0, high=64, phase=length + 1))
-    for a, b in zip(pops, pops[1:], strict=False):
+    for a, b in pairwise(pops):
         same = p.Structured(axes, axes, 64)
         joints.append(p.Projection(f"{a.name}->{b.name}", a.name, b.name, same, delay=1))
     return Program(tuple(pops), tuple(joints), timesteps, p.Readout("out", 1.0, (0,) * size))

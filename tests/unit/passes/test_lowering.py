@@ -70,7 +70,7 @@ def test_fan_in_before_weights_counts_the_bias_once() -> None:
 
 
 def refused(graph: g.Graph) -> str:
-    """The passes alone: rewiring a test graph leaves nodes that `check_graph` would refuse first."""
+    """The passes alone: a rewired graph has loose ends that `check_graph` would refuse first."""
     with pytest.raises(UnsupportedError) as caught:
         run_passes(graph, TO_NEURON_FORM, lambda g: None)
     return str(caught.value)

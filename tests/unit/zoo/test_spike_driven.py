@@ -108,6 +108,14 @@ def test_the_fourth_pool_takes_currents_and_is_the_shortcut_too() -> None:
     )
 
 
+def test_the_shortcut_carries_the_membrane_currents() -> None:
+    model, x = awake(TINY)
+    found = pub.seen(model, x, ["block.0", "block.0.attn", "block.0.mlp"])
+    x_in, x_out = found["block.0"]
+    assert pub.value_class(x_in) == "real"
+    assert torch.equal(x_out, (x_in + found["block.0.attn"][1]) + found["block.0.mlp"][1])
+
+
 def test_attention_is_and_or_and() -> None:
     """proj reads q AND OR over the tokens of (k AND v), head by head, the OR without memory."""
     model, x = awake(replace(TINY, image_size=16))

@@ -71,6 +71,22 @@ def test_weights_see_spikes_but_inside_repconv_and_after_the_depthwise_convoluti
     assert set(outer.values()) == {"binary"}
 
 
+def test_the_shortcuts_carry_the_membrane_currents() -> None:
+    model, x = pub.awake(pub.seeded(SpikeDrivenTransformerV2, TINY))
+    block, conv = "block4.0", "ConvBlock2_2.0"
+    found = pub.seen(
+        model, x, [block, f"{block}.attn", f"{block}.mlp", conv, f"{conv}.Conv", f"{conv}.bn2"]
+    )
+    for path, first, second in (
+        (block, f"{block}.attn", f"{block}.mlp"),
+        (conv, f"{conv}.Conv", f"{conv}.bn2"),
+    ):
+        x_in, x_out = found[path]
+        assert pub.value_class(x_in) == "real"
+        middle = x_in + found[first][1]
+        assert torch.equal(x_out, middle + found[second][1].reshape(middle.shape))
+
+
 def test_attention_counts_coincidences_of_three_spikes() -> None:
     model, x = pub.awake(pub.seeded(SpikeDrivenTransformerV2, TINY))
     attn = "block3.0.attn."
@@ -135,6 +151,7 @@ def test_in_training_the_border_takes_no_part_in_the_statistics() -> None:
     )
     inner = inner * border.bn.weight[:, None, None] + border.bn.bias[:, None, None]
     torch.testing.assert_close(y[:, :, 1:-1, 1:-1], inner)
+    assert torch.equal(conv.train()(x), conv.body(x))
     _, zero = affine(border.bn)
     for edge in (y[:, :, 0], y[:, :, -1], y[:, :, :, 0], y[:, :, :, -1]):
         torch.testing.assert_close(edge, zero[:, None].expand_as(edge))

@@ -14,8 +14,8 @@ from torch import Tensor  # noqa: E402
 from sfx.frontends import zoo  # noqa: E402
 from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
 from sfx.frontends.zoo.spikeformer import (  # noqa: E402
-    SpikeformerConfig,
     Spikeformer,
+    SpikeformerConfig,
     SpikingAttention,
     deep_supervision_loss,
     firing_rates,

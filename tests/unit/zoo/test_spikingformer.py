@@ -8,6 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch.nn import functional  # noqa: E402
+
 from sfx.frontends import zoo  # noqa: E402
 from sfx.frontends.zoo.spikingformer import (  # noqa: E402
     SPIKINGFORMER,
@@ -71,6 +73,18 @@ def test_every_weight_sees_spikes_but_the_first_and_the_head() -> None:
     assert found.pop("head") == "real"
     assert len(found) == 4 + 2 * 6
     assert set(found.values()) == {"binary"}
+
+
+def test_pools_take_spikes_before_the_convolution() -> None:
+    model, x = pub.awake(pub.seeded(Spikingformer, TINY))
+    stem = "patch_embed.proj"
+    paths = [f"{stem}{i}_{part}" for i in (2, 3, 4) for part in ("lif", "conv")]
+    found = pub.seen(model, x, paths)
+    spikes = [found[f"{stem}{i}_lif"][1].flatten(0, 1) for i in (2, 3, 4)]
+    reads = [found[f"{stem}{i}_conv"][0] for i in (2, 3, 4)]
+    assert torch.equal(reads[0], spikes[0])
+    for i in (1, 2):
+        assert torch.equal(reads[i], functional.max_pool2d(spikes[i], 3, 2, 1))
 
 
 def test_attention_counts_coincidences_of_three_spikes() -> None:
