@@ -53,6 +53,11 @@ MISSING: dict[str, Callable[[], str | None]] = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update-golden` rewrites the texts under tests/golden/expected."""
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden texts")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Stop at once if a part that $SFX_REQUIRE names is missing: a skip would hide it."""
     for part in filter(None, os.environ.get("SFX_REQUIRE", "").split(",")):

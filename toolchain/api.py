@@ -90,11 +90,13 @@ def compile(
     *,
     calibrate: Data | None = None,
     model: str | None = None,
+    timesteps: int | None = None,
     stage: Stage = lambda name: None,
 ) -> Bundle:
     """Compile a model for `target` ('loihi' is loihi2; or a TOML file).
 
     calibrate: samples that choose the scales; default: the samples in the checkpoint, if any.
+    timesteps: T of a sample, for a NIR file that does not say it (default: that of `calibrate`).
     Raises SfxError: InputError, UnsupportedError, or FitError if it does not fit the target.
     """
     from sfx.toolchain.compiler import compile_graph, statistics
@@ -110,8 +112,8 @@ def compile(
         source = load_model(source, model=model, example_shape=shape)
     stage("import NIR")
     # A NIR file need not say T; the samples do. A traced network has T baked in.
-    steps = None
-    if calibrate is not None and "timesteps" not in source.graph.metadata:
+    steps = timesteps
+    if steps is None and calibrate is not None and "timesteps" not in source.graph.metadata:
         steps = int(calibrate.x.shape[1])
     graph = to_graph(source.graph, timesteps=steps)
     samples, origin = source.calibration, "checkpoint"
@@ -136,6 +138,24 @@ def compile(
     }
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(compiled.placed, buffer.getvalue(), manifest)
+
+
+def inspect(path: str | Path) -> str:
+    """What a file holds, as text: a bundle's Program, a NIR graph, or a checkpoint's tensors."""
+    from sfx.toolchain.ir.text import graph_text, program_text
+
+    path = Path(path)
+    if path.suffix == ".sfx":
+        return program_text(load(path).program)
+    if path.suffix == ".nir":
+        from sfx.toolchain.ir.nir_bridge import to_graph
+
+        graph = load_model(path).graph
+        known = graph.metadata.get("timesteps")
+        return graph_text(to_graph(graph, timesteps=None if known is not None else 1))
+    from sfx.frontends.describe import describe
+
+    return describe(path)
 
 
 def save(bundle: Bundle, path: str | Path) -> None:

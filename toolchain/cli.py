@@ -41,6 +41,9 @@ FactoryOpt = Annotated[
 ]
 InputOpt = Annotated[Path, typer.Option("--input", metavar="DATA", help="Samples, .npz with x, y")]
 LimitOpt = Annotated[int | None, typer.Option(min=1, help="Use the first N samples only")]
+StepsOpt = Annotated[
+    int | None, typer.Option("--timesteps", min=1, help="T of a sample, if a .nir does not say it")
+]
 JsonOpt = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="Write the result as JSON ('-': stdout)"),
@@ -60,6 +63,7 @@ def compile(
     ] = None,
     calibrate: CalibrateOpt = None,
     factory: FactoryOpt = None,
+    timesteps: StepsOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
     """Compile MODEL into a bundle: export, lower, quantize, balance delays, map."""
@@ -69,7 +73,14 @@ def compile(
 
     start = time.perf_counter()
     with _stages(f"compiling {model.name} for {target}") as stage:
-        bundle = api.compile(model, target, calibrate=_data(calibrate), model=factory, stage=stage)
+        bundle = api.compile(
+            model,
+            target,
+            calibrate=_data(calibrate),
+            model=factory,
+            timesteps=timesteps,
+            stage=stage,
+        )
         destination = output or model.with_suffix(".sfx")
         api.save(bundle, destination)
     seconds = time.perf_counter() - start
@@ -89,13 +100,21 @@ def check(
     target: TargetOpt = "loihi",
     calibrate: CalibrateOpt = None,
     factory: FactoryOpt = None,
+    timesteps: StepsOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
     """Say whether MODEL compiles and fits, with every problem at once; nothing is written."""
     from sfx.toolchain import api
 
     with _stages(f"checking {model.name} for {target}") as stage:
-        bundle = api.compile(model, target, calibrate=_data(calibrate), model=factory, stage=stage)
+        bundle = api.compile(
+            model,
+            target,
+            calibrate=_data(calibrate),
+            model=factory,
+            timesteps=timesteps,
+            stage=stage,
+        )
     s = bundle.manifest["statistics"]
     out.print(f"{model.name} compiles and fits {bundle.manifest['target']}: {s['cores']} cores")
     _write_json(json_file, {"fits": True, **s})
@@ -219,6 +238,16 @@ def report(
         atomic_write(csv, render.csv(values).encode())
         out.print(f"table     {csv}")
     _write_json(json_file, values)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .sfx, .nir, .pt or .safetensors")],
+) -> None:
+    """Show what a file holds: populations and projections, NIR nodes, or tensors."""
+    from sfx.toolchain import api
+
+    out.print(api.inspect(file), markup=False, soft_wrap=True, end="")
 
 
 @app.command()

@@ -6,7 +6,7 @@ Surrogate gradients through Norse's neurons, deep supervision (a classifier on e
 with a one-cycle rate, digits shifted by up to one pixel; then batch norm's statistics are taken
 afresh over the training set. The last epoch's weights are written; the test set is looked at once,
 after training. `--hold-out` sets a tenth of the training set aside and reports its accuracy after
-every epoch instead: it is what the settings below were chosen with.
+every epoch instead: it is what the stem's width below was chosen with.
 
 The seed is fixed and one thread is used, so the same machine gives the same model each time.
 """

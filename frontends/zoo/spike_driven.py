@@ -15,9 +15,10 @@ d = D / h. x is [T, B, C, H, W]: a static image is given already repeated over T
     MLP     twice BN(W LIF(x) + b)
     head    mean over T of W LIF(mean over tokens of x) + b
 
-Public keys. Confirmed by the parameter counts: which layers have a bias, and the dead parameters.
-Unconfirmed: every name. `SpikeDrivenTransformer.keys` also takes `mlp1_`, `mlp2_` for the MLP's
-layers. The public network returns a pair, (logits, hook); ours the logits.
+Public keys. Dead, held but never read: block.N.attn.talking_heads.weight [h, h, 1]. Confirmed by
+the parameter counts: which layers have a bias, the dead parameters' sizes. Unconfirmed: every name.
+`SpikeDrivenTransformer.keys` also takes `mlp1_`, `mlp2_` for the MLP's layers. The public network
+returns a pair, (logits, hook); ours the logits.
 """
 
 from __future__ import annotations

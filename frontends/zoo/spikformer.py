@@ -13,10 +13,11 @@ d = D / h. x is [T, B, C, H, W]: a static image is given already repeated over T
     MLP     two LIF(BN(W x + b))
     head    W (mean over tokens and T) + b
 
-Public keys. Confirmed by the parameter counts: which layers have a bias, and the dead parameters.
-Unconfirmed: every name. The names here are those remembered from the public code; `Spikformer.keys`
-also takes `*_linear` (the CIFAR code, whose 1x1 kernels are matrices) and `mlp1_`, `mlp2_` for the
-MLP's layers.
+Public keys. Dead, held but never read: block.N.norm1 and norm2 (weight, bias); in the event code
+also norm (weight, bias) and pos_embed [1, N, D]. Confirmed by the parameter counts: which layers
+have a bias, the dead parameters' sizes. Unconfirmed: every name. The names here are those
+remembered from the public code; `Spikformer.keys` also takes `*_linear` (the CIFAR code, whose 1x1
+kernels are matrices) and `mlp1_`, `mlp2_` for the MLP's layers.
 """
 
 from __future__ import annotations

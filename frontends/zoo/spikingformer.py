@@ -15,9 +15,10 @@ d = D / h. x is [T, B, C, H, W]: a static image is given already repeated over T
 
 tau is 2 on images and 1.5 in every neuron on events.
 
-Public keys. Confirmed by the parameter counts: which layers have a bias, and the dead parameters.
-Unconfirmed: every name. `Spikingformer.keys` also takes the stem's layers as `proj_conv1` for
-`proj1_conv`, the MLP's as `fc1_` for `mlp1_`, and matrices or 1-d kernels for 1x1 kernels.
+Public keys. Dead, held but never read: block.N.norm1 and norm2 (weight, bias). Confirmed by the
+parameter counts: which layers have a bias, the dead parameters' sizes. Unconfirmed: every name.
+`Spikingformer.keys` also takes the stem's layers as `proj_conv1` for `proj1_conv`, the MLP's as
+`fc1_` for `mlp1_`, and matrices or 1-d kernels for 1x1 kernels.
 """
 
 from __future__ import annotations

@@ -151,8 +151,15 @@ def test_unknown_layers_are_all_listed(tmp_path: Path) -> None:
         sys.path.remove(str(tmp_path))
     np.savez(tmp_path / "data.npz", x=np.ones((2, 5, 4), np.uint8))
     status, message = sfx(
-        "compile", tmp_path / "model.pt", "--model", "mynet:net", "--calibrate",
-        tmp_path / "data.npz", "-o", tmp_path / "out.sfx", PYTHONPATH=str(tmp_path),
+        "compile",
+        tmp_path / "model.pt",
+        "--model",
+        "mynet:net",
+        "--calibrate",
+        tmp_path / "data.npz",
+        "-o",
+        tmp_path / "out.sfx",
+        PYTHONPATH=str(tmp_path),
     )
     assert status == 2
     assert "softmax" in message

@@ -24,8 +24,15 @@ SAMPLES = 4
 def representable(attention: str, seed: int) -> Spikeformer:
     """Weights in quarters, batch norm with unit variance and dyadic gain and shift."""
     config = SpikeformerConfig(
-        image_size=8, stem=(4,), dim=8, depth=2, heads=2, timesteps=6, num_classes=4,
-        attention=attention, attention_scale=0.25,
+        image_size=8,
+        stem=(4,),
+        dim=8,
+        depth=2,
+        heads=2,
+        timesteps=6,
+        num_classes=4,
+        attention=attention,
+        attention_scale=0.25,
     )
     model = Spikeformer(config).eval()
     rng = torch.Generator().manual_seed(seed)

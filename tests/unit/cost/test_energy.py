@@ -20,7 +20,10 @@ from tests.unit.mapping.programs import Net, lif
 SYNOPS = (2.921e7, 8.90e6, 4.38e6, 3.85e6, 2.42e6, 4.9e5)
 SPIKES = (565_197, 117_043, 43_897, 15_230, 9_668, 4_946)
 PILOTNET = Events(
-    synops_conv=sum(SYNOPS), accesses=2.536e6, updates=2.536e6, fired=sum(SPIKES),
+    synops_conv=sum(SYNOPS),
+    accesses=2.536e6,
+    updates=2.536e6,
+    fired=sum(SPIKES),
     messages=sum(SPIKES),
 )
 """16 steps of PilotNet LIF: its published event counts, one message a spike, hops left out."""
@@ -33,7 +36,11 @@ def test_pilotnet_with_loihi1_constants() -> None:
 
 def test_pilotnet_with_the_constants_of_davies_2018() -> None:
     target = with_costs(
-        load("loihi1"), e_synop_conv=23.6e-12, e_access=52e-12, e_update=29e-12, e_fired=1e-30,
+        load("loihi1"),
+        e_synop_conv=23.6e-12,
+        e_access=52e-12,
+        e_update=29e-12,
+        e_fired=1e-30,
         e_message=1.7e-12,
     )
     assert dynamic_energy(PILOTNET, 16, 1, target).value == pytest.approx(1.369e-3, rel=1e-3)

@@ -47,8 +47,15 @@ def test_events_by_hand() -> None:
 
 def test_dynamic_energy_by_hand() -> None:
     cost = toy_cost(
-        k=2.0, e_synop_dense=3.0, e_access=5.0, e_update=7.0, e_fired=11.0, e_message=13.0,
-        e_hop_ew=17.0, e_hop_ns=19.0, e_step=1000.0,
+        k=2.0,
+        e_synop_dense=3.0,
+        e_access=5.0,
+        e_update=7.0,
+        e_fired=11.0,
+        e_message=13.0,
+        e_hop_ew=17.0,
+        e_hop_ns=19.0,
+        e_step=1000.0,
     )
     synapses, neurons, network = 15 * 3, 12 * 5 + 9 * 7 + 4 * 11, 9 * 13 + 5 * 17 + 3 * 19
     assert cost.parts["synapses"].value == 2 * synapses
@@ -62,7 +69,9 @@ def test_dynamic_energy_by_hand() -> None:
 def test_energy_is_charged_to_populations() -> None:
     cost = toy_cost(e_synop_dense=3.0, e_access=5.0, e_fired=11.0, e_message=13.0)
     assert {p.name: p.energy.value for p in cost.populations} == {
-        "input": 6 * 13, "a": 12 * 3 + 8 * 5 + 3 * 11 + 3 * 13, "b": 3 * 3 + 4 * 5 + 11,
+        "input": 6 * 13,
+        "a": 12 * 3 + 8 * 5 + 3 * 11 + 3 * 13,
+        "b": 3 * 3 + 4 * 5 + 11,
     }
     assert sum(p.energy.value for p in cost.populations) == cost.dynamic.value
     a = next(p for p in cost.populations if p.name == "a")
@@ -71,8 +80,11 @@ def test_energy_is_charged_to_populations() -> None:
 
 def test_counts_of_two_samples_are_averaged() -> None:
     counts = toy_counts()
-    twice = Counts(2, {k: 2 * v for k, v in counts.events.items()},
-                   {k: 2 * v for k, v in counts.active.items()})
+    twice = Counts(
+        2,
+        {k: 2 * v for k, v in counts.events.items()},
+        {k: 2 * v for k, v in counts.active.items()},
+    )
     target = toy_target(e_synop_dense=3.0)
     assert estimate(toy_placed(target), target, twice).events == toy_cost().events
 
@@ -173,8 +185,9 @@ def test_delays_move_the_work_not_its_amount() -> None:
     target = toy_target()
     placed = toy_placed(target)
     program = placed.program
-    late = replace(program, projections=(program.projections[0],
-                                         replace(program.projections[1], delay=2)))
+    late = replace(
+        program, projections=(program.projections[0], replace(program.projections[1], delay=2))
+    )
     activity = Activity.mean(program, toy_counts())
     now, then = (count_loads(replace(placed, program=p), target, activity) for p in (program, late))
     assert now.total == then.total
@@ -224,8 +237,10 @@ def test_synops_do_not_depend_on_the_placement() -> None:
     events = {p.name: rng.integers(0, 2, (4, *p.shape)) for p in program}
     counts = Counts(1, events)
     expected = sum(
-        int(events[j.pre].reshape(4, -1).sum(0)
-            @ connections.fan_out(j, program[j.pre].size, program[j.post].size))
+        int(
+            events[j.pre].reshape(4, -1).sum(0)
+            @ connections.fan_out(j, program[j.pre].size, program[j.post].size)
+        )
         for j in program.projections
     )
     assert synops(program, counts) == expected > 0

@@ -30,17 +30,21 @@ def toy_target(**costs: float) -> Target:
     """
     base = load("loihi2")
     limits = replace(
-        base.limits, neurons_per_core=2, mesh=(2, 2), cores_per_router=1, cores_per_chip=4,
-        chips=4, chip_grid=(2, 2),
+        base.limits,
+        neurons_per_core=2,
+        mesh=(2, 2),
+        cores_per_router=1,
+        cores_per_chip=4,
+        chips=4,
+        chip_grid=(2, 2),
     )
     given = {"k": 1.0, "message_bits": 32.0, "p_static": 0.0, "t_barrier": 1.0} | costs
     names = set(base.costs) - {"widen_below", "graded_message_bits"}
     values = {name: given.pop(name, 0.0) for name in sorted(names | set(given))}
     quantities = {
         name: Quantity(value, base.costs[name].unit if name in base.costs else "s", 1.0, 1.0, name)
-        if name in ("k", "message_bits") else Quantity(
-            value, base.costs[name].unit if name in base.costs else "s", 0.5, 2.0, name
-        )
+        if name in ("k", "message_bits")
+        else Quantity(value, base.costs[name].unit if name in base.costs else "s", 0.5, 2.0, name)
         for name, value in values.items()
     }
     return replace(base, name="toy", limits=limits, costs=quantities)

@@ -410,7 +410,7 @@ def test_fields_of_any_kind_end_in_a_clear_refusal(tmp_path):
             kind = type(graph[parts[1]].op).__name__ if parts[0] == "nodes" else parts[0]
             kinds.setdefault((kind, parts[-1]), name)
         for i, name in enumerate(kinds.values()):
-            for junk in (JUNK[(3 * i + k) % len(JUNK)] for k in range(3)):
+            for junk in (JUNK[(2 * i + k) % len(JUNK)] for k in range(2)):
                 path.write_bytes(whole)
                 with h5py.File(path, "r+") as file:
                     del file[f"node/{name}"]
@@ -421,7 +421,7 @@ def test_fields_of_any_kind_end_in_a_clear_refusal(tmp_path):
                 except SfxError as error:
                     code = error.code
                 codes[code] = codes.get(code, 0) + 1
-    assert sum(codes.values()) > 200
+    assert sum(codes.values()) > 150
     assert codes["read"] < 0.2 * sum(codes.values())
     assert {"SFX-E205", "SFX-E206", "SFX-E211"} <= set(codes)
 

@@ -32,8 +32,14 @@ class Net:
         self.projections: list[Projection] = []
 
     def add(
-        self, name: str, shape: Shape, neuron: NeuronProgram, *inputs: tuple[str, Connection],
-        low: int = 0, high: int = 1, ports: tuple[str, ...] = (),
+        self,
+        name: str,
+        shape: Shape,
+        neuron: NeuronProgram,
+        *inputs: tuple[str, Connection],
+        low: int = 0,
+        high: int = 1,
+        ports: tuple[str, ...] = (),
     ) -> str:
         """A population fed by (pre, connection) pairs, one phase after its latest pre."""
         phase = max((self.populations[pre].phase + 1 for pre, _ in inputs), default=0)
@@ -41,7 +47,10 @@ class Net:
         for i, (pre, connection) in enumerate(inputs):
             self.projections.append(
                 Projection(
-                    f"{pre}->{name}.{i}", pre, name, connection,
+                    f"{pre}->{name}.{i}",
+                    pre,
+                    name,
+                    connection,
                     port=ports[i] if ports else "a_in",
                     delay=phase - self.populations[pre].phase,
                 )
@@ -76,8 +85,13 @@ def sparse(post: int, pre: int, density: float, seed: int = 0) -> Sparse:
 
 
 def conv(
-    out: int, in_shape: tuple[int, int, int], kernel: int, stride: int = 1, padding: int = 0,
-    groups: int = 1, value: int = 2,
+    out: int,
+    in_shape: tuple[int, int, int],
+    kernel: int,
+    stride: int = 1,
+    padding: int = 0,
+    groups: int = 1,
+    value: int = 2,
 ) -> Conv2d:
     """A convolution whose weights are all `value`."""
     channels, height, width = in_shape

@@ -65,8 +65,12 @@ def test_sparse() -> None:
     seed=st.integers(0, 1000),
 )
 def test_convolution(
-    groups: int, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int],
-    dilation: tuple[int, int], seed: int,
+    groups: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    seed: int,
 ) -> None:
     in_shape = (4, 6, 7)
     out = tuple(

@@ -89,7 +89,8 @@ def test_a_convolution_is_cut_into_tiles_with_all_channels() -> None:
     tiles = [np.unravel_index(b.indices, (4, 8, 8)) for b in blocks_of(placed, "layer")]
     assert [[sorted(set(axis.tolist())) for axis in tile] for tile in tiles] == [
         [[0, 1, 2, 3], y, x]
-        for y in ([0, 1, 2, 3], [4, 5, 6, 7]) for x in ([0, 1, 2, 3], [4, 5, 6, 7])
+        for y in ([0, 1, 2, 3], [4, 5, 6, 7])
+        for x in ([0, 1, 2, 3], [4, 5, 6, 7])
     ]
 
 
@@ -113,13 +114,13 @@ def test_other_populations_are_cut_into_flat_ranges() -> None:
     net.add("layer", (10, 10), lif(), ("input", Structured(axes, axes)))
     placed = place(net.done("layer"), target(neurons_per_core=40))
     assert [b.ranges for b in blocks_of(placed, "layer")] == [
-        ((0, 33),), ((33, 66),), ((66, 100),),
+        ((0, 33),),
+        ((33, 66),),
+        ((66, 100),),
     ]
 
 
-@given(
-    axes=st.tuples(*[st.integers(1, 9)] * 3), parts=st.tuples(*[st.integers(1, 9)] * 3)
-)
+@given(axes=st.tuples(*[st.integers(1, 9)] * 3), parts=st.tuples(*[st.integers(1, 9)] * 3))
 def test_a_split_covers_every_neuron_once(
     axes: tuple[int, int, int], parts: tuple[int, int, int]
 ) -> None:
@@ -161,8 +162,10 @@ def brute_force(placed: PlacedProgram, b: Block) -> tuple[int, int]:
     """(axons in, axons out) of a block, from the whole matrices."""
     program = placed.program
     axons_in = axons_out = 0
-    rows = {j.name: matrix(j, program[j.pre].size, program[j.post].size).toarray() != 0
-            for j in program.projections}
+    rows = {
+        j.name: matrix(j, program[j.pre].size, program[j.post].size).toarray() != 0
+        for j in program.projections
+    }
     heard: dict[str, np.ndarray] = {}
     for j in program.incoming[b.population]:
         hits = rows[j.name][b.indices].any(axis=0)
@@ -186,14 +189,18 @@ def test_axons_are_those_of_the_matrices() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    neurons=st.integers(8, 200), memory=st.integers(150, 600), heard=st.integers(60, 200),
+    neurons=st.integers(8, 200),
+    memory=st.integers(150, 600),
+    heard=st.integers(60, 200),
     sent=st.integers(30, 300),
 )
 def test_whatever_the_limits_the_result_is_legal_or_refused(
     neurons: int, memory: int, heard: int, sent: int
 ) -> None:
     tight = target(
-        neurons_per_core=neurons, synapse_words_per_core=memory, axons_in_per_core=heard,
+        neurons_per_core=neurons,
+        synapse_words_per_core=memory,
+        axons_in_per_core=heard,
         axons_out_per_core=sent,
     )
     try:
@@ -212,8 +219,12 @@ def test_whatever_the_limits_the_result_is_legal_or_refused(
 
 def test_the_limits_of_the_property_above_do_bind() -> None:
     free = place(transformer_like(), LOIHI2).cores
-    binding = ({"neurons_per_core": 60}, {"synapse_words_per_core": 400},
-               {"axons_in_per_core": 200}, {"axons_out_per_core": 200})
+    binding = (
+        {"neurons_per_core": 60},
+        {"synapse_words_per_core": 400},
+        {"axons_in_per_core": 200},
+        {"axons_out_per_core": 200},
+    )
     for limit in binding:
         assert place(transformer_like(), target(**limit)).cores > free, limit
 

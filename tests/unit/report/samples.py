@@ -19,9 +19,20 @@ MANIFEST: dict[str, Any] = {
     "model": {"name": "toy <b>&amp; net", "sha256": "abc"},
     "versions": {"sfx": "0.1.0"},
     "quantization": [
-        {"population": "stem", "scale": 42.125, "weight_bits": 8, "exact": False, "clipped": 2,
-         "weight_error": 0.01, "threshold_error": 0.0, "decay_error": 0.0, "agreement": 0.994,
-         "cumulative": None, "rate": 0.1, "wrong_spikes": None},
+        {
+            "population": "stem",
+            "scale": 42.125,
+            "weight_bits": 8,
+            "exact": False,
+            "clipped": 2,
+            "weight_error": 0.01,
+            "threshold_error": 0.0,
+            "decay_error": 0.0,
+            "agreement": 0.994,
+            "cumulative": None,
+            "rate": 0.1,
+            "wrong_spikes": None,
+        },
     ],
 }
 

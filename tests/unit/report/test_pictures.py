@@ -31,9 +31,7 @@ def draw(name: str, data: tuple, path: Path | None = None) -> object:
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 @pytest.mark.parametrize("name", ["raster", "chip_map", "energy_bars"])
-def test_equal_data_give_equal_files(
-    name: str, suffix: str, data: tuple, tmp_path: Path
-) -> None:
+def test_equal_data_give_equal_files(name: str, suffix: str, data: tuple, tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.{suffix}" for i in range(2)]
     for path in paths:
         draw(name, data, path)
@@ -86,9 +84,12 @@ def test_chip_map_colours_the_cores_in_use_by_load(data: tuple) -> None:
 def test_chip_map_of_several_chips(data: tuple) -> None:
     placed = data[0]
     spread = type(placed)(
-        placed.program, placed.target,
-        tuple(type(b)(b.population, b.ranges, i % 6, b.core, b.usage)
-              for i, b in enumerate(placed.blocks)),
+        placed.program,
+        placed.target,
+        tuple(
+            type(b)(b.population, b.ranges, i % 6, b.core, b.usage)
+            for i, b in enumerate(placed.blocks)
+        ),
     )
     figure = pictures.chip_map(spread, target(), {}, chips=4)
     assert len(figure.axes) == 4 + 1  # and the colour bar

@@ -28,9 +28,14 @@ def text_of(renderable: RenderableType, width: int = 100) -> str:
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
-        (0.00151, "J", "1.51 mJ"), (999.6e-6, "J", "1.00 mJ"), (0.0, "J", "0 J"),
-        (12.34, "s", "12.3 s"), (2.5e-7, "s", "250 ns"), (145_000.0, "", "145 k"),
-        (3e-18, "J", "0.003 fJ"), (5e13, "Hz", "50.0 THz"),
+        (0.00151, "J", "1.51 mJ"),
+        (999.6e-6, "J", "1.00 mJ"),
+        (0.0, "J", "0 J"),
+        (12.34, "s", "12.3 s"),
+        (2.5e-7, "s", "250 ns"),
+        (145_000.0, "", "145 k"),
+        (3e-18, "J", "0.003 fJ"),
+        (5e13, "Hz", "50.0 THz"),
     ],
 )
 def test_three_digits_and_a_prefix(value: float, unit: str, text: str) -> None:
@@ -101,10 +106,17 @@ def test_summary_says_what_it_is_and_what_it_is_not() -> None:
     v = values()
     text = text_of(render.summary(v))
     for part in (
-        "Report for toy <b>&amp; net on Intel Loihi 2", v["verdict"].split(";")[0], "Energy per",
-        si(v["energy"]["dynamic_j"], "J"), si_range(v["energy"]["uncertainty"]["total_j"], "J"),
-        "45 nm convention, no device", "throughput", "What sets the step time",
-        f"of {STEPS}", "estimate, not a", "not public",
+        "Report for toy <b>&amp; net on Intel Loihi 2",
+        v["verdict"].split(";")[0],
+        "Energy per",
+        si(v["energy"]["dynamic_j"], "J"),
+        si_range(v["energy"]["uncertainty"]["total_j"], "J"),
+        "45 nm convention, no device",
+        "throughput",
+        "What sets the step time",
+        f"of {STEPS}",
+        "estimate, not a",
+        "not public",
     ):
         assert part in text, part
     for p in v["per_population"]:
@@ -206,8 +218,19 @@ def test_page_is_whole_and_offline() -> None:
     assert "script" not in page.tags
     assert page.tags.count("svg") == 3  # energy, chips, spikes
     text = " ".join(page.words)
-    for part in ("Energy per sample", "Mapping", "Spikes", "Quantization", "42.12", "99.4%",
-                 "87.5%", "hardware step", "sample 2", '"sha256": "abc"', "SANA-FE"):
+    for part in (
+        "Energy per sample",
+        "Mapping",
+        "Spikes",
+        "Quantization",
+        "42.12",
+        "99.4%",
+        "87.5%",
+        "hardware step",
+        "sample 2",
+        '"sha256": "abc"',
+        "SANA-FE",
+    ):
         assert part in text, part
 
 
@@ -240,8 +263,9 @@ def test_equal_data_give_an_equal_page() -> None:
 
 def test_every_quantization_row_is_optional() -> None:
     placed, _, counts = toy()
-    v = collect(placed, counts, None, {k: w for k, w in MANIFEST.items() if k != "quantization"},
-                target())
+    v = collect(
+        placed, counts, None, {k: w for k, w in MANIFEST.items() if k != "quantization"}, target()
+    )
     assert "Quantization" not in " ".join(Page(render.html(v, placed)).words)
 
 

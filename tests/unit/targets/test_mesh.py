@@ -16,7 +16,12 @@ def at(mesh: Mesh, chip: int, core: int) -> tuple[int, int]:
 def test_cores_fill_routers_and_routers_fill_rows() -> None:
     mesh = Mesh.of(load("loihi2").limits)
     assert [at(mesh, 0, core) for core in (0, 3, 4, 31, 32, 119)] == [
-        (0, 0), (0, 0), (1, 0), (7, 0), (0, 1), (5, 3),
+        (0, 0),
+        (0, 0),
+        (1, 0),
+        (7, 0),
+        (0, 1),
+        (5, 3),
     ]
 
 

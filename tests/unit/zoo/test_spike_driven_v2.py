@@ -151,10 +151,13 @@ def test_in_training_the_border_takes_no_part_in_the_statistics() -> None:
     )
     inner = inner * border.bn.weight[:, None, None] + border.bn.bias[:, None, None]
     torch.testing.assert_close(y[:, :, 1:-1, 1:-1], inner)
-    assert torch.equal(conv.train()(x), conv.body(x))
     _, zero = affine(border.bn)
     for edge in (y[:, :, 0], y[:, :, -1], y[:, :, :, 0], y[:, :, :, -1]):
         torch.testing.assert_close(edge, zero[:, None].expand_as(edge))
+    with torch.no_grad():
+        trained = conv.train()(x)
+        assert torch.equal(trained, conv.body(x))
+        assert not torch.allclose(trained, conv.eval()(x))
 
 
 def block_keys(path: str, dim: int) -> dict[str, tuple[int, ...]]:
