@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 PY := .venv/bin/python
 PYCORE := .venv-core/bin/python
+# Two workers halve the time on two cores. All of Lava runs on one of them, see tests/conftest.py.
+PYTEST := -m pytest -n 2 --dist loadgroup
 PYTEST_ARGS ?=
 
 help: ## list the targets
@@ -27,13 +29,13 @@ format: setup ## format the code and apply the safe lint fixes
 	@$(PY) -m ruff format .
 
 test: check ## check, then all tests; the summary of pytest comes last
-	@SFX_REQUIRE=torch,lava $(PY) -m pytest $(PYTEST_ARGS)
+	@SFX_REQUIRE=torch,lava $(PY) $(PYTEST) $(PYTEST_ARGS)
 
 test-fast: setup ## the tests that are not marked slow, without check
-	@SFX_REQUIRE=torch,lava $(PY) -m pytest -m "not slow" $(PYTEST_ARGS)
+	@SFX_REQUIRE=torch,lava $(PY) $(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 test-core: setup-core ## all tests that need no Lava, on Python 3.11 or newer (PYTHON=python3.12)
-	@SFX_REQUIRE=torch $(PYCORE) -m pytest $(PYTEST_ARGS)
+	@SFX_REQUIRE=torch $(PYCORE) $(PYTEST) $(PYTEST_ARGS)
 
 demo: setup ## compile, verify and run a trained Spikeformer, with its reports
 	@$(PY) examples/spikeformer/demo.py

@@ -79,7 +79,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if reason and item.get_closest_marker(f"needs_{part}"):
                 item.add_marker(pytest.mark.skip(reason=reason))
         lava = item.get_closest_marker("needs_lava")
-        item.add_marker(pytest.mark.xdist_group("lava" if lava else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group("lava" if lava else item.path.stem))
 
 
 @pytest.fixture(scope="session")

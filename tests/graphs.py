@@ -205,3 +205,31 @@ def membrane_residual(*, dyadic: bool = True, seed: int = 0, blocks: int = 2) ->
     b.add("head", g.Linear(weight(3, dim), weight(3)), "mean", shape=(3,))
     b.add("output", g.Output("mean"), "head", shape=(3,))
     return g.Graph(g.topological(tuple(b.nodes.values())), timesteps=4)
+
+
+def pooled_currents(
+    kernel: tuple[int, int] = (3, 3),
+    stride: tuple[int, int] = (2, 2),
+    padding: tuple[int, int] = (1, 1),
+    *,
+    dyadic: bool = True,
+) -> g.Graph:
+    """conv -> max-pool of its currents -> LIF -> head, as in QKFormer."""
+    rng = np.random.default_rng(3)
+    b, size, channels = Builder(), 6, 4
+    out = tuple(
+        (size + 2 * q - k) // s + 1 for k, s, q in zip(kernel, stride, padding, strict=True)
+    )
+    weight = rng.normal(size=(channels, 2, 3, 3))
+    conv = g.Conv2d(np.rint(weight * 4) / 4 if dyadic else weight, np.full(channels, -0.5))
+    conv = replace(conv, padding=(1, 1))
+    b.add("input", g.Input(), shape=(2, size, size))
+    b.add("conv", conv, "input", shape=(channels, size, size))
+    b.add("pool", g.MaxPool2d(kernel, stride, padding), "conv", shape=(channels, *out))
+    b.add("lif", g.LIF(0.5, 1.0), "pool", shape=(channels, *out))
+    n = channels * out[0] * out[1]
+    b.add("flat", g.Reshape(), "lif", shape=(n,))
+    head = rng.integers(-2, 3, (3, n)).astype(float)
+    b.add("head", g.Linear(head, np.zeros(3)), "flat", shape=(3,))
+    b.add("output", g.Output("mean"), "head", shape=(3,))
+    return g.Graph(g.topological(tuple(b.nodes.values())), timesteps=4)

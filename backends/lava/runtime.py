@@ -63,7 +63,7 @@ def require() -> None:
         raise MissingPartError(
             "SFX-E501",
             reason,
-            hint="use Python 3.10 with the extra 'lava'; everything but Lava runs without it",
+            hint="install sfx[lava] on Python 3.10 and Linux; all but Lava runs without it",
         )
 
 

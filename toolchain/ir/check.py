@@ -113,6 +113,13 @@ def _pool(op: g.SumPool2d | g.MaxPool2d, shape: Shape, declared: Shape) -> Shape
 
 
 @output_shape.register
+def _gather(op: g.Gather, shape: Shape, declared: Shape) -> Shape:
+    _need(0 <= op.axis < len(shape), f"axis {op.axis} of an input {shape}")
+    _need(all(0 <= i < shape[op.axis] for i in op.index), f"an index outside {shape[op.axis]}")
+    return (*shape[: op.axis], len(op.index), *shape[op.axis + 1 :])
+
+
+@output_shape.register
 def _reduce_sum(op: g.ReduceSum, shape: Shape, declared: Shape) -> Shape:
     _need(
         len(set(op.axes)) == len(op.axes) and all(0 <= a < len(shape) for a in op.axes),

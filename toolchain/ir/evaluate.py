@@ -352,3 +352,13 @@ def _permute(op: g.Permute, x: FloatArray) -> FloatArray:
 @apply.register
 def _threshold(op: g.Threshold, x: FloatArray) -> FloatArray:
     return (x > op.threshold).astype(np.float64)
+
+
+@apply.register
+def _gather(op: g.Gather, x: FloatArray) -> FloatArray:
+    return np.take(x, op.index, axis=op.axis + 1)
+
+
+@apply.register
+def _relu(op: g.ReLU, x: FloatArray) -> FloatArray:
+    return np.maximum(x, 0.0)

@@ -133,6 +133,17 @@ class ReduceSum(Op):
     axes: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Gather(Op):
+    """Elements of one axis in a new order, some repeated or left out. Only in neuron form.
+
+    y[..., i, ...] = x[..., index[i], ...] on axis `axis`.
+    """
+
+    axis: int
+    index: tuple[int, ...]
+
+
 # --- views: no arithmetic -------------------------------------------------------------------
 
 
@@ -215,8 +226,15 @@ class Relay(Op):
     neuron = True
 
 
+@dataclass(frozen=True)
+class ReLU(Op):
+    """y = max(x, 0), stateless, sent as a graded spike. Only in neuron form."""
+
+    neuron = True
+
+
 VIEWS = (Reshape, Permute, Expand)
-LINEAR = (Conv2d, Linear, SumPool2d, ReduceSum)
+LINEAR = (Conv2d, Linear, SumPool2d, ReduceSum, Gather)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ def _range(graph: g.Graph, node: g.Node, operands: list[Range], input_high: int)
             return Range(0, op.high or input_high, True)
         case g.LIF() | g.IF() | g.Threshold():
             return SPIKES
+        case g.ReLU():
+            return Range(max(operands[0].low, 0), max(operands[0].high, 0), operands[0].whole)
         case g.Integrator():
             return operands[0].times(op.gain, graph.timesteps)
         case g.Scale():

@@ -14,6 +14,7 @@ from sfx.toolchain.ir.axes import Axes, NotAView
 from sfx.toolchain.ir.graph import (
     Conv2d,
     FloatArray,
+    Gather,
     Graph,
     Linear,
     Node,
@@ -29,7 +30,7 @@ from sfx.toolchain.ir.program import View
 class Wire:
     """source -> port of a neuron. Exactly one of `layer` and `axes` is set.
 
-    layer   Conv2d or Linear with real weights (a sum-pool is a Conv2d of unit weights)
+    layer   Conv2d or Linear with real weights (a sum-pool is a Conv2d of unit weights), or Gather
     in_shape, out_shape  of the layer
     pre_view, post_view  permutations around the layer
     axes    the labelled pattern of a wire without weights
@@ -41,7 +42,7 @@ class Wire:
     port: int
     factor: float
     bias: FloatArray
-    layer: Conv2d | Linear | None = None
+    layer: Conv2d | Linear | Gather | None = None
     in_shape: Shape = ()
     out_shape: Shape = ()
     pre_view: View | None = None
@@ -70,7 +71,7 @@ def _wire(graph: Graph, path: tuple[Node, ...], target: Node, port: int) -> Wire
     source, *steps = path
     factor = 1.0
     bias_scale = 1.0
-    layer: Conv2d | Linear | None = None
+    layer: Conv2d | Linear | Gather | None = None
     in_shape = out_shape = source.shape
     before = axes = Axes.of(source.shape)
     first_layer_bias: FloatArray | None = None
@@ -79,7 +80,7 @@ def _wire(graph: Graph, path: tuple[Node, ...], target: Node, port: int) -> Wire
             if isinstance(step.op, Scale):
                 factor *= step.op.factor
                 bias_scale *= step.op.factor
-            elif isinstance(step.op, Conv2d | Linear | SumPool2d):
+            elif isinstance(step.op, Conv2d | Linear | SumPool2d | Gather):
                 if layer is not None:
                     raise NotAView("two weighted layers without a neuron between them")
                 layer = _as_layer(step, graph)
@@ -120,16 +121,16 @@ def _shares(graph: Graph, layer: Node, path: tuple[Node, ...]) -> bool:
     return [n.name for n in first] != [n.name for n in path[: len(first)]]
 
 
-def _bias_of(layer: Conv2d | Linear, shape: Shape, *, shared: bool) -> FloatArray:
-    if shared:
+def _bias_of(layer: Conv2d | Linear | Gather, shape: Shape, *, shared: bool) -> FloatArray:
+    if shared or isinstance(layer, Gather):
         return np.zeros(int(np.prod(shape, dtype=np.int64)))
     column = layer.bias.reshape(-1, *[1] * (len(shape) - 1))
     return np.broadcast_to(column, shape).astype(np.float64).ravel()
 
 
-def _as_layer(step: Node, graph: Graph) -> Conv2d | Linear:
+def _as_layer(step: Node, graph: Graph) -> Conv2d | Linear | Gather:
     op = step.op
-    if isinstance(op, Conv2d | Linear):
+    if isinstance(op, Conv2d | Linear | Gather):
         return op
     assert isinstance(op, SumPool2d)
     channels = step.shape[0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from sfx.toolchain.ir.graph import (
     Conv2d,
     Expand,
+    Gather,
     Graph,
     Linear,
     Node,
@@ -18,7 +19,7 @@ from sfx.toolchain.ir.graph import (
 )
 from sfx.toolchain.passes.base import rewire
 
-WEIGHTED = (Conv2d, Linear, SumPool2d)
+WEIGHTED = (Conv2d, Linear, SumPool2d, Gather)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,8 @@ def with_weights(
     if layer is None:
         assert wire.axes is not None
         connection = wire.axes.structured(weight.ravel()[0])
+    elif isinstance(layer, g.Gather):
+        connection = _selection(layer, wire.in_shape, weight.ravel()[0])
     elif isinstance(layer, g.Linear):
         connection = p.Dense(weight)  # type: ignore[arg-type]  # real weights: bias of a stream
     else:
@@ -112,6 +114,13 @@ def with_weights(
         wire.pre_view,
         wire.post_view,
     )
+
+
+def _selection(layer: g.Gather, shape: g.Shape, weight: np.generic) -> p.Sparse:
+    """One synapse per post neuron, from the element it selects."""
+    source = np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape)
+    chosen = np.take(source, layer.index, axis=layer.axis).ravel()
+    return p.Sparse(np.arange(chosen.size + 1), chosen, np.full(chosen.size, weight))
 
 
 def _chw(shape: g.Shape) -> tuple[int, int, int]:
@@ -162,7 +171,7 @@ def inputs_of(build: Build, node: g.Node, wires: list[Wire]) -> Inputs:
         bias += w.bias
         stream = build.streams.get(w.source)
         if stream is not None:
-            own = np.asarray(_own_weight(w) * w.factor)
+            own = np.asarray(own_weight(w) * w.factor)
             m = matrix(with_weights(j, w, own, 0), build.size(w.source), target_size(node))
             bias += m @ stream.bias
     return Inputs(node, tuple(wires), tuple(bare), weights, bias)
@@ -176,11 +185,13 @@ def real_weights(build: Build, wire: Wire) -> g.FloatArray:
     """Real weight per integer that the source sends."""
     stream = build.streams.get(wire.source)
     scale = 1.0 if stream is None else stream.scale
-    return np.asarray(_own_weight(wire) * (wire.factor / scale), dtype=np.float64)
+    return np.asarray(own_weight(wire) * (wire.factor / scale), dtype=np.float64)
 
 
-def _own_weight(wire: Wire) -> g.FloatArray:
-    return np.ones(1) if wire.layer is None else wire.layer.weight
+def own_weight(wire: Wire) -> g.FloatArray:
+    """Weights of the wire's layer; 1 where it only moves or selects values."""
+    layer = wire.layer
+    return np.ones(1) if layer is None or isinstance(layer, g.Gather) else layer.weight
 
 
 def drive(build: Build, j: p.Projection, values: dict[str, IntArray] | None = None) -> IntArray:

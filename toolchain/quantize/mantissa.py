@@ -93,6 +93,11 @@ def exact_gain(weights: Sequence[FloatArray]) -> float | None:
     return None
 
 
+def is_exact(weights: Sequence[FloatArray], gain: float) -> bool:
+    """True if every weight is a legal mantissa at `gain`."""
+    return all(_exact_at(w, gain) for w in weights)
+
+
 def _exact_at(w: FloatArray, gain: float) -> bool:
     """Whole mantissas up to float64 rounding (a stream's weight is 1 / scale, times the scale)."""
     scaled = w * gain / (2 if _is_mixed(w) else 1)

@@ -20,9 +20,9 @@ from sfx.toolchain.ir.evaluate import run as evaluate
 from sfx.toolchain.ir.ranges import ranges
 from sfx.toolchain.ir.wires import Wire, wires_into
 from sfx.toolchain.quantize.accumulator import accumulator
-from sfx.toolchain.quantize.build import Build, drive, projection
+from sfx.toolchain.quantize.build import Build, drive, own_weight, projection
 from sfx.toolchain.quantize.record import LayerRecord
-from sfx.toolchain.quantize.rounded import add_lif, add_output, add_stream
+from sfx.toolchain.quantize.rounded import add_lif, add_output, add_relu, add_stream
 
 Progress = Callable[[int, int], None]
 COUNT_BITS = 8
@@ -91,6 +91,8 @@ def _population(build: Build, node: g.Node) -> None:
             add_lif(build, node)
         case g.Threshold():
             _whole(build, node, _stateless(node.op))
+        case g.ReLU():
+            add_relu(build, node)
         case g.Relay() if not build.classes[node.name].whole:
             add_stream(build, node)
         case g.Relay():
@@ -148,7 +150,7 @@ def _send(neuron: p.NeuronProgram, sums: dict[str, IntArray]) -> IntArray:
 
 
 def _whole_weights(build: Build, wire: Wire, node: g.Node) -> IntArray:
-    real = np.asarray(wire.factor) if wire.layer is None else wire.layer.weight * wire.factor
+    real = own_weight(wire) * wire.factor
     whole: IntArray = np.rint(real).astype(np.int64)
     if not np.array_equal(whole, real) or wire.source in build.streams:
         raise _not_whole(node, f"values on the path from {wire.source}")

@@ -17,12 +17,15 @@ from sfx.toolchain.quantize.lif import COARSER, QuantizedLIF, RealLIF, best, sim
 from sfx.toolchain.quantize.mantissa import (
     Mantissas,
     exact_gain,
+    is_exact,
     largest_gain,
     mantissas,
     weight_error,
 )
 from sfx.toolchain.quantize.record import LayerRecord
 
+GROWN_LIMIT = 1 << 22
+"""Payload of a sum of streams, which keeps their scale: a max-pool's differences add up."""
 STREAM_LIMIT = 1 << 16
 """A stream's payload stays below it, so that a LIF's input (17 bits, semantics 2.1) can hold it."""
 SUM_LIMIT = 1 << 31
@@ -116,11 +119,14 @@ def add_stream(build: Build, node: g.Node) -> None:
     inputs = inputs_of(build, node, wires_into(build.graph, node))
     before = [build.streams[w.source].scale for w in inputs.wires if w.source in build.streams]
     gain = exact_gain(inputs.weights) or largest_gain(inputs.weights)
-    if before:
+    limit = STREAM_LIMIT
+    if before and is_exact(inputs.weights, before[0]):
+        gain, limit = before[0], GROWN_LIMIT
+    elif before:
         gain = before[0] * 2.0 ** np.floor(np.log2(gain / before[0]))
-    payload = _fit_payload(build, inputs, gain, STREAM_LIMIT)
+    payload = _fit_payload(build, inputs, gain, limit)
     if payload is None:
-        raise _too_large(inputs, STREAM_LIMIT)
+        raise _too_large(inputs, limit)
     m, scale = payload.mantissas, payload.scale
     build.streams[node.name] = Stream(scale, inputs.bias)
     build.classes[node.name] = Range(payload.low, payload.high, True)
@@ -135,6 +141,34 @@ def add_stream(build: Build, node: g.Node) -> None:
     error = weight_error(inputs.weights, m)
     exact = error == 0.0 and min(payload.exponents, default=0) >= 0
     build.records.append(LayerRecord(node.name, scale, 8, exact, m.clipped, error, 0.0, 0.0))
+
+
+def add_relu(build: Build, node: g.Node) -> None:
+    """max(a - b, 0) of two streams of one scale: half of a max-pool of currents."""
+    inputs = inputs_of(build, node, wires_into(build.graph, node))
+    before = [build.streams[w.source].scale for w in inputs.wires if w.source in build.streams]
+    gain = before[0] if before else 1.0
+    payload = _fit_payload(build, inputs, gain, GROWN_LIMIT)
+    exact = is_exact(inputs.weights, gain) and np.allclose(inputs.bias, 0, atol=1e-9)
+    if payload is None or not exact:
+        raise UnsupportedError(
+            "SFX-E312",
+            "the values that this max compares do not share one scale and bias",
+            where=node.module or node.name,
+            hint="pool the output of one layer, or pool spikes",
+        )
+    if before:
+        build.streams[node.name] = Stream(payload.scale, np.zeros_like(inputs.bias))
+    high = int(max(payload.high, 0))
+    build.classes[node.name] = Range(0, high, True)
+    made = inputs.made(payload.mantissas, payload.exponents)
+    build.populations.append(
+        p.Population(node.name, node.shape, p.GradedReLU(), 0, high, -1, node.module)
+    )
+    build.projections.extend(made)
+    if build.real:
+        total = sum((drive(build, j) for j in made), build.zeros(node))
+        build.sent[node.name] = np.maximum(total, 0)
 
 
 def add_output(build: Build, node: g.Node) -> p.Readout:
@@ -187,7 +221,8 @@ def _fit_payload(build: Build, inputs: Inputs, gain: float, limit: int) -> _Payl
             unit = 2.0**exponent
             if max(-low, high) * unit < limit:
                 exponents = tuple(exponent - room for room in m.headroom)
-                bottom, top = float(np.floor(low * unit)), float(np.ceil(high * unit))
+                floors = sum(e < 0 for e in exponents)  # each shifted sum loses less than 1
+                bottom, top = float(np.floor(low * unit)) - floors, float(np.ceil(high * unit))
                 return _Payload(m, exponents, gain * unit, bottom, top)
         gain /= 2
     return None

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,24 @@ def test_run_gives_the_sums_and_events_of_the_reference() -> None:
         assert np.array_equal(got.counts.events[name], count), name
     assert got.counts.active == {}
     assert got.seconds > 0
+
+
+@lava
+def test_runs_in_threads_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each in a session of its own; and a user's file called lava.py is not imported."""
+    (tmp_path / "lava.py").write_text("raise RuntimeError('not the library')")
+    monkeypatch.chdir(tmp_path)
+    programs = [chain(1), chain(3)]
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda q: LavaBackend().stream(q, events(q)), programs))
+    for program, got in zip(programs, results, strict=True):
+        expected = ReferenceBackend().stream(program, events(program))
+        assert got.spikes.keys() == expected.spikes.keys()
+        for name, spikes in expected.spikes.items():
+            assert spikes.any()
+            assert np.array_equal(got.spikes[name], spikes)
 
 
 @lava

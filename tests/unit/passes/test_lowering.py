@@ -13,7 +13,7 @@ from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.evaluate import run
 from sfx.toolchain.ir.wires import wires_into
 from sfx.toolchain.passes.base import run_passes
-from tests.graphs import live_case, spikeformer, with_op
+from tests.graphs import events, live, live_case, pooled_currents, spikeformer, with_op
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -86,10 +86,42 @@ def test_batch_norm_without_a_layer_is_refused() -> None:
     assert "not a linear layer" in message or "feeds other nodes" in message
 
 
-def test_max_pool_of_currents_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"),
+    [((3, 3), (2, 2), (1, 1)), ((2, 2), (2, 2), (0, 0)), ((1, 3), (1, 2), (0, 1)), ((1, 1),) * 3],
+)
+def test_max_pool_of_currents_is_exact(
+    kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> None:
+    padding = (0, 0) if kernel == (1, 1) else padding
+    graph = pooled_currents(kernel, stride, padding)
+    x = events(graph, 6, rate=0.5)
+    live(graph, x)
+    low = lower(graph)
+    before, after = run(graph, x), run(low, x)
+    for name in ("pool", "lif"):
+        assert np.array_equal(before[name], after[name]), name
+
+
+def test_factors_sink_behind_products() -> None:
+    """(q k^T * s) v and (q k^T) v * s lower to the same neurons."""
     graph = spikeformer()
-    nodes = [replace(n, inputs=(("ct.bn",),)) if n.name == "ct.pool" else n for n in graph]
-    assert "SFX-E302" in refused(graph.with_nodes(nodes))
+    scale = graph["blocks.0.scale"]
+    early = replace(scale, name="early", inputs=(("blocks.0.memory",),), shape=(2, 3, 3))
+    nodes = [n for n in graph if n.name != scale.name]
+    nodes = [
+        replace(n, inputs=(("early",),)) if n.inputs == (("blocks.0.memory",),) else n
+        for n in nodes
+    ]
+    nodes = [
+        replace(n, inputs=(("blocks.0.qkv.sum",),)) if n.inputs == ((scale.name,),) else n
+        for n in nodes
+    ]
+    other = graph.with_nodes([*nodes, early])
+    x = events(graph, 3)
+    one, two = run(lower(graph), x), run(lower(other), x)
+    assert np.array_equal(one["blocks.0.attn_lif"], two["blocks.0.attn_lif"])
+    assert isinstance(lower(other)["blocks.0.qkv.mul"].op, g.Product)
 
 
 def test_product_of_real_values_is_refused() -> None:

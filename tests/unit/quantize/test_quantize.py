@@ -13,7 +13,15 @@ from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.evaluate import run
 from sfx.toolchain.passes.balance_delays import BalanceDelays
 from sfx.toolchain.quantize.quantize import quantize
-from tests.graphs import events, live, live_case, membrane_residual, spikeformer, with_op
+from tests.graphs import (
+    events,
+    live,
+    live_case,
+    membrane_residual,
+    pooled_currents,
+    spikeformer,
+    with_op,
+)
 
 
 def lifs(graph: g.Graph) -> list[str]:
@@ -115,3 +123,19 @@ def test_membrane_residual_keeps_one_scale(dyadic: bool) -> None:
     values = (mine["output"].sum(1) + np.array(program.readout.offset)) / program.readout.scale
     exact = truth["output"].mean(1)
     assert np.allclose(values, exact, atol=1e-9 if dyadic else 0.05 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("dyadic", [True, False])
+def test_max_pool_of_currents(dyadic: bool) -> None:
+    """max(a, b) = b + relu(a - b) on a graded stream: the Program pools what the model pools."""
+    graph = pooled_currents(dyadic=dyadic)
+    x = events(graph, 8, rate=0.5)
+    live(graph, x)
+    quantized = quantize(lower(graph), x)
+    program = BalanceDelays(62).run(quantized.program)
+    check_program(program, balanced=True)
+    truth, mine = run(graph, x), ReferenceBackend().layers(program, x)
+    share = np.mean(truth["lif"] == mine["lif"])
+    assert share == 1.0 if dyadic else share > 0.98, share
+    values = (mine["output"].sum(1) + np.array(program.readout.offset)) / program.readout.scale
+    assert np.allclose(values, truth["output"].mean(1), atol=1e-9 if dyadic else 0.2)
