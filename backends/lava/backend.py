@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sfx.backends import check_input
 from sfx.backends.base import Counts, Progress, Result, Stream, align
 from sfx.backends.lava import runtime
 from sfx.backends.lava.job import Directory, Job, columns, width
 from sfx.backends.lava.runtime import Patience
-from sfx.backends import check_input
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import BackendError
 from sfx.toolchain.ir.program import Program

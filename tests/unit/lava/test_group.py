@@ -23,7 +23,7 @@ from multiprocessing.shared_memory import SharedMemory
 child = os.fork()
 mine = SharedMemory(create=True, size=100)
 resource_tracker.unregister(mine._name, "shared_memory")
-print(mine._name, flush=True)
+os.write(1, mine._name.encode() + b"\\n")  # in one piece
 time.sleep(60)
 """
 
