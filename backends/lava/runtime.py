@@ -69,12 +69,14 @@ def require() -> None:
 
 @contextmanager
 def directory() -> Iterator[Directory]:
-    """A job directory that is removed in the end."""
-    path = Path(tempfile.mkdtemp(prefix="sfx-lava-"))
-    try:
-        yield Directory(path)
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+    """A job directory that is removed in the end, on SIGTERM and SIGHUP as well."""
+    with _terminable():
+        path = Path(tempfile.mkdtemp(prefix="sfx-lava-"))
+        try:
+            yield Directory(path)
+        finally:
+            with _uninterrupted():
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def execute(
@@ -86,7 +88,7 @@ def execute(
     SFX-E508 too long, SFX-E509 the worker died.
     """
     where.write_job(job)
-    with _terminable(), where.log.open("wb") as log:
+    with where.log.open("wb") as log:
         worker = subprocess.Popen(
             [sys.executable, "-m", "sfx.backends.lava.worker", str(where.path)],
             cwd=where.path,  # a file of the user's named lava.py must not be imported

@@ -14,17 +14,19 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from types import FrameType
+from typing import Any
 
 import numpy as np
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF as LavaLif
 from lava.proc.lif.process import LIFReset
@@ -39,6 +41,9 @@ from sfx.toolchain.errors import SfxError
 from sfx.toolchain.ir.program import LIF, Clock, Population
 
 POLL_SECONDS = 0.02
+TOLD_SECONDS = 2.0
+PARENT_SECONDS = 1.0
+"""How often the worker looks whether its parent is still there."""
 _KEPT: list[object] = []
 """Lava objects that must outlive the run: collecting one stops its runtime, which can hang."""
 PROBES = {LavaLif: PyProbedLif, LIFReset: PyProbedLifReset}
@@ -83,8 +88,8 @@ def assemble(job: Job, directory: Directory) -> tuple[LavaNetwork, Record, dict[
     return network, record, names
 
 
-def run(job: Job, directory: Directory, alive: Callable[[], None]) -> Outcome:
-    """Build, start and run the job. `alive` ends the worker if its parent is gone."""
+def run(job: Job, directory: Directory) -> Outcome:
+    """Build, start and run the job."""
     limits.raise_soft(limits.need(job.program, recorded=True))
     directory.set_phase("building")
     network, record, names = assemble(job, directory)
@@ -98,20 +103,20 @@ def run(job: Job, directory: Directory, alive: Callable[[], None]) -> Outcome:
     try:
         runtime.initialize()
     except Exception as error:
-        time.sleep(POLL_SECONDS)  # the model that failed tells Lava first, then us
-        return _first_failure(runtime, order) or _failure("Lava", error)
+        return _failure_soon(runtime, order) or _failure("Lava", error)
     directory.set_phase("running")
     runtime.start(RunSteps(num_steps=job.steps, blocking=False))
     while not all(port.probe() for port in runtime.service_to_runtime):
         failed = _first_failure(runtime, order)
         if failed:
             return failed
-        alive()
         time.sleep(POLL_SECONDS)
-    done = directory.done_steps()
-    if done != job.steps:
-        return Outcome(False, "Lava", f"ended after {done} of {job.steps} steps")
-    return Outcome(True)
+    said = [port.recv() for port in runtime.service_to_runtime]
+    steps = directory.done_steps()
+    if steps == job.steps and all(enum_equal(x, MGMT_RESPONSE.DONE) for x in said):
+        return Outcome(True)
+    stopped = Outcome(False, "Lava", f"ended after {steps} of {job.steps} steps")
+    return _failure_soon(runtime, order) or stopped
 
 
 def _runtime(record: Record, executable: Any) -> Any:
@@ -125,14 +130,29 @@ def _runtime(record: Record, executable: Any) -> Any:
 
 
 def _first_failure(runtime: Any, order: list[str]) -> Outcome | None:
-    """The first process model that raised or died; actors are in the order of the builders."""
+    """The process model that raised, else one that died; actors are in the order of the builders.
+
+    One that ended with status 0 and no exception did not fail: Lava stopped it after another had.
+    """
+    died = None
     for i, actor in enumerate(runtime._messaging_infrastructure.actors):
         name = order[i] if i < len(order) else "Lava's runtime service"
         if actor.exception:
             error, trace = actor.exception
             return Outcome(False, name, f"{type(error).__name__}: {error}", trace)
-        if not actor.is_alive():
-            return Outcome(False, name, f"its OS process ended with status {actor.exitcode}")
+        if died is None and not actor.is_alive() and actor.exitcode != 0:
+            died = Outcome(False, name, f"its OS process ended with status {actor.exitcode}")
+    return died
+
+
+def _failure_soon(runtime: Any, order: list[str]) -> Outcome | None:
+    """As `_first_failure`, for when Lava has been told already: a moment later so are we."""
+    deadline = time.monotonic() + TOLD_SECONDS
+    while time.monotonic() < deadline:
+        failed = _first_failure(runtime, order)
+        if failed:
+            return failed
+        time.sleep(POLL_SECONDS)
     return None
 
 
@@ -140,29 +160,34 @@ def _failure(where: str, error: BaseException) -> Outcome:
     return Outcome(False, where, f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
-def _leave(directory: Directory) -> NoReturn:
-    """The parent is gone: end everything here, the job directory included."""
-    group.end(os.getsid(0), spare=os.getpid())
-    shutil.rmtree(directory.path, ignore_errors=True)
-    os._exit(1)
+def _follow_parent(job: Job, directory: Directory) -> None:
+    """When the parent is gone, end everything here, the job directory included.
+
+    By a timer signal, because Lava may be blocked anywhere. Forked processes inherit no timer.
+    """
+
+    def look(number: int, frame: FrameType | None) -> None:
+        if os.getppid() != job.parent:
+            group.end(os.getsid(0), spare=os.getpid())
+            shutil.rmtree(directory.path, ignore_errors=True)
+            os._exit(1)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, PARENT_SECONDS, PARENT_SECONDS)
 
 
 def main(path: str) -> None:
     """Run the job in the directory `path`, report, and wait to be ended."""
     directory = Directory(Path(path))
     job = directory.read_job()
+    _follow_parent(job, directory)
     # multiprocessing makes a folder for its sockets: here, where it goes with the job. Relative,
     # because the path of a socket holds 107 bytes at most.
     os.chdir(path)
     tempfile.tempdir = os.curdir
     logging.disable(logging.NOTSET if job.verbose else logging.CRITICAL)
-
-    def alive() -> None:
-        if os.getppid() != job.parent:
-            _leave(directory)
-
     try:
-        outcome = run(job, directory, alive)
+        outcome = run(job, directory)
     except SfxError as error:
         problem = error.problems[0]
         outcome = Outcome(False, problem.where, problem.what, code=problem.code)
@@ -170,8 +195,7 @@ def main(path: str) -> None:
         outcome = _failure("Lava", error)
     directory.finish(outcome)
     while True:
-        alive()
-        time.sleep(POLL_SECONDS)
+        signal.pause()
 
 
 if __name__ == "__main__":

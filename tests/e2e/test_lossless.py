@@ -11,12 +11,12 @@ pytestmark = pytest.mark.needs_torch
 
 from sfx.backends.base import align  # noqa: E402  (after importorskip)
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
-from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
 from sfx.frontends.torch_export import export  # noqa: E402
 from sfx.frontends.zoo.spikeformer import Spikeformer, SpikeformerConfig  # noqa: E402
 from sfx.toolchain.compiler import compile_graph  # noqa: E402
 from sfx.toolchain.ir.nir_bridge import to_graph  # noqa: E402
 from sfx.toolchain.targets import load as load_target  # noqa: E402
+from tests.e2e.representable import torch_spikes  # noqa: E402
 
 SAMPLES = 4
 
@@ -48,28 +48,6 @@ def representable(attention: str, seed: int) -> Spikeformer:
                 norm.weight.fill_(2.0)
                 norm.bias.fill_(0.25)
     return model
-
-
-def torch_spikes(model: Spikeformer, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Module path -> spikes [K, T, *shape] of every neuron layer, and the logits."""
-    seen: dict[str, np.ndarray] = {}
-
-    def hook(name: str):
-        def record(module: object, inputs: object, output: torch.Tensor) -> None:
-            seen[name] = output.transpose(0, 1).numpy()
-
-        return record
-
-    handles = [
-        m.register_forward_hook(hook(n))
-        for n, m in model.named_modules()
-        if isinstance(m, MultiStep)
-    ]
-    with torch.no_grad():
-        seen["logits"] = model(torch.from_numpy(x).float().transpose(0, 1)).numpy()
-    for handle in handles:
-        handle.remove()
-    return seen
 
 
 @pytest.mark.parametrize(("attention", "seed"), [("joint", 0), ("spatial", 4)])

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -76,6 +76,18 @@ def test_exception_in_a_model_names_the_process(folder: Path) -> None:
     assert time.monotonic() - before < 60
     assert caught.value.code == "SFX-E506"
     assert caught.value.problems[0].where == "lif1"
+    assert list(folder.iterdir()) == []
+
+
+def test_exception_after_a_model_has_sent_names_it_too(folder: Path) -> None:
+    """A connection sends first: then Lava does notice, but says only that something failed."""
+    first = replace(NET.projections[0], weight_exp=10**30)
+    broken = replace(NET, projections=(first, *NET.projections[1:]))
+    with pytest.raises(BackendError) as caught:
+        LavaBackend().stream(broken, events(NET))
+    assert caught.value.code == "SFX-E506"
+    assert caught.value.problems[0].where == first.name
+    assert "run_spk" in str(caught.value), "the line that failed"
     assert list(folder.iterdir()) == []
 
 
@@ -172,13 +184,7 @@ LavaBackend().stream(net, events(net, 4000), progress=tell)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_signal_to_the_parent_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
     """SIGKILL too: then the worker notices that its parent is gone."""
-    paths = os.pathsep.join([str(Path(sfx.__file__).resolve().parents[1]), str(ROOT)])
-    parent = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT],
-        env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    parent = _start(tmp_path)
     try:
         assert parent.stdout is not None
         with parent.stdout:
@@ -193,6 +199,36 @@ def test_a_signal_to_the_parent_leaves_nothing(number: signal.Signals, tmp_path:
     assert status == expected.get(number, 128 + number)
     _wait_until_empty(tmp_path)
     witness.assert_all_gone()
+
+
+def test_a_parent_killed_while_lava_starts_leaves_nothing(tmp_path: Path) -> None:
+    with _start(tmp_path) as parent:
+        try:
+            worker = _wait_for_worker(parent.pid)
+            while len(group.members(worker)) < 4:  # Lava forks: it starts
+                time.sleep(0.01)
+        finally:
+            parent.kill()
+    _wait_until_empty(tmp_path)
+    assert group.members(worker) == []
+
+
+def _wait_for_worker(parent: int) -> int:
+    while True:
+        for child in psutil.Process(parent).children():
+            if "sfx.backends.lava.worker" in child.cmdline():
+                return child.pid
+        time.sleep(0.01)
+
+
+def _start(tmp_path: Path) -> subprocess.Popen[bytes]:
+    paths = os.pathsep.join([str(Path(sfx.__file__).resolve().parents[1]), str(ROOT)])
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT],
+        env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _wait_until_empty(path: Path) -> None:
