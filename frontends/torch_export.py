@@ -262,6 +262,22 @@ class _Walk:
         except (TypeError, ValueError, IndexError, KeyError, RuntimeError) as error:
             what = f"this form of {_op_name(node)} is not mapped ({type(error).__name__}: {error})"
             self._problem(node, "SFX-E107", what)
+        return self._stand_in(node)
+
+    def _stand_in(self, node: fx.Node) -> Any:
+        """What a refused op is taken to return, so that the rest of the model is checked as well.
+
+        Its first operand, where the result has that operand's shape (softmax, layer norm,
+        activations). The walk has a problem already, so no graph comes of it.
+        """
+        made = node.meta.get("val")
+        first = made[0] if isinstance(made, tuple | list) and made else made
+        for operand in node.all_input_nodes:
+            stream, shape = self.env[operand], getattr(operand.meta.get("val"), "shape", None)
+            if isinstance(stream, Stream) and shape == getattr(first, "shape", ()):
+                if first is made:
+                    return stream
+                return (stream, *[UNKNOWN] * (len(list(made or ())) - 1))
         return UNKNOWN
 
     def _enter(self, node: fx.Node) -> None:

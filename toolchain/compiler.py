@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfx.toolchain.ir.check import check_graph
+from sfx.toolchain.cost.synops import fan_out
 from sfx.toolchain.ir.check_program import check_program
-from sfx.toolchain.ir.connections import synapses
 from sfx.toolchain.ir.graph import Graph
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program
@@ -81,7 +81,7 @@ def compile_graph(
 
 def statistics(program: Program) -> dict[str, int]:
     """Counts that the compiler prints: populations, neurons, synapses, depth, timesteps."""
-    total = sum(synapses(j, program[j.pre].size, program[j.post].size) for j in program.projections)
+    total = sum(int(fan_out(program, j).sum()) for j in program.projections)
     return {
         "populations": len(program.populations),
         "projections": len(program.projections),

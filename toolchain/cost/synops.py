@@ -11,7 +11,7 @@ from sfx.toolchain.ir.program import Program, Projection
 
 
 def fan_out(program: Program, projection: Projection) -> NDArray[np.int64]:
-    """Synapses that each pre neuron drives [pre size]; equals `connections.fan_out`.
+    """Synapses that each pre neuron drives [pre size].
 
     Counted from the connection's structure, so a large convolution needs no matrix.
     """

@@ -105,28 +105,13 @@ def matrix(projection: Projection, pre_size: int, post_size: int) -> sparse.csr_
     return m
 
 
-def fan_out(projection: Projection, pre_size: int, post_size: int) -> IntArray:
-    """Synapses that each pre neuron drives [pre_size]: a spike costs this many synops."""
-    c = projection.connection
-    if isinstance(c, Structured):
-        pre_labels = {label for label, _ in c.pre}
-        each = int(np.prod([n for label, n in c.post if label not in pre_labels], dtype=np.int64))
-        return np.full(pre_size, each, dtype=np.int64)
-    m = matrix(projection, pre_size, post_size)
-    return np.asarray((m != 0).sum(axis=0), dtype=np.int64).ravel()
-
-
-def synapses(projection: Projection, pre_size: int, post_size: int) -> int:
-    """Number of synapses (nonzero weights after unrolling shared kernels)."""
-    return int(fan_out(projection, pre_size, post_size).sum())
-
-
 def value_bounds(
     projection: Projection, pre_size: int, post_size: int, low: int, high: int
 ) -> tuple[IntArray, IntArray]:
     """Least and greatest sum each post neuron can get [post_size], if pre sends low..high.
 
     The exponent is not applied. Zero (no event) is always possible, so low <= 0 <= high is used.
+    A convolution's border neurons get the bounds of its inner ones, which see more inputs.
     """
     low, high = min(low, 0), max(high, 0)
     c = projection.connection
@@ -136,7 +121,19 @@ def value_bounds(
         ends = sorted((c.weight * low * n, c.weight * high * n))
         ones = np.ones(post_size, dtype=np.int64)
         return ends[0] * ones, ends[1] * ones
+    if isinstance(c, Conv2d):
+        kernel = c.weight.reshape(len(c.weight), -1)
+        per_channel = (np.maximum(kernel, 0).sum(1), np.minimum(kernel, 0).sum(1))
+        up, down = (
+            _post_order(projection, np.repeat(v, c.out_shape[1] * c.out_shape[2]))
+            for v in per_channel
+        )
+        return up * low + down * high, up * high + down * low
     m = matrix(projection, pre_size, post_size)
     up = np.asarray(m.maximum(0).sum(axis=1), dtype=np.int64).ravel()
     down = np.asarray(m.minimum(0).sum(axis=1), dtype=np.int64).ravel()
     return up * low + down * high, up * high + down * low
+
+
+def _post_order(projection: Projection, x: IntArray) -> IntArray:
+    return x if projection.post_view is None else projection.post_view.apply(x)

@@ -11,6 +11,7 @@ from sfx.toolchain.arith import IntArray, scale_exponent
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.connections import matrix, value_bounds
+from sfx.toolchain.ir.evaluate import apply
 from sfx.toolchain.ir.ranges import Range
 from sfx.toolchain.ir.wires import Wire, target_size
 from sfx.toolchain.quantize.mantissa import Mantissas
@@ -197,7 +198,27 @@ def own_weight(wire: Wire) -> g.FloatArray:
 def drive(build: Build, j: p.Projection, values: dict[str, IntArray] | None = None) -> IntArray:
     """What a projection adds to its post population on the calibration data [K, T, n]."""
     x = (build.sent if values is None else values)[j.pre]
-    post = target_size(build.graph[j.post])
-    m = matrix(j, x.shape[-1], post)
-    flat = np.asarray(m @ x.reshape(-1, x.shape[-1]).T).T.reshape(*x.shape[:2], -1)
-    return scale_exponent(flat, j.weight_exp)
+    rows = x.reshape(-1, x.shape[-1])
+    if isinstance(j.connection, p.Conv2d):
+        out = _convolve(j, j.connection, rows)
+    else:
+        m = matrix(j, x.shape[-1], target_size(build.graph[j.post]))
+        out = np.asarray(m @ rows.T).T
+    return scale_exponent(out.reshape(*x.shape[:2], -1), j.weight_exp)
+
+
+def _convolve(j: p.Projection, c: p.Conv2d, rows: IntArray) -> IntArray:
+    """A convolution in float64, which is exact here: |sums| < 2^53."""
+    if j.pre_view is not None:
+        rows = j.pre_view.apply(rows, lead=1)
+    op = g.Conv2d(
+        c.weight.astype(np.float64),
+        np.zeros(len(c.weight)),
+        c.stride,
+        c.padding,
+        c.dilation,
+        c.groups,
+    )
+    y = apply(op, rows.reshape(-1, *c.in_shape).astype(np.float64)).reshape(len(rows), -1)
+    out: IntArray = np.rint(y).astype(np.int64)
+    return out if j.post_view is None else j.post_view.apply(out, lead=1)
