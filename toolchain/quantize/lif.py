@@ -117,10 +117,11 @@ def quantize_lif(
 def candidate_gains(real: RealLIF) -> list[float]:
     """Gains worth trying: one at which all weights are exact first, then shares of the largest."""
     exact = exact_gain(real.weights)
-    only = {float(x) for w in real.weights for x in np.abs(w).ravel()}
-    if len(only) == 1 and 0.0 not in only:
-        # A single weight is exact as mantissa 1, at any scale, and leaves room for the values.
-        return [exact or 1 / only.pop()]
+    if all(w.size == 1 for w in real.weights):
+        sizes = {abs(float(w.ravel()[0])) for w in real.weights}
+        if len(sizes) == 1 and 0.0 not in sizes:
+            # One weight is exact as mantissa 1, at any scale, and leaves room for the values.
+            return [exact or 1 / sizes.pop()]
     shares = [largest_gain(real.weights) / share for share in CLIP_SHARES]
     return [exact, *shares] if exact is not None else shares
 
