@@ -22,6 +22,8 @@ from sfx.toolchain.ir.program import Clock, Conv2d, Dense, Input, Program, Spars
 MAX_PROCESSES = 240
 """More have not been run: start time grows faster than the number (405 took 19 to 70 s)."""
 BYTES_PER_PROCESS = 11 << 20
+BASE_BYTES = 64 << 20
+"""Python, numpy, scipy and Lava, loaded once."""
 COPIES_OF_WEIGHTS = 4
 """The Program's, the Lava process's, the model's, and the one that clipping makes."""
 SYNAPSE_BYTES = 16
@@ -48,8 +50,8 @@ def need(program: Program, *, recorded: bool = False) -> Need:
     driven = sum(isinstance(p.neuron, Input | Clock) for p in program)
     cells = len(program.populations) - driven
     wires = len(program.projections)
-    # two of Lava's own: the runtime service and the manager of shared memory
-    processes = cells + wires + 2 + ((driven + 1) if recorded else 0)
+    # the worker, Lava's runtime service, the manager and the tracker of shared memory
+    processes = cells + wires + 4 + ((driven + 1) if recorded else 0)
     channels = 2 * wires + (len(program.populations) if recorded else 0)
     values = sum(program[j.pre].size + program[j.post].size for j in program.projections)
     values += sum(p.size for p in program) if recorded else 0
@@ -57,7 +59,7 @@ def need(program: Program, *, recorded: bool = False) -> Need:
     return Need(
         processes,
         9 * processes + 2 * channels + 100,
-        processes * BYTES_PER_PROCESS + COPIES_OF_WEIGHTS * weights,
+        BASE_BYTES + processes * BYTES_PER_PROCESS + COPIES_OF_WEIGHTS * weights,
         4 * CHANNEL_SLOTS * values + 4096 * channels,
     )
 
@@ -94,7 +96,7 @@ def check(wanted: Need, files: int, folder: Path) -> None:
     if wanted.processes > MAX_PROCESSES:
         raise BackendError(
             "SFX-E502",
-            f"the network needs {wanted.processes} Lava processes, each an OS process; "
+            f"the network needs {wanted.processes} OS processes, one for each Lava process; "
             f"{MAX_PROCESSES} are the most that run in reasonable time",
             hint=LAYERWISE,
         )

@@ -121,7 +121,9 @@ def add_stream(build: Build, node: g.Node) -> None:
     gain = exact_gain(inputs.weights) or largest_gain(inputs.weights)
     limit = STREAM_LIMIT
     if before and is_exact(inputs.weights, before[0]):
-        gain, limit = before[0], GROWN_LIMIT
+        # Elementwise sums (residuals, a max-pool's halves) must not round what they add to; a sum
+        # over tokens may, since weights follow and 16 bits are far finer than they are.
+        gain, limit = before[0], STREAM_LIMIT if _sums_axes(inputs) else GROWN_LIMIT
     elif before:
         gain = before[0] * 2.0 ** np.floor(np.log2(gain / before[0]))
     payload = _fit_payload(build, inputs, gain, limit)
@@ -141,6 +143,10 @@ def add_stream(build: Build, node: g.Node) -> None:
     error = weight_error(inputs.weights, m)
     exact = error == 0.0 and min(payload.exponents, default=0) >= 0
     build.records.append(LayerRecord(node.name, scale, 8, exact, m.clipped, error, 0.0, 0.0))
+
+
+def _sums_axes(inputs: Inputs) -> bool:
+    return any(w.axes is not None and not w.axes.is_permutation for w in inputs.wires)
 
 
 def add_relu(build: Build, node: g.Node) -> None:

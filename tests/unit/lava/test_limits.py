@@ -25,10 +25,10 @@ def refusal(wanted: Need, files: int = 0) -> BackendError:
 
 
 def test_need_counts_every_os_process_and_channel() -> None:
-    """Measured: N pairs of connection and neuron make 2N + 5 processes with source and sink."""
+    """Measured: 3 connections, 3 neurons, a source and a recorder make 12 processes."""
     alone = limits.need(chain(2))
     recorded = limits.need(chain(2), recorded=True)
-    assert alone.processes == 3 + 3 + 2
+    assert alone.processes == 3 + 3 + 4
     assert recorded.processes == alone.processes + 2, "and the source and the recorder"
     assert recorded.descriptors > alone.descriptors > 100
     assert recorded.memory > recorded.processes * 10 << 20
@@ -46,7 +46,7 @@ def test_what_fits_is_not_refused() -> None:
 def test_too_many_processes() -> None:
     error = refusal(limits.need(chain(150)))
     assert error.code == "SFX-E502"
-    assert "304" in str(error)
+    assert "306" in str(error)
     assert str(limits.MAX_PROCESSES) in str(error)
     assert "layers" in str(error)
 
