@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.ir.check import check_graph
 from sfx.toolchain.cost.synops import fan_out
+from sfx.toolchain.ir.check import check_graph
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.graph import Graph
 from sfx.toolchain.ir.placed import PlacedProgram

@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
-from sfx.backends.base import Counts, Progress, Result, Stream, lif_names
 from sfx.backends import check_input
+from sfx.backends.base import Counts, Progress, Result, Stream, lif_names
 from sfx.backends.reference import layers
 from sfx.backends.reference.counting import Counter
 from sfx.backends.reference.garbage import before_phase

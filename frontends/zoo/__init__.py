@@ -1,4 +1,4 @@
-"""The models a checkpoint may name: `{"sfx": 1, "model": NAME, "config": {...}, "state_dict": ...}`.
+"""The models a checkpoint may name: `{"sfx": 1, "model": NAME, "config": ..., "state_dict": ...}`.
 
 Nothing heavy is imported until a model is built.
 """
