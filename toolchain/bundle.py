@@ -30,6 +30,8 @@ SCHEMA_VERSION = 1
 MAX_ENTRIES = 100_000
 MAX_BYTES = 16 << 30
 """Largest unpacked size that is read; more is refused as a zip bomb."""
+SEAL = 64
+"""Bytes of the file's own checksum at its end."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -163,12 +165,24 @@ def _zip(entries: dict[str, bytes]) -> bytes:
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = 0o644 << 16
             z.writestr(info, entries[name])
-    return buffer.getvalue()
+    return _sealed(buffer.getvalue())
+
+
+def _sealed(archive: bytes) -> bytes:
+    """The archive with the SHA-256 of all its bytes as its zip comment, so that no flip is missed.
+
+    A zip without a comment ends in the comment's length, 0 as two bytes.
+    """
+    body = archive[:-2] + SEAL.to_bytes(2, "little")
+    return body + hashlib.sha256(body).hexdigest().encode()
 
 
 def _unzip(path: Path) -> dict[str, bytes]:
     try:
-        with zipfile.ZipFile(path) as z:
+        content = path.read_bytes()
+        if hashlib.sha256(content[:-SEAL]).hexdigest().encode() != content[-SEAL:]:
+            raise _damaged(path, "its bytes do not match its checksum")
+        with zipfile.ZipFile(io.BytesIO(content)) as z:
             infos = z.infolist()
             total = sum(i.file_size for i in infos)
             if len(infos) > MAX_ENTRIES or total > MAX_BYTES:

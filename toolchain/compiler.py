@@ -20,6 +20,7 @@ from sfx.toolchain.mapping.place import place
 from sfx.toolchain.passes.balance_delays import BalanceDelays
 from sfx.toolchain.passes.base import GraphPass, run_passes
 from sfx.toolchain.passes.fold_batch_norm import FoldBatchNorm
+from sfx.toolchain.passes.fold_convs import FoldConvs
 from sfx.toolchain.passes.lower_max_pool import LowerMaxPool
 from sfx.toolchain.passes.lower_products import LowerProducts
 from sfx.toolchain.passes.place_relays import PlaceRelays
@@ -30,6 +31,7 @@ from sfx.toolchain.targets.target import Target
 
 TO_NEURON_FORM: tuple[GraphPass, ...] = (
     FoldBatchNorm(),
+    FoldConvs(),
     SinkScales(),
     LowerMaxPool(),
     LowerProducts(),

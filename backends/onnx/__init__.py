@@ -1,0 +1,13 @@
+"""Backend `onnx`: the Program as standard integer ONNX operators, run by ONNX Runtime.
+
+A witness that shares no code with the reference but `arith`'s weight truncation.
+
+backend.py      OnnxBackend: stream and run
+export.py       Program -> ONNX model: one Scan over hardware steps
+body.py         the step's graph while it is built: nodes, constants, unique names
+arithmetic.py   wraps and shifts in ONNX operators
+connections.py  one projection -> nodes;  neurons.py: one population -> nodes
+parts.py        whether onnx and onnxruntime are installed
+
+Only backend.py's session, export.py, body.py and what they import need onnx or onnxruntime.
+"""

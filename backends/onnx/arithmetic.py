@@ -1,0 +1,42 @@
+"""Integer rules in ONNX operators, on int64 values.
+
+ONNX has no arithmetic shift of signed integers: Div truncates toward zero, which is one of the
+two shifts needed, and becomes the other (floor) once the low bits are taken away.
+"""
+
+from __future__ import annotations
+
+from sfx.backends.onnx.body import Scope
+
+
+def wrap(at: Scope, x: str, bits: int) -> str:
+    """Two's complement wrap: ((x + 2^(b-1)) and (2^b - 1)) - 2^(b-1)."""
+    half = at.number(1 << (bits - 1))
+    low = at.op("BitwiseAnd", at.op("Add", x, half), at.number((1 << bits) - 1))
+    return at.op("Sub", low, half)
+
+
+def floor_shift(at: Scope, x: str, bits: int) -> str:
+    """x >> bits, rounding down: (x - (x and (2^bits - 1))) / 2^bits, which has no remainder."""
+    if bits == 0:
+        return x
+    rest = at.op("BitwiseAnd", x, at.number((1 << bits) - 1))
+    return at.op("Div", at.op("Sub", x, rest), at.number(1 << bits))
+
+
+def decay(at: Scope, x: str, factor: int) -> str | None:
+    """sign(x) * (|x * factor| >> 12) as one truncating Div; None where nothing is left."""
+    if factor == 0:
+        return None
+    if factor == 4096:
+        return x
+    return at.op("Div", at.op("Mul", x, at.number(factor)), at.number(4096))
+
+
+def wrap_current(at: Scope, u: str) -> str:
+    """The one wrap of the current: u > 2^23 loses 2^24, u <= -2^23 gains it."""
+    limit, turn = 1 << 23, at.number(1 << 24)
+    above = at.op("Greater", u, at.number(limit))
+    below = at.op("LessOrEqual", u, at.number(-limit))
+    raised = at.op("Where", below, at.op("Add", u, turn), u)
+    return at.op("Where", above, at.op("Sub", u, turn), raised)
