@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -45,6 +47,23 @@ def _values(where: str, got: str, high: int) -> InputError:
         where=where,
         hint="clip or bin the events; an input with payload_bits > 0 takes counts",
     )
+
+
+def played(program: Program, records: Mapping[str, IntArray], steps: int) -> None:
+    """Raises InputError (SFX-E513) unless there are 32-bit records [steps, *shape] of all Inputs.
+
+    A replayed Input stands for a population of any kind, so its values may be negative and wide.
+    """
+    limit = np.iinfo(np.int32)
+    for p in program:
+        if not isinstance(p.neuron, Input):
+            continue
+        wanted, record = (steps, *p.shape), records.get(p.name)
+        if record is None or record.shape != wanted:
+            got = "no record" if record is None else f"a record of shape {record.shape}"
+            raise InputError("SFX-E513", f"{got}, {wanted} is needed", where=p.name)
+        if record.min(initial=0) < limit.min or record.max(initial=0) > limit.max:
+            raise InputError("SFX-E513", "values do not fit 32 bits", where=p.name)
 
 
 def balanced(program: Program) -> None:

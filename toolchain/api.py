@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     import torch
 
     from sfx.backends.lava.build import LavaNetwork
+    from sfx.toolchain.ir.placed import PlacedProgram
     from sfx.toolchain.targets.target import Target
     from sfx.toolchain.verify.compare import Verdict
 
 Stage = Callable[[str], None]
-BACKENDS = ("reference", "lava")
+BACKENDS = ("reference", "lava", "onnx")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ def load_model(
             "SFX-E620",
             f"unknown kind of model file '{path.suffix}'",
             where=str(path),
-            hint="sfx reads .pt and .safetensors checkpoints and .nir graphs",
+            hint="sfx reads .pt and .safetensors checkpoints, .nir graphs and lava-dl .net files",
         )
     from sfx.frontends.load import load_torch
 
@@ -96,16 +97,18 @@ def compile(
     """Compile a model for `target` ('loihi' is loihi2; or a TOML file).
 
     calibrate: samples that choose the scales; default: the samples in the checkpoint, if any.
-    timesteps: T of a sample, for a NIR file that does not say it (default: that of `calibrate`).
+    timesteps: T of a sample, for a NIR file that does not say it (default: that of `calibrate`),
+    or instead of what a lava-dl `.net` file says. A `.net` holds integers: nothing is quantized.
     Raises SfxError: InputError, UnsupportedError, or FitError if it does not fit the target.
     """
-    from sfx.toolchain.compiler import compile_graph, statistics
+    from sfx.toolchain.compiler import compile_graph
     from sfx.toolchain.ir.nir_bridge import to_graph, write
     from sfx.toolchain.targets import load as load_target
-    from sfx.toolchain.targets.table import to_table
 
     start = time.perf_counter()
     chosen = load_target(target)
+    if not isinstance(source, Source) and Path(source).suffix == ".net":
+        return _compile_netx(Path(source), chosen, calibrate, timesteps, stage)
     if not isinstance(source, Source):
         stage("export")
         shape = None if calibrate is None else tuple(calibrate.x.shape[1:])
@@ -124,29 +127,68 @@ def compile(
     compiled = compile_graph(graph, chosen, samples, stage)
     buffer = io.BytesIO()
     write(source.graph, buffer)
-    manifest: dict[str, Any] = {
-        "versions": {"sfx": sfx.__version__, "numpy": np.__version__},
-        "model": {"name": source.name, "sha256": source.sha256},
-        "target": chosen.name,
-        "target_table": to_table(chosen),
-        "calibration": None
+    calibration = (
+        None
         if samples is None
-        else {"source": origin, "samples": len(samples), "sha256": _hash(samples)},
-        "statistics": statistics(compiled.placed.program)
-        | {"cores": compiled.placed.cores, "chips": compiled.placed.chips},
+        else {"source": origin, "samples": len(samples), "sha256": _hash(samples)}
+    )
+    manifest = _manifest(source.name, source.sha256, chosen, compiled.placed)
+    manifest |= {
+        "calibration": calibration,
         "quantization": [r.as_dict() for r in compiled.records],
     }
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(compiled.placed, buffer.getvalue(), manifest)
 
 
+def _compile_netx(
+    path: Path, target: Target, calibrate: Data | None, timesteps: int | None, stage: Stage
+) -> Bundle:
+    """A lava-dl network: integers in, the same integers out. The bundle has no NIR source."""
+    from sfx.frontends.netx import read
+    from sfx.toolchain.compiler import compile_program
+
+    if calibrate is not None:
+        raise InputError(
+            "SFX-E621",
+            "a .net file holds integers already, there is nothing to calibrate",
+            where=str(path),
+            hint="leave --calibrate out",
+        )
+    start = time.perf_counter()
+    stage("read netx")
+    digest = _sha256(path)
+    placed = compile_program(read(path, timesteps=timesteps), target, stage)
+    manifest = _manifest(path.stem, digest, target, placed)
+    stage(f"done in {time.perf_counter() - start:.1f} s")
+    return Bundle(placed, b"", manifest | {"calibration": None, "quantization": []})
+
+
+def _manifest(name: str, sha256: str, target: Target, placed: PlacedProgram) -> dict[str, Any]:
+    """What every bundle says about itself; calibration and quantization are the caller's."""
+    from sfx.toolchain.compiler import statistics
+    from sfx.toolchain.targets.table import to_table
+
+    return {
+        "versions": {"sfx": sfx.__version__, "numpy": np.__version__},
+        "model": {"name": name, "sha256": sha256},
+        "target": target.name,
+        "target_table": to_table(target),
+        "statistics": statistics(placed.program) | {"cores": placed.cores, "chips": placed.chips},
+    }
+
+
 def inspect(path: str | Path) -> str:
-    """What a file holds, as text: a bundle's Program, a NIR graph, or a checkpoint's tensors."""
+    """What a file holds, as text: a Program (.sfx, .net), a NIR graph, a checkpoint's tensors."""
     from sfx.toolchain.ir.text import graph_text, program_text
 
     path = Path(path)
     if path.suffix == ".sfx":
         return program_text(load(path).program)
+    if path.suffix == ".net":
+        from sfx.frontends.netx import read
+
+        return program_text(read(path))
     if path.suffix == ".nir":
         from sfx.toolchain.ir.nir_bridge import to_graph
 
@@ -181,6 +223,10 @@ def backend(name: str) -> Backend:
         from sfx.backends.lava.backend import LavaBackend
 
         return LavaBackend()
+    if name == "onnx":
+        from sfx.backends.onnx.backend import OnnxBackend
+
+        return OnnxBackend()
     raise InputError("SFX-E630", f"no backend '{name}'", hint=f"one of: {', '.join(BACKENDS)}")
 
 
@@ -220,21 +266,31 @@ def verify(
     mode: str = "full",
     states: bool = False,
     witness: Program | None = None,
+    sample_fraction: float = 1.0,
+    resume: Path | None = None,
     progress: Progress | None = None,
 ) -> Verdict:
     """Run the reference and `against` on the samples streamed back to back; compare everything.
 
+    mode  full: the whole net in one run; layerwise: what each population received is replayed
+          through `against` alone, of `sample_fraction` of its neurons, kept in `resume`
     witness  hand `against` this Program instead: how to see that the comparison can fail.
     Raises MissingPartError where the witness is not installed.
     """
     from sfx.toolchain.verify.compare import compare
 
-    if mode != "full":
-        raise InputError("SFX-E702", f"verify has no mode '{mode}' yet", hint="use --mode full")
+    if mode not in ("full", "layerwise"):
+        raise InputError("SFX-E702", f"no mode '{mode}'", hint="full or layerwise")
+    if mode == "full" and (sample_fraction != 1 or resume is not None):
+        raise InputError(
+            "SFX-E702", "a sample or a file to resume needs --mode layerwise, mode is full"
+        )
     program = _program(bundle)
     other = witness or program
     if [(p.name, p.shape) for p in program] != [(p.name, p.shape) for p in other]:
         raise InputError("SFX-E703", "the two Programs do not have the same populations")
+    if mode == "layerwise":
+        return _layerwise(program, other, x, against, states, sample_fraction, resume, progress)
     got = stream(other, x, against, states=states, progress=progress)
     expected = stream(program, x, "reference", states=states)
     return compare(
@@ -245,6 +301,33 @@ def verify(
         mode=mode,
         states=states,
         samples=len(x),
+    )
+
+
+def _layerwise(
+    program: Program,
+    witness: Program,
+    x: NDArray[Any],
+    against: str,
+    states: bool,
+    fraction: float,
+    resume: Path | None,
+    progress: Progress | None,
+) -> Verdict:
+    from sfx.toolchain.verify.layerwise import layerwise, replayer
+
+    chosen = replayer(backend(against))
+    expected = stream(program, x, "reference", states=states)
+    return layerwise(
+        program,
+        x.astype(np.int64),
+        expected,
+        chosen,
+        witness=witness,
+        states=states,
+        fraction=fraction,
+        resume=resume,
+        progress=progress,
     )
 
 
@@ -285,6 +368,21 @@ def to_lava(bundle: Bundle | Program) -> LavaNetwork:
     from sfx.backends.lava.build import to_lava as build
 
     return build(_program(bundle))
+
+
+def export_onnx(bundle: Bundle | Program, path: str | Path) -> None:
+    """Write the Program as an ONNX model of integer operators, atomically.
+
+    Raises MissingPartError (SFX-E530) without onnx, SfxError (SFX-E531) if it exceeds 2 GiB,
+    InputError (SFX-E603) if the file cannot be written.
+    """
+    from sfx.backends.onnx import parts
+
+    parts.require("onnx")
+    from sfx.backends.onnx.export import export as onnx_export
+
+    model = onnx_export(_program(bundle))
+    bundles.atomic_write(Path(path), model.SerializeToString(deterministic=True))
 
 
 def _program(bundle: Bundle | Program) -> Program:
@@ -329,6 +427,7 @@ __all__ = [
     "backend",
     "compile",
     "export",
+    "export_onnx",
     "load",
     "load_model",
     "report",

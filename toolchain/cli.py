@@ -30,7 +30,9 @@ app = typer.Typer(
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-ModelArg = Annotated[Path, typer.Argument(help="Model: .pt, .safetensors or .nir", metavar="MODEL")]
+ModelArg = Annotated[
+    Path, typer.Argument(help="Model: .pt, .safetensors, .nir or .net", metavar="MODEL")
+]
 BundleArg = Annotated[Path, typer.Argument(help="Compiled model, model.sfx", metavar="BUNDLE")]
 TargetOpt = Annotated[str, typer.Option(help="loihi (= loihi2), another listed target, or a .toml")]
 CalibrateOpt = Annotated[
@@ -42,7 +44,8 @@ FactoryOpt = Annotated[
 InputOpt = Annotated[Path, typer.Option("--input", metavar="DATA", help="Samples, .npz with x, y")]
 LimitOpt = Annotated[int | None, typer.Option(min=1, help="Use the first N samples only")]
 StepsOpt = Annotated[
-    int | None, typer.Option("--timesteps", min=1, help="T of a sample, if a .nir does not say it")
+    int | None,
+    typer.Option("--timesteps", min=1, help="T of a sample, if a .nir or .net does not say it"),
 ]
 JsonOpt = Annotated[
     Path | None,
@@ -124,7 +127,7 @@ def check(
 def run(
     bundle: BundleArg,
     data: InputOpt,
-    backend: Annotated[str, typer.Option(help="reference or lava")] = "reference",
+    backend: Annotated[str, typer.Option(help="reference, lava or onnx")] = "reference",
     limit: LimitOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
@@ -166,8 +169,10 @@ def run(
 def verify(
     bundle: BundleArg,
     data: InputOpt,
-    against: Annotated[str, typer.Option(help="The witness: lava")] = "lava",
-    mode: Annotated[str, typer.Option(help="full: the whole net in one pipelined run")] = "full",
+    against: Annotated[str, typer.Option(help="The witness: lava or onnx")] = "lava",
+    mode: Annotated[
+        str, typer.Option(help="full: the net in one run; layerwise: each population alone")
+    ] = "full",
     states: Annotated[bool, typer.Option("--states", help="Compare u and v as well")] = False,
     limit: LimitOpt = None,
     witness: Annotated[
@@ -177,15 +182,23 @@ def verify(
             help="Hand the witness this bundle instead: shows that the comparison can fail",
         ),
     ] = None,
+    sample_fraction: Annotated[
+        float, typer.Option(metavar="F", help="Layerwise: replay this share of every population")
+    ] = 1.0,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Layerwise: keep what is compared, go on from there"),
+    ] = None,
     json_file: JsonOpt = None,
 ) -> None:
-    """Prove that Lava computes what the reference computes: every spike, u and v at every step."""
+    """Prove that a witness computes what the reference does: every spike, u and v at every step."""
     from sfx.toolchain import api
     from sfx.toolchain.report.verified import verify_summary
 
     loaded, samples = api.load(bundle), _required(data, limit)
     other = None if witness is None else api.load(witness, balanced=False).program
-    with _progress(f"{against}: {samples.samples} samples back to back") as progress:
+    unit = ", population by population" if mode == "layerwise" else ""
+    with _progress(f"{against}: {samples.samples} samples back to back{unit}") as progress:
         verdict = api.verify(
             loaded,
             samples.x,
@@ -193,6 +206,8 @@ def verify(
             mode=mode,
             states=states,
             witness=other,
+            sample_fraction=sample_fraction,
+            resume=resume,
             progress=progress,
         )
     out.print(verify_summary(verdict))
@@ -241,8 +256,28 @@ def report(
 
 
 @app.command()
+def export(
+    bundle: BundleArg,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write")],
+    to: Annotated[str, typer.Option(help="onnx: integer operators, run by ONNX Runtime")] = "onnx",
+) -> None:
+    """Write the compiled model in another format."""
+    from sfx.toolchain import api
+    from sfx.toolchain.errors import InputError
+
+    if to != "onnx":
+        raise InputError("SFX-E640", f"no format '{to}'", hint="use --to onnx")
+    with _stages(f"exporting {bundle.name}") as stage:
+        stage(to)
+        api.export_onnx(api.load(bundle), output)
+    out.print(f"wrote {output}", markup=False, soft_wrap=True)
+
+
+@app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .sfx, .nir, .pt or .safetensors")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .sfx, .nir, .net, .pt or .safetensors")
+    ],
 ) -> None:
     """Show what a file holds: populations and projections, NIR nodes, or tensors."""
     from sfx.toolchain import api

@@ -73,12 +73,22 @@ def compile_graph(
     stage("quantize")
     data = None if calibration is None else calibration.astype(np.int64)
     quantized = quantize(neuron_form, data)
-    stage("balance delays")
-    program = BalanceDelays(target.limits.max_delay).run(quantized.program)
-    check_program(program, balanced=True)
-    stage("place")
-    placed = place(program, target)
+    placed = compile_program(quantized.program, target, stage)
     return Compiled(placed, neuron_form, quantized.records, time.perf_counter() - start)
+
+
+def compile_program(
+    program: Program, target: Target, stage: Stage = lambda name: None
+) -> PlacedProgram:
+    """Balance delays, partition and place a Program; all that integers still need.
+
+    Raises SfxError of the pass that cannot go on.
+    """
+    stage("balance delays")
+    balanced = BalanceDelays(target.limits.max_delay).run(program)
+    check_program(balanced, balanced=True)
+    stage("place")
+    return place(balanced, target)
 
 
 def statistics(program: Program) -> dict[str, int]:

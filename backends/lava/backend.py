@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,10 +50,36 @@ class LavaBackend:
         runtime.require()
         check_input.balanced(program)
         x = check_input.events(program, x)
-        from sfx.backends.lava import limits  # needs POSIX, which `require` has asked for
-
         steps = len(x) * program.timesteps + program.last_phase
         job = Job(program, x, steps, states, os.getpid(), self.verbose)
+        return self._record(job, progress)
+
+    def replay(
+        self,
+        program: Program,
+        played: Mapping[str, IntArray],
+        steps: int,
+        *,
+        states: bool = False,
+        progress: Progress | None = None,
+    ) -> Stream:
+        """Run a net whose Inputs, any number of them, send `played` [steps, *shape] as it is.
+
+        Values are any of 32 bits, also of an Input that declares none; phases count from the
+        first step played. Raises as `stream`, except for data, and InputError (SFX-E513) if
+        `played` lacks an Input or has another shape.
+        """
+        runtime.require()
+        check_input.balanced(program)
+        check_input.played(program, played, steps)
+        nothing = np.zeros((0, program.timesteps), dtype=np.int64)
+        job = Job(program, nothing, steps, states, os.getpid(), self.verbose, played)
+        return self._record(job, progress)
+
+    def _record(self, job: Job, progress: Progress | None) -> Stream:
+        from sfx.backends.lava import limits  # needs POSIX, which `require` has asked for
+
+        program = job.program
         with runtime.directory() as where:
             limits.check(limits.need(program, recorded=True), _record_bytes(job), where.path)
             runtime.execute(job, where, patience=self.patience, progress=progress)

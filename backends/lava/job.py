@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,10 @@ from sfx.toolchain.ir.program import LIF, Program
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One run. `events` [K, T, *input shape]; `parent` the pid that must stay alive."""
+    """One run. `events` [K, T, *input shape]; `parent` the pid that must stay alive.
+
+    played  where given, what each Input sends [steps, *shape], step by step, instead of `events`
+    """
 
     program: Program
     events: IntArray
@@ -33,6 +37,7 @@ class Job:
     states: bool
     parent: int
     verbose: bool = False
+    played: Mapping[str, IntArray] | None = None
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,16 @@ def host_events(job: Job, population: Population) -> IntArray:
     """What the host sends to an input or a clock: [neurons, steps] for a RingBuffer source.
 
     The input's model step k*T + t is sent at hardware step k*T + t + phase, zeros before and
-    after. A clock ticks at every h with (h - phase) mod T = T - 1.
+    after. A clock ticks at every h with (h - phase) mod T = T - 1. A played input sends its
+    record as it is.
     """
     steps, timesteps = job.steps, job.program.timesteps
     data = np.zeros((population.size, steps), dtype=np.int64)
     if isinstance(population.neuron, Clock):
         data[:, (np.arange(steps) - population.phase) % timesteps == timesteps - 1] = 1
         return data
+    if job.played is not None:
+        return job.played[population.name].reshape(steps, -1).T
     flat = job.events.reshape(-1, population.size).T
     data[:, population.phase : population.phase + flat.shape[1]] = flat
     return data

@@ -53,7 +53,7 @@ class Scope:
     body: Body
     name: str
 
-    def op(self, kind: str, *inputs: str, **attributes: object) -> str:
+    def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add one ONNX operator; the name of its output."""
         node = self.body.name(f"{self.name}/{kind}")
         output = self.body.name(f"{self.name}/{kind}:0")

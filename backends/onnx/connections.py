@@ -137,5 +137,3 @@ def scaled(at: Scope, total: str, exponent: int) -> str:
     if exponent > 0:
         return wrap(at, at.op("Mul", total, at.number(1 << exponent)), 32)
     return floor_shift(at, total, -exponent)
-
-

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sfx.backends.onnx.arithmetic import decay, floor_shift, wrap, wrap_current
-from sfx.backends.onnx.body import BOOL, INT64, Scope
+from sfx.backends.onnx.body import Scope
 from sfx.toolchain.arith import scale_exponent
-from sfx.toolchain.ir.program import LIF, Graded, GradedReLU, Population, Product
+from sfx.toolchain.ir.program import LIF, Clock, Graded, GradedReLU, Population, Product
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,6 @@ def _lif(at: Scope, p: Population, n: LIF, a_in: str, u: str, v: str) -> Sent:
     return Sent(fires, u, at.op("Where", fires, at.number(0), v))
 
 
-def fires(at: Scope, spikes: str, lif: bool, to_bool: bool) -> str:
-    """Spikes as a delay line holds them: bool without payload, else int64."""
-    if lif:
-        return spikes if to_bool else at.cast(spikes, INT64)
-    return at.cast(spikes, BOOL) if to_bool else spikes
+def sends_bool(p: Population) -> bool:
+    """Whether its spikes are bool in the model: LIFs and clocks; all others send int64."""
+    return isinstance(p.neuron, LIF | Clock)

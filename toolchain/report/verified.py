@@ -24,6 +24,14 @@ def verify_summary(verdict: Verdict) -> RenderableType:
             f"  mismatches  {verdict.mismatches:,}"
         ),
     ]
+    if verdict.mode == "layerwise":
+        share = verdict.covered / max(verdict.neurons, 1)
+        lines.append(
+            Text(
+                f"  covered     {verdict.covered:,} of {verdict.neurons:,} neurons ({share:.2%}), "
+                "each population replayed alone"
+            )
+        )
     if verdict.first_mismatch is not None:
         lines.append(Text(f"  first       {verdict.first_mismatch}"))
     if verdict.silent:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -60,12 +60,17 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class PopulationVerdict:
-    """Values compared and differing in one population, and the spikes it sent in the reference."""
+    """Values compared and differing in one population, and the spikes it sent in the reference.
+
+    neurons   how many it has;  covered  those that were compared
+    """
 
     population: str
     compared: int
     mismatches: int
     spikes: int
+    neurons: int
+    covered: int
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,16 @@ class Verdict:
     def compared(self) -> int:
         """Values compared: spikes, and u and v where states were recorded."""
         return sum(p.compared for p in self.populations)
+
+    @property
+    def neurons(self) -> int:
+        """Neurons of the Program."""
+        return sum(p.neurons for p in self.populations)
+
+    @property
+    def covered(self) -> int:
+        """Neurons compared at every step: fewer than `neurons` only if a sample was asked for."""
+        return sum(p.covered for p in self.populations)
 
     @property
     def mismatches(self) -> int:
@@ -111,6 +126,8 @@ class Verdict:
             "populations": len(self.populations),
             "steps": self.steps,
             "compared": self.compared,
+            "neurons": self.neurons,
+            "covered": self.covered,
             "spikes": sum(p.spikes for p in self.populations),
             "mismatches": self.mismatches,
             "silent": list(self.silent),
@@ -134,34 +151,97 @@ def compare(
     Raises BackendError (SFX-E701) if a record lacks a population or has another length, because
     a comparison that skips something must not say equal.
     """
-    verdicts: list[PopulationVerdict] = []
-    found: list[tuple[int, int, int, Mismatch]] = []
-    for order, population in enumerate(program):
-        quantities = ["spikes"]
-        if states and isinstance(population.neuron, LIF):
-            quantities += ["u", "v"]
-        compared = mismatches = 0
-        for rank, quantity in enumerate(quantities):
-            a = _values(expected, quantity, population.name)
-            b = _values(got, quantity, population.name)
-            if a.shape != b.shape:
-                raise BackendError(
-                    "SFX-E701",
-                    f"records of {quantity} have shapes {a.shape} and {b.shape}",
-                    where=population.name,
-                )
-            compared += a.size
-            wrong = a != b
-            count = int(np.count_nonzero(wrong))
-            mismatches += count
-            if count:
-                first = _first(program, population.name, quantity, a, b, wrong)
-                found.append((first.step, order, rank, first))
-        spikes = int(np.count_nonzero(_values(expected, "spikes", population.name)))
-        verdicts.append(PopulationVerdict(population.name, compared, mismatches, spikes))
+    parts = [
+        compare_population(program, population.name, expected, got, states=states)
+        for population in program
+    ]
     steps = len(next(iter(expected.spikes.values())))
-    first_mismatch = min(found, key=lambda f: f[:3])[3] if found else None
-    return Verdict(against, mode, states, samples, steps, tuple(verdicts), first_mismatch)
+    return verdict(program, parts, against, mode, states, samples, steps)
+
+
+Part = tuple[PopulationVerdict, Mismatch | None]
+"""What was found in a population, or in some of its neurons."""
+QUANTITIES = ("spikes", "u", "v")
+
+
+def compare_population(
+    program: Program,
+    name: str,
+    expected: Record,
+    got: Record,
+    *,
+    states: bool,
+    neurons: IntArray | None = None,
+    label: str = "",
+) -> Part:
+    """One population; with `neurons` (flat indices) only these, in that order in `got`.
+
+    label: what `got` calls the population, if not by its name. Raises as `compare`.
+    """
+    population = program[name]
+    quantities = QUANTITIES if states and isinstance(population.neuron, LIF) else QUANTITIES[:1]
+    compared = mismatches = 0
+    found: Mismatch | None = None
+    for quantity in quantities:
+        a = _values(expected, quantity, name)
+        b = _values(got, quantity, label or name)
+        if neurons is not None:
+            a = a[:, neurons]
+        if a.shape != b.shape:
+            raise BackendError(
+                "SFX-E701",
+                f"records of {quantity} have shapes {a.shape} and {b.shape}",
+                where=name,
+            )
+        compared += a.size
+        wrong = a != b
+        count = int(np.count_nonzero(wrong))
+        mismatches += count
+        if count:
+            first = _first(program, name, quantity, a, b, wrong)
+            if neurons is not None:
+                first = replace(first, neuron=int(neurons[first.neuron]))
+            found = first if found is None or first.step < found.step else found
+    spikes = _values(expected, "spikes", name)
+    if neurons is not None:
+        spikes = spikes[:, neurons]
+    count = int(np.count_nonzero(spikes))
+    covered = population.size if neurons is None else len(neurons)
+    return PopulationVerdict(name, compared, mismatches, count, population.size, covered), found
+
+
+def verdict(
+    program: Program,
+    parts: Iterable[Part],
+    against: str,
+    mode: str,
+    states: bool,
+    samples: int,
+    steps: int,
+) -> Verdict:
+    """The parts of each population added up, and the earliest difference."""
+    sums: dict[str, PopulationVerdict] = {}
+    found: list[tuple[int, int, int, int, Mismatch]] = []
+    order = {p.name: i for i, p in enumerate(program)}
+    for part, first in parts:
+        so_far = sums.get(part.population)
+        sums[part.population] = part if so_far is None else _sum(so_far, part)
+        if first is not None:
+            rank = QUANTITIES.index(first.quantity)
+            found.append((first.step, order[first.population], rank, first.neuron, first))
+    first_mismatch = min(found, key=lambda f: f[:4])[4] if found else None
+    populations = tuple(sums[p.name] for p in program)
+    return Verdict(against, mode, states, samples, steps, populations, first_mismatch)
+
+
+def _sum(a: PopulationVerdict, b: PopulationVerdict) -> PopulationVerdict:
+    return replace(
+        a,
+        compared=a.compared + b.compared,
+        mismatches=a.mismatches + b.mismatches,
+        spikes=a.spikes + b.spikes,
+        covered=a.covered + b.covered,
+    )
 
 
 def _values(record: Record, quantity: str, name: str) -> IntArray:

@@ -1,0 +1,149 @@
+"""The onnx backend: ONNX Runtime executes the exported Program on the CPU."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfx.backends import check_input
+from sfx.backends.base import Counts, Progress, Result, Stream, align
+from sfx.backends.onnx import parts
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.errors import BackendError
+from sfx.toolchain.ir.program import Program
+
+if TYPE_CHECKING:
+    import onnx
+
+CHUNK_BYTES = 256 << 20
+"""Memory for the record of the samples that `run` streams at once."""
+
+
+@dataclass(frozen=True)
+class OnnxBackend:
+    """Exports Programs to ONNX and has ONNX Runtime execute them.
+
+    threads  of ONNX Runtime. Integers come out the same with any number; 1 leaves the other
+             cores alone.
+    """
+
+    threads: int = 1
+    name: str = "onnx"
+
+    def stream(
+        self,
+        program: Program,
+        x: IntArray,
+        *,
+        states: bool = False,
+        progress: Progress | None = None,
+    ) -> Stream:
+        """Run K samples x [K, T, *input shape] back to back; record every hardware step.
+
+        Progress is told at the start and the end: the steps between are one call of ONNX Runtime.
+
+        Raises MissingPartError (SFX-E530) without onnx or onnxruntime, InputError (SFX-E510,
+        E511) for x, SfxError (SFX-E512, E531) for the Program, BackendError (SFX-E532) if ONNX
+        Runtime fails.
+        """
+        parts.require("onnx", "onnxruntime")
+        check_input.balanced(program)
+        x = check_input.events(program, x)
+        from sfx.backends.onnx.export import export
+
+        return execute(export(program, states=states), program, x, self.threads, progress)
+
+    def run(self, program: Program, x: IntArray, *, progress: Progress | None = None) -> Result:
+        """Run K samples, streamed in parts; sums and event counts come from the recorded spikes.
+
+        `counts.active` is empty: the model does not give what a neuron has to update.
+        Raises as `stream`.
+        """
+        parts.require("onnx", "onnxruntime")
+        check_input.balanced(program)
+        x = check_input.events(program, x)
+        from sfx.backends.onnx.export import export
+
+        start = time.perf_counter()
+        model = export(program)
+        size = _samples_at_once(program)
+        sums: list[IntArray] = []
+        counts: Counts | None = None
+        for i in range(0, len(x), size):
+            part = x[i : i + size]
+            record = execute(model, program, part, self.threads)
+            read, events = _model_time(program, record)
+            sums.append(read)
+            here = Counts(len(part), events, {})
+            counts = here if counts is None else counts.plus(here)
+            if progress is not None:
+                progress(min(i + size, len(x)), len(x))
+        assert counts is not None, "events of no sample are refused above"
+        return Result(self.name, np.concatenate(sums), counts, time.perf_counter() - start)
+
+
+def execute(
+    model: onnx.ModelProto,
+    program: Program,
+    x: IntArray,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Stream:
+    """The record that `model`, exported from `program`, gives on x [K, T, *input shape].
+
+    Raises BackendError (SFX-E532) if ONNX Runtime cannot load or run it.
+    """
+    import json
+
+    total = len(x) * program.timesteps + program.last_phase
+    events = np.zeros((total, *program.input.shape), dtype=np.int64)
+    events[: len(x) * program.timesteps] = x.reshape(-1, *program.input.shape)
+    metadata = {m.key: m.value for m in model.metadata_props}
+    if progress is not None:
+        progress(0, total)
+    records = _infer(model.SerializeToString(), events, threads)
+    if progress is not None:
+        progress(total, total)
+    kept: dict[str, dict[str, IntArray]] = {"spikes": {}, "u": {}, "v": {}}
+    for (population, quantity), values in zip(
+        json.loads(metadata["sfx.outputs"]), records, strict=True
+    ):
+        kept[quantity][population] = values.astype(np.int64, copy=False)
+    return Stream(len(x), kept["spikes"], kept["u"], kept["v"])
+
+
+def _infer(model: bytes, events: IntArray, threads: int) -> list[Any]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        outputs: list[Any] = session.run(None, {"events": events})
+    except Exception as error:  # its exceptions share no base of their own
+        raise BackendError(
+            "SFX-E532",
+            f"ONNX Runtime {onnxruntime.__version__} failed: {str(error).strip()[:500]}",
+            hint="install the versions of the constraints file",
+        ) from error
+    return outputs
+
+
+def _samples_at_once(program: Program) -> int:
+    per_sample = 8 * program.timesteps * sum(p.size for p in program)
+    return max(1, CHUNK_BYTES // per_sample)
+
+
+def _model_time(program: Program, record: Stream) -> tuple[IntArray, dict[str, IntArray]]:
+    """Read-out sums [K, classes] and events per population [T, *shape]."""
+    k, steps = record.samples, program.timesteps
+    aligned = {p.name: align(record.spikes[p.name], p.phase, k, steps) for p in program}
+    sums = aligned[program.readout.population].sum(axis=1).reshape(k, -1)
+    offset = np.asarray(program.readout.offset, dtype=np.int64)
+    events = {n: np.count_nonzero(s, axis=0).astype(np.int64) for n, s in aligned.items()}
+    return sums + offset, events

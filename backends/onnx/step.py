@@ -1,0 +1,170 @@
+"""One hardware step of a Program as the body of a Scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sfx.backends.onnx import neurons
+from sfx.backends.onnx.arithmetic import wrap
+from sfx.backends.onnx.body import BOOL, INT64, Body, Scope
+from sfx.backends.onnx.connections import project
+from sfx.toolchain.ir.program import LIF, Clock, Input, Population, Program, Projection, Shape
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A state: its names in the body before and after a step, outside before the first and at
+    the end.
+    """
+
+    before: str
+    after: str
+    first: str
+    last: str
+    kind: int
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is recorded of a population: its name in the body and as output of the model."""
+
+    population: str
+    quantity: str
+    inner: str
+    name: str
+    kind: int
+    shape: Shape
+
+
+@dataclass
+class Step:
+    """The body while it grows. `outside` holds the names taken outside of it."""
+
+    events: str
+    body: Body = field(default_factory=Body)
+    outside: Body = field(default_factory=Body)
+    carried: list[Carried] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+
+    def carry(self, before: str, after: str, what: str, kind: int, shape: Shape) -> None:
+        """`after` of this step is `before` of the next."""
+        first, last = (self.outside.name(f"{what} {when}") for when in ("at first", "at last"))
+        self.carried.append(Carried(before, after, first, last, kind, shape))
+
+
+def build(program: Program, states: bool) -> Step:
+    """The body of `program`. States are made before any node reads them."""
+    body = Body()
+    step = Step(body.name("events"), body)
+    step.outside.name("events")
+    lines = {p.name: body.name(f"{p.name}/sent before") for p in program}
+    t = body.name("t")
+    clock = Scope(body, "t")
+    at_step = _Moments(clock, t)
+    for p in program:
+        sent = _population(program, p, step, lines, at_step)
+        _record(step, p, sent, states)
+        _remember(program, p, step, lines[p.name], sent.spikes)
+    following = clock.op(
+        "Mod", clock.op("Add", t, clock.number(1)), clock.number(program.timesteps)
+    )
+    step.carry(t, following, "t", INT64, ())
+    return step
+
+
+@dataclass
+class _Moments:
+    """h mod T = r as a bool scalar, made once per r. `t` is h mod T."""
+
+    at: Scope
+    t: str
+    _made: dict[int, str] = field(default_factory=dict)
+
+    def is_(self, r: int) -> str:
+        if r not in self._made:
+            self._made[r] = self.at.op("Equal", self.t, self.at.number(r))
+        return self._made[r]
+
+
+def _population(
+    program: Program, p: Population, step: Step, lines: dict[str, str], moments: _Moments
+) -> neurons.Sent:
+    at = Scope(step.body, p.name)
+    if isinstance(p.neuron, Input):
+        return neurons.Sent(at.op("Identity", step.events))
+    if isinstance(p.neuron, Clock):
+        tick = moments.is_((p.phase - 1) % program.timesteps)
+        return neurons.Sent(at.op("Expand", tick, at.array(np.array(p.shape, dtype=np.int64))))
+    ports = _ports(program, p, step, lines)
+    if not isinstance(p.neuron, LIF):
+        return neurons.compute(at, p, ports, ("", ""))
+    before = [step.body.name(f"{p.name}/{k} before") for k in "uv"]
+    start = before
+    if p.neuron.reset:
+        # LIFReset, interval T, offset phase + 1: before the update (integer semantics 2.1)
+        now = moments.is_(p.phase % program.timesteps)
+        start = [at.op("Where", now, at.number(0), x) for x in before]
+    sent = neurons.compute(at, p, ports, (start[0], start[1]))
+    for name, after, k in zip(before, (sent.u, sent.v), "uv", strict=True):
+        step.carry(name, after, f"{p.name}/{k}", INT64, p.shape)
+    return sent
+
+
+def _ports(program: Program, p: Population, step: Step, lines: dict[str, str]) -> dict[str, str]:
+    """Input of `p` by port, int64 [*shape]: its projections summed in 32 bits."""
+    at = Scope(step.body, p.name)
+    arriving: dict[str, list[str]] = {port: [] for port in p.neuron.ports}
+    for j in program.incoming[p.name]:
+        scope = Scope(step.body, j.name)
+        spikes = _delayed(j, scope, lines[j.pre])
+        arriving[j.port].append(project(scope, j, program[j.pre], p, spikes))
+    ports = {}
+    for port, terms in arriving.items():
+        if not terms:
+            ports[port] = at.array(np.zeros(p.shape, dtype=np.int64))
+            continue
+        total = terms[0]
+        for term in terms[1:]:
+            total = at.op("Add", total, term)
+        ports[port] = wrap(at, total, 32) if len(terms) > 1 else total
+    return ports
+
+
+def _depth(program: Program, p: Population) -> int:
+    """Steps that must be remembered of what `p` sent; 0 if nothing reads it."""
+    return max((j.delay for j in program.outgoing[p.name]), default=0)
+
+
+def _delayed(j: Projection, at: Scope, line: str) -> str:
+    """What the pre of `j` sent `delay` steps ago [*shape]: entry delay - 1, the newest is 0."""
+    return at.op("Gather", line, at.number(j.delay - 1), axis=0)
+
+
+def _remember(program: Program, p: Population, step: Step, line: str, spikes: str) -> None:
+    """Put `spikes` in front of the delay line and drop its oldest entry."""
+    depth = _depth(program, p)
+    if not depth:
+        return
+    at = Scope(step.body, p.name)
+    kind = INT64 if p.graded else BOOL
+    newest = spikes if neurons.sends_bool(p) == (kind == BOOL) else at.cast(spikes, kind)
+    newest = at.reshape(newest, 1, *p.shape)
+    if depth > 1:
+        one, end = (at.array(np.array([k], dtype=np.int64)) for k in (0, depth - 1))
+        newest = at.op("Concat", newest, at.op("Slice", line, one, end), axis=0)
+    step.carry(line, newest, f"{p.name}/sent", kind, (depth, *p.shape))
+
+
+def _record(step: Step, p: Population, sent: neurons.Sent, states: bool) -> None:
+    kind = BOOL if neurons.sends_bool(p) else INT64
+    quantities = [("spikes", p.name, sent.spikes, kind)]
+    if states and isinstance(p.neuron, LIF):
+        quantities += [(k, f"{p.name}/{k}", x, INT64) for k, x in (("u", sent.u), ("v", sent.v))]
+    at = Scope(step.body, p.name)
+    for quantity, name, value, of_kind in quantities:
+        # A value may leave the body once: v and the spikes also go into the next step.
+        inner, outer = at.op("Identity", value), step.outside.name(name)
+        step.outputs.append(Output(p.name, quantity, inner, outer, of_kind, p.shape))

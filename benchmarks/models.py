@@ -1,0 +1,182 @@
+"""Compile the published spiking transformers at their real sizes; write docs/models.md.
+
+    python benchmarks/models.py [NAME ...] [--json FILE]
+
+Weights are random, with batch norms drawn so that every population fires; trained checkpoints are
+not shipped by the authors. Each model runs in a process of its own, so that its peak memory is its
+own. Times are wall seconds on the machine at hand, shared and noisy: compare them with each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "models.md"
+TARGET = "hala-point"
+
+MODELS = {
+    # title: (zoo name, table of published sizes, size)
+    "Spikformer 4-256, CIFAR": ("spikformer", "SPIKFORMER", "cifar10_4_256"),
+    "Spikformer 4-384, CIFAR": ("spikformer", "SPIKFORMER", "cifar10_4_384"),
+    "Spikingformer 4-384, CIFAR": ("spikingformer", "SPIKINGFORMER", "cifar10_4_384"),
+    "Spike-driven 2-512, CIFAR": ("spike_driven", "SPIKE_DRIVEN", "cifar10_2_512"),
+    "Spike-driven 2-256, gesture": ("spike_driven", "SPIKE_DRIVEN", "gesture_2_256"),
+    "Spike-driven v2 8-256, ImageNet": ("spike_driven_v2", "SPIKE_DRIVEN_V2", "imagenet_8_256"),
+    "QKFormer 4-384, CIFAR": ("qkformer", "QKFORMER", "cifar10_4_384"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model: sizes, compile time and peak memory, cores, and equal spikes after rounding.
+
+    alone       mean share of equal spikes, each layer quantized by itself
+    cumulative  the same with all earlier layers quantized too
+    """
+
+    title: str
+    parameters: int
+    neurons: int
+    synapses: int
+    populations: int
+    timesteps: int
+    depth: int
+    cores: int
+    chips: int
+    export_s: float
+    compile_s: float
+    peak_gb: float
+    alone: float
+    cumulative: float
+
+
+def measure(title: str) -> Row:
+    """Build, export and compile one model in this process."""
+    import importlib
+
+    import torch
+
+    from sfx.frontends.torch_export import export
+    from sfx.toolchain.compiler import compile_graph, statistics
+    from sfx.toolchain.ir.nir_bridge import to_graph
+    from sfx.toolchain.targets import load
+
+    name, table, size = MODELS[title]
+    file = importlib.import_module(f"sfx.frontends.zoo.{name}")
+    config = getattr(file, table)[size]
+    torch.manual_seed(0)
+    from sfx.frontends import zoo
+
+    model = zoo.build(name, config.to_mapping())
+    x = awake(model)
+    start = time.perf_counter()
+    graph = to_graph(export(model, model.example_input()))
+    exported = time.perf_counter()
+    compiled = compile_graph(graph, load(TARGET), x)
+    done = time.perf_counter()
+    facts = statistics(compiled.placed.program)
+    neurons = [r for r in compiled.records if r.agreement is not None]
+    return Row(
+        title,
+        sum(p.numel() for p in model.parameters()),
+        facts["neurons"],
+        facts["synapses"],
+        facts["populations"],
+        facts["timesteps"],
+        facts["depth"],
+        compiled.placed.cores,
+        compiled.placed.chips,
+        exported - start,
+        done - exported,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        sum(r.agreement or 0 for r in neurons) / len(neurons),
+        sum(r.cumulative or 0 for r in neurons) / len(neurons),
+    )
+
+
+def awake(model):
+    """Batch norms at random, with the statistics of one random sample; returns it [1, T, ...]."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    steps, _, *frame = model.input_shape
+    x = torch.randint(0, 4, (steps, 2, *frame), generator=generator).float()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 1.0, 3.0, generator=generator)
+            torch.nn.init.uniform_(module.bias, -0.25, 1.25, generator=generator)
+            module.momentum = None
+            module.reset_running_stats()
+    with torch.no_grad():
+        model.train()(x)
+    model.eval()
+    return x[:, :1].transpose(0, 1).numpy().astype("int64")
+
+
+def page(rows: list[Row]) -> str:
+    """docs/models.md."""
+    head = f"""# Models
+
+Published spiking transformers compiled at their real sizes for `{TARGET}`, with random live
+weights. Written by `python benchmarks/models.py`; times are wall seconds on two shared cores.
+
+"Equal spikes" compares the 8-bit Program with the float model on the calibration sample: each
+layer quantized alone, and with all earlier layers quantized as well. Random weights amplify a
+wrong spike from layer to layer as trained ones do not, so the second figure is a lower bound.
+Lossless versions of all families reproduce torch exactly (`tests/e2e/test_families.py`).
+
+| model | parameters | neurons | synapses | T | depth | cores (chips) | export s | compile s | GB \
+| equal spikes: alone | all |
+|---|---|---|---|---|---|---|---|---|---|---|---|
+"""
+    lines = [
+        f"| {r.title} | {r.parameters:,} | {r.neurons:,} | {r.synapses:,} | {r.timesteps} "
+        f"| {r.depth} | {r.cores:,} ({r.chips}) | {r.export_s:.1f} | {r.compile_s:.1f} "
+        f"| {r.peak_gb:.1f} | {r.alone:.2%} | {r.cumulative:.2%} |"
+        for r in rows
+    ]
+    return head + "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Measure each model in a process of its own; a failure is reported and fails the run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", help=f"some of: {', '.join(MODELS)}")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(asdict(measure(options.one))))
+        return 0
+    rows: list[Row] = []
+    failed = 0
+    for title in options.names or MODELS:
+        done = subprocess.run(
+            [sys.executable, __file__, "--one", title], capture_output=True, text=True
+        )
+        if done.returncode:
+            print(f"{title}: FAILED\n{done.stderr.strip().splitlines()[-1]}", flush=True)
+            failed += 1
+            continue
+        rows.append(Row(**json.loads(done.stdout.strip().splitlines()[-1])))
+        print(f"{title}: {rows[-1].compile_s:.1f} s, {rows[-1].peak_gb:.1f} GB", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n")
+    if not options.names:
+        PAGE.write_text(page(rows))
+        print(f"wrote {PAGE.relative_to(ROOT)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

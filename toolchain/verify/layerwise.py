@@ -1,0 +1,200 @@
+"""Replay what each population received, population by population, through the witness alone.
+
+Why equal layers imply an equal net is written down in docs/verification.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfx.backends.base import Backend, Progress, Stream
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.errors import BackendError, InputError
+from sfx.toolchain.ir.codec import encode
+from sfx.toolchain.ir.program import Input, Program
+from sfx.toolchain.verify.compare import Part, Verdict, compare_population, verdict
+from sfx.toolchain.verify.ledger import Ledger
+from sfx.toolchain.verify.pieces import PLAYED, Net, Piece, net, plan, runs
+
+
+@runtime_checkable
+class Replayer(Protocol):
+    """What a witness needs to be asked layer by layer."""
+
+    @property
+    def name(self) -> str:
+        """What the command line calls it."""
+        ...
+
+    def replay(
+        self,
+        program: Program,
+        played: Mapping[str, IntArray],
+        steps: int,
+        *,
+        states: bool = False,
+        progress: Progress | None = None,
+    ) -> Stream:
+        """Run a net whose Inputs send `played` [steps, *shape] as it is; record every step."""
+        ...
+
+
+def replayer(backend: Backend) -> Replayer:
+    """`backend`, if it can replay. Raises InputError (SFX-E707)."""
+    if not isinstance(backend, Replayer):
+        raise InputError(
+            "SFX-E707", f"{backend.name} cannot replay single layers", hint="use --mode full"
+        )
+    return backend
+
+
+class _Count:
+    """Progress in populations: each piece is its share of one, and moves with its run's steps."""
+
+    def __init__(self, pieces: list[Piece], progress: Progress | None) -> None:
+        self._progress = progress
+        self._pieces = Counter(p.population for p in pieces)
+        self._done = Fraction(0)
+
+    def done(self, pieces: Iterable[Piece]) -> None:
+        """These are finished."""
+        self._done += self._share(pieces)
+        self._tell(self._done)
+
+    def within(self, pieces: Iterable[Piece]) -> Progress:
+        """For the steps of a run of these."""
+        share = self._share(pieces)
+        return lambda step, steps: self._tell(self._done + share * Fraction(step, max(steps, 1)))
+
+    def _share(self, pieces: Iterable[Piece]) -> Fraction:
+        return sum((Fraction(1, self._pieces[p.population]) for p in pieces), Fraction(0))
+
+    def _tell(self, done: Fraction) -> None:
+        if self._progress is not None:
+            self._progress(int(done), len(self._pieces))
+
+
+def layerwise(
+    program: Program,
+    x: IntArray,
+    expected: Stream,
+    replayer: Replayer,
+    *,
+    witness: Program | None = None,
+    states: bool = False,
+    fraction: float = 1.0,
+    resume: Path | None = None,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Every population of `program` against its replay in `replayer`.
+
+    x, expected  events [K, T, *input shape] and the reference's record of them
+    witness      replay the populations of this Program instead: shows that this can fail
+    fraction     share of every population's neurons that are replayed, 0 < fraction <= 1
+    resume       file that keeps what was compared, so that an ended run goes on from there
+    progress     called with (populations done, populations)
+
+    Raises InputError (SFX-E704 fraction, SFX-E705 resume), BackendError (SFX-E706) if an input
+    did not play its record, and what the replayer raises.
+    """
+    if not 0 < fraction <= 1:
+        raise InputError(
+            "SFX-E704", f"the sample fraction is {fraction}", hint="more than 0, at most 1"
+        )
+    replayed = witness or program
+    pieces = plan(replayed, fraction)
+    key = _key(program, replayed, x, states, fraction) if resume else ""
+    ledger = Ledger(resume, key)
+    count = _Count(pieces, progress)
+    count.done(p for p in pieces if p.label in ledger.parts)
+    events = _events(program, x, expected.steps)
+    for group in runs(p for p in pieces if p.label not in ledger.parts):
+        parts = _run(program, net(replayed, group), expected, events, replayer, states, count)
+        ledger.add({p.label: part for p, part in zip(group, parts, strict=True)})
+        count.done(group)
+    found = [ledger.parts[p.label] for p in pieces]
+    return verdict(program, found, replayer.name, "layerwise", states, len(x), expected.steps)
+
+
+def _events(program: Program, x: IntArray, steps: int) -> IntArray:
+    """What the host sends [steps, *input shape]: the samples from the input's phase on."""
+    source = program.input
+    out = np.zeros((steps, *source.shape), dtype=np.int64)
+    flat = x.reshape(-1, *source.shape)
+    out[source.phase : source.phase + len(flat)] = flat
+    return out
+
+
+def _run(
+    program: Program,
+    group: Net,
+    expected: Stream,
+    events: IntArray,
+    replayer: Replayer,
+    states: bool,
+    count: _Count,
+) -> list[Part]:
+    """The parts of one run. The input's own events come from the samples, not from a record."""
+    played = {
+        name: _record(expected, of, at)
+        for name, (of, at) in group.played.items()
+        if isinstance(group.program[name].neuron, Input)
+    }
+    for q in group.program:
+        if isinstance(q.neuron, Input) and not q.name.startswith(PLAYED):
+            played[q.name] = events
+    got = replayer.replay(
+        group.program, played, expected.steps, states=states, progress=count.within(group.pieces)
+    )
+    for name, record in played.items():
+        if not np.array_equal(got.spikes[name], record):
+            raise BackendError("SFX-E706", "the witness did not play the record", where=name)
+    return [
+        compare_population(
+            program,
+            piece.population,
+            expected,
+            _only(got, piece),
+            states=states,
+            neurons=piece.neurons,
+            label=piece.label,
+        )
+        for piece in group.pieces
+    ]
+
+
+def _record(expected: Stream, name: str, at: IntArray | None) -> IntArray:
+    record = expected.spikes[name]
+    return record if at is None else record.reshape(len(record), -1)[:, at]
+
+
+def _only(got: Stream, piece: Piece) -> Stream:
+    """The record of a piece without its spare neurons."""
+    if piece.neurons is None:
+        return got
+    keep = slice(len(piece.neurons))
+    spikes, u, v = (
+        {piece.label: m[piece.label][:, keep]} if piece.label in m else {}
+        for m in (got.spikes, got.u, got.v)
+    )
+    return Stream(got.samples, spikes, u, v)
+
+
+def _key(program: Program, witness: Program, x: IntArray, states: bool, fraction: float) -> str:
+    """What a resumed comparison must have in common with its beginning."""
+    digest = hashlib.sha256(repr((states, fraction, x.shape)).encode())
+    digest.update(np.ascontiguousarray(x, dtype=np.int64).tobytes())
+    for p in (program, witness):
+        arrays: list[NDArray[Any]] = []
+        digest.update(repr(encode(p, arrays)).encode())
+        for a in arrays:
+            digest.update(repr((a.shape, a.dtype.str)).encode() + np.ascontiguousarray(a).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,64 @@
+"""What a long comparison has done so far, kept in a file so that it can go on from there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from sfx.toolchain.errors import InputError
+from sfx.toolchain.verify.compare import Mismatch, Part, PopulationVerdict
+
+
+class Ledger:
+    """`parts` by label of the piece; written to `path`, if there is one, whenever some are added.
+
+    key: what the comparison is of. Raises InputError (SFX-E705) if the file is of another one or
+    cannot be read or written.
+    """
+
+    def __init__(self, path: Path | None, key: str) -> None:
+        self.parts: dict[str, Part] = {}
+        self._path, self._key = path, key
+        if path is None or not path.exists():
+            return
+        try:
+            data = json.loads(path.read_text())
+            same = data["key"] == key
+            if same:
+                self.parts = {label: _part(*both) for label, both in data["parts"].items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError("SFX-E705", "is no record of a comparison", where=str(path)) from error
+        if not same:
+            raise InputError(
+                "SFX-E705",
+                "is the record of another comparison: model, data or options differ",
+                where=str(path),
+                hint="name a new file, or delete this one",
+            )
+
+    def add(self, parts: Mapping[str, Part]) -> None:
+        """Keep these too; the file is replaced in one step, never half written."""
+        self.parts |= parts
+        if self._path is None:
+            return
+        rows = {
+            label: [asdict(part), None if first is None else asdict(first)]
+            for label, (part, first) in self.parts.items()
+        }
+        draft = self._path.with_name(self._path.name + ".draft")
+        try:
+            draft.write_text(json.dumps({"key": self._key, "parts": rows}, indent=1) + "\n")
+            os.replace(draft, self._path)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InputError(
+                "SFX-E705", f"cannot be written: {reason}", where=str(self._path)
+            ) from error
+
+
+def _part(verdict: dict[str, object], first: dict[str, object] | None) -> Part:
+    found = None if first is None else Mismatch(**first)  # type: ignore[arg-type]
+    return PopulationVerdict(**verdict), found  # type: ignore[arg-type]
