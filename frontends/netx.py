@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 
@@ -75,17 +76,13 @@ def _build(
     file: NetFile, where: str, skip_input: bool, input_bits: int
 ) -> tuple[list[Population], list[Projection]]:
     layers = [layer for layer in file.layers if layer.kind != "flatten"]
-    flattened = {
-        b.index
-        for a, b in zip(file.layers, file.layers[1:], strict=False)
-        if a is not b and a.kind == "flatten"
-    }
+    flattened = {b.index for a, b in pairwise(file.layers) if a.kind == "flatten"}
     if any(layer.kind == "input" for layer in layers[1:]):
         raise InputError("SFX-E165", "only the first layer may be an input", where=where)
     source, layers = _source(layers, where, skip_input, input_bits)
     if not layers:
         raise InputError("SFX-E165", "has no layer of neurons", where=where)
-    populations, projections = [source], []
+    populations, projections = [source], list[Projection]()
     for layer in layers:
         pre = populations[-1]
         post, wires = _connect(layer, pre, layer.index in flattened)

@@ -187,8 +187,9 @@ def inspect(path: str | Path) -> str:
         return program_text(load(path).program)
     if path.suffix == ".net":
         from sfx.frontends.netx import read
+        from sfx.frontends.netx_file import read_file
 
-        return program_text(read(path))
+        return program_text(read(path, timesteps=read_file(path).timesteps or 1))
     if path.suffix == ".nir":
         from sfx.toolchain.ir.nir_bridge import to_graph
 

@@ -29,9 +29,9 @@ def before_first_step(program: Program) -> Past:
         lag = lags[p.name]
         if lag and s[0, -lag:].any():
             sent[p.name] = s[0, -lag:].astype(np.int64)
-        if now is not None and isinstance(p.neuron, LIF) and not p.neuron.reset:
-            if now.u.any() or now.v.any():
-                state[p.name] = State(now.u.copy(), now.v.copy())
+        keeps = isinstance(p.neuron, LIF) and not p.neuron.reset
+        if keeps and now is not None and (now.u.any() or now.v.any()):
+            state[p.name] = State(now.u.copy(), now.v.copy())
 
     # Wide sums: declared ranges hold from model step 0 on.
     ready = Prepared(program, wide=True)

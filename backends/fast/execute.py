@@ -210,7 +210,8 @@ class _Run:
         back = j.lag - t
         if old is None or back > len(old):
             return np.zeros(self.program[j.pre].size, dtype=kind)
-        return old[-back].astype(kind)
+        before: Values = old[-back].astype(kind)
+        return before
 
     def _steps(self, p: Population, ports: Mapping[str, Values], steps: slice) -> None:
         ready = self.ready

@@ -76,6 +76,24 @@ def add_columns(s: Any, indptr: Any, rows: Any, data: Any, acc: Any) -> None:
 
 
 @compiled
+def add_up(s: Any, target: Any, acc: Any) -> None:
+    """acc [N, groups] += s [N, pre], input i into group target[i]."""
+    n, inputs = s.shape
+    for k in numba.prange(n):
+        for i in range(inputs):
+            acc[k, target[i]] += s[k, i]
+
+
+@compiled
+def spread(x: Any, source: Any, weight: Any, out: Any) -> None:
+    """out[k, q] = weight * x[k, source[q]]. x [N, groups], out [N, post]."""
+    n, outputs = out.shape
+    for k in numba.prange(n):
+        for q in range(outputs):
+            out[k, q] = weight * x[k, source[q]]
+
+
+@compiled
 def lif(
     a: Any, u: Any, v: Any, bias: Any, decays: Any, first: int, every: int,
     out: Any, events: Any, active: Any,

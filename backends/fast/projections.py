@@ -33,7 +33,10 @@ LIMIT = 1 << 31
 
 
 class Wired:
-    """One projection. `bound`: no value that post receives is larger; `wide`: its sums are int64."""
+    """One projection.
+
+    bound  no value that post receives is larger;  wide  its sums are int64
+    """
 
     def __init__(self, j: Projection, pre: Population, post: Population, *, wide: bool) -> None:
         self.pre_view, self.post_view = j.pre_view, j.post_view
@@ -171,21 +174,30 @@ def _sparse(c: Sparse, weight: IntArray, pre_size: int, sums: Any) -> Apply:
 
 
 def _structured(c: Structured, weight: int, sums: Any) -> Apply:
-    """Sums the labels only in pre, orders the rest as in post, repeats along those only in post."""
-    pre, post = [label for label, _ in c.pre], [label for label, _ in c.post]
-    summed = tuple(1 + i for i, label in enumerate(pre) if label not in post)
-    kept = [label for label in pre if label in post]
-    order = (0, *(1 + kept.index(label) for label in post if label in pre))
-    aligned = tuple(n if label in pre else 1 for label, n in c.post)
-    lengths, full = tuple(n for _, n in c.pre), tuple(n for _, n in c.post)
+    """Sums the labels only in pre, then gives every post neuron the sum that its labels name."""
+    shared = [(label, n) for label, n in c.post if label in dict(c.pre)]
+    target, source = _flat(c.pre, shared), _flat(c.post, shared)
+    groups = int(np.prod([n for _, n in shared], dtype=np.int64))
+    in_order = groups == len(target) and np.array_equal(target, np.arange(groups))
 
     def apply(s: Values) -> Values:
-        x = s.reshape(len(s), *lengths)
-        x = x.sum(axis=summed, dtype=sums) if summed else x.astype(sums)
-        if weight != 1:
-            x = x * sums(weight)
-        x = x.transpose(order).reshape(len(s), *aligned)
-        # never a read-only view, nor one of s: the executor adds to what it gets
-        return x if aligned == full else np.broadcast_to(x, (len(s), *full))
+        x = s.reshape(len(s), -1)
+        if not in_order:
+            x = np.zeros((len(s), groups), dtype=sums)
+            kernels.add_up(s.reshape(len(s), -1), target, x)
+        out = np.empty((len(s), len(source)), dtype=sums)
+        kernels.spread(x, source, sums(weight), out)
+        return out
 
     return apply
+
+
+def _flat(axes: tuple[tuple[str, int], ...], onto: list[tuple[str, int]]) -> NDArray[np.int32]:
+    """For every neuron of `axes` in C order, its index along the axes `onto` alone."""
+    index = np.zeros([n for _, n in axes], dtype=np.int32)
+    labels = [label for label, _ in axes]
+    for label, n in onto:
+        along = [1] * len(axes)
+        along[labels.index(label)] = n
+        index = index * n + np.arange(n, dtype=np.int32).reshape(along)
+    return index.ravel()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sfx.backends import check_input
 from sfx.backends.base import Counts, Progress, Result, Stream, align
@@ -18,6 +21,9 @@ from sfx.toolchain.ir.program import Program
 if TYPE_CHECKING:
     import onnx
 
+_TYPES = {"tensor(bool)": np.bool_, "tensor(int64)": np.int64}
+PART = 64
+"""Hardware steps per call of ONNX Runtime: how often a stream tells its progress."""
 CHUNK_BYTES = 256 << 20
 """Memory for the record of the samples that `run` streams at once."""
 
@@ -43,8 +49,6 @@ class OnnxBackend:
     ) -> Stream:
         """Run K samples x [K, T, *input shape] back to back; record every hardware step.
 
-        Progress is told at the start and the end: the steps between are one call of ONNX Runtime.
-
         Raises MissingPartError (SFX-E530) without onnx or onnxruntime, InputError (SFX-E510,
         E511) for x, SfxError (SFX-E512, E531) for the Program, BackendError (SFX-E532) if ONNX
         Runtime fails.
@@ -54,7 +58,8 @@ class OnnxBackend:
         x = check_input.events(program, x)
         from sfx.backends.onnx.export import export
 
-        return execute(export(program, states=states), program, x, self.threads, progress)
+        model = export(program, states=states, resumable=True)
+        return execute(model, program, x, self.threads, progress)
 
     def run(self, program: Program, x: IntArray, *, progress: Progress | None = None) -> Result:
         """Run K samples, streamed in parts; sums and event counts come from the recorded spikes.
@@ -68,7 +73,7 @@ class OnnxBackend:
         from sfx.backends.onnx.export import export
 
         start = time.perf_counter()
-        model = export(program)
+        model = export(program, resumable=True)
         size = _samples_at_once(program)
         sums: list[IntArray] = []
         counts: Counts | None = None
@@ -94,28 +99,36 @@ def execute(
 ) -> Stream:
     """The record that `model`, exported from `program`, gives on x [K, T, *input shape].
 
-    Raises BackendError (SFX-E532) if ONNX Runtime cannot load or run it.
+    A resumable model runs in parts of PART steps, any other in one. Raises BackendError
+    (SFX-E532) if ONNX Runtime cannot load or run it.
     """
-    import json
-
     total = len(x) * program.timesteps + program.last_phase
     events = np.zeros((total, *program.input.shape), dtype=np.int64)
     events[: len(x) * program.timesteps] = x.reshape(-1, *program.input.shape)
-    metadata = {m.key: m.value for m in model.metadata_props}
-    if progress is not None:
-        progress(0, total)
-    records = _infer(model.SerializeToString(), events, threads)
-    if progress is not None:
-        progress(total, total)
+    told = {m.key: m.value for m in model.metadata_props}
+    columns: list[tuple[str, str]] = [(p, q) for p, q in json.loads(told["sfx.outputs"])]
     kept: dict[str, dict[str, IntArray]] = {"spikes": {}, "u": {}, "v": {}}
-    for (population, quantity), values in zip(
-        json.loads(metadata["sfx.outputs"]), records, strict=True
-    ):
-        kept[quantity][population] = values.astype(np.int64, copy=False)
+    for population, quantity in columns:
+        shape = (total, *program[population].shape)
+        kept[quantity][population] = np.empty(shape, dtype=np.int64)
+    session = _session(model.SerializeToString(), threads)
+    stream, *carried = session.get_inputs()
+    state = [np.zeros(i.shape, dtype=_TYPES[i.type]) for i in carried]
+    size = PART if carried else total
+    for start in range(0, total, size):
+        part = slice(start, min(start + size, total))
+        feed = {stream.name: events[part]}
+        feed |= {i.name: s for i, s in zip(carried, state, strict=True)}
+        records = _infer(session, feed)
+        for (population, quantity), values in zip(columns, records, strict=False):
+            kept[quantity][population][part] = values
+        state = records[len(columns) :]
+        if progress is not None:
+            progress(part.stop, total)
     return Stream(len(x), kept["spikes"], kept["u"], kept["v"])
 
 
-def _infer(model: bytes, events: IntArray, threads: int) -> list[Any]:
+def _session(model: bytes, threads: int) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -123,15 +136,25 @@ def _infer(model: bytes, events: IntArray, threads: int) -> list[Any]:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        outputs: list[Any] = session.run(None, {"events": events})
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base of their own
-        raise BackendError(
-            "SFX-E532",
-            f"ONNX Runtime {onnxruntime.__version__} failed: {str(error).strip()[:500]}",
-            hint="install the versions of the constraints file",
-        ) from error
+        raise _failed(error) from error
+
+
+def _infer(session: Any, feed: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    try:
+        outputs: list[NDArray[Any]] = session.run(None, feed)
+    except Exception as error:  # as above
+        raise _failed(error) from error
     return outputs
+
+
+def _failed(error: Exception) -> BackendError:
+    return BackendError(
+        "SFX-E532",
+        f"ONNX Runtime {metadata.version('onnxruntime')} failed: {str(error).strip()[:500]}",
+        hint="install the versions of the constraints file",
+    )
 
 
 def _samples_at_once(program: Program) -> int:

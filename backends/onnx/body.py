@@ -6,6 +6,7 @@ projection, so that the model reads well in a viewer.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +39,7 @@ class Body:
     def constant(self, value: NDArray[Any], wish: str) -> str:
         """An initializer with `value`; equal ones are stored once."""
         array = np.array(value, order="C")
-        key = (array.dtype.str, array.shape, array.tobytes())
+        key = (array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
         if key not in self._constants:
             name = self.name(wish)
             self.initializers.append(numpy_helper.from_array(array, name))

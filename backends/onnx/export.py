@@ -32,15 +32,18 @@ MAX_BYTES = (1 << 31) - 1
 """A protobuf message holds less than 2 GiB."""
 
 
-def export(program: Program, *, states: bool = False) -> onnx.ModelProto:
+def export(program: Program, *, states: bool = False, resumable: bool = False) -> onnx.ModelProto:
     """The model of `program`; with `states` it also gives u and v of every LIF.
+
+    resumable  the Scan's state is input and output of the model (after `events`, after the
+               records) instead of starting at 0, so that a long stream can be run in parts.
 
     Raises SfxError (SFX-E512) if delays are not balanced, SFX-E531 if it exceeds 2 GiB.
     """
     check_input.balanced(program)
     step = build(program, states)
     model = helper.make_model(
-        _graph(program, step),
+        _graph(program, step, resumable),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="sfx",
@@ -53,43 +56,54 @@ def export(program: Program, *, states: bool = False) -> onnx.ModelProto:
             "SFX-E531",
             f"the ONNX model has {model.ByteSize()} bytes, a file holds at most {MAX_BYTES}",
             where=program.name,
-            hint="verify against lava or layer by layer instead",
+            hint="verify against lava instead",
         )
     return model
 
 
-def _graph(program: Program, step: Step) -> onnx.GraphProto:
-    """Zero states, then the Scan; its outputs are the model's."""
-    now = helper.make_tensor_value_info(step.events, INT64, program.input.shape)
-    inputs = [helper.make_tensor_value_info(c.before, c.kind, c.shape) for c in step.carried]
-    outputs = [helper.make_tensor_value_info(c.after, c.kind, c.shape) for c in step.carried]
-    outputs += [helper.make_tensor_value_info(o.inner, o.kind, o.shape) for o in step.outputs]
-    body = helper.make_graph(
-        step.body.nodes, "hardware step", [*inputs, now], outputs, step.body.initializers
+def _graph(program: Program, step: Step, resumable: bool) -> onnx.GraphProto:
+    """The Scan, after nodes that make its states zero or with them as inputs and outputs."""
+    info = helper.make_tensor_value_info
+    scan = helper.make_node(
+        "Scan",
+        [*(c.first for c in step.carried), step.stream],
+        [*(c.last for c in step.carried), *(o.name for o in step.outputs)],
+        name="hardware steps",
+        body=_body(program, step),
+        num_scan_inputs=1,
     )
+    inputs = [info(step.stream, INT64, ["steps", *program.input.shape])]
+    outputs = [info(o.name, o.kind, ["steps", *o.shape]) for o in step.outputs]
+    name = program.name or "model"
+    if resumable:
+        inputs += [info(c.first, c.kind, c.shape) for c in step.carried]
+        outputs += [info(c.last, c.kind, c.shape) for c in step.carried]
+        return helper.make_graph([scan], name, inputs, outputs)
+    zeros, shapes = _zeros(step)
+    return helper.make_graph([*zeros, scan], name, inputs, outputs, shapes)
+
+
+def _body(program: Program, step: Step) -> onnx.GraphProto:
+    info = helper.make_tensor_value_info
+    inputs = [info(c.before, c.kind, c.shape) for c in step.carried]
+    inputs += [info(step.events, INT64, program.input.shape)]
+    outputs = [info(c.after, c.kind, c.shape) for c in step.carried]
+    outputs += [info(o.inner, o.kind, o.shape) for o in step.outputs]
+    body = step.body
+    return helper.make_graph(body.nodes, "hardware step", inputs, outputs, body.initializers)
+
+
+def _zeros(step: Step) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """A node for each state that makes it zero; stored as a shape, not as values."""
     nodes: list[onnx.NodeProto] = []
     shapes: list[onnx.TensorProto] = []
     for c in step.carried:
-        shapes.append(helper.make_tensor(f"{c.first}/shape", INT64, [len(c.shape)], c.shape))
-        zero = helper.make_tensor(f"{c.first}/zero", c.kind, [1], [0])
-        nodes.append(
-            helper.make_node(
-                "ConstantOfShape", [f"{c.first}/shape"], [c.first], name=c.first, value=zero
-            )
-        )
-    scan = helper.make_node(
-        "Scan",
-        [*(c.first for c in step.carried), "events"],
-        [*(c.last for c in step.carried), *(o.name for o in step.outputs)],
-        name="hardware steps",
-        body=body,
-        num_scan_inputs=1,
-    )
-    events = helper.make_tensor_value_info("events", INT64, ["steps", *program.input.shape])
-    records = [
-        helper.make_tensor_value_info(o.name, o.kind, ["steps", *o.shape]) for o in step.outputs
-    ]
-    return helper.make_graph([*nodes, scan], program.name or "model", [events], records, shapes)
+        shape = step.body.name(f"{c.first}/shape")
+        shapes.append(helper.make_tensor(shape, INT64, [len(c.shape)], c.shape))
+        zero = helper.make_tensor("zero", c.kind, [1], [0])
+        node = step.body.name(f"{c.first}/ConstantOfShape")
+        nodes.append(helper.make_node("ConstantOfShape", [shape], [c.first], name=node, value=zero))
+    return nodes, shapes
 
 
 def _metadata(program: Program, step: Step) -> dict[str, str]:

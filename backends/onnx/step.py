@@ -41,32 +41,36 @@ class Output:
 
 @dataclass
 class Step:
-    """The body while it grows. `outside` holds the names taken outside of it."""
+    """The body while it grows. Names are unique inside and outside of it, as ONNX demands.
+
+    events  the input of one step, the Scan's current slice of `stream`
+    """
 
     events: str
-    body: Body = field(default_factory=Body)
-    outside: Body = field(default_factory=Body)
+    stream: str
+    body: Body
     carried: list[Carried] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
 
     def carry(self, before: str, after: str, what: str, kind: int, shape: Shape) -> None:
         """`after` of this step is `before` of the next."""
-        first, last = (self.outside.name(f"{what} {when}") for when in ("at first", "at last"))
+        first, last = (self.body.name(f"{what} {when}") for when in ("at first", "at last"))
         self.carried.append(Carried(before, after, first, last, kind, shape))
 
 
 def build(program: Program, states: bool) -> Step:
     """The body of `program`. States are made before any node reads them."""
     body = Body()
-    step = Step(body.name("events"), body)
-    step.outside.name("events")
+    stream = body.name("events")
+    names = _output_names(program, body, states)  # before any other can take them
+    step = Step(body.name("events now"), stream, body)
     lines = {p.name: body.name(f"{p.name}/sent before") for p in program}
     t = body.name("t")
     clock = Scope(body, "t")
     at_step = _Moments(clock, t)
     for p in program:
         sent = _population(program, p, step, lines, at_step)
-        _record(step, p, sent, states)
+        _record(step, p, sent, names)
         _remember(program, p, step, lines[p.name], sent.spikes)
     following = clock.op(
         "Mod", clock.op("Add", t, clock.number(1)), clock.number(program.timesteps)
@@ -153,18 +157,31 @@ def _remember(program: Program, p: Population, step: Step, line: str, spikes: st
     newest = spikes if neurons.sends_bool(p) == (kind == BOOL) else at.cast(spikes, kind)
     newest = at.reshape(newest, 1, *p.shape)
     if depth > 1:
-        one, end = (at.array(np.array([k], dtype=np.int64)) for k in (0, depth - 1))
-        newest = at.op("Concat", newest, at.op("Slice", line, one, end), axis=0)
+        start, end = (at.array(np.array([k], dtype=np.int64)) for k in (0, depth - 1))
+        newest = at.op("Concat", newest, at.op("Slice", line, start, end), axis=0)
     step.carry(line, newest, f"{p.name}/sent", kind, (depth, *p.shape))
 
 
-def _record(step: Step, p: Population, sent: neurons.Sent, states: bool) -> None:
-    kind = BOOL if neurons.sends_bool(p) else INT64
-    quantities = [("spikes", p.name, sent.spikes, kind)]
-    if states and isinstance(p.neuron, LIF):
-        quantities += [(k, f"{p.name}/{k}", x, INT64) for k, x in (("u", sent.u), ("v", sent.v))]
+def _output_names(program: Program, body: Body, states: bool) -> dict[tuple[str, str], str]:
+    """(population, quantity) -> output of the model: the population's name, with /u and /v."""
+    names = {(p.name, "spikes"): body.name(p.name) for p in program}
+    for p in program:
+        if states and isinstance(p.neuron, LIF):
+            names |= {(p.name, k): body.name(f"{p.name}/{k}") for k in "uv"}
+    return names
+
+
+def _record(
+    step: Step, p: Population, sent: neurons.Sent, names: dict[tuple[str, str], str]
+) -> None:
     at = Scope(step.body, p.name)
-    for quantity, name, value, of_kind in quantities:
-        # A value may leave the body once: v and the spikes also go into the next step.
-        inner, outer = at.op("Identity", value), step.outside.name(name)
-        step.outputs.append(Output(p.name, quantity, inner, outer, of_kind, p.shape))
+    kind = BOOL if neurons.sends_bool(p) else INT64
+    for quantity, value, of in (
+        ("spikes", sent.spikes, kind),
+        ("u", sent.u, INT64),
+        ("v", sent.v, INT64),
+    ):
+        if (p.name, quantity) in names:
+            # Renamed, for a value may leave the body once, and v and the spikes also go on.
+            inner, outer = at.op("Identity", value), names[p.name, quantity]
+            step.outputs.append(Output(p.name, quantity, inner, outer, of, p.shape))

@@ -18,7 +18,8 @@ class LifSpec:
     """A neuron's constants per model step, as the Graph's LIF has them.
 
     v <- v + decay * ((leak - v) + gain * x), from v = 0; spike when v > threshold (strict);
-    then v <- reset, or v - threshold if `subtract`.
+    then v <- reset, or v - threshold if `subtract`. Without decay (0) it integrates:
+    v <- v + gain * x.
     """
 
     decay: float
@@ -38,6 +39,7 @@ A neuron that the library has and we cannot map is refused: UnsupportedError SFX
 READERS: dict[str, str] = {
     "norse": "sfx.frontends.neurons.norse",
     "sfx": "sfx.frontends.neurons.own",
+    "spikingjelly": "sfx.frontends.neurons.spikingjelly",
 }
 """Package of a module's class -> the file that reads it; imported when a model needs it."""
 

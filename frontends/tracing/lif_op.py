@@ -33,8 +33,9 @@ def lif_over_time(
     v = torch.zeros_like(x[0])
     spikes = []
     for current in x.unbind(0):
-        v = v + decay * ((leak - v) + gain * current)
-        fired = v > threshold
+        v = v + (decay * ((leak - v) + gain * current) if decay else gain * current)
+        # float64: the threshold of a neuron that fires on >= is the next smaller double
+        fired = v.double() > threshold
         after = v - threshold if subtract else torch.full_like(v, reset)
         v = torch.where(fired, after, v)
         spikes.append(fired.to(x.dtype))

@@ -347,12 +347,18 @@ def lif_node(
     reset: float = 0.0,
     subtract: bool = False,
     dt: float,
-) -> nir.LIF:
-    """`nir.LIF` for v <- v + decay ((leak - v) + gain x), spike when v > threshold."""
+) -> nir.LIF | nir.IF:
+    """`nir.LIF` for v <- v + decay ((leak - v) + gain x), spike when v > threshold.
+
+    Without decay (0) it is `nir.IF`, v <- v + gain x.
+    """
 
     def full(value: float) -> FloatArray:
         return np.full(shape, value, dtype=np.float64)
 
+    if decay == 0:
+        node = nir.IF(r=full(gain / dt), v_threshold=full(threshold), v_reset=full(reset))
+        return with_facts(node, reset_mode="subtract") if subtract else node
     node = nir.LIF(
         tau=full(tau_for(decay, dt)),
         r=full(gain),

@@ -14,7 +14,9 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
     s = manifest["statistics"]
     calibration = manifest["calibration"]
     source = (
-        "weights only (no calibration data)"
+        "the file: its integers, unchanged"
+        if not manifest["quantization"]
+        else "weights only (no calibration data)"
         if calibration is None
         else f"{calibration['samples']} samples from {calibration['source']}"
     )
@@ -26,6 +28,9 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
         f"  cores        {s['cores']:>10,}     chips        {s['chips']:>12,}\n"
         f"  scales from  {source}"
     )
+    written = Text(f"\nwrote {path} in {seconds:.1f} s")
+    if not manifest["quantization"]:
+        return Group(head, written)
     title = "Quantization: 8-bit weights; equal spikes alone and with all earlier layers quantized"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("population", overflow="fold")
@@ -42,7 +47,7 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
             _share(r["rate"]),
             "exact" if r["exact"] else "",
         )
-    return Group(head, Text(), table, Text(f"\nwrote {path} in {seconds:.1f} s"))
+    return Group(head, Text(), table, written)
 
 
 def _share(value: float | None) -> str:

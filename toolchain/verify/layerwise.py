@@ -22,7 +22,7 @@ from sfx.toolchain.ir.codec import encode
 from sfx.toolchain.ir.program import Input, Program
 from sfx.toolchain.verify.compare import Part, Verdict, compare_population, verdict
 from sfx.toolchain.verify.ledger import Ledger
-from sfx.toolchain.verify.pieces import PLAYED, Net, Piece, net, plan, runs
+from sfx.toolchain.verify.pieces import PIECE_SYNAPSES, PLAYED, Net, Piece, net, plan, runs
 
 
 @runtime_checkable
@@ -111,7 +111,8 @@ def layerwise(
         )
     replayed = witness or program
     pieces = plan(replayed, fraction)
-    key = _key(program, replayed, x, states, fraction) if resume else ""
+    settings = (replayer.name, states, fraction, PIECE_SYNAPSES)
+    key = _key(program, replayed, x, settings) if resume else ""
     ledger = Ledger(resume, key)
     count = _Count(pieces, progress)
     count.done(p for p in pieces if p.label in ledger.parts)
@@ -188,9 +189,9 @@ def _only(got: Stream, piece: Piece) -> Stream:
     return Stream(got.samples, spikes, u, v)
 
 
-def _key(program: Program, witness: Program, x: IntArray, states: bool, fraction: float) -> str:
+def _key(program: Program, witness: Program, x: IntArray, settings: tuple[object, ...]) -> str:
     """What a resumed comparison must have in common with its beginning."""
-    digest = hashlib.sha256(repr((states, fraction, x.shape)).encode())
+    digest = hashlib.sha256(repr((settings, x.shape)).encode())
     digest.update(np.ascontiguousarray(x, dtype=np.int64).tobytes())
     for p in (program, witness):
         arrays: list[NDArray[Any]] = []

@@ -112,6 +112,18 @@ def test_run_equals_the_reference(threads: int, monkeypatch: pytest.MonkeyPatch)
     assert seen == [(2, 3), (3, 3)]
 
 
+def test_a_stream_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    placed, x = compiled("causal")
+    whole = verdict(placed.program, placed.program, x)
+    monkeypatch.setattr(onnx_backend, "PART", 7)
+    seen: list[tuple[int, int]] = []
+    OnnxBackend().stream(placed.program, x, progress=lambda a, b: seen.append((a, b)))
+    assert whole.equal
+    assert verdict(placed.program, placed.program, x) == whole
+    assert seen[0] == (7, whole.steps)
+    assert seen[-1] == (whole.steps, whole.steps)
+
+
 def test_without_states_there_are_none() -> None:
     program = random_program(1)
     record = OnnxBackend().stream(program, random_events(program, 1))

@@ -9,6 +9,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 import json  # noqa: E402  (after importorskip)
 from collections.abc import Iterator  # noqa: E402
+from dataclasses import replace  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
@@ -63,6 +64,36 @@ def test_names_are_unique_and_those_of_the_program() -> None:
     assert owners - {"t"} == {q.name for q in program} | {j.name for j in program.projections}
 
 
+@pytest.mark.parametrize("name", ["events", "t", "p0/u", "p0/Cast:0", "int/0", "p0/u at first"])
+def test_any_population_name_will_do(name: str) -> None:
+    """Names of values are unique, inside the body and out, whatever the populations are called."""
+    program = random_program(3, neurons=("lif",))
+    renamed = replace(
+        program,
+        populations=tuple(replace(q, name=name) if q.name == "p1" else q for q in program),
+        projections=tuple(
+            replace(
+                j,
+                pre=name if j.pre == "p1" else j.pre,
+                post=name if j.post == "p1" else j.post,
+            )
+            for j in program.projections
+        ),
+    )
+    assert name in [q.name for q in renamed]
+    model = export(renamed, states=True)
+    onnx.checker.check_model(model, full_check=True)
+    made: list[str] = []
+    for graph in graphs(model):
+        made += [i.name for i in [*graph.input, *graph.initializer]]
+        made += [o for n in graph.node for o in n.output]
+    assert len(made) == len(set(made))
+    x = random_events(renamed, 1)
+    got = execute(model, renamed, x).spikes
+    expected = ReferenceBackend().stream(renamed, x).spikes
+    assert all(np.array_equal(got[q.name], expected[q.name]) for q in renamed)
+
+
 def test_metadata_say_what_the_model_is() -> None:
     program = compiled("causal")[0].program
     model = export(program, states=True)
@@ -74,7 +105,7 @@ def test_metadata_say_what_the_model_is() -> None:
     assert len(outputs) == len(model.graph.output)
     for (population, quantity), output in zip(outputs, model.graph.output, strict=True):
         expected = population if quantity == "spikes" else f"{population}/{quantity}"
-        assert output.name == expected or population == program.input.name
+        assert output.name == expected
     assert model.producer_name == "sfx"
 
 
