@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sfx.toolchain.verify.compare import Verdict
 
 Stage = Callable[[str], None]
-BACKENDS = ("reference", "lava", "onnx")
+BACKENDS = ("reference", "fast", "lava", "onnx")
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +220,10 @@ def backend(name: str) -> Backend:
         from sfx.backends.reference.backend import ReferenceBackend
 
         return ReferenceBackend()
+    if name == "fast":
+        from sfx.backends.fast.backend import FastBackend
+
+        return FastBackend()
     if name == "lava":
         from sfx.backends.lava.backend import LavaBackend
 

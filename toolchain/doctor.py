@@ -23,6 +23,7 @@ _PARTS = (
     ("torch", True, "importing PyTorch models"),
     ("norse", True, "the Spikeformer's neurons"),
     ("lava-nc", False, "verification against Lava (Python 3.10 only)"),
+    ("onnxruntime", False, "verification against ONNX Runtime, the third witness"),
     ("matplotlib", True, "pictures and the report"),
 )
 

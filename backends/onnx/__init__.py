@@ -1,6 +1,6 @@
 """Backend `onnx`: the Program as standard integer ONNX operators, run by ONNX Runtime.
 
-A witness that shares no code with the reference but `arith`'s weight truncation.
+A witness that shares no code with the reference but `arith` (weight truncation, bias).
 
 backend.py      OnnxBackend: stream and run
 export.py       Program -> ONNX model: one Scan over hardware steps

@@ -11,6 +11,7 @@ pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from collections.abc import Callable  # noqa: E402  (after importorskip)
+from dataclasses import replace  # noqa: E402
 
 import numpy as np  # noqa: E402
 from onnx import helper  # noqa: E402
@@ -18,11 +19,13 @@ from onnx import helper  # noqa: E402
 from sfx.backends.onnx import neurons  # noqa: E402
 from sfx.backends.onnx.body import BOOL, INT64, Body, Scope  # noqa: E402
 from sfx.backends.onnx.connections import project  # noqa: E402
+from sfx.backends.reference import synapses  # noqa: E402
 from sfx.toolchain.ir import program as p  # noqa: E402
 from tests.conformance import cases  # noqa: E402
 from tests.conformance.by_hand import CASES  # noqa: E402
 from tests.conformance.cases import KINDS, Array, Case, differences  # noqa: E402
 from tests.conformance.replay import projection  # noqa: E402
+from tests.strategies import CONNECTIONS, random_projection  # noqa: E402
 
 Run = Callable[..., list[Array]]
 
@@ -122,3 +125,32 @@ def test_onnx_gives_what_lava_gave(kind: str) -> None:
 @pytest.mark.parametrize("fact", CASES)
 def test_onnx_knows(fact: str) -> None:
     assert differences(CASES[fact], replay(CASES[fact])) == []
+
+
+def with_any_weights(connection: p.Connection, rng: np.random.Generator) -> p.Connection:
+    """Weights that no compiler leaves: odd ones of both signs, and beyond 8 bits."""
+    if isinstance(connection, p.Structured):
+        return replace(connection, weight=int(rng.integers(-300, 300)))
+    if isinstance(connection, p.Sparse):
+        return replace(connection, data=rng.integers(-300, 300, connection.data.shape))
+    assert isinstance(connection, p.Dense | p.Conv2d)
+    return replace(connection, weight=rng.integers(-300, 300, connection.weight.shape))
+
+
+@pytest.mark.parametrize("kind", CONNECTIONS)
+def test_any_weight_exponent_and_view_as_in_the_reference(kind: str) -> None:
+    heard = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        j, pre, post = random_projection(seed, kind)
+        j = replace(j, connection=with_any_weights(j.connection, rng))
+        s = rng.integers(pre.low, pre.high, (1, *pre.shape), endpoint=True)
+        (expected,) = synapses.build(j, pre, post)(s)
+        body = Body()
+        name = body.name("s")
+        out = project(Scope(body, "j"), j, pre, post, name)
+        kinds = (INT64, np.int64) if pre.graded else (BOOL, np.bool_)
+        (got,) = runner({name: (kinds[0], pre.shape)}, {out: INT64}, body)(s[0].astype(kinds[1]))
+        assert np.array_equal(got, expected), j
+        heard += bool(expected.any())
+    assert heard > 20
