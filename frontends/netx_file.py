@@ -21,6 +21,10 @@ MAX_BYTES = 4 << 30
 """Largest sum of a file's arrays, unpacked, as int64: what is read must fit in memory."""
 MAX_ITEMS = 50_000
 """Most groups and arrays in a file; a layer has about 20."""
+MAX_DEPTH = 8
+"""Deepest nesting of groups; netx needs 4. Ends a walk through a group that contains itself."""
+MAX_TEXT = 64
+"""Longest name of a type, in bytes."""
 SUPPORTED_LAYERS = ("input", "conv", "flatten", "dense")
 SUPPORTED_NEURONS = ("LOIHI", "CUBA")
 
@@ -118,12 +122,14 @@ def _check_links(file: h5py.File, path: Path) -> None:
         for key in group:
             name = f"{prefix}/{key}"
             items += 1
-            if items > MAX_ITEMS:  # also ends a walk through groups that contain themselves
+            if items > MAX_ITEMS:
                 raise _unreadable(path, f"holds more than {MAX_ITEMS} items")
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
                 raise _unreadable(path, f"{name} is a link to another place")
             item = group[key]
             if isinstance(item, h5py.Group):
+                if name.count("/") > MAX_DEPTH:
+                    raise _unreadable(path, f"{name} is nested more than {MAX_DEPTH} deep")
                 todo.append((name, item))
             elif not isinstance(item, h5py.Dataset):
                 raise _unreadable(path, f"{name} is neither a group nor an array")
@@ -215,11 +221,28 @@ def _neuron(group: h5py.Group, where: str) -> Neuron:
 
 def _text(group: h5py.Group, where: str) -> str:
     item = group.get("type")
-    if isinstance(item, h5py.Dataset) and item.size == 1:
+    if isinstance(item, h5py.Dataset) and item.size == 1 and _is_short(item):
         value = np.asarray(item[()]).reshape(-1)[0]
         if isinstance(value, bytes | str):
             return value.decode("ascii", "replace") if isinstance(value, bytes) else value
     raise InputError("SFX-E163", "has no field 'type' with one name", where=where)
+
+
+def _is_short(item: h5py.Dataset) -> bool:
+    """True if a text is at most MAX_TEXT bytes.
+
+    For text of variable length HDF5 allocates what the file claims, up to 4 GiB, before it looks
+    whether the text is there; so the claim, the first 4 bytes of the entry, is read beforehand.
+    """
+    text = h5py.check_string_dtype(item.dtype)
+    if text is None or text.length is not None:
+        return text is not None and text.length <= MAX_TEXT
+    offset = item.id.get_offset()
+    if offset is None:  # not stored in one piece, as no writer of .net files does
+        return False
+    with open(item.file.filename, "rb") as raw:
+        raw.seek(offset + item.file.userblock_size)
+        return int.from_bytes(raw.read(4), "little") <= MAX_TEXT
 
 
 def _array(group: h5py.Group, key: str, where: str) -> IntArray:

@@ -101,8 +101,8 @@ def test_equals_netx(folder: Path, name: str) -> None:
             assert np.array_equal(ours, theirs), layer
 
 
-def test_lava_needed_the_special_cases() -> None:
-    """The cases reach every way to write weights: as they are, doubled, split, changed by netx."""
+def test_the_cases_reach_every_way_to_write_weights() -> None:
+    """As they are, doubled, split, changed by netx."""
     ways = set()
     for layers in CASES.values():
         for layer in layers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,18 @@ def test_truncated(path: Path, keep: float) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
     refused(path, "SFX-E160")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_flipped_bytes_give_no_traceback(path: Path, seed: int) -> None:
+    """A damaged file is refused, or its damage lies where nothing is read."""
+    rng = np.random.default_rng(seed)
+    data = bytearray(path.read_bytes())
+    for at in rng.integers(0, len(data), 1 + seed // 4):
+        data[at] ^= int(rng.integers(1, 256))
+    path.write_bytes(data)
+    with contextlib.suppress(SfxError):
+        read(path)
 
 
 def test_no_layers(tmp_path: Path) -> None:
@@ -149,10 +162,17 @@ def test_data_in_another_file(path: Path, tmp_path: Path) -> None:
     refused(path, "SFX-E160", "another file")
 
 
+def test_a_long_name(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        del file["layer/1/neuron/type"]
+        file["layer/1/neuron/type"] = b"CUBA" * 100
+    refused(path, "SFX-E163", "layer/1/neuron")
+
+
 def test_a_group_inside_itself(path: Path) -> None:
     with h5py.File(path, "a") as file:
         file["layer/1/again"] = file["layer/1"]
-    refused(path, "SFX-E160", "items")
+    refused(path, "SFX-E160", "nested")
 
 
 def test_a_few_bytes_that_unpack_to_terabytes(path: Path) -> None:
