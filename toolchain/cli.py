@@ -127,7 +127,7 @@ def check(
 def run(
     bundle: BundleArg,
     data: InputOpt,
-    backend: Annotated[str, typer.Option(help="reference, lava or onnx")] = "reference",
+    backend: Annotated[str, typer.Option(help="reference, fast, lava or onnx")] = "reference",
     limit: LimitOpt = None,
     json_file: JsonOpt = None,
 ) -> None:

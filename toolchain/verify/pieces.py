@@ -39,6 +39,13 @@ RUN_PROCESSES = 80
 """Lava processes of one run, one OS process each: start time grows faster than their number."""
 KERNEL_SYNAPSES = 1000
 """From so many synapses per kernel on, Lava's Conv is used, which stores only the kernels."""
+SPARE = 2
+"""Neurons added to a part of a population that has a connection with weights of both signs.
+
+Lava drops the lowest bit of weights where a connection has both signs, so a part of a connection
+with both must have both. One spare neuron has weight +2, the other -2; they are compared with
+nothing.
+"""
 PLAYED = "@"
 """Prefix of the inputs that play a record."""
 
@@ -201,15 +208,6 @@ def _part(program: Program, piece: Piece) -> Parts:
             )
         )
     return inputs, _cell(p, piece, neurons, spare), joints
-
-
-SPARE = 2
-"""Neurons added to a part of a population that has a connection with weights of both signs.
-
-Lava drops the lowest bit of weights where a connection has both signs, so a part of a connection
-with both must have both. One spare neuron has weight +2, the other -2; they are compared with
-nothing.
-"""
 
 
 def _mixed(c: Connection) -> bool:

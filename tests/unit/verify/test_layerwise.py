@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from sfx.backends import check_input
 from sfx.backends.base import Stream
 from sfx.backends.reference.backend import ReferenceBackend
+from sfx.toolchain import api
 from sfx.toolchain.arith import IntArray, effective_weights, sign_mode
 from sfx.toolchain.errors import BackendError, InputError
 from sfx.toolchain.ir import program as p
+from sfx.toolchain.report.verified import verify_summary
 from sfx.toolchain.verify import layerwise as module
 from sfx.toolchain.verify import pieces
 from sfx.toolchain.verify.compare import Verdict, compare
@@ -221,6 +226,9 @@ def test_a_sample_is_the_same_each_time_and_says_what_it_covers() -> None:
         assert part.neurons == q.size
     assert found.as_dict()["covered"] == found.covered < found.neurons
     assert found.as_dict()["mode"] == "layerwise"
+    page = Console(width=120, record=True, file=io.StringIO())
+    page.print(verify_summary(found))
+    assert f"{found.covered:,} of {found.neurons:,} neurons" in page.export_text()
 
 
 @pytest.mark.parametrize("fraction", [0, -1, 1.01])
@@ -322,3 +330,32 @@ def test_an_ended_comparison_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def _names(replayer: ReferenceReplayer) -> list[p.Population]:
     return [q for net in replayer.programs for q in net if not q.name.startswith(pieces.PLAYED)]
+
+
+# --- what is refused before anything runs -------------------------------------------------------
+
+
+def test_modes_and_their_options() -> None:
+    program = random_program(0)
+    x = random_events(program, 1)
+    for options in ({"mode": "some"}, {"sample_fraction": 0.5}, {"resume": Path("x.json")}):
+        with pytest.raises(InputError, match="SFX-E702"):
+            api.verify(program, x, **options)  # type: ignore[arg-type]
+
+
+def test_records_that_cannot_be_played() -> None:
+    axes = (("a0", 3),)
+    net = p.Program(
+        (
+            p.Population("@a", (3,), p.Input(), phase=0),
+            p.Population("b", (3,), p.Graded(), 0, 1, 1),
+        ),
+        (p.Projection("j", "@a", "b", p.Structured(axes, axes), delay=1),),
+        4,
+        p.Readout("b", 1.0, ()),
+    )
+    wide = np.full((5, 3), -(1 << 31))
+    check_input.played(net, {"@a": wide}, 5)
+    for records in ({}, {"@a": wide[:4]}, {"@a": wide - 1}):
+        with pytest.raises(InputError, match="SFX-E513 @a"):
+            check_input.played(net, records, 5)
