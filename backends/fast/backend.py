@@ -16,7 +16,7 @@ from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import BackendError
 from sfx.toolchain.ir.program import Population, Program
 
-MEMORY = 256 << 20
+MEMORY = 64 << 20
 """Default for the memory of a batch in bytes. Smaller batches stay nearer the caches."""
 
 

@@ -6,8 +6,9 @@ or neurons, never a sum, so that results do not depend on their number.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from sfx.toolchain.errors import MissingPartError
 
@@ -21,15 +22,29 @@ except ModuleNotFoundError as error:
         hint="install numba, or use the reference backend",
     ) from None
 
-F = TypeVar("F", bound=Callable[..., Any])
+SMALL = 1 << 16
+"""Array elements below which waking other threads takes longer than the work."""
 BLOCK = 256
 """Neurons a thread updates together: their state stays in its first-level cache."""
 
 
-def compiled(function: F) -> F:
-    """`function` as machine code on all cores, kept on disk between processes."""
-    made: F = numba.njit(function, parallel=True, cache=True, nogil=True)
-    return made
+def compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """`function` as machine code, kept on disk between processes; small work stays on one core."""
+    made = numba.njit(function, parallel=True, cache=True, nogil=True)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> None:
+        if max(a.size for a in arguments if isinstance(a, np.ndarray)) >= SMALL:
+            made(*arguments)
+            return
+        threads = numba.get_num_threads()
+        numba.set_num_threads(1)
+        try:
+            made(*arguments)
+        finally:
+            numba.set_num_threads(threads)
+
+    return call
 
 
 @compiled
@@ -107,15 +122,20 @@ def lif(
     fu, fv, limit = decays[0], decays[1], decays[2]
     top = (1 << 23) - 1
     for block in numba.prange((n + BLOCK - 1) // BLOCK):
+        # Rows of their own and a count from 0: then the compiler can use vector instructions.
         begin, end = block * BLOCK, min(n, (block + 1) * BLOCK)
+        bias_row = bias[begin:end]
         for b in range(lanes):
+            u_row, v_row = u[b, begin:end], v[b, begin:end]
             for t in range(steps):
                 if every > 0 and (t - first) % every == 0:
-                    u[b, begin:end] = 0
-                    v[b, begin:end] = 0
-                for i in range(begin, end):
-                    now, ui, vi, bi = np.int64(a[b, t, i]), u[b, i], v[b, i], bias[i]
-                    active[t, i] += (now | ui | vi | bi) != 0
+                    u_row[:] = 0
+                    v_row[:] = 0
+                a_row, out_row = a[b, t, begin:end], out[b, t, begin:end]
+                event_row, active_row = events[t, begin:end], active[t, begin:end]
+                for i in range(end - begin):
+                    now, ui, vi, bi = np.int64(a_row[i]), u_row[i], v_row[i], bias_row[i]
+                    active_row[i] += (now | ui | vi | bi) != 0
                     # toward zero: negative values are rounded up by the shift
                     ui, vi = ui * fu, vi * fv
                     ui = (ui + ((ui >> 63) & 4095)) >> 12
@@ -127,10 +147,10 @@ def lif(
                         ui += 1 << 24
                     vi = min(max(vi + ui + bi, -top), top)
                     spike = vi > limit
-                    u[b, i] = ui
-                    v[b, i] = 0 if spike else vi
-                    out[b, t, i] = spike
-                    events[t, i] += spike
+                    u_row[i] = ui
+                    v_row[i] = 0 if spike else vi
+                    out_row[i] = spike
+                    event_row[i] += spike
 
 
 @compiled
