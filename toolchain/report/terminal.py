@@ -149,10 +149,10 @@ def _populations(values: Mapping[str, Any]) -> Iterator[RenderableType]:
         title_style="bold",
         box=None,
         pad_edge=False,
-        padding=(0, 2, 0, 0),
+        padding=(0, 1, 0, 0),
         header_style="dim",
     )
-    table.add_column("  name", no_wrap=True, overflow="ellipsis", max_width=36)
+    table.add_column("  name", no_wrap=True, overflow="ellipsis", max_width=30)
     table.add_column("kind", no_wrap=True)
     names = (
         ["neurons", "cores", "rate", "synops", "energy", "share"]
