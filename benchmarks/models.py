@@ -26,6 +26,7 @@ MODELS = {
     # title: (zoo name, table of published sizes, size)
     "Spikformer 4-256, CIFAR": ("spikformer", "SPIKFORMER", "cifar10_4_256"),
     "Spikformer 4-384, CIFAR": ("spikformer", "SPIKFORMER", "cifar10_4_384"),
+    "Spikformer 8-512, ImageNet": ("spikformer", "SPIKFORMER", "imagenet_8_512"),
     "Spikingformer 4-384, CIFAR": ("spikingformer", "SPIKINGFORMER", "cifar10_4_384"),
     "Spike-driven 2-512, CIFAR": ("spike_driven", "SPIKE_DRIVEN", "cifar10_2_512"),
     "Spike-driven 2-256, gesture": ("spike_driven", "SPIKE_DRIVEN", "gesture_2_256"),
