@@ -221,7 +221,10 @@ class Product(Op):
 
 @dataclass(frozen=True)
 class Relay(Op):
-    """Passes its summed integer input on as a graded spike. Only in neuron form."""
+    """Passes its summed input on as a graded spike. Only in neuron form.
+
+    Whole numbers travel as they are, real values on a scale that the quantizer chooses.
+    """
 
     neuron = True
 
