@@ -3,7 +3,8 @@
 Entries: manifest.json (versions, target, source and calibration hashes, quantization record,
 SHA-256 of every other entry), program.json, arrays/*.npy, model.nir. Times inside are fixed and
 entries are sorted, so identical inputs give identical bytes; the zip's comment is the SHA-256 of
-all bytes before it. Written beside its destination and moved there in one step: a reader sees the old file or the new one, never half of it.
+all bytes before it. Written beside its destination and moved there in one step: a reader sees the
+old file or the new one, never half of it.
 """
 
 from __future__ import annotations
