@@ -40,7 +40,7 @@ LAYERS: dict[str, set[str]] = {
     "backends.onnx": BACKEND,
     "backends.netx": BACKEND,
 }
-UNRESTRICTED = {"api", "cli", "sfx"}
+UNRESTRICTED = {"api", "cli", "commands", "sfx"}
 
 
 def layer_of(module: str) -> str:

@@ -1,0 +1,41 @@
+"""`sfx check`."""
+
+from __future__ import annotations
+
+from sfx.toolchain.commands.common import (
+    CalibrateOpt,
+    FactoryOpt,
+    JsonOpt,
+    ModelArg,
+    StepsOpt,
+    TargetOpt,
+    optional_data,
+    out,
+    stages,
+    write_json,
+)
+
+
+def check(
+    model: ModelArg,
+    target: TargetOpt = "loihi",
+    calibrate: CalibrateOpt = None,
+    factory: FactoryOpt = None,
+    timesteps: StepsOpt = None,
+    json_file: JsonOpt = None,
+) -> None:
+    """Say whether MODEL compiles and fits, with every problem at once; nothing is written."""
+    from sfx.toolchain import api
+
+    with stages(f"checking {model.name} for {target}") as stage:
+        bundle = api.compile(
+            model,
+            target,
+            calibrate=optional_data(calibrate),
+            model=factory,
+            timesteps=timesteps,
+            stage=stage,
+        )
+    s = bundle.manifest["statistics"]
+    out.print(f"{model.name} compiles and fits {bundle.manifest['target']}: {s['cores']} cores")
+    write_json(json_file, {"fits": True, **s})

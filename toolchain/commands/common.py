@@ -1,0 +1,102 @@
+"""What the commands share: their options, the two consoles, progress and JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from sfx.toolchain.data import Data
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+ModelArg = Annotated[
+    Path, typer.Argument(help="Model: .pt, .safetensors, .nir or .net", metavar="MODEL")
+]
+BundleArg = Annotated[Path, typer.Argument(help="Compiled model, model.sfx", metavar="BUNDLE")]
+TargetOpt = Annotated[str, typer.Option(help="loihi (= loihi2), another listed target, or a .toml")]
+CalibrateOpt = Annotated[
+    Path | None, typer.Option(metavar="DATA", help="Samples that choose the integer scales (.npz)")
+]
+FactoryOpt = Annotated[
+    str | None, typer.Option("--model", help="pkg.module:factory of your own network")
+]
+InputOpt = Annotated[Path, typer.Option("--input", metavar="DATA", help="Samples, .npz with x, y")]
+LimitOpt = Annotated[int | None, typer.Option(min=1, help="Use the first N samples only")]
+StepsOpt = Annotated[
+    int | None,
+    typer.Option("--timesteps", min=1, help="T of a sample, if a .nir or .net does not say it"),
+]
+JsonOpt = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the result as JSON ('-': stdout)"),
+]
+
+JSON_SCHEMA = 1
+
+
+def optional_data(path: Path | None) -> Data | None:
+    """The samples in `path`, if one is given. Raises InputError."""
+    return None if path is None else read_data(path, None)
+
+
+def read_data(path: Path, limit: int | None) -> Data:
+    """The samples in `path`, the first `limit` of them. Raises InputError."""
+    from sfx.toolchain.data import read
+
+    return read(path, limit)
+
+
+def write_json(path: Path | None, values: dict[str, Any]) -> None:
+    """Write a result atomically ('-': to stdout); nothing without a path."""
+    if path is None:
+        return
+    from sfx.toolchain.bundle import atomic_write
+
+    text = json.dumps({"schema_version": JSON_SCHEMA, **values}, indent=1, allow_nan=False)
+    if str(path) == "-":
+        sys.stdout.write(text + "\n")
+    else:
+        atomic_write(path, (text + "\n").encode())
+
+
+@contextmanager
+def stages(title: str) -> Iterator[Callable[[str], None]]:
+    """A spinner that names the current stage; plain lines where there is no terminal."""
+    if err.is_terminal:
+        with err.status(title) as status:
+            yield lambda name: status.update(f"{title}: {name}")
+    else:
+        err.print(title)
+        yield lambda name: None
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on a terminal; plain lines at every tenth elsewhere."""
+    if err.is_terminal:
+        from rich.progress import Progress
+
+        with Progress(console=err, transient=True) as bar:
+            task = bar.add_task(title, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    err.print(title)
+    last = -1
+
+    def line(done: int, total: int) -> None:
+        nonlocal last
+        tenth = 10 * done // max(total, 1)
+        if tenth > last:
+            last = tenth
+            err.print(f"  {done}/{total}")
+
+    yield line

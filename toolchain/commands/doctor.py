@@ -1,0 +1,18 @@
+"""`sfx doctor`."""
+
+from __future__ import annotations
+
+import typer
+
+from sfx.toolchain.commands.common import out
+
+
+def doctor() -> None:
+    """Say which parts are installed here and what each is needed for."""
+    from sfx.toolchain.doctor import findings
+
+    missing = False
+    for part in findings():
+        missing |= part.needed and not part.found
+        out.print(f"{'ok     ' if part.found else 'missing'}  {part.name:<12} {part.detail}")
+    raise typer.Exit(3 if missing else 0)

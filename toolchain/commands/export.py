@@ -1,0 +1,36 @@
+"""`sfx export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfx.toolchain.commands.common import BundleArg, out, stages
+
+
+def export(
+    bundle: BundleArg,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write")],
+    to: Annotated[
+        str, typer.Option(help="onnx: integer operators, for ONNX Runtime; nir: the source graph")
+    ] = "onnx",
+) -> None:
+    """Write the compiled model in another format."""
+    from sfx.toolchain import api
+    from sfx.toolchain.bundle import atomic_write
+    from sfx.toolchain.errors import InputError
+
+    if to not in ("onnx", "nir"):
+        raise InputError("SFX-E640", f"no format '{to}'", hint="use --to onnx or --to nir")
+    with stages(f"exporting {bundle.name}") as stage:
+        stage(to)
+        loaded = api.load(bundle)
+        if to == "onnx":
+            api.export_onnx(loaded, output)
+        elif loaded.nir:
+            atomic_write(output, loaded.nir)
+        else:
+            raise InputError("SFX-E641", "the bundle has no NIR source", where=str(bundle))
+    out.print(f"wrote {output}", markup=False, soft_wrap=True)

@@ -1,0 +1,21 @@
+"""`sfx inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfx.toolchain.commands.common import out
+
+
+def inspect(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .sfx, .nir, .net, .pt or .safetensors")
+    ],
+) -> None:
+    """Show what a file holds: populations and projections, NIR nodes, or tensors."""
+    from sfx.toolchain import api
+
+    out.print(api.inspect(file), markup=False, soft_wrap=True, end="")

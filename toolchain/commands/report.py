@@ -1,0 +1,59 @@
+"""`sfx report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfx.toolchain.commands.common import (
+    BundleArg,
+    JsonOpt,
+    LimitOpt,
+    out,
+    progress_bar,
+    read_data,
+    write_json,
+)
+
+RASTER_SAMPLES = 2
+"""Samples whose spikes the report page shows."""
+
+
+def report(
+    bundle: BundleArg,
+    data: Annotated[
+        Path | None, typer.Option("--input", metavar="DATA", help="Real inputs to count events on")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="One offline page")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Table per population")] = None,
+    limit: LimitOpt = None,
+    json_file: JsonOpt = None,
+) -> None:
+    """Mapping, energy and latency, each with its uncertainty and source."""
+    from sfx.toolchain import api
+    from sfx.toolchain.bundle import atomic_write
+    from sfx.toolchain.report import render
+
+    loaded = api.load(bundle)
+    samples = None if data is None else read_data(data, limit)
+    with progress_bar("counting events") as progress:
+        values = api.report(loaded, samples, progress=progress)
+    out.print(render.summary(values))
+    if html is not None:
+        shown = None if samples is None else samples.x[:RASTER_SAMPLES]
+        record = None if shown is None else api.stream(loaded.program, shown, "reference")
+        page = render.html(
+            values,
+            loaded.placed,
+            None if record is None else record.spikes,
+            0 if shown is None else len(shown),
+            target=api.target_of(loaded),
+        )
+        atomic_write(html, page.encode())
+        out.print(f"page      {html}")
+    if csv is not None:
+        atomic_write(csv, render.csv(values).encode())
+        out.print(f"table     {csv}")
+    write_json(json_file, values)

@@ -1,0 +1,59 @@
+"""`sfx run`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sfx.toolchain.commands.common import (
+    BundleArg,
+    InputOpt,
+    JsonOpt,
+    LimitOpt,
+    out,
+    progress_bar,
+    read_data,
+    write_json,
+)
+
+
+def run(
+    bundle: BundleArg,
+    data: InputOpt,
+    backend: Annotated[str, typer.Option(help="reference, fast, lava or onnx")] = "reference",
+    limit: LimitOpt = None,
+    json_file: JsonOpt = None,
+) -> None:
+    """Run samples through the compiled model in simulated hardware; print the accuracy."""
+    import numpy as np
+
+    from sfx.toolchain import api
+    from sfx.toolchain.cost.synops import synops
+
+    loaded, samples = api.load(bundle), read_data(data, limit)
+    with progress_bar(f"{backend}: {samples.samples} samples") as progress:
+        result = api.run(loaded, samples, backend_name=backend, progress=progress)
+    accuracy = None if samples.y is None else float(np.mean(result.predictions == samples.y))
+    spikes = int(sum(int(e.sum()) for e in result.counts.events.values()))
+    ops = synops(loaded.program, result.counts)
+    values = {
+        "backend": result.backend,
+        "samples": samples.samples,
+        "predictions": result.predictions.tolist(),
+        "accuracy": accuracy,
+        "seconds": result.seconds,
+        "spikes": spikes,
+        "synops": ops,
+    }
+    if accuracy is not None:
+        right = int(np.sum(result.predictions == samples.y))
+        out.print(f"accuracy  {accuracy:.2%}  ({right} of {samples.samples} samples)")
+    else:
+        out.print(f"predictions  {' '.join(map(str, result.predictions[:40].tolist()))}")
+    out.print(
+        f"backend   {result.backend}, {result.seconds:.1f} s\n"
+        f"spikes    {spikes / samples.samples:,.0f} per sample\n"
+        f"synops    {ops / samples.samples:,.0f} per sample"
+    )
+    write_json(json_file, values)

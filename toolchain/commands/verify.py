@@ -1,0 +1,69 @@
+"""`sfx verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfx.toolchain.commands.common import (
+    BundleArg,
+    InputOpt,
+    JsonOpt,
+    LimitOpt,
+    out,
+    progress_bar,
+    read_data,
+    write_json,
+)
+
+
+def verify(
+    bundle: BundleArg,
+    data: InputOpt,
+    against: Annotated[str, typer.Option(help="The witness: lava or onnx")] = "lava",
+    mode: Annotated[
+        str, typer.Option(help="full: the net in one run; layerwise: each population alone")
+    ] = "full",
+    states: Annotated[bool, typer.Option("--states", help="Compare u and v as well")] = False,
+    limit: LimitOpt = None,
+    witness: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="Hand the witness this bundle instead: shows that the comparison can fail",
+        ),
+    ] = None,
+    sample_fraction: Annotated[
+        float, typer.Option(metavar="F", help="Layerwise: replay this share of every population")
+    ] = 1.0,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Layerwise: keep what is compared, go on from there"),
+    ] = None,
+    json_file: JsonOpt = None,
+) -> None:
+    """Prove that a witness computes what the reference does: every spike, u and v at every step."""
+    from sfx.toolchain import api
+    from sfx.toolchain.report.verified import verify_summary
+
+    loaded, samples = api.load(bundle), read_data(data, limit)
+    other = None if witness is None else api.load(witness, balanced=False).program
+    unit = ", population by population" if mode == "layerwise" else ""
+    with progress_bar(f"{against}: {samples.samples} samples back to back{unit}") as progress:
+        verdict = api.verify(
+            loaded,
+            samples.x,
+            against=against,
+            mode=mode,
+            states=states,
+            witness=other,
+            sample_fraction=sample_fraction,
+            resume=resume,
+            progress=progress,
+        )
+    out.print(verify_summary(verdict))
+    write_json(json_file, verdict.as_dict())
+    if not verdict.equal:
+        raise typer.Exit(1)
