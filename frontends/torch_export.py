@@ -63,8 +63,8 @@ def export(
     with _prepared(model, dt):
         program = _trace(model, traced.contiguous())
         leaves = {path for path, m in model.named_modules() if not any(m.children())}
-    emitter = Emitter(dt)
-    output = _Walk(program, emitter, leaves, _input_dims(traced)).run()
+        emitter = Emitter(dt)
+        output = _Walk(program, emitter, leaves, _input_dims(traced)).run()
     return _finish(emitter, output, steps, name)
 
 
@@ -185,7 +185,7 @@ def _unknown(node: fx.Node) -> bool:
         node.op == "call_function"
         and hasattr(node.target, "_schema")
         and _op_name(node) not in RULES
-        and any(isinstance(a, fx.Node) for a in node.args)
+        and bool(node.all_input_nodes)
     )
 
 

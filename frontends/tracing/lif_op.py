@@ -2,72 +2,73 @@
 
 With it the loop over time is one node of the traced graph instead of T copies of the neuron's
 arithmetic. It really computes (so a swapped model still runs), and has a shape rule for tracing.
+The op carries a number; `SPECS` holds the constants of the neuron with that number.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
 
 from sfx.frontends.neurons.registry import LifSpec
 
-SCHEMA = (
-    "lif(Tensor x, float decay, float threshold, float gain, float leak, float reset, "
-    "bool subtract) -> Tensor"
-)
 NAME = "sfx::lif"
+SPECS: WeakValueDictionary[int, LifSpec] = WeakValueDictionary()
+"""Neuron number -> its constants, for as long as the module that stands for it lives."""
+_numbers = itertools.count()
 
 
-def lif_over_time(
-    x: Tensor,
-    decay: float,
-    threshold: float,
-    gain: float,
-    leak: float,
-    reset: float,
-    subtract: bool,
-) -> Tensor:
+def numbered(spec: LifSpec) -> int:
+    """A number for `spec`, which the caller keeps alive."""
+    number = next(_numbers)
+    SPECS[number] = spec
+    return number
+
+
+def lif_over_time(x: Tensor, s: LifSpec) -> Tensor:
     """Spikes of x [T, ...], time on axis 0: the equation of `LifSpec`, from v = 0."""
     v = torch.zeros_like(x[0])
     spikes = []
     for current in x.unbind(0):
-        v = v + (decay * ((leak - v) + gain * current) if decay else gain * current)
+        v = v + (s.decay * ((s.leak - v) + s.gain * current) if s.decay else s.gain * current)
         # float64: the threshold of a neuron that fires on >= is the next smaller double
-        fired = v.double() > threshold
-        after = v - threshold if subtract else torch.full_like(v, reset)
+        fired = v.double() > s.threshold
+        after = v - s.threshold if s.subtract else torch.full_like(v, s.reset)
         v = torch.where(fired, after, v)
         spikes.append(fired.to(x.dtype))
     return torch.stack(spikes)
 
 
-def _shape_only(x: Tensor, *constants: Any) -> Tensor:
+def _compute(x: Tensor, neuron: int) -> Tensor:
+    return lif_over_time(x, SPECS[neuron])
+
+
+def _shape_only(x: Tensor, neuron: int) -> Tensor:
     return torch.empty_like(x)
 
 
 # torch.library ships without types
 _torch: Any = torch
-_library = _torch.library.Library("sfx", "DEF")
-_library.define(SCHEMA)
-_library.impl("lif", lif_over_time, "CompositeExplicitAutograd")
-if hasattr(torch.library, "register_fake"):  # torch >= 2.4
-    _torch.library.register_fake(NAME, _shape_only)
-else:
-    _torch.library.impl_abstract(NAME)(_shape_only)
+LIBRARY = _torch.library.Library("sfx", "DEF")
+LIBRARY.define("lif(Tensor x, int neuron) -> Tensor")
+LIBRARY.impl("lif", _compute, "CompositeExplicitAutograd")
+# the shape rule of an op: the name of its decorator depends on the version
+fake = getattr(torch.library, "register_fake", None) or _torch.library.impl_abstract
+fake(NAME)(_shape_only)
 
 
 class OpaqueLif(nn.Module):
-    """Takes a neuron module's place during a trace: the same spikes from one op."""
+    """Takes a multi-step neuron's place during a trace: the same spikes from one op."""
 
     def __init__(self, spec: LifSpec) -> None:
         super().__init__()
         self.spec = spec
+        self.number = numbered(spec)
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes of x [T, B, ...]."""
-        s = self.spec
-        return cast(
-            Tensor,
-            _torch.ops.sfx.lif(x, s.decay, s.threshold, s.gain, s.leak, s.reset, s.subtract),
-        )
+        return cast(Tensor, _torch.ops.sfx.lif(x, self.number))

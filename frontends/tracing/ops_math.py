@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from sfx.frontends.tracing.emitter import (
     no_time,
 )
 from sfx.frontends.tracing.lif_op import NAME as LIF
+from sfx.frontends.tracing.lif_op import SPECS
 from sfx.frontends.tracing.ops_view import widened
 from sfx.frontends.tracing.rules import result_shape, rule
 from sfx.toolchain.ir import nir_ext as ext
@@ -33,17 +35,7 @@ Operand = Stream | Constant
 
 
 @rule(LIF)
-def lif(
-    e: Emitter,
-    node: fx.Node,
-    x: Stream,
-    decay: float,
-    threshold: float,
-    gain: float,
-    leak: float,
-    reset: float,
-    subtract: bool,
-) -> Stream:
+def lif(e: Emitter, node: fx.Node, x: Stream, neuron: int) -> Stream:
     """The neuron that stands at this module."""
     needs_steps(x, "a neuron runs")
     if x.dims.axes[0] != (TIME,):
@@ -52,16 +44,7 @@ def lif(
             f"axis 0 of the neuron's input {x.dims.shape} is not the time axis alone",
             "a MultiStep takes [T, B, ...]: unflatten the axes before it",
         )
-    made = ext.lif_node(
-        x.shape,
-        decay=decay,
-        threshold=threshold,
-        gain=gain,
-        leak=leak,
-        reset=reset,
-        subtract=subtract,
-        dt=e.dt,
-    )
+    made = ext.lif_node(x.shape, dt=e.dt, **dataclasses.asdict(SPECS[neuron]))
     return replace(x, name=e.add(made, "lif", x.name, main=True))
 
 

@@ -31,6 +31,7 @@ from torch.nn import functional as F  # noqa: E402
 from sfx.frontends import zoo  # noqa: E402
 from sfx.frontends.neurons.ge_lif import GreaterEqualLIF, ge_lif  # noqa: E402
 from sfx.frontends.neurons.multistep import MultiStep, lif  # noqa: E402
+from sfx.frontends.neurons.registry import LifSpec  # noqa: E402
 from sfx.frontends.nir_file import read_model  # noqa: E402
 from sfx.frontends.torch_export import export  # noqa: E402
 from sfx.frontends.tracing.lif_op import lif_over_time  # noqa: E402
@@ -254,7 +255,7 @@ def test_a_membrane_on_the_threshold_fires_where_the_framework_says():
 def test_the_opaque_op_is_the_neuron():
     x = events(12, 2, 5, high=3)
     for subtract in (False, True):
-        got = lif_over_time(x, 0.5, 0.75, 1.5, 0.25, -0.25, subtract)
+        got = lif_over_time(x, LifSpec(0.5, 0.75, 1.5, 0.25, -0.25, subtract))
         graph = g.Graph(
             (
                 g.Node("input", g.Input(), (), (5,)),
