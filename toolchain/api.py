@@ -9,7 +9,7 @@ import hashlib
 import io
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from sfx.backends.lava.build import LavaNetwork
     from sfx.toolchain.ir.placed import PlacedProgram
+    from sfx.toolchain.replay import Replay, Row
     from sfx.toolchain.targets.target import Target
     from sfx.toolchain.verify.compare import Verdict
 
@@ -273,6 +274,7 @@ def verify(
     witness: Program | None = None,
     sample_fraction: float = 1.0,
     resume: Path | None = None,
+    replay_file: Path | None = None,
     progress: Progress | None = None,
 ) -> Verdict:
     """Run the reference and `against` on the samples streamed back to back; compare everything.
@@ -280,9 +282,11 @@ def verify(
     mode  full: the whole net in one run; layerwise: what each population received is replayed
           through `against` alone, of `sample_fraction` of its neurons, kept in `resume`
     witness  hand `against` this Program instead: how to see that the comparison can fail.
+    replay_file  written if something differs: the first neuron that does, with all it received
     Raises MissingPartError where the witness is not installed.
     """
     from sfx.toolchain.verify.compare import compare
+    from sfx.toolchain.verify.layerwise import layerwise, replayer
 
     if mode not in ("full", "layerwise"):
         raise InputError("SFX-E702", f"no mode '{mode}'", hint="full or layerwise")
@@ -295,10 +299,23 @@ def verify(
     if [(p.name, p.shape) for p in program] != [(p.name, p.shape) for p in other]:
         raise InputError("SFX-E703", "the two Programs do not have the same populations")
     if mode == "layerwise":
-        return _layerwise(program, other, x, against, states, sample_fraction, resume, progress)
+        chosen = replayer(backend(against))
+        expected = stream(program, x, "reference", states=states)
+        verdict = layerwise(
+            program,
+            x.astype(np.int64),
+            expected,
+            chosen,
+            witness=other,
+            states=states,
+            fraction=sample_fraction,
+            resume=resume,
+            progress=progress,
+        )
+        return _explained(verdict, program, other, x, expected, replay_file)
     got = stream(other, x, against, states=states, progress=progress)
     expected = stream(program, x, "reference", states=states)
-    return compare(
+    verdict = compare(
         program,
         expected,
         _cut(got, expected.steps),
@@ -307,33 +324,51 @@ def verify(
         states=states,
         samples=len(x),
     )
+    return _explained(verdict, program, other, x, expected, replay_file)
 
 
-def _layerwise(
+def _explained(
+    verdict: Verdict,
     program: Program,
     witness: Program,
     x: NDArray[Any],
-    against: str,
-    states: bool,
-    fraction: float,
-    resume: Path | None,
-    progress: Progress | None,
+    expected: Stream,
+    replay_file: Path | None,
 ) -> Verdict:
-    from sfx.toolchain.verify.layerwise import layerwise, replayer
+    """The verdict with the operands of its first mismatch, which also go to `replay_file`."""
+    from sfx.backends.reference.backend import ReferenceBackend
+    from sfx.toolchain import replay as replays
+    from sfx.toolchain.verify.cause import cause
 
-    chosen = replayer(backend(against))
-    expected = stream(program, x, "reference", states=states)
-    return layerwise(
-        program,
-        x.astype(np.int64),
-        expected,
-        chosen,
-        witness=witness,
-        states=states,
-        fraction=fraction,
-        resume=resume,
-        progress=progress,
+    first = verdict.first_mismatch
+    if first is None:
+        return verdict
+    found = replays.replay_of(
+        program, witness, x.astype(np.int64), expected, first, verdict.against
     )
+    if found is None:
+        return verdict
+    if replay_file is not None:
+        replays.write(found, replay_file)
+    side = found.expected
+    alone = ReferenceBackend().replay(side.program, side.played, found.steps, states=True)
+    made = cause(program, expected, first.population, first.neuron, first.step, alone, found.label)
+    return verdict if made is None else replace(verdict, cause=tuple(made.lines()))
+
+
+def replay(path: str | Path, *, against: str | None = None) -> tuple[Replay, list[Row]]:
+    """Run the neuron in a replay file again, on the reference and on `against`, step by step.
+
+    against: the witness; by default the one that the file was written with.
+    Raises InputError (SFX-E600, E601, E708), MissingPartError without the witness.
+    """
+    from sfx.backends.reference.backend import ReferenceBackend
+    from sfx.toolchain import replay as replays
+    from sfx.toolchain.verify.layerwise import replayer
+
+    found = replays.read(Path(path))
+    witness = replayer(backend(against or found.against))
+    return found, replays.rerun(found, ReferenceBackend(), witness)
 
 
 def report(

@@ -64,7 +64,7 @@ def write(bundle: Bundle, path: str | Path) -> None:
         "sha256": {k: hashlib.sha256(v).hexdigest() for k, v in sorted(entries.items())},
     }
     entries["manifest.json"] = _json(manifest)
-    atomic_write(Path(path), _zip(entries))
+    atomic_write(Path(path), pack(entries))
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -97,7 +97,7 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
 
     balanced: also require that every delay fits the phases, as the compiler leaves them.
     """
-    entries = _unzip(Path(path))
+    entries = unpack(Path(path))
     try:
         manifest = json.loads(entries["manifest.json"])
         version = manifest.get("schema_version") if isinstance(manifest, dict) else None
@@ -158,7 +158,8 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _zip(entries: dict[str, bytes]) -> bytes:
+def pack(entries: dict[str, bytes]) -> bytes:
+    """A sealed zip: the same bytes for the same entries, times fixed, checksum at the end."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as z:
         for name in sorted(entries):
@@ -178,7 +179,8 @@ def _sealed(archive: bytes) -> bytes:
     return body + hashlib.sha256(body).hexdigest().encode()
 
 
-def _unzip(path: Path) -> dict[str, bytes]:
+def unpack(path: Path) -> dict[str, bytes]:
+    """The entries of a sealed zip. Raises InputError (SFX-E600, E601)."""
     try:
         content = path.read_bytes()
         if hashlib.sha256(content[:-SEAL]).hexdigest().encode() != content[-SEAL:]:

@@ -16,6 +16,7 @@ from sfx.toolchain.commands.compile import compile
 from sfx.toolchain.commands.doctor import doctor
 from sfx.toolchain.commands.export import export
 from sfx.toolchain.commands.inspect import inspect
+from sfx.toolchain.commands.replay import replay
 from sfx.toolchain.commands.report import report
 from sfx.toolchain.commands.run import run
 from sfx.toolchain.commands.targets import targets
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Deploy spiking transformers to Loihi 2: compile, run, verify, report.",
 )
-for _command in (compile, check, run, verify, report, export, inspect, targets, doctor):
+for _command in (compile, check, run, verify, replay, report, export, inspect, targets, doctor):
     app.command()(_command)
 
 

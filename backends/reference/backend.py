@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from sfx.backends.reference.counting import Counter
 from sfx.backends.reference.garbage import before_phase
 from sfx.backends.reference.pipeline import Pipeline, Replacement, history_depth, send_as_computed
 from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Program
+from sfx.toolchain.ir.program import Input, Population, Program
 
 CHUNK_BYTES = 64 << 20
 """Memory for what a chunk of lanes remembers; small chunks also stay nearer the caches."""
@@ -48,20 +49,29 @@ class ReferenceBackend:
             garbage = before_phase(program, garbage)
         lane = x.reshape(1, samples * timesteps, *program.input.shape)
         pipeline = Pipeline(program, lane, replace=garbage or send_as_computed)
-        spikes = {p.name: np.empty((total, *p.shape), dtype=np.int64) for p in program}
-        lifs = lif_names(program) if states else []
-        u = {n: np.empty((total, *program[n].shape), dtype=np.int64) for n in lifs}
-        v = {n: np.empty_like(u[n]) for n in lifs}
-        for h in pipeline.steps(total):
-            for name, s in pipeline.sent.items():
-                spikes[name][h] = s[0]
-            for name in lifs:
-                state = pipeline.state[name]
-                assert state is not None
-                u[name][h], v[name][h] = state.u[0], state.v[0]
-            if progress is not None:
-                progress(h + 1, total)
-        return Stream(samples, spikes, u, v)
+        return _recorded(pipeline, total, samples, states, progress)
+
+    def replay(
+        self,
+        program: Program,
+        played: Mapping[str, IntArray],
+        steps: int,
+        *,
+        states: bool = False,
+        progress: Progress | None = None,
+    ) -> Stream:
+        """Run a net whose Inputs, any number of them, send `played` [steps, *shape] as it is.
+
+        Raises InputError (SFX-E513) if `played` lacks an Input or has another shape.
+        """
+        check_input.balanced(program)
+        check_input.played(program, played, steps)
+
+        def play(p: Population, h: int) -> IntArray | None:
+            return played[p.name][h] if isinstance(p.neuron, Input) else None
+
+        silent = np.zeros((1, 1, 1), dtype=np.int64)  # every Input's values are replaced
+        return _recorded(Pipeline(program, silent, replace=play), steps, 0, states, progress)
 
     def run(self, program: Program, x: IntArray, *, progress: Progress | None = None) -> Result:
         """K samples side by side, each alone through the pipelined Program.
@@ -95,6 +105,27 @@ class ReferenceBackend:
         x [K, T, *input shape]. Raises InputError (SFX-E510, E511).
         """
         return layers.run(program, check_input.events(program, x))
+
+
+def _recorded(
+    pipeline: Pipeline, steps: int, samples: int, states: bool, progress: Progress | None
+) -> Stream:
+    """Every step of the pipeline's one lane."""
+    program = pipeline.program
+    spikes = {p.name: np.empty((steps, *p.shape), dtype=np.int64) for p in program}
+    lifs = lif_names(program) if states else []
+    u = {n: np.empty((steps, *program[n].shape), dtype=np.int64) for n in lifs}
+    v = {n: np.empty_like(u[n]) for n in lifs}
+    for h in pipeline.steps(steps):
+        for name, s in pipeline.sent.items():
+            spikes[name][h] = s[0]
+        for name in lifs:
+            state = pipeline.state[name]
+            assert state is not None
+            u[name][h], v[name][h] = state.u[0], state.v[0]
+        if progress is not None:
+            progress(h + 1, steps)
+    return Stream(samples, spikes, u, v)
 
 
 def _lanes(program: Program) -> int:

@@ -42,6 +42,13 @@ def verify(
         Path | None,
         typer.Option(metavar="FILE", help="Layerwise: keep what is compared, go on from there"),
     ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where something differs: the neuron for 'sfx replay' (default: BUNDLE.replay)",
+        ),
+    ] = None,
     json_file: JsonOpt = None,
 ) -> None:
     """Prove that a witness computes what the reference does: every spike, u and v at every step."""
@@ -51,6 +58,7 @@ def verify(
     loaded, samples = api.load(bundle), read_data(data, limit)
     other = None if witness is None else api.load(witness, balanced=False).program
     unit = ", population by population" if mode == "layerwise" else ""
+    kept = replay or bundle.with_suffix(".replay")
     with progress_bar(f"{against}: {samples.samples} samples back to back{unit}") as progress:
         verdict = api.verify(
             loaded,
@@ -61,9 +69,12 @@ def verify(
             witness=other,
             sample_fraction=sample_fraction,
             resume=resume,
+            replay_file=kept,
             progress=progress,
         )
     out.print(verify_summary(verdict))
+    if verdict.cause:
+        out.print(f"  replay      sfx replay {kept}", markup=False, soft_wrap=True)
     write_json(json_file, verdict.as_dict())
     if not verdict.equal:
         raise typer.Exit(1)

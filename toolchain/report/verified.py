@@ -6,7 +6,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sfx.toolchain.replay import Replay, Row
 from sfx.toolchain.verify.compare import Verdict
+
+SHOWN_STEPS = 12
+"""Steps of a replayed neuron that are printed: the last ones, which end in the difference."""
 
 
 def verify_summary(verdict: Verdict) -> RenderableType:
@@ -34,6 +38,7 @@ def verify_summary(verdict: Verdict) -> RenderableType:
         )
     if verdict.first_mismatch is not None:
         lines.append(Text(f"  first       {verdict.first_mismatch}"))
+        lines += [Text(f"              {line}") for line in verdict.cause]
     if verdict.silent:
         names = ", ".join(verdict.silent)
         lines.append(Text(f"  warning     never fired, so nothing was shown there: {names}"))
@@ -44,3 +49,20 @@ def verify_summary(verdict: Verdict) -> RenderableType:
         if p.mismatches:
             table.add_row(p.population, f"{p.compared:,}", f"{p.mismatches:,}", f"{p.spikes:,}")
     return Group(*lines, Text(), table)
+
+
+def replay_summary(replay: Replay, rows: list[Row], against: str) -> RenderableType:
+    """The last steps of one replayed neuron, reference beside witness."""
+    first = replay.mismatch
+    wrong = sum(not r.equal for r in rows)
+    head = Text(f"{first.population}, neuron {first.neuron}: the reference and {against}\n")
+    head.append(
+        f"{wrong} of {len(rows)} steps differ" if wrong else f"equal at all {len(rows)} steps",
+        style="bold red" if wrong else "bold green",
+    )
+    table = Table("step", "spikes", "", "u", "", "v", "", "", box=None, pad_edge=False)
+    for row in rows[-SHOWN_STEPS:]:
+        values = [row.spikes, row.u or ("", ""), row.v or ("", "")]
+        cells = [str(v) for pair in values for v in pair]
+        table.add_row(str(row.step), *cells, "" if row.equal else "<- differs")
+    return Group(head, Text(), table)

@@ -84,6 +84,8 @@ class Verdict:
     steps: int
     populations: tuple[PopulationVerdict, ...]
     first_mismatch: Mismatch | None
+    cause: tuple[str, ...] = ()
+    """What made the expected value of the first mismatch, in words."""
 
     @property
     def compared(self) -> int:
@@ -132,6 +134,7 @@ class Verdict:
             "mismatches": self.mismatches,
             "silent": list(self.silent),
             "first_mismatch": None if self.first_mismatch is None else asdict(self.first_mismatch),
+            "cause": list(self.cause),
             "per_population": [asdict(p) for p in self.populations],
         }
 

@@ -116,7 +116,7 @@ def layerwise(
     ledger = Ledger(resume, key)
     count = _Count(pieces, progress)
     count.done(p for p in pieces if p.label in ledger.parts)
-    events = _events(program, x, expected.steps)
+    events = host_events(program, x, expected.steps)
     for group in runs(p for p in pieces if p.label not in ledger.parts):
         parts = _run(program, net(replayed, group), expected, events, replayer, states, count)
         ledger.add({p.label: part for p, part in zip(group, parts, strict=True)})
@@ -125,7 +125,7 @@ def layerwise(
     return verdict(program, found, replayer.name, "layerwise", states, len(x), expected.steps)
 
 
-def _events(program: Program, x: IntArray, steps: int) -> IntArray:
+def host_events(program: Program, x: IntArray, steps: int) -> IntArray:
     """What the host sends [steps, *input shape]: the samples from the input's phase on."""
     source = program.input
     out = np.zeros((steps, *source.shape), dtype=np.int64)
@@ -145,7 +145,7 @@ def _run(
 ) -> list[Part]:
     """The parts of one run. The input's own events come from the samples, not from a record."""
     played = {
-        name: _record(expected, of, at)
+        name: recorded(expected, of, at)
         for name, (of, at) in group.played.items()
         if isinstance(group.program[name].neuron, Input)
     }
@@ -172,7 +172,8 @@ def _run(
     ]
 
 
-def _record(expected: Stream, name: str, at: IntArray | None) -> IntArray:
+def recorded(expected: Stream, name: str, at: IntArray | None) -> IntArray:
+    """What was recorded of a population [steps, *shape], or of its neurons `at` [steps, n]."""
     record = expected.spikes[name]
     return record if at is None else record.reshape(len(record), -1)[:, at]
 

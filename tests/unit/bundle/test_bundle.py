@@ -76,7 +76,7 @@ def test_other_schema_versions_are_named(bundle: Bundle, tmp_path: Path) -> None
         entries = {n: z.read(n) for n in z.namelist()}
     manifest = json.loads(entries["manifest.json"]) | {"schema_version": 99}
     entries["manifest.json"] = json.dumps(manifest).encode()
-    path.write_bytes(bundles._zip(entries))
+    path.write_bytes(bundles.pack(entries))
     with pytest.raises(InputError, match=r"SFX-E602.*schema 99"):
         bundles.read(path)
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 BASE = {"arith", "ir"}
 COMPILER = BASE | {"targets"}
 BACKEND = BASE | {"backends.base", "backends.check_input"}
-TOOLS = COMPILER | {"passes", "quantize", "mapping", "cost", "verify", "bundle", "data"}
+TOOLS = COMPILER | {"passes", "quantize", "mapping", "cost", "verify", "bundle", "data", "replay"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "arith": set(),
@@ -27,6 +27,7 @@ LAYERS: dict[str, set[str]] = {
     "cost": COMPILER,
     "verify": BASE | {"backends.base"},
     "bundle": COMPILER,
+    "replay": BASE | {"bundle", "verify", "backends.base", "backends.check_input"},
     "data": BASE,
     "doctor": COMPILER,
     "compiler": TOOLS,

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from sfx.backends import check_input
 from sfx.backends.base import Stream
+from sfx.backends.fast.backend import FastBackend
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain import api
 from sfx.toolchain.arith import IntArray, effective_weights, sign_mode
@@ -276,7 +277,7 @@ def test_an_input_that_plays_something_else_is_an_error() -> None:
 
 def test_a_backend_that_cannot_replay_is_refused() -> None:
     with pytest.raises(InputError, match="SFX-E707"):
-        module.replayer(ReferenceBackend())
+        module.replayer(FastBackend())
 
 
 # --- going on ---------------------------------------------------------------------------------

@@ -1,0 +1,40 @@
+"""`sfx replay`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfx.toolchain.commands.common import JsonOpt, out, write_json
+
+
+def replay(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What 'sfx verify' wrote about a difference")
+    ],
+    against: Annotated[
+        str | None, typer.Option(help="The witness (default: the one in the file)")
+    ] = None,
+    json_file: JsonOpt = None,
+) -> None:
+    """Run the one neuron of a replay file again, on the reference and on the witness."""
+    from sfx.toolchain import api
+    from sfx.toolchain.report.verified import replay_summary
+
+    found, rows = api.replay(file, against=against)
+    witness = against or found.against
+    out.print(replay_summary(found, rows, witness))
+    wrong = [r for r in rows if not r.equal]
+    values = {
+        "against": witness,
+        "population": found.mismatch.population,
+        "neuron": found.mismatch.neuron,
+        "steps": len(rows),
+        "mismatches": len(wrong),
+        "rows": [{"step": r.step, "spikes": r.spikes, "u": r.u, "v": r.v} for r in rows],
+    }
+    write_json(json_file, values)
+    if wrong:
+        raise typer.Exit(1)
