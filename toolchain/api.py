@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
     from sfx.toolchain.replay import Replay, Row
     from sfx.toolchain.targets.target import Target
     from sfx.toolchain.verify.compare import Verdict
+    from sfx.toolchain.verify.diff import Change
 
 Stage = Callable[[str], None]
+SOURCES = ("versions", "model", "target", "calibration")
+"""What a manifest says of a bundle's origin; its statistics and records follow from the Program."""
 BACKENDS = ("reference", "fast", "lava", "onnx")
 
 
@@ -369,6 +373,22 @@ def replay(path: str | Path, *, against: str | None = None) -> tuple[Replay, lis
     found = replays.read(Path(path))
     witness = replayer(backend(against or found.against))
     return found, replays.rerun(found, ReferenceBackend(), witness)
+
+
+def diff(a: Bundle, b: Bundle) -> list[Change]:
+    """Every difference of two compiled models: of their Programs, and of what they came from."""
+    from sfx.toolchain.verify.diff import Change
+    from sfx.toolchain.verify.diff import diff as differences
+
+    found = differences(a.program, b.program)
+    for key in sorted({*a.manifest, *b.manifest} & set(SOURCES)):
+        mine, theirs = (json.dumps(m.get(key), sort_keys=True) for m in (a.manifest, b.manifest))
+        if mine != theirs:
+            found.append(Change("manifest", key, mine, theirs))
+    if a.placed.blocks != b.placed.blocks:
+        counts = (f"{len(m.placed.blocks)} blocks on {m.placed.cores} cores" for m in (a, b))
+        found.append(Change("placement", "blocks", *counts))
+    return found
 
 
 def report(

@@ -13,6 +13,7 @@ import typer
 from sfx.toolchain.commands.check import check
 from sfx.toolchain.commands.common import err
 from sfx.toolchain.commands.compile import compile
+from sfx.toolchain.commands.diff import diff
 from sfx.toolchain.commands.doctor import doctor
 from sfx.toolchain.commands.export import export
 from sfx.toolchain.commands.inspect import inspect
@@ -29,7 +30,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Deploy spiking transformers to Loihi 2: compile, run, verify, report.",
 )
-for _command in (compile, check, run, verify, replay, report, export, inspect, targets, doctor):
+for _command in (
+    compile,
+    check,
+    run,
+    verify,
+    replay,
+    diff,
+    report,
+    export,
+    inspect,
+    targets,
+    doctor,
+):
     app.command()(_command)
 
 
