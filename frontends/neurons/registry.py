@@ -17,9 +17,16 @@ from torch import nn
 class LifSpec:
     """A neuron's constants per model step, as the Graph's LIF has them.
 
-    v <- v + decay * ((leak - v) + gain * x), from v = 0; spike when v > threshold (strict);
-    then v <- reset, or v - threshold if `subtract`. Without decay (0) it integrates:
-    v <- v + gain * x.
+        i <- i + syn * (w_in * x - i)                          from i = 0
+        v <- v + decay * ((leak - v) + gain * i)               from v = start, with the new i
+        spike when v > threshold (strict);  then v <- reset, or v - drop if `subtract`
+
+    Without decay (0) it integrates: v <- v + gain * x, and has no current (syn = w_in = 1).
+    drop 0 stands for the threshold. A current i <- a i + x with v <- b v + i (snnTorch's Synaptic)
+    has syn = 1 - a, w_in = 1 / syn, decay = 1 - b, gain = 1 / decay.
+
+    A recurrent module (snnTorch's RLeaky) is such a neuron and a linear node R, with NIR edges
+    neuron -> R -> neuron: R reads the spikes of the step before, its bias counts at every step.
     """
 
     decay: float
@@ -28,6 +35,10 @@ class LifSpec:
     leak: float = 0.0
     reset: float = 0.0
     subtract: bool = False
+    syn: float = 1.0
+    w_in: float = 1.0
+    start: float = 0.0
+    drop: float = 0.0
 
 
 Reader = Callable[[nn.Module, float, str], "LifSpec | None"]

@@ -168,6 +168,10 @@ def constant_problems(op: Op) -> Iterator[tuple[str, str]]:
             yield "SFX-E206", f"{f.name} holds {bad} value(s) that are NaN or infinite"
     if isinstance(op, g.LIF) and not 0.0 < op.decay <= 1.0:
         yield "SFX-E214", f"decay dt/tau is {op.decay:g}, must be in (0, 1]"
+    if isinstance(op, g.LIF) and not 0.0 < op.syn <= 1.0:
+        yield "SFX-E214", f"decay of the current dt/tau_syn is {op.syn:g}, must be in (0, 1]"
+    if isinstance(op, g.LIF | g.IF) and (op.drop < 0 or op.unit < 0):
+        yield "SFX-E214", f"drop is {op.drop:g} and unit {op.unit:g}, must be at least 0"
     if isinstance(op, g.BatchNorm) and not np.all(op.var + op.eps > 0):
         yield "SFX-E214", f"var + eps is not positive everywhere (least {op.var.min() + op.eps:g})"
     if isinstance(op, g.Output) and op.reduce not in REDUCTIONS:
@@ -221,10 +225,10 @@ def loops(nodes: Mapping[str, tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 
 def _loop_problem(graph: Graph, loop: tuple[str, ...]) -> Problem | None:
-    """A loop may hold one neuron, and else only what is linear, without a bias.
+    """A loop may hold one neuron, and else only what is linear.
 
-    Such a neuron sees its own spikes one model step later. A loop through several neurons would
-    need several hardware steps for one model step.
+    Such a neuron sees its own spikes one model step later (a bias on the way counts at every step).
+    A loop through several neurons would need several hardware steps for one model step.
     """
     names = ", ".join(sorted(loop))
     neurons = [n for n in loop if graph[n].op.neuron]
@@ -232,7 +236,10 @@ def _loop_problem(graph: Graph, loop: tuple[str, ...]) -> Problem | None:
     if not neurons:
         what = f"the loop {names} holds no neuron, so nothing delays it by a step"
     elif len(neurons) > 1:
-        what = f"the loop {names} passes {len(neurons)} neurons, at most 1 is possible"
+        what = (
+            f"the loop {names} passes {len(neurons)} neurons, at most 1 is possible: one model "
+            "step takes one hardware step, and each neuron on the way takes one more"
+        )
     elif not isinstance(graph[neurons[0]].op, g.LIF | g.IF):
         kind = type(graph[neurons[0]].op).__name__
         what = f"the loop {names} closes over a {kind}, not a LIF or IF"
@@ -242,9 +249,6 @@ def _loop_problem(graph: Graph, loop: tuple[str, ...]) -> Problem | None:
             op = graph[name].op
             if name not in neurons and not isinstance(op, allowed):
                 what = f"the loop {names} passes a {type(op).__name__}, which is not linear"
-                break
-            if isinstance(op, g.Conv2d | g.Linear) and np.any(op.bias):
-                what = f"{name!r} in the loop {names} has a bias, which the first step would miss"
                 break
         else:
             return None

@@ -17,7 +17,7 @@ from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check import loops, window
 from sfx.toolchain.ir.contract import contract
-from sfx.toolchain.ir.graph import FloatArray, Graph, Node, Op
+from sfx.toolchain.ir.graph import FloatArray, Graph, Node, Op, topological
 
 CHUNK_BYTES = 256 << 20
 """Samples run in groups so that the largest node of a group stays below this."""
@@ -198,21 +198,26 @@ def _all_steps(node: Node, operands: list[FloatArray]) -> FloatArray:
 
 
 class Neuron:
-    """The state of one LIF or IF node over samples; a fresh one starts at v = 0."""
+    """The state of one LIF or IF node over samples; a fresh one has v = start, i = 0."""
 
     def __init__(self, op: g.LIF | g.IF) -> None:
         self.op = op
-        self.v: FloatArray | float = 0.0
+        self.v: FloatArray | float = op.start
+        self.i: FloatArray | float = 0.0
 
     def step(self, x: FloatArray) -> FloatArray:
         """One model step of input x [K, *shape]: the spikes, 0.0 or 1.0."""
         op = self.op
         if isinstance(op, g.LIF):
+            if op.syn != 1.0:
+                self.i = x = self.i + op.syn * (op.w_in * x - self.i)
+            elif op.w_in != 1.0:
+                x = op.w_in * x
             v = self.v + op.decay * ((op.leak - self.v) + op.gain * x)
         else:
             v = self.v + op.gain * x
         spikes: FloatArray = (v > op.threshold).astype(np.float64)
-        reset = v - op.threshold if op.subtract else op.reset
+        reset = v - (op.drop or op.threshold) if op.subtract else op.reset
         self.v = np.where(spikes > 0, reset, v)
         return spikes
 
@@ -220,13 +225,17 @@ class Neuron:
 def _run_loop(
     members: tuple[Node, ...], values: dict[str, FloatArray], lead: tuple[int, ...]
 ) -> dict[str, FloatArray]:
-    """A loop step by step; an edge that points back in node order carries the step before."""
+    """A loop step by step: its neuron comes last, so what leaves it carries the step before."""
+    linear = topological(tuple(n for n in members if not n.op.neuron))
+    members = (*linear, *(n for n in members if n.op.neuron))
     position = {n.name: i for i, n in enumerate(members)}
     inside = {n.name: np.zeros((*lead, *n.shape)) for n in members}
     neurons = {n.name: Neuron(n.op) for n in members if isinstance(n.op, g.LIF | g.IF)}
+    arrays = values | inside
+    operand = {n.name: arrays[n.producers[0]].shape[2:] for n in members}
     for t in range(lead[1]):
         for node in members:
-            x = np.zeros(())
+            x = np.zeros((lead[0], *operand[node.name]))
             for p in node.producers:
                 if p not in position:
                     x = x + values[p][:, t]
@@ -238,7 +247,7 @@ def _run_loop(
                 inside[node.name][:, t] = neurons[node.name].step(x)
             elif isinstance(node.op, g.Expand):
                 inside[node.name][:, t] = x
-            elif x.ndim:  # nothing has arrived yet at t = 0, and no bias is allowed in a loop
+            else:  # at t = 0 nothing has arrived, but a bias counts from the first step on
                 inside[node.name][:, t] = apply(node.op, x).reshape(lead[0], *node.shape)
     return inside
 

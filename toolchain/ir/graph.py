@@ -169,10 +169,17 @@ class Expand(Op):
 
 @dataclass(frozen=True)
 class LIF(Op):
-    """v <- v + decay * ((leak - v) + gain * x); spike when v > threshold; v <- reset where it did.
+    """Leaky integrate and fire, with or without a synaptic current of its own (CUBA-LIF).
 
-    decay = dt / tau in (0, 1]; gain = R; leak, reset and threshold on the membrane's scale.
-    `subtract` makes the reset v <- v - threshold. v starts at 0 and returns to 0 with each sample.
+        i <- i + syn * (w_in * x - i)
+        v <- v + decay * ((leak - v) + gain * i)           the new i
+        spike when v > threshold;  v <- reset where it did, or v - drop with `subtract`
+
+    decay = dt / tau_mem and syn = dt / tau_syn in (0, 1]; gain = R; leak, reset, start and
+    threshold on the membrane's scale. syn = w_in = 1 is the plain LIF: i = x.
+    start  v at the start of each sample; i starts at 0
+    drop   what a subtracting reset takes off, 0: the threshold
+    unit   integers per 1.0 of v that the source prescribes, 0: the quantizer chooses
     """
 
     neuron = True
@@ -182,17 +189,28 @@ class LIF(Op):
     leak: float = 0.0
     reset: float = 0.0
     subtract: bool = False
+    syn: float = 1.0
+    w_in: float = 1.0
+    start: float = 0.0
+    drop: float = 0.0
+    unit: float = 0.0
 
 
 @dataclass(frozen=True)
 class IF(Op):
-    """v <- v + gain * x (gain = R * dt); spike when v > threshold; v <- reset where it did."""
+    """v <- v + gain * x (gain = R * dt); spike when v > threshold; v <- reset where it did.
+
+    `subtract`, `start`, `drop` and `unit` as in `LIF`.
+    """
 
     neuron = True
     threshold: float
     gain: float = 1.0
     reset: float = 0.0
     subtract: bool = False
+    start: float = 0.0
+    drop: float = 0.0
+    unit: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,13 +26,13 @@ from sfx.toolchain.ir.graph import Graph, Node, Op, Shape, topological
 from sfx.toolchain.ir.nir_hdf5 import edge_problems, file_problems
 
 LATER: dict[str, str] = {
-    "CubaLIF": "use LIF: the synaptic current state is not mapped",
     "CubaLI": "use a LIF or I node: the synaptic current state is not mapped",
     "LI": "use LIF or I: a leaky read-out without spikes is not mapped",
     "Delay": "delays are inserted by the compiler, models with their own are not mapped",
 }
 """NIR nodes that are refused for now, with what to do instead."""
 DEFAULT_DT = 1e-3
+NEURONS = (nir.LIF, nir.IF, nir.CubaLIF)
 
 
 # --- files ----------------------------------------------------------------------------------
@@ -397,7 +397,7 @@ def _shape_of(values: object) -> Shape:
 
 def _own_shape(node: nir.NIRNode) -> Shape | None:
     """The output shape that a node knows by itself (its arrays), or None."""
-    if isinstance(node, nir.LIF | nir.IF):
+    if isinstance(node, NEURONS):
         return tuple(np.shape(node.v_threshold))
     if isinstance(node, nir.I):
         return tuple(np.shape(node.r))
@@ -411,7 +411,7 @@ def _check_declared(node: nir.NIRNode, arriving: Shape) -> None:
     stated: Shape | None = None
     if isinstance(node, ext.Extension):
         stated = node.input_shape
-    elif isinstance(node, nir.LIF | nir.IF | nir.I):
+    elif isinstance(node, (*NEURONS, nir.I)):
         stated = _own_shape(node)
     elif isinstance(node, nir.Scale | nir.Threshold):
         stated = tuple(np.shape(node.scale if isinstance(node, nir.Scale) else node.threshold))
@@ -572,23 +572,45 @@ def _subtract(b: _Build) -> bool:
 
 def _if(b: _Build, node: nir.IF) -> None:
     r, threshold, reset = b.uniform(node, "r", "v_threshold", "v_reset")
-    b.add(g.IF(threshold, _whole(r * b.dt), reset, _subtract(b)))
+    b.add(g.IF(threshold, _whole(r * b.dt), reset, _subtract(b), **_extra(b)))
 
 
 def _lif(b: _Build, node: nir.LIF) -> None:
     tau, r, leak, threshold, reset = b.uniform(node, "tau", "r", "v_leak", "v_threshold", "v_reset")
+    decay = _decay(b, "tau", tau, "decay")
+    if decay is not None:
+        b.add(g.LIF(decay, threshold, r, leak, reset, _subtract(b), **_extra(b)))
+
+
+def _cuba_lif(b: _Build, node: nir.CubaLIF) -> None:
+    tau, tau_syn, r, leak, threshold, reset, w_in = b.uniform(
+        node, "tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "v_reset", "w_in"
+    )
+    decay = _decay(b, "tau_mem", tau, "decay")
+    syn = _decay(b, "tau_syn", tau_syn, "syn")
+    if decay is not None and syn is not None:
+        b.add(
+            g.LIF(decay, threshold, r, leak, reset, _subtract(b), syn=syn, w_in=w_in, **_extra(b))
+        )
+
+
+def _decay(b: _Build, name: str, tau: float, fact: str) -> float | None:
+    """dt / tau, to the bit as the fact says it; None after a problem."""
     if not tau >= b.dt:
         b.problem(
             "SFX-E214",
-            f"tau is {tau:g} s, less than one step of dt = {b.dt:g} s",
-            "check the unit of tau (seconds) and dt",
+            f"{name} is {tau:g} s, less than one step of dt = {b.dt:g} s",
+            f"check the unit of {name} (seconds) and dt",
         )
-        return
+        return None
     decay = b.dt / tau
-    exact = b.facts.get("decay", decay)
-    if abs(exact - decay) > 4 * np.spacing(decay):
-        exact = decay  # tau was changed after the fact was written
-    b.add(g.LIF(exact, threshold, r, leak, reset, _subtract(b)))
+    exact = float(b.facts.get(fact, decay))
+    # tau was changed after the fact was written
+    return decay if abs(exact - decay) > 4 * np.spacing(decay) else exact
+
+
+def _extra(b: _Build) -> dict[str, float]:
+    return {k: float(b.facts[k]) for k in ("start", "drop", "unit") if k in b.facts}
 
 
 def _threshold(b: _Build, node: nir.Threshold) -> None:
@@ -643,6 +665,7 @@ CONVERTERS: dict[type[nir.NIRNode], Callable[[_Build, Any], None]] = {
     nir.I: _integrator,
     nir.IF: _if,
     nir.LIF: _lif,
+    nir.CubaLIF: _cuba_lif,
     nir.Threshold: _threshold,
     ext.Product: _product,
     ext.Expand: _expand,
@@ -719,23 +742,9 @@ def _write_conv(op: g.Conv2d, arriving: Shape, shape: Shape, dt: float) -> nir.N
     )
 
 
-def _write_lif(op: g.LIF, arriving: Shape, shape: Shape, dt: float) -> nir.NIRNode:
-    return ext.lif_node(
-        shape,
-        decay=op.decay,
-        threshold=op.threshold,
-        gain=op.gain,
-        leak=op.leak,
-        reset=op.reset,
-        subtract=op.subtract,
-        dt=dt,
-    )
-
-
-def _write_if(op: g.IF, arriving: Shape, shape: Shape, dt: float) -> nir.NIRNode:
-    arrays = (np.full(shape, v) for v in (op.gain / dt, op.threshold, op.reset))
-    node = nir.IF(*arrays)
-    return ext.with_facts(node, reset_mode="subtract") if op.subtract else node
+def _write_neuron(op: g.LIF | g.IF, arriving: Shape, shape: Shape, dt: float) -> nir.NIRNode:
+    constants = {f.name: getattr(op, f.name) for f in fields(op)}
+    return ext.lif_node(shape, **({"decay": 0.0} | constants), dt=dt)
 
 
 WRITERS: dict[type[Op], Callable[[Any, Shape, Shape, float], nir.NIRNode]] = {
@@ -758,8 +767,8 @@ WRITERS: dict[type[Op], Callable[[Any, Shape, Shape, float], nir.NIRNode]] = {
     g.Reshape: lambda op, i, o, dt: ext.Reshape(i, o),
     g.Permute: lambda op, i, o, dt: ext.Permute(i, op.order),
     g.Expand: lambda op, i, o, dt: ext.Expand(i, o),
-    g.LIF: _write_lif,
-    g.IF: _write_if,
+    g.LIF: _write_neuron,
+    g.IF: _write_neuron,
     g.Threshold: lambda op, i, o, dt: nir.Threshold(np.full(o, op.threshold)),
     g.Integrator: lambda op, i, o, dt: ext.integrator_node(o, gain=op.gain, dt=dt),
     g.Product: lambda op, i, o, dt: ext.Product(o),

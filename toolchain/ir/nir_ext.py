@@ -280,7 +280,11 @@ FACTS: dict[str, tuple[str, type]] = {
     "reduce": ("Output: 'mean', 'sum' or 'none' over the steps", str),
     "high": ("Input: the largest event count, 0 if unknown", int),
     "decay": ("LIF: dt / tau to the bit, where rounding tau would lose it", float),
-    "reset_mode": ("LIF, IF: 'value' (NIR's rule) or 'subtract' (v <- v - v_threshold)", str),
+    "syn": ("CubaLIF: dt / tau_syn to the bit", float),
+    "reset_mode": ("neuron: 'value' (NIR's rule) or 'subtract' (v <- v - v_threshold)", str),
+    "start": ("neuron: v at the start of each sample, where it is not 0", float),
+    "drop": ("neuron: what a subtracting reset takes off, where it is not v_threshold", float),
+    "unit": ("neuron: integers per 1.0 of v, where the source prescribes them", float),
 }
 """Every metadata key we write: (where it stands and what it means, its type)."""
 
@@ -346,29 +350,46 @@ def lif_node(
     leak: float = 0.0,
     reset: float = 0.0,
     subtract: bool = False,
+    syn: float = 1.0,
+    w_in: float = 1.0,
+    start: float = 0.0,
+    drop: float = 0.0,
+    unit: float = 0.0,
     dt: float,
-) -> nir.LIF | nir.IF:
-    """`nir.LIF` for v <- v + decay ((leak - v) + gain x), spike when v > threshold.
+) -> nir.LIF | nir.IF | nir.CubaLIF:
+    """The standard node for i <- i + syn (w_in x - i), v <- v + decay ((leak - v) + gain i).
 
-    Without decay (0) it is `nir.IF`, v <- v + gain x.
+    `nir.LIF` where the current has no state (syn = w_in = 1), else `nir.CubaLIF`; without decay
+    (0) `nir.IF`, v <- v + gain x. What NIR cannot say stands in the metadata.
     """
 
     def full(value: float) -> FloatArray:
         return np.full(shape, value, dtype=np.float64)
 
+    known = {"start": start, "drop": drop, "unit": unit}
+    extra: dict[str, float | str] = {k: v for k, v in known.items() if v}
+    if subtract:
+        extra["reset_mode"] = "subtract"
     if decay == 0:
         node = nir.IF(r=full(gain / dt), v_threshold=full(threshold), v_reset=full(reset))
-        return with_facts(node, reset_mode="subtract") if subtract else node
-    node = nir.LIF(
-        tau=full(tau_for(decay, dt)),
-        r=full(gain),
-        v_leak=full(leak),
-        v_threshold=full(threshold),
-        v_reset=full(reset),
+        return with_facts(node, **extra)
+    if dt / tau_for(decay, dt) != decay:
+        extra["decay"] = decay
+    membrane = {
+        "r": full(gain),
+        "v_leak": full(leak),
+        "v_threshold": full(threshold),
+        "v_reset": full(reset),
+    }
+    tau = full(tau_for(decay, dt))
+    if syn == 1.0 and w_in == 1.0:
+        return with_facts(nir.LIF(tau=tau, **membrane), **extra)
+    if dt / tau_for(syn, dt) != syn:
+        extra["syn"] = syn
+    tau_syn = full(tau_for(syn, dt))
+    return with_facts(
+        nir.CubaLIF(tau_syn=tau_syn, tau_mem=tau, w_in=full(w_in), **membrane), **extra
     )
-    if dt / node.tau.flat[0] != decay:
-        with_facts(node, decay=decay)
-    return with_facts(node, reset_mode="subtract") if subtract else node
 
 
 def integrator_node(shape: Ints, *, gain: float = 1.0, dt: float) -> nir.I:

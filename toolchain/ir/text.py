@@ -9,6 +9,9 @@ import numpy as np
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.graph import Graph, Op
 
+RARE = ("syn", "w_in", "start", "drop", "unit")
+"""Constants of a neuron that few models have."""
+
 
 def graph_text(graph: Graph) -> str:
     """One line per node: name, shape, op with its constants, producers."""
@@ -49,8 +52,9 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _constants(value: Op | p.NeuronProgram | p.Connection) -> str:
-    """The class name with its fields; arrays as shape and range."""
-    parts = [f"{f.name}={_value(getattr(value, f.name))}" for f in fields(value)]
+    """The class name with its fields; arrays as shape and range. Rare ones only where set."""
+    shown = [f for f in fields(value) if f.name not in RARE or getattr(value, f.name) != f.default]
+    parts = [f"{f.name}={_value(getattr(value, f.name))}" for f in shown]
     return f"{type(value).__name__}({', '.join(parts)})"
 
 
