@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir import graph as g
@@ -19,6 +20,8 @@ from sfx.toolchain.ir.check import loops, window
 from sfx.toolchain.ir.contract import contract
 from sfx.toolchain.ir.graph import FloatArray, Graph, Node, Op, topological
 
+SPIKING = (g.LIF, g.IF, g.Threshold)
+"""Ops that send 0 or 1."""
 CHUNK_BYTES = 256 << 20
 """Samples run in groups so that the largest node of a group stays below this."""
 
@@ -38,20 +41,44 @@ def run(
     x [K, T, *input shape]; returns name -> [K, T, *shape] for the nodes in `keep` (None: all).
     Raises InputError SFX-E216 if the data or `keep` do not match the graph.
     """
+    return _run(graph, x, keep, np.float64, progress)
+
+
+def record(
+    graph: Graph, x: ArrayLike, keep: Collection[str], progress: Progress | None = None
+) -> dict[str, NDArray[Any]]:
+    """As `run`, but spikes come in one byte each: for nets with millions of neurons."""
+    return _run(graph, x, keep, np.uint8, progress)
+
+
+def _run(
+    graph: Graph,
+    x: ArrayLike,
+    keep: Collection[str] | None,
+    spikes: type[np.generic],
+    progress: Progress | None,
+) -> dict[str, NDArray[Any]]:
     data = np.asarray(x, dtype=np.float64)
     _check(graph, data, keep)
     names = {n.name for n in graph} if keep is None else set(keep)
     plan = _plan(graph)
     lazy = set() if keep is None else _lazy_products(graph, names)
     group = max(1, CHUNK_BYTES // (8 * graph.timesteps * _largest(graph, lazy)))
-    parts: dict[str, list[FloatArray]] = {name: [] for name in names}
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+
+    def store(node: Node, values: FloatArray) -> None:
+        kind = spikes if isinstance(node.op, SPIKING) else np.float64
+        parts[node.name].append(np.ascontiguousarray(values, dtype=kind))
+
     for start in range(0, data.shape[0], group):
-        values = _run_group(graph, plan, lazy, data[start : start + group], names)
-        for name in names:
-            parts[name].append(np.ascontiguousarray(values[name]))
+        _run_group(graph, plan, lazy, data[start : start + group], names, store)
         if progress is not None:
             progress(min(start + group, data.shape[0]), data.shape[0])
-    return {n.name: np.concatenate(parts[n.name]) for n in graph if n.name in names}
+    return {n.name: _joined(parts.pop(n.name)) for n in graph if n.name in names}
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def readout(graph: Graph, steps: FloatArray) -> FloatArray:
@@ -105,16 +132,43 @@ def _plan(graph: Graph) -> list[tuple[Node, ...]]:
 
 
 def _lazy_products(graph: Graph, keep: set[str]) -> set[str]:
-    """Products whose value only one ReduceSum needs: contracted there, never stored."""
+    """Products whose value only one ReduceSum needs: contracted there, never stored.
+
+    The AND of two spikes, as the compiler lowers attention's products, is a product as well.
+    """
     found = set()
-    for node in graph.of_type(g.Product):
+    for node in graph.of_type(g.Product, g.Threshold):
         consumers = graph.consumers[node.name]
-        if node.name in keep or len(consumers) != 1:
+        if node.name in keep or len(consumers) != 1 or not _is_product(graph, node):
             continue
         after = graph[consumers[0][0]]
         if isinstance(after.op, g.ReduceSum) and after.producers == (node.name,):
             found.add(node.name)
     return found
+
+
+def _is_product(graph: Graph, node: Node) -> bool:
+    """A Product, or a threshold that two spikes pass only together."""
+    if isinstance(node.op, g.Product):
+        return True
+    both = isinstance(node.op, g.Threshold) and 1 <= node.op.threshold < 2
+    return both and len(node.producers) == 2 and all(_spikes(graph, p) for p in node.producers)
+
+
+def _spikes(graph: Graph, name: str) -> bool:
+    """Whether a node passes on spikes of one neuron each, 0 or 1."""
+    node = graph[name]
+    while isinstance(node.op, g.VIEWS) and len(node.producers) == 1:
+        node = graph[node.producers[0]]
+    return isinstance(node.op, SPIKING)
+
+
+def _operands(values: dict[str, FloatArray], product: Node) -> tuple[FloatArray, FloatArray]:
+    if isinstance(product.op, g.Product):
+        a, b = (_total(values, port) for port in product.inputs)
+        return a, b
+    a, b = (values[p] for p in product.producers)
+    return a, b
 
 
 def _largest(graph: Graph, lazy: set[str]) -> int:
@@ -137,7 +191,9 @@ def _run_group(
     lazy: set[str],
     x: FloatArray,
     keep: set[str],
-) -> dict[str, FloatArray]:
+    store: Callable[[Node, FloatArray], None],
+) -> None:
+    """One group of samples; each node of `keep` goes to `store` as soon as it is known."""
     values: dict[str, FloatArray] = {}
     left = {name: len(users) for name, users in graph.consumers.items()}
     for step in plan:
@@ -150,25 +206,27 @@ def _run_group(
             continue
         elif node.producers and node.producers[0] in lazy:
             product = graph[node.producers[0]]
-            a, b = (_total(values, port) for port in product.inputs)
+            a, b = _operands(values, product)
             axes = tuple(i + 2 for i in node.op.axes) if isinstance(node.op, g.ReduceSum) else ()
             values[node.name] = contract(a, b, axes)
-            _release(values, left, product, keep)
+            _release(values, left, product)
         else:
             operands = [_total(values, port) for port in node.inputs]
             values[node.name] = _all_steps(node, operands)
         for member in step:
+            if member.name in keep:
+                store(member, values[member.name])
+        for member in step:
+            if not left[member.name]:
+                values.pop(member.name, None)
             if not (member.producers and member.producers[0] in lazy):
-                _release(values, left, member, keep)
-    return values
+                _release(values, left, member)
 
 
-def _release(
-    values: dict[str, FloatArray], left: dict[str, int], node: Node, keep: set[str]
-) -> None:
+def _release(values: dict[str, FloatArray], left: dict[str, int], node: Node) -> None:
     for p in node.producers:
         left[p] -= 1
-        if left[p] == 0 and p not in keep:
+        if left[p] == 0:
             values.pop(p, None)
 
 

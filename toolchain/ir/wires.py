@@ -60,6 +60,11 @@ def wires_into(graph: Graph, node: Node) -> list[Wire]:
     return wires
 
 
+def sources(graph: Graph, node: Node) -> set[str]:
+    """Names of the neurons that `node` reads, on any port."""
+    return {path[0].name for p in node.producers for path in _paths(graph, graph[p])}
+
+
 def _paths(graph: Graph, node: Node) -> list[tuple[Node, ...]]:
     """Every path that ends in `node` and starts at a neuron: (neuron, op, ..., node)."""
     if node.op.neuron:
@@ -97,7 +102,7 @@ def _wire(graph: Graph, path: tuple[Node, ...], target: Node, port: int) -> Wire
             where=target.module or target.name,
             hint="reshape along whole axes only, and place a neuron between weighted layers",
         ) from error
-    zero = np.zeros(target_size(target))
+    zero = np.broadcast_to(0.0, target_size(target))
     if layer is None:
         return Wire(source.name, port, factor * axes.repeat, zero, axes=axes)
     assert first_layer_bias is not None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sfx.toolchain.arith import IntArray, scale_exponent
 from sfx.toolchain.ir import graph as g
@@ -16,6 +18,7 @@ from sfx.toolchain.ir.ranges import Range
 from sfx.toolchain.ir.wires import Wire, target_size
 from sfx.toolchain.quantize.mantissa import Mantissas
 from sfx.toolchain.quantize.record import LayerRecord
+from sfx.toolchain.quantize.values import Values, array, structured
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +39,14 @@ class Build:
     graph: g.Graph
     classes: dict[str, Range]
     """Values that each node sends, whole numbers for what is quantized already."""
-    real: dict[str, g.FloatArray]
-    """Float outputs on the calibration data [K, T, *shape], by node; empty without data."""
-    sent: dict[str, IntArray]
+    lead: tuple[int, int] | None
+    """(K, T) of the calibration data; None without data."""
+    real: dict[str, NDArray[Any]]
+    """Float outputs on the data [K, T, *shape], of the nodes that round or start real values."""
+    sent: dict[str, Values] = field(default_factory=dict)
     """Integer outputs of the quantized populations on the same data [K, T, n]."""
+    ideal: dict[str, Values] = field(default_factory=dict)
+    """The same of populations of whole numbers, if everything before them were not rounded."""
     streams: dict[str, Stream] = field(default_factory=dict)
     populations: list[p.Population] = field(default_factory=list)
     projections: list[p.Projection] = field(default_factory=list)
@@ -49,24 +56,34 @@ class Build:
         """Neurons of a node."""
         return target_size(self.graph[name])
 
-    @property
-    def lead(self) -> tuple[int, int]:
-        """(K, T) of the calibration data."""
-        first = next(iter(self.sent.values()))
-        return first.shape[0], first.shape[1]
-
     def zeros(self, node: g.Node) -> IntArray:
         """An empty sum of inputs for a population on the calibration data [K, T, n]."""
+        assert self.lead is not None
         return np.zeros((*self.lead, target_size(node)), np.int64)
 
-    def as_sent(self, name: str) -> IntArray:
+    def target(self, name: str) -> NDArray[Any] | None:
+        """The float model's own output of a node [K, T, n]; None without data."""
+        return None if self.lead is None else self.real[name].reshape(*self.lead, -1)
+
+    def as_sent(self, name: str) -> Values:
         """The float model's own output of a node, in the integers the population would send."""
-        values = self.real[name].reshape(*self.lead, -1)
+        if name in self.ideal:
+            return self.ideal[name]
+        values = self.target(name)
+        assert values is not None
         stream = self.streams.get(name)
         if stream is not None:
             values = (values - stream.bias) * stream.scale
+        elif values.dtype == np.uint8:
+            return values
         whole: IntArray = np.rint(values).astype(np.int64)
         return whole
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Drop the calibration values of populations that nothing reads any more."""
+        for name in names:
+            for values in (self.real, self.sent, self.ideal):
+                values.pop(name, None)
 
 
 def projection(
@@ -195,9 +212,12 @@ def own_weight(wire: Wire) -> g.FloatArray:
     return np.ones(1) if layer is None or isinstance(layer, g.Gather) else layer.weight
 
 
-def drive(build: Build, j: p.Projection, values: dict[str, IntArray] | None = None) -> IntArray:
+def drive(build: Build, j: p.Projection, values: Mapping[str, Values] | None = None) -> IntArray:
     """What a projection adds to its post population on the calibration data [K, T, n]."""
     x = (build.sent if values is None else values)[j.pre]
+    if isinstance(j.connection, p.Structured):
+        return scale_exponent(structured(j.connection, x), j.weight_exp)
+    x = array(x)
     rows = x.reshape(-1, x.shape[-1])
     if isinstance(j.connection, p.Conv2d):
         out = _convolve(j, j.connection, rows)
@@ -207,7 +227,7 @@ def drive(build: Build, j: p.Projection, values: dict[str, IntArray] | None = No
     return scale_exponent(out.reshape(*x.shape[:2], -1), j.weight_exp)
 
 
-def _convolve(j: p.Projection, c: p.Conv2d, rows: IntArray) -> IntArray:
+def _convolve(j: p.Projection, c: p.Conv2d, rows: NDArray[Any]) -> IntArray:
     """A convolution in float64, which is exact here: |sums| < 2^53."""
     if j.pre_view is not None:
         rows = j.pre_view.apply(rows, lead=1)

@@ -7,7 +7,7 @@ the earlier layers' errors.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,14 @@ from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import program as p
-from sfx.toolchain.ir.evaluate import run as evaluate
-from sfx.toolchain.ir.ranges import ranges
-from sfx.toolchain.ir.wires import Wire, wires_into
+from sfx.toolchain.ir.evaluate import record
+from sfx.toolchain.ir.ranges import Range, ranges
+from sfx.toolchain.ir.wires import Wire, sources, wires_into
 from sfx.toolchain.quantize.accumulator import accumulator
 from sfx.toolchain.quantize.build import Build, drive, own_weight, projection
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.quantize.rounded import add_lif, add_output, add_relu, add_stream
+from sfx.toolchain.quantize.values import Values, coincidences
 
 Progress = Callable[[int, int], None]
 COUNT_BITS = 8
@@ -48,10 +49,13 @@ def quantize(
     counts = 1 if calibration is None else int(calibration.max(initial=0))
     input_high = 1 if counts <= 1 else (1 << COUNT_BITS) - 1
     neurons = [n for n in graph if n.op.neuron or isinstance(n.op, g.Output)]
-    real: dict[str, g.FloatArray] = {}
+    classes = ranges(graph, input_high)
+    build = Build(graph, classes, None, {})
     if calibration is not None:
-        real = evaluate(graph, calibration.astype(np.float64), keep=[n.name for n in neurons])
-    build = Build(graph, ranges(graph, input_high), real, {})
+        build.lead = calibration.shape[0], calibration.shape[1]
+        rounded = [n.name for n in neurons if not _is_whole(n, classes)]
+        build.real = record(graph, calibration.astype(np.float64), rounded)
+    done_with = _last_readers(graph, neurons)
     readout: p.Readout | None = None
     for done, node in enumerate(neurons):
         if isinstance(node.op, g.Output):
@@ -60,6 +64,7 @@ def quantize(
             _input(build, node, calibration, input_high)
         else:
             _population(build, node)
+        build.forget(done_with[node.name])
         if progress is not None:
             progress(done + 1, len(neurons))
     if readout is None:
@@ -73,6 +78,23 @@ def quantize(
         graph.name,
     )
     return Quantized(program, tuple(build.records))
+
+
+def _is_whole(node: g.Node, classes: Mapping[str, Range]) -> bool:
+    """Whether nothing of a neuron is rounded or compared: whole numbers of whole numbers."""
+    whole = isinstance(node.op, g.Threshold | g.Product | g.Integrator | g.Output)
+    return whole or (isinstance(node.op, g.Relay) and classes[node.name].whole)
+
+
+def _last_readers(graph: g.Graph, neurons: list[g.Node]) -> dict[str, list[str]]:
+    """For each neuron the names of those that nothing after it reads (loops read themselves)."""
+    last = {n.name: n.name for n in neurons}
+    for node in neurons:
+        last |= dict.fromkeys(sources(graph, node), node.name)
+    done: dict[str, list[str]] = {n.name: [] for n in neurons}
+    for name, reader in last.items():
+        done[reader].append(name)
+    return done
 
 
 def _input(build: Build, node: g.Node, calibration: IntArray | None, high: int) -> None:
@@ -130,23 +152,56 @@ def _whole(build: Build, node: g.Node, neuron: p.NeuronProgram) -> None:
     build.populations.append(
         p.Population(node.name, node.shape, neuron, int(low), int(high), -1, node.module)
     )
-    if build.real:
-        sums = {port: build.zeros(node) for port in neuron.ports}
-        for j in made:
-            sums[j.port] = sums[j.port] + drive(build, j)
-        build.sent[node.name] = _send(neuron, sums)
+    if build.lead is not None:
+        before = {j.pre: build.as_sent(j.pre) for j in made}
+        build.sent[node.name] = _send(build, node, neuron, made, build.sent)
+        build.ideal[node.name] = _send(build, node, neuron, made, before)
 
 
-def _send(neuron: p.NeuronProgram, sums: dict[str, IntArray]) -> IntArray:
+def _send(
+    build: Build,
+    node: g.Node,
+    neuron: p.NeuronProgram,
+    made: list[p.Projection],
+    values: Mapping[str, Values],
+) -> Values:
+    """What the population sends if its sources send `values`."""
+    pair = _operands(build, node, made)
+    if pair is not None:
+        (a, ca), (b, cb) = ((j.pre, j.connection) for j in pair)
+        assert isinstance(ca, p.Structured)
+        assert isinstance(cb, p.Structured)
+        found = coincidences(ca, values[a], cb, values[b])
+        if found is not None:
+            return found
+    sums = {port: build.zeros(node) for port in neuron.ports}
+    for j in made:
+        sums[j.port] = sums[j.port] + drive(build, j, values)
     match neuron:
         case p.LIF():
-            spikes: IntArray = (sums["a_in"] > neuron.vth).astype(np.int64)
-            return spikes
+            return (sums["a_in"] > neuron.vth).astype(np.uint8)
         case p.Product():
-            product: IntArray = sums["a_in1"] * sums["a_in2"]
-            return product
+            return sums["a_in1"] * sums["a_in2"]
         case _:
             return sums["a_in"]
+
+
+def _operands(build: Build, node: g.Node, made: list[p.Projection]) -> list[p.Projection] | None:
+    """The two projections whose values the population multiplies, or None if it does not."""
+    if len(made) != 2 or not all(isinstance(j.connection, p.Structured) for j in made):
+        return None
+    if isinstance(node.op, g.Product):
+        return made if {j.port for j in made} == set(p.Product.ports) else None
+    both = isinstance(node.op, g.Threshold) and 1 <= node.op.threshold < 2
+    return made if both and all(_one_spike(build, j) for j in made) else None
+
+
+def _one_spike(build: Build, j: p.Projection) -> bool:
+    """Every neuron receives one neuron's spike, with weight 1."""
+    c = j.connection
+    assert isinstance(c, p.Structured)
+    summed = set(c.pre) - set(c.post)
+    return c.weight == 1 and not summed and build.classes[j.pre].binary
 
 
 def _whole_weights(build: Build, wire: Wire, node: g.Node) -> IntArray:
@@ -176,12 +231,22 @@ def _integrator(build: Build, node: g.Node) -> None:
     if not any(isinstance(q.neuron, p.Clock) for q in build.populations):
         build.populations.append(parts.clock)
     build.populations.extend((parts.memory, parts.clear))
-    total = build.zeros(node) if build.real else None
+    made: list[p.Projection] = []
     for w in wires_into(build.graph, node):
-        j = projection(build, w, node, "a_in", _whole_weights(build, w, node))
-        build.projections.extend((j, parts.to_clear(j)))
-        if total is not None:
-            total = total + drive(build, j)
+        made.append(projection(build, w, node, "a_in", _whole_weights(build, w, node)))
+        build.projections.extend((made[-1], parts.to_clear(made[-1])))
     build.projections.extend(parts.loops)
-    if total is not None:
-        build.sent[node.name] = np.cumsum(total, axis=1)
+    if build.lead is not None:
+        before = {j.pre: build.as_sent(j.pre) for j in made}
+        build.sent[node.name] = _over_time(build, node, made, build.sent)
+        build.ideal[node.name] = _over_time(build, node, made, before)
+
+
+def _over_time(
+    build: Build, node: g.Node, made: list[p.Projection], values: Mapping[str, Values]
+) -> IntArray:
+    """The sum of what arrived up to each step [K, T, n]."""
+    total = build.zeros(node)
+    for j in made:
+        total += drive(build, j, values)
+    return np.cumsum(total, axis=1, out=total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from sfx.toolchain.quantize.mantissa import (
     weight_error,
 )
 from sfx.toolchain.quantize.record import LayerRecord
+from sfx.toolchain.quantize.values import Values
 
 GROWN_LIMIT = 1 << 22
 """Payload of a sum of streams, which keeps their scale: a max-pool's differences add up."""
@@ -39,12 +41,12 @@ def add_lif(build: Build, node: g.Node) -> None:
     """A LIF or IF population: choose the scale on the data, record what it costs."""
     inputs = inputs_of(build, node, wires_into(build.graph, node))
     real = _real_lif(node, inputs)
-    target = build.real[node.name].reshape(*build.lead, -1) if build.real else None
+    target = build.target(node.name)
 
     def bound(m: Mantissas) -> float:
         return float(np.abs(inputs.bounds(build, m)).max())
 
-    def spikes(q: QuantizedLIF, values: dict[str, IntArray]) -> IntArray:
+    def spikes(q: QuantizedLIF, values: Mapping[str, Values]) -> IntArray:
         current = build.zeros(node)
         for j in inputs.made(q.mantissas, q.exponents):
             current = current + drive(build, j, values)
@@ -52,7 +54,7 @@ def add_lif(build: Build, node: g.Node) -> None:
 
     def wrong(q: QuantizedLIF) -> float:
         assert target is not None
-        return float(np.abs(spikes(q, build.sent) - target).sum())
+        return float(np.count_nonzero(spikes(q, build.sent) != target))
 
     q = best(
         real,
@@ -68,10 +70,10 @@ def add_lif(build: Build, node: g.Node) -> None:
     if target is not None:
         mine = spikes(q, build.sent)
         alone = spikes(q, {w.source: build.as_sent(w.source) for w in inputs.wires})
-        build.sent[node.name] = mine
+        build.sent[node.name] = mine.astype(np.uint8)
         agreement, cumulative = float(np.mean(alone == target)), float(np.mean(mine == target))
         rate = float(target.mean())
-        wrong_share = float(np.abs(mine - target).sum() / max(target.sum(), 1))
+        wrong_share = float(np.count_nonzero(mine != target) / max(int(target.sum()), 1))
     build.records.append(
         LayerRecord(
             node.name,
@@ -138,7 +140,7 @@ def add_stream(build: Build, node: g.Node) -> None:
         p.Population(node.name, node.shape, p.Graded(), low, high, -1, node.module)
     )
     build.projections.extend(made)
-    if build.real:
+    if build.lead is not None:
         build.sent[node.name] = sum((drive(build, j) for j in made), build.zeros(node))
     error = weight_error(inputs.weights, m)
     exact = error == 0.0 and min(payload.exponents, default=0) >= 0
@@ -172,7 +174,7 @@ def add_relu(build: Build, node: g.Node) -> None:
         p.Population(node.name, node.shape, p.GradedReLU(), 0, high, -1, node.module)
     )
     build.projections.extend(made)
-    if build.real:
+    if build.lead is not None:
         total = sum((drive(build, j) for j in made), build.zeros(node))
         build.sent[node.name] = np.maximum(total, 0)
 

@@ -1,0 +1,117 @@
+"""Calibration without single coincidences: the same integers, in the memory of their operands."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfx.toolchain.compiler import lower
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir.connections import matrix_of
+from sfx.toolchain.ir.program import Structured
+from sfx.toolchain.quantize import quantize as module
+from sfx.toolchain.quantize.quantize import quantize
+from sfx.toolchain.quantize.values import Coincidences, array, coincidences, structured
+from tests.graphs import Builder, live_case
+
+LENGTHS = {"i": 2, "j": 6, "k": 3, "l": 4}
+LEAD = (2, 3)
+
+
+def axes(labels: str) -> tuple[tuple[str, int], ...]:
+    return tuple((label, LENGTHS[label]) for label in labels)
+
+
+labels = st.permutations(sorted(LENGTHS)).flatmap(
+    lambda order: st.integers(1, len(order)).map(lambda n: "".join(order[:n]))
+)
+
+
+def by_matrix(c: Structured, x: np.ndarray) -> np.ndarray:
+    return np.asarray((matrix_of(c) @ x.reshape(-1, x.shape[-1]).T).T).reshape(*LEAD, -1)
+
+
+@given(labels, labels, st.integers(-3, 3), st.integers(0, 99))
+def test_a_structured_connection_is_its_matrix(pre: str, post: str, weight: int, seed: int) -> None:
+    c = Structured(axes(pre), axes(post), weight)
+    size = int(np.prod([LENGTHS[k] for k in pre]))
+    x = np.random.default_rng(seed).integers(-4, 5, (*LEAD, size))
+    assert np.array_equal(structured(c, x), by_matrix(c, x))
+
+
+@given(labels, labels, labels, st.integers(0, 99))
+def test_sums_of_coincidences_are_the_sums_of_their_array(
+    a: str, b: str, post: str, seed: int
+) -> None:
+    """The reader may see the population under other axes than those it was made of."""
+    rng = np.random.default_rng(seed)
+    both = "ijkl"
+    sides = [Structured(axes(side), axes(both)) for side in (a, b)]
+    x, y = (
+        rng.integers(0, 3, (*LEAD, int(np.prod([n for _, n in c.pre])))).astype(np.uint8)
+        for c in sides
+    )
+    sent = structured(sides[0], x) * structured(sides[1], y)
+    found = coincidences(sides[0], x, sides[1], y)
+    if found is None:
+        return
+    assert np.array_equal(array(found), sent)
+    cut = (("i", 2), ("j1", 2), ("j2", 3), ("k", 3), ("l", 4))
+    reader = Structured(cut, tuple(n for n in cut if n[0] in post or n[0] == "j1"))
+    assert np.array_equal(structured(reader, found), by_matrix(reader, sent))
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_records_and_weights_are_those_of_the_full_arrays(
+    causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, x = live_case(False, causal, 2)
+    low = lower(graph)
+    kept: list[Coincidences] = []
+
+    def watched(*operands: object) -> Coincidences | None:
+        found = coincidences(*operands)  # type: ignore[arg-type]  # passed on as they came
+        if found is not None:
+            kept.append(found)
+        return found
+
+    monkeypatch.setattr(module, "coincidences", watched)
+    folded = quantize(low, x)
+    assert len(kept) >= 4, "attention's products were not kept as operands"
+    monkeypatch.setattr(module, "coincidences", lambda *operands: None)
+    assert quantize(low, x).records == folded.records
+
+
+def _attention(tokens: int, width: int) -> g.Graph:
+    b = Builder()
+    b.add("input", g.Input(), shape=(tokens, width))
+    q, k, v = (b.add(n, g.LIF(0.5, 0.2), "input", shape=(tokens, width)) for n in "qkv")
+    one = (1, tokens, width)
+    q, k, v = (b.add(f"{n}1", g.Reshape(), n, shape=one) for n in (q, k, v))
+    b.add("kt", g.Permute((0, 2, 1)), k, shape=(1, width, tokens))
+    kv = b.matmul("kv", "kt", v)
+    total = b.matmul("qkv", q, kv)
+    b.add("scale", g.Scale(0.125), total, shape=one)
+    b.add("lif", g.LIF(0.5, 0.5), "scale", shape=one)
+    b.add("flat", g.Reshape(), "lif", shape=(tokens * width,))
+    b.add("head", g.Linear(np.ones((2, tokens * width)), np.zeros(2)), "flat", shape=(2,))
+    b.add("output", g.Output("mean"), "head", shape=(2,))
+    return g.Graph(g.topological(tuple(b.nodes.values())), timesteps=2)
+
+
+def test_no_array_of_all_coincidences_is_ever_made() -> None:
+    tokens, width, samples = 32, 32, 24
+    graph = lower(_attention(tokens, width))
+    x = np.random.default_rng(0).integers(0, 2, (samples, 2, tokens, width))
+    coincident = samples * 2 * tokens * width * width  # bytes at one byte each
+    tracemalloc.start()
+    quantized = quantize(graph, x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert quantized.records[3].rate, "the attention's neuron fires"
+    # Neurons take 8 bytes each in bounds and biases; values of all samples and steps do not.
+    assert peak < 5 * coincident, peak / coincident
