@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -157,15 +157,19 @@ class Inputs:
     bias: g.FloatArray
 
     def made(self, m: Mantissas, exponents: Sequence[int]) -> list[p.Projection]:
-        """The projections with these mantissas and exponents."""
-        parts = zip(self.bare, self.wires, m.weights, exponents, strict=True)
-        return [with_weights(j, w, ints, e) for j, w, ints, e in parts]
+        """The projections with these mantissas and exponents, one for each part."""
+        out: list[p.Projection] = []
+        for i, ints, e in zip(m.wires, m.weights, exponents, strict=True):
+            j = with_weights(self.bare[i], self.wires[i], ints, e)
+            part = m.wires[: len(out)].count(i)
+            out.append(j if not part else replace(j, name=f"{j.name}/{part}"))
+        return out
 
     def bounds(self, build: Build, m: Mantissas) -> tuple[g.FloatArray, g.FloatArray]:
         """Least and greatest input of each neuron, in units of the gain (headroom undone)."""
         low = np.zeros(target_size(self.node))
         high = np.zeros(target_size(self.node))
-        for j, room in zip(self.made(m, [0] * len(self.wires)), m.headroom, strict=True):
+        for j, room in zip(self.made(m, [0] * len(m.wires)), m.headroom, strict=True):
             source = build.classes[j.pre]
             ends = value_bounds(
                 j, build.size(j.pre), target_size(self.node), int(source.low), int(source.high)

@@ -24,7 +24,13 @@ from sfx.toolchain.arith import (
 from sfx.toolchain.errors import UnsupportedError
 from sfx.toolchain.ir.graph import FloatArray
 from sfx.toolchain.ir.program import LIF
-from sfx.toolchain.quantize.mantissa import Mantissas, exact_gain, largest_gain, mantissas
+from sfx.toolchain.quantize.mantissa import (
+    BITS,
+    Mantissas,
+    exact_gain,
+    largest_gain,
+    mantissas,
+)
 
 CLIP_SHARES = (1.0, 0.92, 0.84, 0.76, 0.68, 0.6)
 """Shares of the largest weight at which the mantissa range may end."""
@@ -65,27 +71,41 @@ class QuantizedLIF:
 
 
 def quantize_lif(
-    real: RealLIF, gain: float, bound: Bound, timesteps: int, shape: tuple[int, ...], where: str
+    real: RealLIF,
+    gain: float,
+    bound: Bound,
+    timesteps: int,
+    shape: tuple[int, ...],
+    where: str,
+    bits: int = BITS,
 ) -> QuantizedLIF:
-    """Integers at one mantissa gain, or at a coarser one where no exponent is legal for it.
+    """Weights rounded at one gain, or at a coarser one where no exponent is legal for it.
 
     Raises UnsupportedError (SFX-E310) if none of `COARSER` halvings helps.
     """
     for _ in range(COARSER):
-        m = mantissas(real.weights, gain)
-        exponent = _largest_exponent(real, m, bound(m), timesteps)
-        if exponent is not None:
-            break
+        m = mantissas(real.weights, gain, bits)
+        q = integers(real, m, bound, timesteps, shape)
+        if q is not None:
+            return q
         gain /= 2
-    else:
-        raise UnsupportedError(
-            "SFX-E310",
-            f"no scale fits the registers: threshold {real.threshold:g}, largest bias "
-            f"{np.abs(real.bias).max():g}, largest summed input {bound(m) / gain:g}",
-            where=where,
-            hint="retrain with weights, biases and threshold of similar size",
-        )
-    unit = gain * 2.0**exponent
+    raise UnsupportedError(
+        "SFX-E310",
+        f"no scale fits the registers: threshold {real.threshold:g}, largest bias "
+        f"{np.abs(real.bias).max():g}, largest summed input {bound(m) / gain:g}",
+        where=where,
+        hint="retrain with weights, biases and threshold of similar size",
+    )
+
+
+def integers(
+    real: RealLIF, m: Mantissas, bound: Bound, timesteps: int, shape: tuple[int, ...]
+) -> QuantizedLIF | None:
+    """The neuron's integers for given mantissas, or None where no exponent is legal."""
+    exponent = _largest_exponent(real, m, bound(m), timesteps)
+    if exponent is None:
+        return None
+    unit = m.gain * 2.0**exponent
     scale = unit * (1 << INPUT_SHIFT)
     mant, exp = _bias(real.bias * scale)
     vth, inclusive = _threshold(real.threshold, unit)
@@ -93,10 +113,7 @@ def quantize_lif(
     neuron = LIF(du=4095, dv=dv, vth=vth, bias_mant=mant.reshape(shape), bias_exp=exp)
     rounded_bias = (mant << exp) / scale
     exact = bool(
-        all(
-            np.array_equal(q, w * gain * 2.0**r)
-            for q, w, r in zip(m.weights, real.weights, m.headroom, strict=True)
-        )
+        all(np.array_equal(q, w * m.gain) for q, w in zip(m.values(), real.weights, strict=True))
         and np.array_equal(rounded_bias, real.bias)
         and (inclusive or vth == real.threshold * unit)
         and dv == real.decay * DECAY_UNITY
@@ -114,15 +131,15 @@ def quantize_lif(
     )
 
 
-def candidate_gains(real: RealLIF) -> list[float]:
+def candidate_gains(real: RealLIF, bits: int = BITS) -> list[float]:
     """Gains worth trying: one at which all weights are exact first, then shares of the largest."""
-    exact = exact_gain(real.weights)
+    exact = exact_gain(real.weights, bits)
     if all(w.size == 1 for w in real.weights):
         sizes = {abs(float(w.ravel()[0])) for w in real.weights}
         if len(sizes) == 1 and 0.0 not in sizes:
             # One weight is exact as mantissa 1, at any scale, and leaves room for the values.
             return [exact or 1 / sizes.pop()]
-    shares = [largest_gain(real.weights) / share for share in CLIP_SHARES]
+    shares = [largest_gain(real.weights, bits) / share for share in CLIP_SHARES]
     return [exact, *shares] if exact is not None else shares
 
 

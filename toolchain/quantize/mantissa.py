@@ -1,4 +1,4 @@
-"""Real weights to 8-bit mantissas with exponents: several projections that share one scale."""
+"""Real weights to integer mantissas with exponents: several projections that share one scale."""
 
 from __future__ import annotations
 
@@ -10,68 +10,148 @@ import numpy as np
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.ir.graph import FloatArray
 
-LARGEST = {"mixed": 254, "single": 255}
-"""Largest mantissa of 8-bit weights: mixed signs lose the lowest bit (semantics section 3.1)."""
+BITS = 8
+"""Bits of a synaptic weight unless an option says otherwise."""
+SPAN = 7
+"""Left shifts that one projection may have beyond another of the same population."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Legal mantissas of b-bit weights: multiples of `step` in [low, high] (semantics 3.1).
+
+    Mixed signs lose their lowest bit: b bits are multiples of 2^(9-b) in -256..256-2^(9-b). One
+    sign keeps it: multiples of 2^(8-b) in 0..256-2^(8-b).
+    """
+
+    low: int
+    high: int
+    step: int
+
+    @staticmethod
+    def of(mixed: bool, bits: int = BITS) -> Grid:
+        """The grid of one projection; 2 <= bits <= 8."""
+        step = 1 << (9 - bits if mixed else 8 - bits)
+        return Grid(-256 if mixed else step - 256, 256 - step, step)
+
+    def round(self, scaled: FloatArray) -> FloatArray:
+        """The nearest legal mantissa (as float64)."""
+        nearest: FloatArray = np.clip(self.step * np.rint(scaled / self.step), self.low, self.high)
+        return nearest
 
 
 @dataclass(frozen=True, eq=False)
 class Mantissas:
     """Integer weights of the projections of one population.
 
-    weights   one int64 array per projection: real weight * gain * 2**headroom, rounded
-    headroom  left shifts that each projection has beyond the shared scale (its exponent is lower
-              by as much)
+    A wire (real weights [O, ...]) becomes one part, or several that each hold some of its output
+    channels and 0 in the others, so that channels with small weights get a smaller exponent.
+
+    weights   one int64 array per part: real weight * gain * 2**headroom, rounded
+    headroom  left shifts that each part has beyond the shared scale (its exponent is lower by as
+              much)
+    wires     index of the wire that each part belongs to
     gain      mantissa units per 1.0 of real weight where the headroom is 0
     clipped   weights cut off at the largest mantissa
     """
 
     weights: tuple[IntArray, ...]
     headroom: tuple[int, ...]
+    wires: tuple[int, ...]
     gain: float
     clipped: int
 
-    @property
-    def mixed(self) -> bool:
-        """True if some projection has weights of both signs (all its mantissas are even)."""
-        return any(_is_mixed(w) for w in self.weights)
+    def values(self) -> tuple[FloatArray, ...]:
+        """Weights of each wire in units of the gain: the parts with their headroom undone."""
+        out: list[FloatArray] = []
+        for wire in range(max(self.wires, default=-1) + 1):
+            parts = zip(self.weights, self.headroom, self.wires, strict=True)
+            own = [w * 2.0**-room for w, room, index in parts if index == wire]
+            out.append(np.sum(own, axis=0))
+        return tuple(out)
 
 
-def _is_mixed(w: FloatArray | IntArray) -> bool:
+def is_mixed(w: FloatArray | IntArray) -> bool:
+    """True if weights of both signs occur."""
     return bool(w.size and w.min() < 0 < w.max())
 
 
-def _limit(w: FloatArray) -> int:
-    return LARGEST["mixed" if _is_mixed(w) else "single"]
+def largest_mantissa(w: FloatArray, bits: int = BITS) -> int:
+    """The largest magnitude that both signs of `w` can take."""
+    return Grid.of(is_mixed(w), bits).high
 
 
-def largest_gain(weights: Sequence[FloatArray]) -> float:
+def largest_gain(weights: Sequence[FloatArray], bits: int = BITS) -> float:
     """The gain at which the largest weight of all projections takes the largest mantissa."""
-    gains = [_limit(w) / np.abs(w).max() for w in weights if w.size and np.abs(w).max() > 0]
-    return float(min(gains)) if gains else 1.0
+    tops = [(largest_mantissa(w, bits), np.abs(w).max()) for w in weights if w.size]
+    return float(min((limit / top for limit, top in tops if top > 0), default=1.0))
 
 
-def mantissas(weights: Sequence[FloatArray], gain: float, exponent_span: int = 7) -> Mantissas:
-    """Round `weights` at `gain`; projections with smaller weights get headroom over the largest."""
-    out: list[IntArray] = []
+def mantissas(
+    weights: Sequence[FloatArray],
+    gain: float,
+    bits: int = BITS,
+    rooms: Sequence[IntArray] | None = None,
+) -> Mantissas:
+    """Round `weights` to the nearest at `gain`.
+
+    rooms  headroom of every output channel of each wire ([O] or []); default: one for the wire,
+           so that projections with smaller weights get headroom over the largest.
+    """
+    if rooms is None:
+        rooms = [np.array(room) for room in headroom(weights, gain)]
     clipped = 0
-    headroom = _headroom(weights, gain, exponent_span)
-    for w, room in zip(weights, headroom, strict=True):
-        scaled = w * gain * 2.0**room
-        step = 2 if _is_mixed(w) else 1
-        rounded = (step * np.rint(scaled / step)).astype(np.int64)
-        limit = _limit(w)
-        clipped += int(np.count_nonzero(np.abs(rounded) > limit))
-        out.append(np.clip(rounded, -limit, limit))
-    return Mantissas(tuple(out), headroom, gain, clipped)
+    scaled: list[FloatArray] = []
+    for w, room in zip(weights, rooms, strict=True):
+        exact = w * gain * 2.0 ** column(room, w)
+        grid = grid_of(w, bits)
+        rounded = grid.round(exact)
+        clipped += int(np.count_nonzero(np.abs(rounded - exact) > grid.step / 2 + 1e-9))
+        scaled.append(rounded)
+    return assemble(weights, scaled, rooms, gain, bits, clipped)
 
 
-def _headroom(weights: Sequence[FloatArray], gain: float, span: int) -> tuple[int, ...]:
+def assemble(
+    weights: Sequence[FloatArray],
+    scaled: Sequence[FloatArray],
+    rooms: Sequence[IntArray],
+    gain: float,
+    bits: int,
+    clipped: int,
+) -> Mantissas:
+    """Mantissas from whole numbers per wire: one part for each headroom of its channels."""
+    parts: list[tuple[IntArray, int, int]] = []
+    for i, (w, q, room) in enumerate(zip(weights, scaled, rooms, strict=True)):
+        least = grid_of(w, bits).step - 256
+        used = np.unique(room[np.any(q.reshape(len(q), -1) != 0, axis=1)] if room.ndim else room)
+        for r in used if used.size else np.zeros(1, np.int64):
+            kept = np.where(column(room, q) == r, q, 0).astype(np.int64)
+            # -256 is legal beside positive mantissas only (Lava clips one sign to 255)
+            parts.append((np.maximum(kept, least) if kept.max() <= 0 else kept, int(r), i))
+    made, shifts, wires = zip(*parts, strict=True) if parts else ((), (), ())
+    return Mantissas(tuple(made), tuple(shifts), tuple(wires), gain, clipped)
+
+
+def grid_of(w: FloatArray, bits: int) -> Grid:
+    """The grid of a projection with real weights `w`.
+
+    A pattern of one weight takes one word of memory whatever its bits: it keeps all 8.
+    """
+    return Grid.of(is_mixed(w), BITS if w.size == 1 else bits)
+
+
+def column(room: IntArray, w: FloatArray) -> IntArray:
+    """Per-channel values shaped to broadcast over the weights of each channel."""
+    return room if np.ndim(room) == 0 else room.reshape(-1, *[1] * (w.ndim - 1))
+
+
+def headroom(weights: Sequence[FloatArray], gain: float, span: int = SPAN) -> tuple[int, ...]:
     """Left shifts that each projection's range allows beyond those of the fullest one."""
     rooms: list[int | None] = []
     for w in weights:
         largest = float(np.abs(w).max()) if w.size else 0.0
         full = largest * gain > 0
-        rooms.append(int(np.floor(np.log2(_limit(w) / (largest * gain)))) if full else None)
+        rooms.append(int(np.floor(np.log2(_top(w) / (largest * gain)))) if full else None)
     least = max(min((r for r in rooms if r is not None), default=0), 0)
     return tuple(
         0 if r is None or r <= 0 else _enough(w, gain, min(r - least, span))
@@ -79,38 +159,43 @@ def _headroom(weights: Sequence[FloatArray], gain: float, span: int) -> tuple[in
     )
 
 
+def _top(w: FloatArray) -> int:
+    return 254 if is_mixed(w) else 255
+
+
 def _enough(w: FloatArray, gain: float, most: int) -> int:
     """The smallest headroom up to `most` at which `w` is exact, else `most`."""
     return next((r for r in range(most) if _exact_at(w, gain * 2.0**r)), most)
 
 
-def exact_gain(weights: Sequence[FloatArray]) -> float | None:
+def exact_gain(weights: Sequence[FloatArray], bits: int = BITS) -> float | None:
     """The smallest power of two at which every weight is a legal mantissa, or None."""
     for k in range(-8, 25):
         gain = 2.0**k
-        if all(_exact_at(w, gain) for w in weights):
+        if all(_exact_at(w, gain, bits) for w in weights):
             return gain
     return None
 
 
-def is_exact(weights: Sequence[FloatArray], gain: float) -> bool:
+def is_exact(weights: Sequence[FloatArray], gain: float, bits: int = BITS) -> bool:
     """True if every weight is a legal mantissa at `gain`."""
-    return all(_exact_at(w, gain) for w in weights)
+    return all(_exact_at(w, gain, bits) for w in weights)
 
 
-def _exact_at(w: FloatArray, gain: float) -> bool:
+def _exact_at(w: FloatArray, gain: float, bits: int = BITS) -> bool:
     """Whole mantissas up to float64 rounding (a stream's weight is 1 / scale, times the scale)."""
-    scaled = w * gain / (2 if _is_mixed(w) else 1)
+    grid = grid_of(w, bits)
+    scaled = w * gain / grid.step
     return bool(
         np.allclose(scaled, np.rint(scaled), rtol=1e-12, atol=0)
-        and np.all(np.abs(w * gain) <= _limit(w))
+        and np.all(np.abs(w * gain) <= grid.high)
     )
 
 
 def weight_error(weights: Sequence[FloatArray], m: Mantissas) -> float:
     """rms(quantized - real) / rms(real) over all projections; 0 for all-zero weights."""
     real = np.concatenate([w.ravel() for w in weights]) if weights else np.zeros(0)
-    back = [q.ravel() / (m.gain * 2.0**r) for q, r in zip(m.weights, m.headroom, strict=True)]
+    back = [q.ravel() / m.gain for q in m.values()]
     quantized = np.concatenate(back) if back else np.zeros(0)
     power = float(np.sum(real**2))
     return float(np.sqrt(np.sum((quantized - real) ** 2) / power)) if power > 0 else 0.0

@@ -52,3 +52,30 @@ def test_clipping_is_counted() -> None:
     m = mantissas([np.array([1.0, -0.5, 0.25])], 400.0)
     assert m.clipped == 1
     assert m.weights[0].tolist() == [254, -200, 100]
+
+
+@given(
+    st.lists(reals, min_size=1, max_size=3),
+    st.integers(2, 8),
+    st.floats(0.3, 3),
+)
+def test_few_bits_are_what_the_hardware_stores(
+    weights: list[np.ndarray], bits: int, factor: float
+) -> None:
+    """b-bit mantissas survive Lava's truncation to b bits, also where clipped."""
+    m = mantissas(weights, largest_gain(weights, bits) * factor, bits)
+    for w, q in zip(weights, m.weights, strict=True):
+        stored = effective_weights(q, 8 if w.size == 1 else bits)
+        assert np.array_equal(stored, q), (w, q)
+
+
+def test_channels_of_one_wire_take_exponents_of_their_own() -> None:
+    weight = np.array([[1.0, -1.0], [0.1, -0.1], [0.9, 0.2]])
+    m = mantissas([weight], 192.0, 3, rooms=[np.array([0, 3, 0])])
+    assert m.wires == (0, 0)
+    assert m.headroom == (0, 3)
+    assert [w.any(axis=1).tolist() for w in m.weights] == [
+        [True, False, True],
+        [False, True, False],
+    ]
+    assert np.allclose(m.values()[0] / m.gain, weight, atol=0.17)
