@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from sfx.backends.lava.build import LavaNetwork
     from sfx.toolchain.ir.placed import PlacedProgram
+    from sfx.toolchain.qat.model import QatModel
     from sfx.toolchain.replay import Replay, Row
     from sfx.toolchain.targets.target import Target
     from sfx.toolchain.verify.compare import Verdict
@@ -91,7 +92,7 @@ def load_model(
 
 
 def compile(
-    source: Source | str | Path,
+    source: Source | QatModel | str | Path,
     target: str = "loihi",
     *,
     calibrate: Data | None = None,
@@ -101,6 +102,8 @@ def compile(
 ) -> Bundle:
     """Compile a model for `target` ('loihi' is loihi2; or a TOML file).
 
+    source: a model file, a loaded one, or what `sfx.qat.prepare` made (or `sfx.qat.save` wrote),
+    whose integers stay as they were trained.
     calibrate: samples that choose the scales; default: the samples in the checkpoint, if any.
     timesteps: T of a sample, for a NIR file that does not say it (default: that of `calibrate`),
     or instead of what a lava-dl `.net` file says. A `.net` holds integers: nothing is quantized.
@@ -108,12 +111,20 @@ def compile(
     """
     from sfx.toolchain.compiler import compile_graph
     from sfx.toolchain.ir.nir_bridge import to_graph, write
+    from sfx.toolchain.qat.store import is_qat
+    from sfx.toolchain.qat.store import read as read_qat
     from sfx.toolchain.targets import load as load_target
 
     start = time.perf_counter()
     chosen = load_target(target)
+    if not isinstance(source, Source | str | Path):
+        return _compile_trained(source.program(), source.template.bits, "", chosen, stage)
     if not isinstance(source, Source) and Path(source).suffix == ".net":
         return _compile_netx(Path(source), chosen, calibrate, timesteps, stage)
+    if not isinstance(source, Source) and is_qat(source):
+        stored = read_qat(source)
+        digest = _sha256(Path(source))
+        return _compile_trained(stored.program, stored.bits, digest, chosen, stage)
     if not isinstance(source, Source):
         stage("export")
         shape = None if calibrate is None else tuple(calibrate.x.shape[1:])
@@ -167,6 +178,20 @@ def _compile_netx(
     manifest = _manifest(path.stem, digest, target, placed)
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(placed, b"", manifest | {"calibration": None, "quantization": []})
+
+
+def _compile_trained(
+    program: Program, bits: Mapping[str, int], sha256: str, target: Target, stage: Stage
+) -> Bundle:
+    """A fine-tuned network: the integers it was trained with. The bundle has no NIR source."""
+    from sfx.toolchain.compiler import compile_program
+
+    start = time.perf_counter()
+    placed = compile_program(program, target, stage)
+    manifest = _manifest(program.name, sha256, target, placed)
+    stage(f"done in {time.perf_counter() - start:.1f} s")
+    trained = {"weight_bits": dict(bits)}
+    return Bundle(placed, b"", manifest | {"calibration": None, "quantization": [], "qat": trained})
 
 
 def _manifest(name: str, sha256: str, target: Target, placed: PlacedProgram) -> dict[str, Any]:

@@ -10,6 +10,7 @@ Importing `sfx` also registers its extension nodes with `nir`, so that `nir.read
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from sfx._nir_hook import register as _register_nir_nodes
@@ -50,4 +51,6 @@ def __getattr__(name: str) -> Any:
         from sfx.toolchain import api
 
         return getattr(api, name)
+    if name == "qat":  # imports torch
+        return importlib.import_module("sfx.qat")
     raise AttributeError(f"module 'sfx' has no attribute '{name}'")

@@ -185,10 +185,16 @@ def _bias(bias: FloatArray) -> tuple[IntArray, int]:
     whole = np.rint(bias)
     largest = float(np.abs(whole).max()) if whole.size else 0.0
     for exp in range(8):
-        mant = np.rint(bias / (1 << exp)).astype(np.int64)
+        mant = bias_mantissas(bias, exp)
         if largest <= 4095 << exp and (not mant.size or np.abs(mant).max() <= 4095):
             return mant, exp
     raise ValueError(f"bias {largest:g} exceeds 4095 << 7")
+
+
+def bias_mantissas(bias: FloatArray, exp: int) -> IntArray:
+    """Mantissas of `bias` (membrane units) at one exponent, to the nearest."""
+    nearest: IntArray = np.rint(bias / (1 << exp)).astype(np.int64)
+    return nearest
 
 
 def _decay_is_exact(

@@ -39,6 +39,13 @@ class Grid:
         nearest: FloatArray = np.clip(self.step * np.rint(scaled / self.step), self.low, self.high)
         return nearest
 
+    def alone(self, part: IntArray) -> IntArray:
+        """The mantissas of one projection: -256 is legal beside positive ones only, because Lava
+        clips one sign to 255.
+        """
+        positive = part.size and part.max() > 0
+        return part if positive else np.maximum(part, self.step - 256)
+
 
 @dataclass(frozen=True, eq=False)
 class Mantissas:
@@ -122,12 +129,11 @@ def assemble(
     """Mantissas from whole numbers per wire: one part for each headroom of its channels."""
     parts: list[tuple[IntArray, int, int]] = []
     for i, (w, q, room) in enumerate(zip(weights, scaled, rooms, strict=True)):
-        least = grid_of(w, bits).step - 256
+        grid = grid_of(w, bits)
         used = np.unique(room[np.any(q.reshape(len(q), -1) != 0, axis=1)] if room.ndim else room)
         for r in used if used.size else np.zeros(1, np.int64):
             kept = np.where(column(room, q) == r, q, 0).astype(np.int64)
-            # -256 is legal beside positive mantissas only (Lava clips one sign to 255)
-            parts.append((np.maximum(kept, least) if kept.max() <= 0 else kept, int(r), i))
+            parts.append((grid.alone(kept), int(r), i))
     made, shifts, wires = zip(*parts, strict=True) if parts else ((), (), ())
     return Mantissas(tuple(made), tuple(shifts), tuple(wires), gain, clipped)
 

@@ -32,6 +32,7 @@ LAYERS: dict[str, set[str]] = {
     "doctor": COMPILER,
     "compiler": TOOLS,
     "report": TOOLS,
+    "qat": TOOLS | {"compiler", "frontends", "backends.reference"},  # to the verdict and back
     "frontends": BASE,
     "backends.base": BASE,
     "backends.check_input": BASE,

@@ -1,0 +1,63 @@
+"""Keeps what is trained inside the registers: shrinks channels whose sums could leave them.
+
+The compiler chose every exponent so that no sum can overflow with the weights it saw. Training
+changes the weights; a channel whose largest possible sum would leave the range is scaled back
+before the next step, as a max-norm constraint does. So every state of the model is a legal Program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray, scale_exponent
+from sfx.toolchain.ir.bounds import Bound
+from sfx.toolchain.ir.connections import value_bounds
+from sfx.toolchain.ir.graph import FloatArray
+from sfx.toolchain.ir.program import LIF, Conv2d, Dense, Population, Program
+from sfx.toolchain.qat.wires import Wire
+
+LIF_INPUT_LIMIT = 1 << 17
+"""|a_in| stays below (semantics 0.1)."""
+SHRINK = 0.98
+"""Share of the limit that a channel is scaled back to."""
+
+
+def allowed(program: Program, p: Population) -> tuple[float, float]:
+    """Least and greatest input that `p` may be able to receive."""
+    if not isinstance(p.neuron, LIF):
+        return float(p.low), float(p.high)
+    keep = (DECAY_UNITY - 1 - p.neuron.du) / DECAY_UNITY
+    steps = program.timesteps if p.neuron.reset else 1
+    growth = sum(keep**t for t in range(steps))
+    most = min(LIF_INPUT_LIMIT - 1, (STATE_LIMIT - 2 * steps) / (growth * (1 << INPUT_SHIFT)))
+    return -most, most
+
+
+def ends(program: Program, wire: Wire, weight: IntArray | None = None) -> Bound:
+    """Least and greatest value that `wire` can deliver to each neuron of its post."""
+    j = wire.whole
+    if weight is not None:
+        assert isinstance(j.connection, Dense | Conv2d)
+        j = replace(j, connection=replace(j.connection, weight=weight))
+    pre, post = program[j.pre], program[j.post]
+    low, high = value_bounds(j, pre.size, post.size, pre.low, pre.high)
+    return Bound(scale_exponent(low, wire.exponents), scale_exponent(high, wire.exponents))
+
+
+def excess(program: Program, p: Population, delivered: Mapping[str, Bound]) -> FloatArray | None:
+    """By what factor the inputs of each neuron must shrink [size]; None if they fit.
+
+    delivered  by wire, all that end at one port
+    """
+    low = np.sum([b.low for b in delivered.values()], axis=0)
+    high = np.sum([b.high for b in delivered.values()], axis=0)
+    least, most = allowed(program, p)
+    if low.min() >= least and high.max() <= most:
+        return None
+    over = np.maximum(high / max(most, 1), low / min(least, -1))
+    fits = (low >= least) & (high <= most)
+    factor: FloatArray = np.where(fits, 1.0, SHRINK / np.maximum(over, 1))
+    return factor

@@ -1,0 +1,253 @@
+"""`QatModel`: a torch module whose forward pass is an integer Program, with gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sfx.toolchain.arith import INPUT_SHIFT, IntArray
+from sfx.toolchain.errors import InputError, UnsupportedError
+from sfx.toolchain.ir import program as p
+from sfx.toolchain.qat import limits, straight
+from sfx.toolchain.qat.grid import TOP
+from sfx.toolchain.qat.layers import Layer, layers_of
+from sfx.toolchain.qat.run import Plan, run
+from sfx.toolchain.qat.wires import channels, wires_of
+
+MOST_SHRINKS = 40
+"""More often than a mantissa has bits: what then does not fit is not trained."""
+BIAS_LIMIT = 4095
+"""Largest bias mantissa."""
+OFFSET_LIMIT = 1 << 52
+"""Of the read-out, which the host adds in whole numbers."""
+LIF_FIELDS = {"du", "dv", "vth", "bias_mant", "bias_exp", "reset"}
+
+
+@dataclass(frozen=True)
+class Template:
+    """What training does not change.
+
+    program  unbalanced; its weights, biases and read-out offset are replaced by the trained ones
+    bits     by population, bits of the weights into it (absent: 8)
+    target   what the Program will be compiled for
+    reduce   how the model's own output treats time: mean, sum or none
+    """
+
+    program: p.Program
+    bits: Mapping[str, int]
+    target: str
+    reduce: str
+
+
+class QatModel(nn.Module):
+    """x [T, B, *input shape], whole event counts -> the model's output, e.g. logits [B, classes].
+
+    Every spike, current and membrane is the Program's own integer, held in floats that are exact
+    for it; gradients pass straight through rounding, and through a triangle at each threshold.
+    Parameters: `weights` in shares of 256, the largest mantissa; `biases` in shares of the
+    threshold, the read-out's in the model's own units. Train it with any torch loop; `program()`
+    is the integer Program of any moment, without another rounding.
+
+    Built by `sfx.qat.prepare` or `sfx.qat.load`.
+    """
+
+    def __init__(self, template: Template) -> None:
+        super().__init__()
+        self.template = template
+        program = template.program
+        for q in program:
+            _supported(q)
+        self.wires = wires_of(program)
+        self.layers = layers_of(self.wires, template.bits)
+        self.layer_of = {w.name: layer for layer in self.layers for w in layer.wires}
+        self.weights = nn.ParameterDict()
+        for layer in self.layers:
+            start = torch.from_numpy(layer.start / TOP).float()
+            self.weights[layer.key] = nn.Parameter(start)
+        self.biases = nn.ParameterDict()
+        self._channel: dict[str, Tensor] = {}
+        for q in program:
+            self._add_bias(q)
+        self._plan = Plan.of(program, self.wires, self.layer_of)
+        self._fixed = {
+            w.name: limits.ends(program, w)
+            for wires in self.wires.values()
+            for w in wires
+            if w.name not in self.layer_of and any(v.name in self.layer_of for v in wires)
+        }
+
+    # --- parameters ---------------------------------------------------------------------------
+
+    def _add_bias(self, q: p.Population) -> None:
+        """The constant that `q` adds, and beside it a trainable offset per channel of weights."""
+        program = self.template.program
+        if isinstance(q.neuron, p.LIF):
+            start = np.broadcast_to(q.neuron.bias_mant << q.neuron.bias_exp, q.shape).ravel()
+        elif q.name == program.readout.population:
+            start = np.array(program.readout.offset)
+        else:
+            return
+        self.register_buffer(f"start {key(q.name)}", torch.from_numpy(start.astype(np.float64)))
+        rows = [channels(w.whole, q) for w in self.wires[q.name] if w.name in self.layer_of]
+        if rows:
+            index = np.unique(np.stack(rows), axis=1, return_inverse=True)[1].reshape(-1)
+            self._channel[q.name] = torch.from_numpy(index)
+            self.biases[key(q.name)] = nn.Parameter(torch.zeros(int(index.max()) + 1))
+
+    def weight(self, layer: Layer) -> Tensor:
+        """The integer weights of a layer [O, ...], as trained."""
+        return straight.mantissas(self.weights[layer.key] * TOP, layer.rows)
+
+    def bias(self, name: str) -> Tensor:
+        """A LIF's bias [size] in membrane units, or the read-out's offset (summed over T)."""
+        program = self.template.program
+        neuron = program[name].neuron
+        start = self.get_buffer(f"start {key(name)}")
+        lif = neuron if isinstance(neuron, p.LIF) else None
+        if name in self._channel:
+            unit = program.readout.scale if lif is None else max(lif.vth, 1) << INPUT_SHIFT
+            offset = self.biases[key(name)][self._channel[name].to(start.device)]
+            start = start + offset.double() * unit
+        if lif is None:
+            return straight.bias(start, 0, OFFSET_LIMIT)
+        return straight.bias(start, lif.bias_exp, BIAS_LIMIT).float()
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Bring the parameters back to where every sum provably fits; `forward` begins with it."""
+        for layer in self.layers:
+            self.weights[layer.key].clamp_(layer.rows.low / TOP, layer.rows.high / TOP)
+        for q in self.template.program:
+            trained = {w.whole.port for w in self.wires[q.name] if w.name in self.layer_of}
+            for port in trained:
+                self._shrink(q, port)
+
+    def _shrink(self, q: p.Population, port: str) -> None:
+        program = self.template.program
+        wires = [w for w in self.wires[q.name] if w.whole.port == port]
+        for _ in range(MOST_SHRINKS):
+            delivered = {
+                w.name: limits.ends(program, w, self._whole(self.layer_of[w.name]))
+                if w.name in self.layer_of
+                else self._fixed[w.name]
+                for w in wires
+            }
+            factor = limits.excess(program, q, delivered)
+            if factor is None:
+                return
+            for layer in {self.layer_of[w.name] for w in wires if w.name in self.layer_of}:
+                weight = self.weights[layer.key]
+                rows = np.ones(len(weight))
+                np.minimum.at(rows, channels(layer.wires[0].whole, q), factor)
+                weight.mul_(
+                    torch.from_numpy(rows).to(weight).reshape(-1, *[1] * (weight.dim() - 1))
+                )
+
+    def _whole(self, layer: Layer) -> IntArray:
+        whole: IntArray = self.weight(layer).detach().cpu().double().numpy().astype(np.int64)
+        return whole
+
+    # --- the Program --------------------------------------------------------------------------
+
+    def program(self) -> p.Program:
+        """The integers of this moment as an unbalanced Program; nothing is rounded again."""
+        self.settle()
+        program = self.template.program
+        made: dict[str, p.Projection] = {}
+        for layer in self.layers:
+            whole = self._whole(layer)
+            made |= {j.name: j for w in layer.wires for j in w.split(whole)}
+        projections = tuple(made.get(j.name, j) for j in program.projections)
+        populations = tuple(self._with_bias(q) for q in program)
+        offset = self.bias(program.readout.population).detach().cpu().numpy()
+        readout = replace(program.readout, offset=tuple(int(v) for v in offset))
+        return replace(program, populations=populations, projections=projections, readout=readout)
+
+    def _with_bias(self, q: p.Population) -> p.Population:
+        if not isinstance(q.neuron, p.LIF) or q.name not in self._channel:
+            return q
+        whole = self.bias(q.name).detach().cpu().double().numpy().astype(np.int64)
+        mant = (whole >> q.neuron.bias_exp).reshape(q.shape)
+        return replace(q, neuron=replace(q.neuron, bias_mant=mant))
+
+    # --- forward ------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The model's output for events x [T, B, *input shape].
+
+        Raises InputError (SFX-E361) for values that are no whole event counts of the input.
+        """
+        output = self.template.program.readout.population
+        return self._read(self._sent(x, lambda name: name == output)[output])
+
+    @torch.no_grad()
+    def spikes(self, x: Tensor) -> dict[str, Tensor]:
+        """What every population sends, [T, B, *shape] by name, as `forward` computes it.
+
+        Populations that `forward` contracts are computed here beside it, from the same operands.
+        """
+        sent = self._sent(x, lambda name: True)
+        return {q.name: sent[q.name].unflatten(2, q.shape) for q in self.template.program}
+
+    def _sent(self, x: Tensor, keep: Callable[[str], bool]) -> dict[str, Tensor]:
+        self.settle()
+        events = _events(self.template.program, x)
+        weights = {layer.key: self.weight(layer) for layer in self.layers}
+        with torch.autocast(x.device.type, enabled=False):
+            return run(self._plan, events, weights, self.bias, keep)
+
+    def _read(self, sent: Tensor) -> Tensor:
+        """Output spikes [T, B, n] on the model's scale."""
+        program = self.template.program
+        shape = program[program.readout.population].shape
+        offset = self.bias(program.readout.population)
+        if self.template.reduce == "none":
+            value = (sent.double() + offset / program.timesteps) / program.readout.scale
+        else:
+            value = (sent.double().sum(0) + offset) / program.readout.scale
+        return value.float().reshape(*value.shape[:-1], *shape)
+
+
+def key(name: str) -> str:
+    """`name` as a parameter's name, which has no dots."""
+    return name.replace(".", "/")
+
+
+def _supported(q: p.Population) -> None:
+    """Raise UnsupportedError (SFX-E360) for a neuron program without a torch rule."""
+    known = (p.Input, p.Clock, p.LIF, p.Graded, p.GradedReLU, p.Product)
+    extra = set(vars(q.neuron)) - LIF_FIELDS if isinstance(q.neuron, p.LIF) else set()
+    if type(q.neuron) not in known or extra:
+        what = type(q.neuron).__name__ + (f" with {', '.join(sorted(extra))}" if extra else "")
+        raise UnsupportedError(
+            "SFX-E360",
+            f"no torch rule for the neuron {what}",
+            where=q.module or q.name,
+            hint="compile the float model with `sfx compile`; fine-tuning it is not possible yet",
+        )
+
+
+def _events(program: p.Program, x: Tensor) -> Tensor:
+    """x [T, B, size], or InputError (SFX-E361)."""
+    source = program.input
+    if x.dim() < 3 or x.shape[0] != program.timesteps or x.shape[2:] != source.shape:
+        raise InputError(
+            "SFX-E361",
+            f"input has shape {tuple(x.shape)}, not "
+            f"[{program.timesteps}, B, {', '.join(map(str, source.shape))}]",
+            hint="time first, then samples",
+        )
+    x = x.detach().float().flatten(2)
+    low, high = (float(v) for v in torch.aminmax(x)) if x.numel() else (0.0, 0.0)
+    if low < 0 or high > source.high or not torch.equal(x, x.round()):
+        raise InputError(
+            "SFX-E361",
+            f"input lies in {low:g}..{high:g}, not whole numbers in 0..{source.high}",
+            hint="bin events into counts; an input takes counts above 1 if the calibration "
+            "samples have them",
+        )
+    return x

@@ -1,0 +1,104 @@
+"""From a float model to a `QatModel`: export, lower, quantize once, train from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sfx.toolchain.errors import InputError
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir.program import Program
+from sfx.toolchain.qat.model import QatModel, Template
+from sfx.toolchain.quantize.quantize import Quantized, quantize
+
+
+def prepare(
+    model: nn.Module | str | Path,
+    target: str = "loihi",
+    *,
+    calibrate: NDArray[Any] | torch.Tensor | None = None,
+) -> QatModel:
+    """A torch model whose forward pass is the integer Program of `model`, to be fine-tuned.
+
+    model      a multi-step network in float, trained; or a checkpoint (.pt, .safetensors), which
+               names its architecture; or a lava-dl `.net`, which holds integers already
+    target     as for `sfx.compile`
+    calibrate  events [K, T, *input shape], whole counts, that choose the scales; default: the
+               samples in the checkpoint. Training data, not test data.
+
+    Before any training the model computes exactly the Program that `sfx.compile` would give.
+    Raises SfxError: what export, quantization and mapping refuse (so a model that does not fit
+    fails before it is trained), SFX-E360 what has no torch rule, SFX-E362 no calibration samples.
+    """
+    from sfx.toolchain.compiler import compile_program, lower
+    from sfx.toolchain.ir.nir_bridge import to_graph
+    from sfx.toolchain.targets import load as load_target
+
+    chosen = load_target(target)
+    if not isinstance(model, nn.Module) and Path(model).suffix == ".net":
+        return from_program(_netx(Path(model), calibrate), target)
+    net, samples = _network(model, calibrate)
+    graph = lower(to_graph(net))
+    quantized = quantize(graph, samples.astype(np.int64))
+    compile_program(quantized.program, chosen)
+    return QatModel(template(quantized, graph, target))
+
+
+def template(quantized: Quantized, graph: g.Graph, target: str) -> Template:
+    """What the quantizer decided and training keeps."""
+    program = quantized.program
+    bits = {r.population: r.weight_bits for r in quantized.records}
+    (output,) = graph.of_type(g.Output)
+    assert isinstance(output.op, g.Output)
+    return Template(program, bits, target, output.op.reduce)
+
+
+def from_program(program: Program, target: str = "loihi") -> QatModel:
+    """The same for a Program that is there already; its output is the read-out (summed over T).
+
+    Raises SfxError if it is not legal or does not fit `target`; UnsupportedError (SFX-E360).
+    """
+    from sfx.toolchain.compiler import compile_program
+    from sfx.toolchain.targets import load as load_target
+
+    compile_program(program, load_target(target))
+    return QatModel(Template(program, {}, target, "sum"))
+
+
+def _netx(path: Path, calibrate: NDArray[Any] | torch.Tensor | None) -> Program:
+    """A lava-dl network; samples only say how many steps one takes."""
+    from sfx.frontends.netx import read
+
+    return read(path, timesteps=None if calibrate is None else int(calibrate.shape[1]))
+
+
+def _network(
+    model: nn.Module | str | Path, calibrate: NDArray[Any] | torch.Tensor | None
+) -> tuple[Any, NDArray[Any]]:
+    """The NIR graph and the calibration samples."""
+    from sfx.frontends.torch_export import export
+
+    samples = None if calibrate is None else np.asarray(calibrate)
+    example = None
+    if not isinstance(model, nn.Module):
+        from sfx.frontends.load import load_torch
+
+        model, example, own = load_torch(Path(model))
+        samples = own if samples is None else samples
+    if samples is None or samples.ndim < 3:
+        raise InputError(
+            "SFX-E362",
+            "needs calibration samples to choose the scales"
+            if samples is None
+            else f"calibration samples have shape {samples.shape}",
+            where=type(model).__name__,
+            hint="give calibrate=x[:64], training samples [K, T, *input shape]",
+        )
+    if example is None:
+        example = torch.zeros(samples.shape[1], 1, *samples.shape[2:])
+    return export(model, example), samples

@@ -1,0 +1,207 @@
+"""One forward pass: a Program layer by layer in model time, [T, B, size] per population."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT
+from sfx.toolchain.errors import UnsupportedError
+from sfx.toolchain.ir import program as p
+from sfx.toolchain.ir.loops import groups, in_loops, is_loop
+from sfx.toolchain.qat import straight
+from sfx.toolchain.qat.contract import Contraction, contractions
+from sfx.toolchain.qat.layers import Layer
+from sfx.toolchain.qat.synapses import Rule, rule
+from sfx.toolchain.qat.wires import Wire
+
+State = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A Program readied for torch.
+
+    groups  populations in order; those of a loop run together, step by step
+    last    population -> index of the last group that reads it; its own where none does
+    """
+
+    program: p.Program
+    wires: Mapping[str, tuple[Wire, ...]]
+    layer_of: Mapping[str, Layer]
+    rules: Mapping[str, Rule]
+    contractions: Mapping[str, Contraction]
+    groups: tuple[tuple[tuple[str, ...], bool], ...]
+    last: Mapping[str, int]
+
+    @staticmethod
+    def of(
+        program: p.Program,
+        wires: Mapping[str, tuple[Wire, ...]],
+        layer_of: Mapping[str, Layer],
+    ) -> Plan:
+        """Raises UnsupportedError (SFX-E360)."""
+        order = tuple((group, is_loop(program, group)) for group in groups(program))
+        contracted = contractions(program, in_loops(program))
+        rules = {
+            w.name: rule(w, program[w.whole.pre], program[name], trained=w.name in layer_of)
+            for name, incoming in wires.items()
+            for w in incoming
+        }
+        last = _last_use(program, order, contracted)
+        return Plan(program, wires, layer_of, rules, contracted, order, last)
+
+
+def run(
+    plan: Plan,
+    x: Tensor,
+    weights: Mapping[str, Tensor],
+    bias: Callable[[str], Tensor],
+    keep: Callable[[str], bool],
+) -> dict[str, Tensor]:
+    """What the populations that `keep` names send [T, B, size], from events x [T, B, size].
+
+    weights  trained mantissas by layer;  bias  of a LIF by name
+    """
+    pass_ = _Pass(plan, x, weights, bias)
+    kept: dict[str, Tensor] = {}
+    for i, (group, loop) in enumerate(plan.groups):
+        if any(keep(n) or plan.last[n] > i for n in group):
+            pass_.group(group, loop)
+        for n in [n for n in pass_.sent if plan.last[n] <= i]:
+            value = pass_.sent.pop(n)
+            if keep(n):
+                kept[n] = value
+    return kept
+
+
+class _Pass:
+    """The populations as they run: what they sent [T, B, size], as long as it is needed."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        x: Tensor,
+        weights: Mapping[str, Tensor],
+        bias: Callable[[str], Tensor],
+    ) -> None:
+        self.plan, self.program, self.x = plan, plan.program, x
+        self.weights, self.bias = weights, bias
+        self.steps, self.batch = x.shape[:2]
+        self.sent: dict[str, Tensor] = {}
+        self.shared: dict[object, Tensor] = {}
+
+    def group(self, group: tuple[str, ...], loop: bool) -> None:
+        """One population, or the populations of a loop together."""
+        first = self.program[group[0]]
+        if isinstance(first.neuron, p.Input):
+            self.sent[first.name] = self.x
+        elif isinstance(first.neuron, p.Clock):
+            tick = self.x.new_zeros(self.steps, self.batch, 1)
+            tick[-1] = 1
+            self.sent[first.name] = tick
+        elif loop:
+            self._loop(group)
+        else:
+            ports = self._ports(first, frozenset())
+            self.sent[first.name], _ = self._neuron(first, ports, None)
+
+    def _ports(self, q: p.Population, within: frozenset[str]) -> dict[str, Tensor]:
+        """Input by port [T, B, size] from all populations that are not in `within`."""
+        ports: dict[str, Tensor] = {}
+        for w in self.plan.wires[q.name]:
+            j = w.whole
+            if j.pre in within:
+                continue
+            if j.lag:
+                what = "no torch rule for a lag outside a loop"
+                raise UnsupportedError("SFX-E360", what, where=j.name)
+            a = self._delivered(w)
+            ports[j.port] = a if j.port not in ports else ports[j.port] + a
+        for port in q.neuron.ports:
+            if port not in ports:
+                ports[port] = self.x.new_zeros(self.steps, self.batch, q.size)
+        return ports
+
+    def _delivered(self, w: Wire) -> Tensor:
+        """What `w` brings at all steps [T, B, post size]."""
+        contraction = self.plan.contractions.get(w.name)
+        if contraction is None:
+            flat = self._through(w, self.sent[w.whole.pre].flatten(0, 1))
+            return flat.reshape(self.steps, self.batch, -1)
+        j = w.whole
+        same = (j.pre, j.connection, j.weight_exp)  # an accumulator and its clearing twin
+        if same not in self.shared:
+            a, b = (self.sent[k.pre].flatten(0, 1) for k in (contraction.left, contraction.right))
+            self.shared[same] = contraction(a, b).reshape(self.steps, self.batch, -1)
+        return self.shared[same]
+
+    def _through(self, w: Wire, x: Tensor) -> Tensor:
+        layer = self.plan.layer_of.get(w.name)
+        return self.plan.rules[w.name](x, None if layer is None else self.weights[layer.key])
+
+    def _neuron(
+        self, q: p.Population, ports: Mapping[str, Tensor], state: State | None
+    ) -> tuple[Tensor, State | None]:
+        """Spikes [T, B, size] of one population over the given steps, and its state after."""
+        match q.neuron:
+            case p.LIF(reset=True) as n:
+                zero = self.x.new_zeros(self.batch, q.size)
+                u, v = (zero, zero) if state is None else state
+                c = straight.Constants(
+                    DECAY_UNITY - 1 - n.du, DECAY_UNITY - n.dv, n.vth << INPUT_SHIFT
+                )
+                s, u, v = straight.lif(ports["a_in"], self.bias(q.name), u, v, c)
+                return s, (u, v)
+            case p.LIF() as n:
+                bias = self.bias(q.name) / (1 << INPUT_SHIFT)
+                return straight.above(ports["a_in"] + bias, n.vth), None
+            case p.Graded() as n:
+                a = ports["a_in"]
+                return (a * (a.abs() > n.vth) if n.vth else a), None
+            case p.GradedReLU() as n:
+                a = ports["a_in"]
+                return a * (a > n.vth), None
+            case p.Product() as n:
+                kind = straight.exact_type(max(-q.low, q.high, 1) * 2.0**n.exp)
+                full = ports["a_in1"].to(kind) * ports["a_in2"].to(kind)
+                a = straight.shift(full, np.array(-n.exp)).float()
+                return (a * (a.abs() > n.vth) if n.vth else a), None
+        raise AssertionError(q.neuron)
+
+    def _loop(self, group: tuple[str, ...]) -> None:
+        within = frozenset(group)
+        ports = {n: self._ports(self.program[n], within) for n in group}
+        inner = {n: [w for w in self.plan.wires[n] if w.whole.pre in within] for n in group}
+        out: dict[str, list[Tensor]] = {n: [] for n in group}
+        state: dict[str, State | None] = dict.fromkeys(group)
+        for t in range(self.steps):
+            for n in group:
+                now = {port: a[t] for port, a in ports[n].items()}
+                for w in inner[n]:
+                    j = w.whole
+                    if t >= j.lag:
+                        now[j.port] = now[j.port] + self._through(w, out[j.pre][t - j.lag])
+                step = {port: a[None] for port, a in now.items()}
+                s, state[n] = self._neuron(self.program[n], step, state[n])
+                out[n].append(s[0])
+        self.sent |= {n: torch.stack(values) for n, values in out.items()}
+
+
+def _last_use(
+    program: p.Program,
+    order: tuple[tuple[tuple[str, ...], bool], ...],
+    contracted: Mapping[str, Contraction],
+) -> dict[str, int]:
+    """Readers of a contracted population read its operands instead."""
+    place = {n: i for i, (group, _) in enumerate(order) for n in group}
+    last = dict(place)
+    for j in program.projections:
+        c = contracted.get(j.name)
+        for name in (j.pre,) if c is None else (c.left.pre, c.right.pre):
+            last[name] = max(last[name], place[j.post])
+    return last

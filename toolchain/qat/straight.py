@@ -1,0 +1,181 @@
+"""Steps whose value is an integer's and whose gradient is that of the smooth step beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
+from sfx.toolchain.qat.grid import Rows
+from sfx.toolchain.quantize.lif import bias_mantissas
+
+EXACT32 = 1 << 24
+"""Whole numbers below it in magnitude are exact in float32, their sums in any order too."""
+
+
+def exact_type(bound: float) -> torch.dtype:
+    """float32 where no partial sum can leave it, else float64 (exact below 2^53)."""
+    return torch.float32 if bound < EXACT32 else torch.float64
+
+
+class _Mantissas(torch.autograd.Function):
+    """The quantizer's own rounding; the gradient passes as if nothing were rounded."""
+
+    @staticmethod
+    def forward(ctx: Any, scaled: Tensor, rows: Rows) -> Tensor:
+        whole = rows.round(scaled.detach().cpu().double().numpy())
+        return torch.from_numpy(whole).to(scaled)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return grads[0], None
+
+
+class _Bias(torch.autograd.Function):
+    """mant << exp, rounded as the quantizer does, |mant| <= limit."""
+
+    @staticmethod
+    def forward(ctx: Any, scaled: Tensor, exp: int, limit: int) -> Tensor:
+        mant = bias_mantissas(scaled.detach().cpu().double().numpy(), exp)
+        return torch.from_numpy(mant.clip(-limit, limit) << exp).to(scaled)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return grads[0], None, None
+
+
+class _Floor(torch.autograd.Function):
+    """floor(x * factor): a sum shifted right by a negative exponent."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: Tensor) -> Tensor:
+        ctx.save_for_backward(factor)
+        return torch.floor(x * factor)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return grads[0] * ctx.saved_tensors[0], None
+
+
+def mantissas(scaled: Tensor, rows: Rows) -> Tensor:
+    """Legal mantissas, whole numbers in `scaled`'s float type."""
+    return cast(Tensor, _Mantissas.apply(scaled, rows))  # type: ignore[no-untyped-call]
+
+
+def bias(scaled: Tensor, exp: int, limit: int) -> Tensor:
+    """Whole numbers: a mantissa of at most `limit`, shifted left by `exp`."""
+    return cast(Tensor, _Bias.apply(scaled, exp, limit))  # type: ignore[no-untyped-call]
+
+
+def shift(x: Tensor, exponents: IntArray) -> Tensor:
+    """x << e, or x >> -e (floor), semantics 3.1; one exponent, or one per last axis of x."""
+    if not exponents.any():
+        return x
+    factor = torch.as_tensor(np.exp2(exponents)).to(x)
+    if exponents.min() >= 0:
+        return x * factor
+    return cast(Tensor, _Floor.apply(x, factor))  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True)
+class Constants:
+    """A LIF's integers as the steps need them: shares of u and v that stay, threshold << 6."""
+
+    keep_u: int
+    keep_v: int
+    threshold: int
+
+    @property
+    def state_type(self) -> torch.dtype:
+        """float32 if state * keep fits its 24 bits, which a power of two always does."""
+        odd = [k // (k & -k) for k in (self.keep_u, self.keep_v) if k]
+        return exact_type(1) if all(k == 1 for k in odd) else exact_type(float("inf"))
+
+
+class _Lif(torch.autograd.Function):
+    """Semantics 2.1 over time; backwards the plain leaky integrator with a triangle at threshold.
+
+    a [T, B, n], bias [n], u and v [B, n] -> s [T, B, n], u and v after the last step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, bias: Tensor, u: Tensor, v: Tensor, c: Constants) -> Any:
+        kind = c.state_type
+        u, v, offset = u.to(kind), v.to(kind), bias.to(kind)
+        before = torch.empty(a.shape, dtype=kind, device=a.device)
+        spikes = torch.empty(a.shape, dtype=torch.float32, device=a.device)
+        for t in range(len(a)):
+            current = a[t].to(kind) * (1 << INPUT_SHIFT)
+            u = current.add_(_decayed(u, c.keep_u)) if c.keep_u else current
+            v = _decayed(v, c.keep_v).add_(u).add_(offset)
+            v.clamp_(-(STATE_LIMIT - 1), STATE_LIMIT - 1)
+            before[t] = v
+            fired = v > c.threshold
+            spikes[t] = fired
+            v = v.masked_fill(fired, 0)
+        ctx.c, ctx.kinds = c, (a.dtype, bias.dtype)
+        ctx.save_for_backward(before)
+        return spikes, u, v
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (before,) = ctx.saved_tensors
+        c: Constants = ctx.c
+        to_s, to_u, to_v = grads
+        width = float(max(c.threshold, 1 << INPUT_SHIFT))
+        slope = (1 - (before - c.threshold).abs() / width).clamp_(min=0).float().div_(width)
+        slope.mul_(to_s)
+        stays = (before <= c.threshold).float()
+        keep_u, keep_v = c.keep_u / DECAY_UNITY, c.keep_v / DECAY_UNITY
+        out = torch.empty_like(slope)
+        to_u, to_v = to_u.float(), to_v.float()
+        total = torch.zeros_like(to_v)
+        for t in reversed(range(len(slope))):
+            at_v = slope[t] + stays[t] * to_v
+            total += at_v
+            at_u = at_v + to_u
+            out[t] = at_u
+            to_u, to_v = at_u * keep_u, at_v * keep_v
+        kind_a, kind_bias = ctx.kinds
+        into_bias = total.sum(0).to(kind_bias)
+        return out.mul_(1 << INPUT_SHIFT).to(kind_a), into_bias, to_u, to_v, None
+
+
+def _decayed(x: Tensor, keep: int) -> Tensor:
+    """tz(x * keep, 12): exact, x * keep / 4096 has as many bits as x * keep."""
+    return torch.trunc(x * (keep / DECAY_UNITY))
+
+
+def lif(
+    a: Tensor, bias: Tensor, u: Tensor, v: Tensor, c: Constants
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Spikes [T, B, n] of a [T, B, n], and u and v [B, n] after the last step."""
+    return cast(
+        tuple[Tensor, Tensor, Tensor],
+        _Lif.apply(a, bias, u, v, c),  # type: ignore[no-untyped-call]
+    )
+
+
+class _Above(torch.autograd.Function):
+    """x > vth for whole sums; backwards a triangle around vth + 1/2, one sum wide at least."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, vth: int) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.centre = vth + 0.5
+        return (x > vth).float()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        width = max(1.0, ctx.centre)
+        return grads[0] * (1 - (x - ctx.centre).abs() / width).clamp_(min=0) / width, None
+
+
+def above(x: Tensor, vth: int) -> Tensor:
+    """A stateless threshold on whole sums: OR, AND, counts."""
+    return cast(Tensor, _Above.apply(x, vth))  # type: ignore[no-untyped-call]
