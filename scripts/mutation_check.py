@@ -100,10 +100,10 @@ MUTATIONS = (
              "if p.stateful and (h - p.phase)", "if False and (h - p.phase)"),
     # wrap and saturation
     Mutation("v does not saturate", ARITH,
-             "return np.clip(x, -(STATE_LIMIT - 1), STATE_LIMIT - 1)", "return x"),
+             "return np.clip(v, -(STATE_LIMIT - 1), STATE_LIMIT - 1)", "return v"),
     Mutation("v saturates at -2^23", ARITH,
-             "np.clip(x, -(STATE_LIMIT - 1), STATE_LIMIT - 1)",
-             "np.clip(x, -STATE_LIMIT, STATE_LIMIT - 1)"),
+             "np.clip(v, -(STATE_LIMIT - 1), STATE_LIMIT - 1)",
+             "np.clip(v, -STATE_LIMIT, STATE_LIMIT - 1)"),
     Mutation("u does not wrap", f"{REFERENCE}/lif.py", "u = wrap_current(", "u = np.asarray("),
     Mutation("u wraps at 2^23 as well", ARITH,
              "np.where(u > STATE_LIMIT, u - turn", "np.where(u >= STATE_LIMIT, u - turn"),
@@ -179,8 +179,8 @@ def main() -> None:
             (folder / m.file).write_text(text)
             rows.append({"mutation": m.what, "file": m.file, "caught": not passed, "by": first})
             seconds = time.perf_counter() - start
-            print(f"{'NOT CAUGHT' if passed else 'caught':<10}  {m.what:<52} {seconds:4.0f} s  {first}",
-                  flush=True)  # fmt: skip
+            word = "NOT CAUGHT" if passed else "caught"
+            print(f"{word:<10}  {m.what:<52} {seconds:4.0f} s  {first}", flush=True)
     missed = sum(not r["caught"] for r in rows)
     print(f"{len(rows) - missed} of {len(rows)} mutations caught")
     if options.json:
