@@ -120,7 +120,7 @@ class _Archive:
     def read(self, info: zipfile.ZipInfo) -> bytes:
         try:
             data = self.archive.read(info)
-        except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
+        except (zipfile.BadZipFile, EOFError, RuntimeError, OSError, ValueError) as error:
             raise self.error("SFX-E110", f"entry {info.filename!a} is damaged ({error})") from error
         if len(data) != info.file_size:
             raise self.error("SFX-E110", f"entry {info.filename!a} is cut off")

@@ -26,6 +26,7 @@ from sfx.toolchain.errors import InputError, SfxError
 from sfx.toolchain.ir.codec import CodecError, decode, encode
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program
+from sfx.toolchain.npy import read_npy
 
 SCHEMA_VERSION = 1
 MAX_ENTRIES = 100_000
@@ -115,7 +116,7 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
         if set(expected) != set(entries) - {"manifest.json"}:
             raise CodecError("entries are missing")
         names = sorted(n for n in entries if n.startswith("arrays/"))
-        arrays = [np.load(io.BytesIO(entries[n]), allow_pickle=False) for n in names]
+        arrays = [read_npy(io.BytesIO(entries[n]), len(entries[n])) for n in names]
         if any(a.dtype.kind not in "iu" for a in arrays):
             raise CodecError("an array does not hold integers")
         placed = decode(json.loads(entries["program.json"]), arrays, PlacedProgram)

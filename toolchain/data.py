@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir.program import Population
+from sfx.toolchain.npy import NotNumbers, read_npy
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,25 +33,7 @@ def read(path: str | Path, limit: int | None = None) -> Data:
     """Read a DATA file, the first `limit` samples. Raises InputError (SFX-E610, SFX-E611)."""
     where = str(path)
     hint = "DATA is an .npz file with x [samples, steps, ...] and optionally y [samples]"
-    try:
-        with open(path, "rb") as stream:  # np.load(path) leaks the handle of a broken file
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile) or "x" not in file.files:
-                raise InputError("SFX-E610", "has no array 'x'", where=where, hint=hint)
-            with file:
-                x = file["x"]
-                y = file["y"] if "y" in file.files else None
-    except InputError:
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError("SFX-E610", f"cannot be read: {reason}", where=where, hint=hint) from error
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
-        raise InputError(
-            "SFX-E610", f"is not a readable .npz file: {error}", where=where, hint=hint
-        ) from error
-    except Exception as error:  # zlib.error: a damaged stream
-        raise InputError("SFX-E610", f"is damaged: {error}", where=where, hint=hint) from error
+    x, y = _arrays(Path(path), hint)
     if x.dtype.kind not in "biuf":
         raise InputError("SFX-E611", f"x has type {x.dtype}; numbers are needed", where=where)
     if x.dtype.kind == "f" and not np.array_equal(x, np.rint(x)):
@@ -72,6 +55,35 @@ def read(path: str | Path, limit: int | None = None) -> Data:
         raise InputError("SFX-E611", "x holds no sample", where=where)
     whole = x if x.dtype.kind in "iu" else x.astype(np.int64)
     return Data(whole[:limit], None if y is None else y[:limit].astype(np.int64))
+
+
+def _arrays(path: Path, hint: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    where = str(path)
+    try:
+        with zipfile.ZipFile(path) as file:
+            infos = {i.filename: i for i in file.infolist()}
+            if "x.npy" not in infos:
+                raise InputError("SFX-E610", "has no array 'x'", where=where, hint=hint)
+            found = []
+            for name in ("x.npy", "y.npy"):
+                if name in infos:
+                    with file.open(infos[name]) as stream:
+                        found.append(read_npy(stream, infos[name].file_size))
+    except InputError:
+        raise
+    except NotNumbers as error:
+        raise InputError("SFX-E611", f"an array {error}", where=where, hint=hint) from error
+    except zipfile.BadZipFile as error:
+        what = f"is not a readable .npz file: {error}"
+        raise InputError("SFX-E610", what, where=where, hint=hint) from error
+    except MemoryError as error:
+        raise InputError("SFX-E610", "does not fit into memory", where=where) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError("SFX-E610", f"cannot be read: {reason}", where=where, hint=hint) from error
+    except Exception as error:  # zlib.error and what zipfile raises for damaged entries
+        raise InputError("SFX-E610", f"is damaged: {error}", where=where, hint=hint) from error
+    return found[0], found[1] if len(found) > 1 else None
 
 
 def check_input(x: NDArray[Any], population: Population, timesteps: int, where: str) -> None:

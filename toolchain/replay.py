@@ -32,6 +32,7 @@ from sfx.toolchain.ir.check_program import (
 )
 from sfx.toolchain.ir.codec import CodecError, decode, encode
 from sfx.toolchain.ir.program import Clock, Input, Program
+from sfx.toolchain.npy import read_npy
 from sfx.toolchain.verify.compare import Mismatch
 from sfx.toolchain.verify.layerwise import Replayer, host_events, recorded
 from sfx.toolchain.verify.pieces import PLAYED, Piece, net
@@ -173,7 +174,7 @@ def read(path: Path) -> Replay:
         if head["schema_version"] != SCHEMA_VERSION:
             raise CodecError(f"schema {head['schema_version']!r}, this sfx reads {SCHEMA_VERSION}")
         names = sorted(n for n in entries if n.startswith("arrays/"))
-        arrays = [np.load(io.BytesIO(entries[n]), allow_pickle=False) for n in names]
+        arrays = [read_npy(io.BytesIO(entries[n]), len(entries[n])) for n in names]
         if any(a.dtype.kind not in "iu" for a in arrays):
             raise CodecError("an array does not hold integers")
         mismatch = Mismatch(**head["mismatch"])

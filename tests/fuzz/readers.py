@@ -1,0 +1,240 @@
+"""Every reader of files from strangers, each with small sound files to start from."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfx.toolchain.bundle import Bundle, pack
+from tests.fuzz import damage
+from tests.fuzz.damage import Draw
+
+Damage = Callable[[Draw, bytes], bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """A reader of files called *`suffix`; `read` returns, or raises SfxError.
+
+    seeds   makes the sound files, into a folder
+    damage  ways to break one, beside raw bytes
+    """
+
+    name: str
+    suffix: str
+    read: Callable[[Path], object]
+    seeds: Callable[[Path], list[bytes]]
+    damage: tuple[Damage, ...] = ()
+
+
+def _plain(draw: Draw, content: bytes) -> bytes:
+    return damage.entry_of_zip(draw, content, damage.plain_zip)
+
+
+def _sealed(draw: Draw, content: bytes) -> bytes:
+    return damage.entry_of_zip(draw, content, pack)
+
+
+def _bundle(draw: Draw, content: bytes) -> bytes:
+    """One entry damaged, and the manifest's checksums made right again."""
+
+    def close(entries: dict[str, bytes]) -> bytes:
+        import hashlib
+
+        try:
+            manifest = json.loads(entries["manifest.json"])
+            manifest["sha256"] = {
+                k: hashlib.sha256(v).hexdigest()
+                for k, v in sorted(entries.items())
+                if k != "manifest.json"
+            }
+            entries["manifest.json"] = json.dumps(manifest).encode()
+        except (KeyError, ValueError, TypeError):
+            pass  # the manifest itself was damaged
+        return pack(entries)
+
+    return damage.entry_of_zip(draw, content, close)
+
+
+# --- sound files ------------------------------------------------------------------------------
+
+
+def _checkpoints(folder: Path) -> list[bytes]:
+    import torch
+
+    content = {
+        "sfx": 1,
+        "model": "spikeformer",
+        "config": {"depth": 1, "dim": 8},
+        "state_dict": {"w": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3)},
+        "calibration": torch.zeros(1, 2, 2, 3, 3, dtype=torch.uint8),
+    }
+    torch.save(content, folder / "a.pt")
+    torch.save({"w": torch.ones(2, dtype=torch.half).t()}, folder / "b.pt")
+    return [(folder / n).read_bytes() for n in ("a.pt", "b.pt")]
+
+
+def _safetensors(folder: Path) -> list[bytes]:
+    import torch
+    from safetensors.torch import save
+
+    head = json.dumps({"sfx": 1, "model": "spikeformer", "config": {"depth": 1}})
+    return [save({"w": torch.ones(2, 3)}, {"sfx": head}), save({"w": torch.ones(1)})]
+
+
+def _placed() -> Any:
+    from sfx.toolchain.ir.placed import PlacedProgram
+    from tests.strategies import random_program
+
+    return PlacedProgram(random_program(5), "loihi2", ())
+
+
+def _bundles(folder: Path) -> list[bytes]:
+    from sfx.toolchain import bundle as bundles
+    from sfx.toolchain.compiler import compile_graph
+    from sfx.toolchain.targets import load
+    from tests.graphs import live_case
+
+    graph, x = live_case(False, True, 1)
+    made = (
+        Bundle(_placed(), b"", {}),
+        Bundle(compile_graph(graph, load("loihi"), x).placed, b"", {}),
+    )
+    for i, bundle in enumerate(made):
+        bundles.write(bundle, folder / f"{i}.sfx")
+    return [(folder / f"{i}.sfx").read_bytes() for i in range(2)]
+
+
+def _replays(folder: Path) -> list[bytes]:
+    from sfx.backends.reference.backend import ReferenceBackend
+    from sfx.toolchain import replay
+    from sfx.toolchain.ir import program as p
+    from sfx.toolchain.verify.compare import Mismatch
+    from tests.strategies import random_events, random_program
+
+    program = random_program(5)
+    x = random_events(program, 2)
+    record = ReferenceBackend().stream(program, x)
+    lif = next(q for q in program if isinstance(q.neuron, p.LIF))
+    m = Mismatch(lif.name, "spikes", 4, None, None, 0, 0, 1)
+    found = replay.replay_of(program, program, x, record, m, "reference")
+    assert found is not None
+    replay.write(found, folder / "a.replay")
+    return [(folder / "a.replay").read_bytes()]
+
+
+def _nirs(folder: Path) -> list[bytes]:
+    import nir
+
+    from sfx.toolchain.ir.nir_bridge import write
+
+    one = np.ones(3)
+    graph = nir.NIRGraph(
+        nodes={
+            "input": nir.Input(np.array([2])),
+            "fc": nir.Affine(np.ones((3, 2)), np.zeros(3)),
+            "lif": nir.LIF(one * 0.02, one, one * 0, one, one * 0),
+            "output": nir.Output(np.array([3])),
+        },
+        edges=[("input", "fc"), ("fc", "lif"), ("lif", "output")],
+        metadata={"timesteps": 4},
+    )
+    buffer = io.BytesIO()
+    write(graph, buffer)
+    return [buffer.getvalue()]
+
+
+def _nets(folder: Path) -> list[bytes]:
+    from tests.unit.netx.files import live_conv_net, write
+
+    return [write(folder / "a.net", live_conv_net()).read_bytes()]
+
+
+def _data(folder: Path) -> list[bytes]:
+    made = []
+    for write in (np.savez, np.savez_compressed):
+        buffer = io.BytesIO()
+        write(buffer, x=np.ones((2, 3, 2, 4, 4), np.uint8), y=np.array([0, 1]))
+        made.append(buffer.getvalue())
+    return made
+
+
+def _targets(folder: Path) -> list[bytes]:
+    from sfx.toolchain.targets import load as module_load  # noqa: F401  # the package's folder
+    from sfx.toolchain.targets.load import FOLDER
+
+    small = b'extends = "loihi2"\nname = "mine"\n'
+    return [(FOLDER / "loihi2.toml").read_bytes(), (FOLDER / "loihi1.toml").read_bytes(), small]
+
+
+# --- readers ----------------------------------------------------------------------------------
+
+
+def _read_pt(path: Path) -> object:
+    from sfx.frontends.checkpoint import load_checkpoint
+
+    return load_checkpoint(path)
+
+
+def _read_nir(path: Path) -> object:
+    from sfx.frontends.nir_file import read_model
+    from sfx.toolchain.ir.nir_bridge import to_graph
+
+    return to_graph(read_model(path), timesteps=4)
+
+
+def _read_net(path: Path) -> object:
+    from sfx.frontends.netx import read
+
+    return read(path, timesteps=4)
+
+
+def _read_bundle(path: Path) -> object:
+    from sfx.toolchain import bundle
+
+    return bundle.read(path)
+
+
+def _read_replay(path: Path) -> object:
+    from sfx.toolchain import replay
+
+    return replay.read(path)
+
+
+def _read_data(path: Path) -> object:
+    from sfx.toolchain import data
+
+    return data.read(path)
+
+
+def _read_target(path: Path) -> object:
+    from sfx.toolchain.targets import load
+
+    return load(path)
+
+
+READERS = (
+    Reader("checkpoint", ".pt", _read_pt, _checkpoints, (_plain,)),
+    Reader("safetensors", ".safetensors", _read_pt, _safetensors),
+    Reader("bundle", ".sfx", _read_bundle, _bundles, (_bundle, _bundle)),
+    Reader("replay", ".replay", _read_replay, _replays, (_sealed, _sealed)),
+    Reader("nir", ".nir", _read_nir, _nirs, (damage.hdf5,)),
+    Reader("netx", ".net", _read_net, _nets, (damage.hdf5,)),
+    Reader("data", ".npz", _read_data, _data, (_plain,)),
+    Reader("target", ".toml", _read_target, _targets),
+)
+
+
+def damaged(reader: Reader, seeds: list[bytes], draw: Draw) -> bytes:
+    """One of the seeds, broken in one of the reader's ways."""
+    from hypothesis import strategies as st
+
+    content = draw(st.sampled_from(seeds))
+    way = draw(st.sampled_from((damage.raw, *reader.damage)))
+    return way(draw, content)

@@ -1,0 +1,54 @@
+"""Arrays from `.npy` bytes that a stranger may have written: one way in, one kind of error.
+
+`np.load` raises whatever its parts raise (SyntaxError, TokenError, MemoryError) and allocates what
+a header claims before it looks whether the values are there.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+NUMBERS = "biuf"
+"""Kinds of dtype that are read: booleans, integers, floats."""
+
+
+class NotNumbers(ValueError):
+    """A sound array of text, dates or objects."""
+
+
+def read_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
+    """The array in a stream of `size` bytes, of which none may be missing or left over.
+
+    Raises NotNumbers for other dtypes, ValueError for anything else but a sound array.
+    """
+    try:
+        major, _ = npy_format.read_magic(stream)
+        header = {1: npy_format.read_array_header_1_0, 2: npy_format.read_array_header_2_0}[major]
+        shape, fortran, dtype = header(stream)
+    except Exception as error:  # numpy parses the header as Python: it can raise anything
+        raise ValueError(f"no npy header ({type(error).__name__})") from error
+    if dtype.kind not in NUMBERS:
+        raise NotNumbers(f"holds {dtype}; numbers are needed")
+    if any(n < 0 for n in shape):
+        raise ValueError(f"an array of shape {shape}")
+    start, claimed = stream.tell(), prod(shape) * dtype.itemsize
+    if size - start != claimed:
+        raise ValueError(f"{size - start} bytes for an array of {claimed}")
+    flat = np.empty(prod(shape), dtype)
+    _fill(stream, memoryview(flat).cast("B") if flat.size else memoryview(b""))
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _fill(stream: IO[bytes], into: memoryview) -> None:
+    done = 0
+    while done < len(into):
+        part = stream.read(min(1 << 20, len(into) - done))
+        if not part:
+            raise ValueError(f"ends after {done} of {len(into)} bytes")
+        into[done : done + len(part)] = part
+        done += len(part)
