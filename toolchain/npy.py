@@ -17,6 +17,10 @@ NUMBERS = "biuf"
 """Kinds of dtype that are read: booleans, integers, floats."""
 
 
+_format: Any = npy_format  # numpy ships it without types
+_HEADERS = {1: _format.read_array_header_1_0, 2: _format.read_array_header_2_0}
+
+
 class NotNumbers(ValueError):
     """A sound array of text, dates or objects."""
 
@@ -27,11 +31,12 @@ def read_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
     Raises NotNumbers for other dtypes, ValueError for anything else but a sound array.
     """
     try:
-        major, _ = npy_format.read_magic(stream)
-        header = {1: npy_format.read_array_header_1_0, 2: npy_format.read_array_header_2_0}[major]
-        shape, fortran, dtype = header(stream)
+        major, _ = _format.read_magic(stream)
+        shape, fortran, dtype = _HEADERS[major](stream)
     except Exception as error:  # numpy parses the header as Python: it can raise anything
         raise ValueError(f"no npy header ({type(error).__name__})") from error
+    if dtype.hasobject:
+        raise ValueError("holds pickled objects")
     if dtype.kind not in NUMBERS:
         raise NotNumbers(f"holds {dtype}; numbers are needed")
     if any(n < 0 for n in shape):
@@ -39,8 +44,8 @@ def read_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
     start, claimed = stream.tell(), prod(shape) * dtype.itemsize
     if size - start != claimed:
         raise ValueError(f"{size - start} bytes for an array of {claimed}")
-    flat = np.empty(prod(shape), dtype)
-    _fill(stream, memoryview(flat).cast("B") if flat.size else memoryview(b""))
+    flat: NDArray[Any] = np.empty(prod(shape), dtype)
+    _fill(stream, flat.view(np.uint8).data)
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
