@@ -21,7 +21,7 @@ def before_first_step(program: Program) -> Past:
     steps = program.last_phase
     if steps == 0:
         return Past()
-    lags = {p.name: max((j.lag for j in program.outgoing[p.name]), default=0) for p in program}
+    lags = {p.name: max((0, *(j.lag for j in program.outgoing[p.name]))) for p in program}
     sent: dict[str, IntArray] = {}
     state: dict[str, State] = {}
 

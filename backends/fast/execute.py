@@ -169,7 +169,7 @@ class _Run:
         if isinstance(p.neuron, LIF) and (p.name in self.past.state or neurons.bias_of(p).any()):
             return False
         return not any(
-            self.sent[j.pre].any() or (j.lag and j.pre in self.past.sent)
+            self.sent[j.pre].any() or (j.lag > 0 and j.pre in self.past.sent)
             for j in self.program.incoming[p.name]
         )
 
@@ -199,6 +199,9 @@ class _Run:
             return s
         steps = self.span.steps
         out = np.zeros_like(s)
+        if j.lag < 0:  # read early: silent after the last step run (check_program)
+            out[:, : max(steps + j.lag, 0)] = s[:, -j.lag :]
+            return out
         out[:, j.lag :] = s[:, : max(steps - j.lag, 0)]
         for t in range(min(j.lag, steps)):
             out[:, t] = self._before(j, t, s.dtype)

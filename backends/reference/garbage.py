@@ -19,7 +19,7 @@ def before_phase(program: Program, seed: int) -> Replacement:
     rng = np.random.default_rng(seed)
     exact = _from_host(program)
     until = {
-        p.name: p.phase - max((j.lag for j in program.outgoing[p.name]), default=0) for p in program
+        p.name: p.phase - max((0, *(j.lag for j in program.outgoing[p.name]))) for p in program
     }
 
     def replace(p: Population, h: int) -> IntArray | None:

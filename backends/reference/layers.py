@@ -45,9 +45,16 @@ def _clock(p: Population, samples: int, timesteps: int) -> IntArray:
 
 
 def _lagged(s: IntArray, lag: int) -> IntArray:
-    """s [N, ...] moved `lag` model steps later; zeros before the first step."""
+    """s [N, ...] moved `lag` model steps later; zeros before the first step.
+
+    A negative lag moves it earlier, and zeros follow the last step: what is read early is silent
+    but at the last step of a sample (`sfx.toolchain.ir.check_program.lags_are_cleared`).
+    """
     if lag == 0:
         return s
+    if lag < 0:
+        early: IntArray = np.concatenate([s[-lag:], np.zeros_like(s[:-lag])])[: len(s)]
+        return early
     return np.concatenate([np.zeros_like(s[:lag]), s[:-lag]])
 
 
@@ -80,7 +87,8 @@ def _loop(
 
         def arriving(j: Projection, tau: int = tau) -> IntArray:
             s = everything[j.pre]
-            return s[tau - j.lag][None] if tau >= j.lag else np.zeros_like(s[:1])
+            at = tau - j.lag
+            return s[at][None] if 0 <= at < steps else np.zeros_like(s[:1])
 
         for n in group:
             p = program[n]

@@ -9,6 +9,7 @@ leaves v = 0.5.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -71,6 +72,44 @@ class GreaterEqualLIF(nn.Module):
     def extra_repr(self) -> str:
         """The constants, as `print(model)` shows them."""
         return f"tau={self.tau}, threshold={self.threshold}, inclusive={self.inclusive}"
+
+
+class ParametricLIF(GreaterEqualLIF):
+    """`GreaterEqualLIF` with a learned time constant: 1 / tau = sigmoid(w), one w per module.
+
+    (PLIF, W. Fang et al., arXiv:2007.05785; SpikingJelly's ParametricLIFNode, whose checkpoints
+    call the parameter `w` as well.) A learned decay is no fraction of 4096 as a rule: the compiler
+    rounds it, and the layer's record says by how much (`decay_error`).
+
+    tau  where learning starts, > 1 model step
+    """
+
+    def __init__(
+        self, tau: float = 2.0, threshold: float = 1.0, alpha: float = SURROGATE_ALPHA
+    ) -> None:
+        super().__init__(tau, threshold, alpha)
+        self.w = nn.Parameter(torch.tensor(-math.log(self.tau - 1.0)))
+
+    @property
+    def decay(self) -> float:
+        """Share of the membrane lost per step, as learned."""
+        return float(self.w.detach().double().sigmoid())
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As `GreaterEqualLIF`, v = u + (x - u) sigmoid(w)."""
+        share = self.w.sigmoid()
+        v = x * share if state is None else state + (x - state) * share
+        z = _spikes(v, self.threshold, self.alpha)
+        return z, (1.0 - z.detach()) * v
+
+    def extra_repr(self) -> str:
+        """The constants, as `print(model)` shows them."""
+        return f"tau={1 / self.decay:.4g}, threshold={self.threshold}, inclusive={self.inclusive}"
+
+
+def plif(tau: float = 2.0, threshold: float = 1.0, alpha: float = SURROGATE_ALPHA) -> MultiStep:
+    """`ParametricLIF` over the time axis: x [T, B, ...] -> spikes [T, B, ...], from rest."""
+    return MultiStep(ParametricLIF(tau, threshold, alpha))
 
 
 def ge_lif(tau: float = 2.0, threshold: float = 1.0, alpha: float = SURROGATE_ALPHA) -> MultiStep:

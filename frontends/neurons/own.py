@@ -34,8 +34,8 @@ def _greater_equal(cell: GreaterEqualLIF, path: str) -> LifSpec:
     On an integer grid, too: with a scale s for which threshold * s is whole, v * s > threshold' * s
     is v * s > threshold * s - 1, provided the compiler rounds thresholds down.
     """
-    if not 0 < 1 / cell.tau <= 1:
+    if not 0 < cell.decay <= 1:
         raise UnsupportedError(
             "SFX-E105", f"tau is {cell.tau:g} model steps, must be at least 1", where=path
         )
-    return LifSpec(decay=1.0 / cell.tau, threshold=math.nextafter(cell.threshold, -math.inf))
+    return LifSpec(decay=cell.decay, threshold=math.nextafter(cell.threshold, -math.inf))

@@ -134,6 +134,18 @@ class Emitter:
         """The same elements under other axes."""
         return replace(x, name=self.reshape(x.name, x.shape, dims.step_shape), dims=dims)
 
+    def held(self, x: Stream) -> Stream:
+        """`x`, whose steps were reduced, as a value that every step of the sample has.
+
+        A sum over the steps whose result meets the steps again is not the read-out: it is attention
+        over time that is not causal.
+        """
+        if x.reduce is None:
+            return x
+        factor = 1.0 if x.reduce == "sum" else 1.0 / x.dims.steps
+        name = self.add(ext.TimeSum(x.shape), "time_sum", x.name)
+        return replace(x, name=self.scale(name, x.shape, factor), reduce=None)
+
     def as_mean(self, x: Stream) -> Stream:
         """`x` with a sum over the steps turned into T times their mean.
 
@@ -172,6 +184,7 @@ def no_time(x: Stream, index: int, what: str) -> None:
 
 
 CAUSAL = (
-    "each step may only use the same step's values, a neuron's state, or "
-    "torch.cumsum(x, 0) over the time axis (causal attention: q @ cumsum(k^T v))"
+    "each step may only use the same step's values, a neuron's state, torch.cumsum(x, 0) over the "
+    "time axis (causal attention: q @ cumsum(k^T v)), or the sample's total x.sum(0, keepdim=True) "
+    "(not causal: q @ (k^T v).sum(0), or q @ (k^T v) over T*N tokens)"
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -173,12 +175,10 @@ def at_one_step(x: Stream, constant: Constant) -> Array:
 
 def aligned(e: Emitter, a: Stream, b: Stream, shape: tuple[int, ...]) -> tuple[Stream, Stream]:
     """Two streams broadcast to one tensor shape, with T and B at the same places."""
-    if a.reduce != b.reduce:
+    if a.reduce is None or b.reduce is None:
+        a, b = e.held(a), e.held(b)
+    elif a.reduce != b.reduce:
         a, b = e.as_mean(a), e.as_mean(b)
-    if a.reduce != b.reduce:
-        raise Refusal(
-            "SFX-E104", "combines a stream with one whose time steps were reduced", CAUSAL
-        )
     rank = len(shape)
     sides = []
     for x, other in ((a, b), (b, a)):
@@ -188,6 +188,9 @@ def aligned(e: Emitter, a: Stream, b: Stream, shape: tuple[int, ...]) -> tuple[S
             for axis, n in zip(axes, shape, strict=True)
         ]
         own = ((),) * (rank - len(x.dims.axes)) + x.dims.axes
+        if not x.dims.holds(TIME):  # the same at every step
+            x = timed(e, e.view(x, x.dims.with_axes(own)), axes)
+            own = x.dims.axes
         full = [n if axis else t for axis, n, t in zip(own, shape, target, strict=True)]
         sides.append(widened(e, x, full))
     a, b = sides
@@ -199,6 +202,25 @@ def aligned(e: Emitter, a: Stream, b: Stream, shape: tuple[int, ...]) -> tuple[S
                 CAUSAL,
             )
     return a, b
+
+
+def timed(e: Emitter, x: Stream, axes: Sequence[Axis]) -> Stream:
+    """`x`, the same at every step, with the time axis where `axes` have it.
+
+    An axis of length 1 of `x` that meets time together with space is widened by the space.
+    """
+    for i, axis in enumerate(axes):
+        if TIME not in axis or x.dims.axes[i]:
+            continue
+        wide = [*x.dims.axes]
+        wide[i] = tuple(f for f in axis if f != TIME)
+        if wide[i] and any(isinstance(f, str) for f in wide[i]):
+            continue  # the samples are merged with time: refused by the caller
+        lengths = [math.prod(x.dims.length(f) for f in a) for a in wide]
+        x = widened(e, x, lengths)
+        wide[i] = axis
+        x = e.view(x, x.dims.with_axes(wide))
+    return x
 
 
 @rule("aten::mul", "aten::mul_", "aten::div", "aten::div_")
@@ -236,20 +258,34 @@ def neg(e: Emitter, node: fx.Node, x: Stream) -> Stream:
 
 
 def stream_matmul(e: Emitter, a: Stream, b: Stream) -> Stream:
-    """a [..., M, K] @ b [..., K, N] per step: Expand both to (..., M, K, N), Product, ReduceSum."""
+    """a [..., M, K] @ b [..., K, N] per step: Expand both to (..., M, K, N), Product, ReduceSum.
+
+    Where K holds the time axis (k^T v over T*N tokens), it pairs values of the same step: the sum
+    over the tokens of each step, then over the steps. Where M does, b must be the same at every
+    step.
+    """
+    if a.reduce is None or b.reduce is None:
+        a, b = e.held(a), e.held(b)
     needs_steps(a, "a product of streams")
     needs_steps(b, "a product of streams")
-    no_time(a, -1, "a matrix product that sums over time or batch")
-    no_time(b, -2, "a matrix product that sums over time or batch")
-    no_time(a, -2, "a matrix product between different time steps or samples")
-    no_time(b, -1, "a matrix product between different time steps or samples")
+    inner = a.dims.axes[-1]
+    over_time = TIME in inner and BATCH not in inner and inner == b.dims.axes[-2]
+    if not over_time:
+        no_time(a, -1, "a matrix product that sums over time or batch")
+        no_time(b, -2, "a matrix product that sums over time or batch")
+    if b.dims.holds(TIME) or BATCH in a.dims.axes[-2]:
+        no_time(a, -2, "a matrix product between different time steps or samples")
+    if a.dims.holds(TIME) or BATCH in b.dims.axes[-1]:
+        no_time(b, -1, "a matrix product between different time steps or samples")
     lead = np.broadcast_shapes(a.dims.shape[:-2], b.dims.shape[:-2])
     (m, k), n = a.dims.shape[-2:], b.dims.shape[-1]
     left = e.view(a, a.dims.with_axes([*a.dims.axes, ()]))
     right = e.view(b, b.dims.with_axes([*b.dims.axes[:-2], (), *b.dims.axes[-2:]]))
     left, right = aligned(e, left, right, (*lead, m, k, n))
     product = e.add(ext.Product(left.shape), "product", left.name, right.name)
-    axis = left.dims.step_axis(len(left.dims.axes) - 2)
+    summed = len(left.dims.axes) - 2
+    axis = [left.dims.step_axis(summed)] if in_step(left.dims.axes[summed]) else []
     axes = [*left.dims.axes[:-2], left.dims.axes[-1]]
-    out = Stream(e.reduce_sum(product, left.shape, [axis]), left.dims.with_axes(axes))
-    return out
+    name = e.reduce_sum(product, left.shape, axis) if axis else product
+    kept = left.dims.with_axes(axes)
+    return Stream(name, kept, "sum" if over_time else None)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from sfx.frontends.tracing.dims import Axis, TimeProblem
+from sfx.frontends.tracing.dims import BATCH, TIME, Axis, TimeProblem
 from sfx.frontends.tracing.emitter import CAUSAL, Emitter, Refusal, Stream
 from sfx.frontends.tracing.rules import result_shape, rule
 
@@ -96,8 +96,18 @@ def expand(e: Emitter, node: fx.Node, x: Stream, *rest: Any, **options: Any) -> 
 
 
 def widened(e: Emitter, x: Stream, shape: Sequence[int]) -> Stream:
-    """`x` broadcast to the tensor shape `shape`."""
+    """`x` broadcast to the tensor shape `shape`.
+
+    A stream whose steps were reduced gets them back where its first axis (the second, if the first
+    is the samples') is repeated T times.
+    """
     axes = ((),) * (len(shape) - len(x.dims.axes)) + x.dims.axes
+    first = 1 if axes[:1] == ((BATCH,),) else 0
+    again = len(axes) > first and axes[first] == () and shape[first] == x.dims.steps
+    if x.reduce is not None and again:
+        x = e.held(e.view(x, x.dims.with_axes(axes)))
+        axes = (*axes[:first], (TIME,), *axes[first + 1 :])
+        x = e.view(x, x.dims.with_axes(axes))
     padded = e.view(x, x.dims.with_axes(axes))
     wide = x.dims.with_axes(
         (n,) if axis == () and n > 1 else axis for axis, n in zip(axes, shape, strict=True)

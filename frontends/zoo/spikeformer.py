@@ -8,8 +8,8 @@ spike or a small count of spikes: no softmax, no layer norm (batch norm folds aw
 (Zhou et al., "Spikformer", arXiv:2209.15425), residuals that add spikes.
 
 Letters: T time steps, B samples, C channels, N tokens per step, D token channels, h heads,
-d = D / h. Layout: time first, [T, B, ...]. Only a `MultiStep` neuron and, in joint mode, the sum
-over earlier steps couple the steps; both are causal.
+d = D / h. Layout: time first, [T, B, ...]. Only a `MultiStep` neuron and attention over time couple
+the steps; the latter is causal or sees the whole sample, as the config says.
 """
 
 from __future__ import annotations
@@ -24,16 +24,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sfx.frontends.neurons.ge_lif import plif
 from sfx.frontends.neurons.multistep import MultiStep, lif
-from sfx.frontends.zoo.spikeformer_config import SpikeformerConfig
+from sfx.frontends.zoo.spikeformer_config import SPIKEFORMER, SpikeformerConfig
 from sfx.toolchain.errors import InputError
 
-__all__ = ["Spikeformer", "SpikeformerConfig", "deep_supervision_loss", "load", "save"]
+__all__ = [
+    "SPIKEFORMER",
+    "Spikeformer",
+    "SpikeformerConfig",
+    "deep_supervision_loss",
+    "load",
+    "save",
+]
 
 
 INITIAL_GAIN = 2.0
 """Batch norm's gain before training. At 1 about 3 % of the neurons fire (threshold 1, tau 2) and
 almost none after attention, which has no gradient to learn from; at 2 every population fires."""
+
+
+def neuron(config: SpikeformerConfig, threshold: float | None = None) -> MultiStep:
+    """A neuron of the config's kind; `threshold` where it is not the config's ordinary one."""
+    kind = plif if config.neuron == "plif" else lif
+    return kind(config.tau, config.threshold if threshold is None else threshold)
 
 
 class ConvStage(nn.Module):
@@ -43,11 +57,11 @@ class ConvStage(nn.Module):
     so it is an OR.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, neuron: MultiStep) -> None:
+    def __init__(self, in_channels: int, out_channels: int, lif: MultiStep) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
         self.bn = nn.BatchNorm2d(out_channels)
-        self.lif = neuron
+        self.lif = lif
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,11 +79,11 @@ class SpikingLinear(nn.Module):
     x [T, B, N, D] -> z [T, B, N, D'], z = LIF(BN(W x)).
     """
 
-    def __init__(self, in_features: int, out_features: int, neuron: MultiStep) -> None:
+    def __init__(self, in_features: int, out_features: int, lif: MultiStep) -> None:
         super().__init__()
         self.linear = nn.Linear(in_features, out_features, bias=False)
         self.bn = nn.BatchNorm1d(out_features)
-        self.lif = neuron
+        self.lif = lif
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes [T, B, N, D'] of x [T, B, N, D]."""
@@ -80,41 +94,49 @@ class SpikingLinear(nn.Module):
 
 
 class SpikingAttention(nn.Module):
-    """Spatio-temporal attention (STA) on spikes.
+    """Spatio-temporal attention (STA) on spikes, in one of its modes.
 
     x [T, B, N, D] -> z [T, B, N, D]; per head, with q, k, v = SpikingLinear(x) in {0, 1}:
 
-        spatial  kv[t] = k[t]^T v[t]                          [d, d], counts 0..N
-        joint    kv[t] = sum over s <= t of k[s]^T v[s]       [d, d], counts 0..(t+1)*N
-        a[t] = LIF(scale * q[t] kv[t])                        [N, d], threshold of its own
-        z[t] = SpikingLinear(a[t])                            all heads together
+        spatial    kv[t] = sum over n of k[t, n] v[t, n]^T                      counts 0..N
+        temporal   kv[t, n] = sum over s of k[s, n] v[s, n]^T                   counts 0..T
+        joint      kv[t] = sum over s and n of k[s, n] v[s, n]^T                counts 0..T N
+        a[t, n] = LIF(scale * kv^T q[t, n])        [d], threshold of its own
+        z[t] = SpikingLinear(a[t])                 all heads together
 
-    `joint` attends to the tokens of this and all earlier time steps at once: q[t] (k^T v), taken
-    over the (t+1)*N tokens seen so far. It is the paper's joint attention made causal, and equals
-    (q k^T) v because there is no softmax between the two products.
+    s runs over this and all earlier steps where the attention is causal, else over all steps of the
+    sample. Each is softmax-free attention q (k^T v), equal to (q k^T) v, over the tokens of a step,
+    the steps of a token, or both.
     """
 
-    def __init__(self, config: SpikeformerConfig) -> None:
+    def __init__(self, config: SpikeformerConfig, mode: str) -> None:
         super().__init__()
         dim = config.dim
         self.heads = config.heads
         self.scale = config.attention_scale
-        self.joint = config.attention == "joint"
-        self.q = SpikingLinear(dim, dim, lif(config.tau, config.threshold))
-        self.k = SpikingLinear(dim, dim, lif(config.tau, config.threshold))
-        self.v = SpikingLinear(dim, dim, lif(config.tau, config.threshold))
-        self.attn_lif = lif(config.tau, config.attention_threshold)
-        self.proj = SpikingLinear(dim, dim, lif(config.tau, config.threshold))
+        self.mode = mode
+        self.causal = config.causal
+        self.q = SpikingLinear(dim, dim, neuron(config))
+        self.k = SpikingLinear(dim, dim, neuron(config))
+        self.v = SpikingLinear(dim, dim, neuron(config))
+        self.attn_lif = neuron(config, config.attention_threshold)
+        self.proj = SpikingLinear(dim, dim, neuron(config))
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes [T, B, N, D] of x [T, B, N, D]."""
         q, k, v = self._split(self.q(x)), self._split(self.k(x)), self._split(self.v(x))
-        kv = k.transpose(-2, -1) @ v
-        if self.joint:
-            kv = torch.cumsum(kv, dim=0)
-        attended = (q @ kv) * self.scale
-        merged = attended.permute(0, 1, 3, 2, 4).reshape(x.shape)
+        if self.mode == "temporal":
+            kv = self._over_time(k.unsqueeze(-1) * v.unsqueeze(-2))
+            attended = (q.unsqueeze(-2) @ kv).squeeze(-2)
+        else:
+            kv = k.transpose(-2, -1) @ v
+            attended = q @ (self._over_time(kv) if self.mode == "joint" else kv)
+        merged = (attended * self.scale).permute(0, 1, 3, 2, 4).reshape(x.shape)
         return cast(Tensor, self.proj(self.attn_lif(merged)))
+
+    def _over_time(self, kv: Tensor) -> Tensor:
+        """The sum over the steps that each step may see, [T or 1, ...]."""
+        return torch.cumsum(kv, dim=0) if self.causal else kv.sum(dim=0, keepdim=True)
 
     def _split(self, x: Tensor) -> Tensor:
         """[T, B, N, D] -> [T, B, h, N, d]."""
@@ -128,8 +150,8 @@ class Mlp(nn.Module):
 
     def __init__(self, config: SpikeformerConfig) -> None:
         super().__init__()
-        self.fc1 = SpikingLinear(config.dim, config.hidden, lif(config.tau, config.threshold))
-        self.fc2 = SpikingLinear(config.hidden, config.dim, lif(config.tau, config.threshold))
+        self.fc1 = SpikingLinear(config.dim, config.hidden, neuron(config))
+        self.fc2 = SpikingLinear(config.hidden, config.dim, neuron(config))
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes [T, B, N, D] of x [T, B, N, D]."""
@@ -139,16 +161,22 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """One encoder block: x <- x + STA(x); x <- x + MLP(x).
 
-    The residual adds spikes, so block i (from 0) sees counts 0..2i+1 and leaves 0..2i+3.
+    Divided attention is two, temporal before spatial as in the paper: x <- x + STA_t(x);
+    x <- x + STA_s(x). The residuals add spikes, so block i (from 0) sees counts 0..ri+1 and leaves
+    0..ri+r+1, with r = 2, or r = 3 where the attention is divided.
     """
 
     def __init__(self, config: SpikeformerConfig) -> None:
         super().__init__()
-        self.attn = SpikingAttention(config)
+        divided = config.attention == "divided"
+        self.temporal = SpikingAttention(config, "temporal") if divided else None
+        self.attn = SpikingAttention(config, "spatial" if divided else config.attention)
         self.mlp = Mlp(config)
 
     def forward(self, x: Tensor) -> Tensor:
         """Counts [T, B, N, D] of counts x [T, B, N, D]."""
+        if self.temporal is not None:
+            x = x + self.temporal(x)
         x = x + self.attn(x)
         return cast(Tensor, x + self.mlp(x))
 
@@ -177,14 +205,17 @@ class Spikeformer(nn.Module):
         super().__init__()
         self.config = config
         widths = (config.in_channels, *config.stem, config.dim)
-        self.tokenizer = nn.ModuleList(
-            ConvStage(a, b, lif(config.tau, config.threshold)) for a, b in pairwise(widths)
-        )
+        self.tokenizer = nn.ModuleList(ConvStage(a, b, neuron(config)) for a, b in pairwise(widths))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.classifiers = nn.ModuleList(Classifier(config) for _ in range(config.depth))
 
         for norm in _batch_norms(self):
             nn.init.constant_(norm.weight, INITIAL_GAIN)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int, int]:
+        """[T, 1, C, H, W] of one sample."""
+        return self.config.input_shape
 
     def example_input(self) -> Tensor:
         """Zeros [T, 1, C, H, W]: the shape of one sample."""

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, fields
 
 from sfx.toolchain.errors import InputError, Problem
 
-ATTENTION = ("joint", "spatial")
+ATTENTION = ("joint", "spatial", "temporal", "divided")
+NEURONS = ("lif", "plif")
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,16 @@ class SpikeformerConfig:
     mlp_ratio            hidden width of the MLP over D
     timesteps            T of one sample
     num_classes          number of classes
-    attention            `spatial`: among the tokens of one time step; `joint`: over the tokens of
-                         this and all earlier time steps (causal)
-    tau                  membrane time constant of every neuron, in model steps (2 keeps half)
+    attention            `spatial`: among the tokens of one time step; `temporal`: of one token over
+                         the time steps; `joint`: over the tokens of all time steps; `divided`:
+                         temporal, then spatial, each with weights of its own (the paper's)
+    causal               attention over time sees this and earlier steps only. Not causal (the
+                         paper's): every step sees the whole sample, so results come T steps
+                         later per block
+    neuron               `lif`: Norse's LIFBox, fires above the threshold; `plif`: the paper's,
+                         with a learned time constant, fires at the threshold as well
+    tau                  membrane time constant of every neuron, in model steps (2 keeps half); of a
+                         `plif` where learning starts
     threshold            of every neuron but the attention's
     attention_threshold  of the neuron after q (k^T v)
     attention_scale      the factor before that neuron
@@ -44,6 +52,8 @@ class SpikeformerConfig:
     timesteps: int = 8
     num_classes: int = 10
     attention: str = "joint"
+    causal: bool = True
+    neuron: str = "lif"
     tau: float = 2.0
     threshold: float = 1.0
     attention_threshold: float = 0.5
@@ -106,9 +116,13 @@ def _wrong_types(c: SpikeformerConfig) -> list[Problem]:
             found.append(_problem(name, f"is {getattr(c, name)!r}, not a number > 0"))
     if not isinstance(stem, tuple) or not all(_is_integer(w) for w in stem):
         found.append(_problem("stem", f"is {c.stem!r}, not a list of whole numbers >= 1"))
-    if c.attention not in ATTENTION:
-        names = ", ".join(ATTENTION)
-        found.append(_problem("attention", f"is {c.attention!r}", f"one of: {names}"))
+    for name, names in (("attention", ATTENTION), ("neuron", NEURONS)):
+        if getattr(c, name) not in names:
+            what = f"is {getattr(c, name)!r}"
+            found.append(_problem(name, what, f"one of: {', '.join(names)}"))
+    causal: object = c.causal  # from a checkpoint: of any type
+    if not isinstance(causal, bool):
+        found.append(_problem("causal", f"is {c.causal!r}, not true or false"))
     return found
 
 
@@ -127,6 +141,8 @@ def _wrong_values(c: SpikeformerConfig) -> list[Problem]:
         )
     if c.tau < 1:
         found.append(_problem("tau", f"is {c.tau} model steps, less than 1"))
+    if c.neuron == "plif" and c.tau <= 1:
+        found.append(_problem("tau", f"is {c.tau} model steps; a learned one starts above 1"))
     if c.hidden < 1:
         found.append(_problem("mlp_ratio", f"{c.mlp_ratio} leaves no hidden channel"))
     return found
@@ -148,3 +164,29 @@ def _problem(field: str, what: str, hint: str = "") -> Problem:
 def _refuse(problems: list[Problem]) -> None:
     if problems:
         raise InputError.of(problems)
+
+
+def _gesture(attention: str, *, causal: bool = False) -> SpikeformerConfig:
+    """Li et al.'s DVS-Gesture size: 7 blocks, 256 channels, 16x16 tokens, T = 16."""
+    return SpikeformerConfig(
+        in_channels=2,
+        image_size=128,
+        stem=(64, 128),
+        dim=256,
+        depth=7,
+        heads=4,
+        mlp_ratio=2.0,
+        timesteps=16,
+        num_classes=11,
+        attention=attention,
+        causal=causal,
+        neuron="plif",
+    )
+
+
+SPIKEFORMER: Mapping[str, SpikeformerConfig] = {
+    "gesture_7_256": _gesture("divided"),
+    "gesture_7_256_joint": _gesture("joint"),
+    "gesture_7_256_causal": _gesture("divided", causal=True),
+}
+"""The paper's DVS-Gesture size in spikes, with its divided attention and with the joint one."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from sfx.toolchain.arith import IntArray, scale_exponent
 from sfx.toolchain.ir.connections import value_bounds
+from sfx.toolchain.ir.once import once_per_sample
 from sfx.toolchain.ir.program import (
     LIF,
     Clock,
@@ -18,6 +19,7 @@ from sfx.toolchain.ir.program import (
     Population,
     Product,
     Program,
+    Projection,
 )
 
 
@@ -40,19 +42,50 @@ Ports = Mapping[str, Bound]
 def port_bounds(program: Program, p: Population) -> Ports:
     """By port: the sum over its projections of what they can deliver, exponents applied.
 
-    Follows from the declared range of each pre population. No event is always possible.
+    Follows from the declared range of each pre population. No event is always possible. Of what
+    speaks once per sample and is read at several steps of a sample, one delivers at a time.
     """
     zero = np.zeros(p.size, dtype=np.int64)
     ports = {name: Bound(zero, zero) for name in p.neuron.ports}
-    for j in program.incoming[p.name]:
-        pre = program[j.pre]
-        low, high = value_bounds(j, pre.size, p.size, pre.low, pre.high)
-        sum_so_far = ports[j.port]
-        ports[j.port] = Bound(
-            sum_so_far.low + scale_exponent(low, j.weight_exp),
-            sum_so_far.high + scale_exponent(high, j.weight_exp),
+    for port, reads in _at_a_time(program, p):
+        found = [_delivers(program, p, same) for same in reads]
+        ports[port] = Bound(
+            ports[port].low + np.minimum.reduce([b.low for b in found]),
+            ports[port].high + np.maximum.reduce([b.high for b in found]),
         )
     return ports
+
+
+def _at_a_time(program: Program, p: Population) -> list[tuple[str, list[list[Projection]]]]:
+    """Per port, projections in groups of which only one member delivers at any step.
+
+    A member is all the projections that read one population at one step: they deliver together.
+    """
+    groups: dict[tuple[str, str], dict[int, list[Projection]]] = {}
+    incoming = program.incoming[p.name]
+    once = once_per_sample(program) if any(j.lag < 0 for j in incoming) else {}
+    for number, j in enumerate(incoming):
+        key = (j.port, once[j.pre]) if j.pre in once else (j.port, f"#{number}")
+        groups.setdefault(key, {}).setdefault(j.lag, []).append(j)
+    out: list[tuple[str, list[list[Projection]]]] = []
+    for (port, _), by_lag in groups.items():
+        if max(by_lag) - min(by_lag) < program.timesteps:
+            out.append((port, list(by_lag.values())))
+        else:
+            out += [(port, [same]) for same in by_lag.values()]
+    return out
+
+
+def _delivers(program: Program, p: Population, projections: list[Projection]) -> Bound:
+    total = Bound(np.zeros(p.size, dtype=np.int64), np.zeros(p.size, dtype=np.int64))
+    for j in projections:
+        pre = program[j.pre]
+        low, high = value_bounds(j, pre.size, p.size, pre.low, pre.high)
+        total = Bound(
+            total.low + scale_exponent(low, j.weight_exp),
+            total.high + scale_exponent(high, j.weight_exp),
+        )
+    return total
 
 
 def product_bound(a: Bound, b: Bound) -> Bound:

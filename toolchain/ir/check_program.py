@@ -22,6 +22,7 @@ from sfx.toolchain.arith import (
 from sfx.toolchain.errors import Problem, SfxError
 from sfx.toolchain.ir import bounds, check_connection
 from sfx.toolchain.ir.loops import groups, in_loops
+from sfx.toolchain.ir.once import clocked, once_per_sample
 from sfx.toolchain.ir.program import (
     LIF,
     Clock,
@@ -149,13 +150,11 @@ def sizes(program: Program) -> Iterator[Problem]:
 
 
 def producers_first(program: Program) -> Iterator[Problem]:
-    """Populations stand in topological order of the projections with lag 0."""
+    """Populations stand in topological order of the projections with lag 0 or less."""
     position = {p.name: i for i, p in enumerate(program)}
     for j in program.projections:
-        if j.lag < 0:
-            yield Problem("SFX-E335", j.name, f"lag is {j.lag}, must be at least 0")
         known = j.pre in position and j.post in position
-        if known and j.lag == 0 and position[j.pre] >= position[j.post]:
+        if known and j.lag <= 0 and position[j.pre] >= position[j.post]:
             yield Problem(
                 "SFX-E335",
                 j.name,
@@ -345,19 +344,29 @@ def ranges_hold(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
 
 
 def lags_are_cleared(program: Program) -> Iterator[Problem]:
-    """A projection with lag reads the previous sample's last step at a sample's first step. So it
-    is legal only inside a loop with a Product that a clock gates, which takes that value away.
+    """A projection with lag reads another sample at some steps. A lag of 1 or more reads the
+    previous sample's last step at a sample's first: legal only inside a loop with a Product that a
+    clock gates, which takes that value away. A lag below 0, at least -(T-1), reads the next
+    sample's first steps: legal only of what speaks at a sample's last step alone.
     """
-    clocked = _clocked(program)
+    ticking = clocked(program)
+    once = once_per_sample(program)
     member: dict[str, int] = {}
     cleared: set[int] = set()
     for i, group in enumerate(groups(program)):
         member |= dict.fromkeys(group, i)
         gates = [n for n in group if isinstance(program[n].neuron, Product)]
-        if any(j.pre in clocked for n in gates for j in program.incoming[n]):
+        if any(j.pre in ticking for n in gates for j in program.incoming[n]):
             cleared.add(i)
     for j in program.projections:
-        if j.lag and not (member[j.pre] == member[j.post] and member[j.pre] in cleared):
+        if j.lag < 0 and not (j.pre in once and -j.lag < program.timesteps):
+            yield Problem(
+                "SFX-E349",
+                j.name,
+                f"lag {j.lag} reads the start of the next sample, which is not silent there",
+                "read a Product that a clock gates, at most T - 1 steps early",
+            )
+        if j.lag > 0 and not (member[j.pre] == member[j.post] and member[j.pre] in cleared):
             yield Problem(
                 "SFX-E349",
                 j.name,
@@ -365,16 +374,6 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
                 "clock clears it",
                 "gate the loop with a Product and a clock, as an accumulator does",
             )
-
-
-def _clocked(program: Program) -> set[str]:
-    """Clocks and what only clocks drive (their relays)."""
-    out: set[str] = set()
-    for p in program:
-        drives = program.incoming[p.name]
-        if isinstance(p.neuron, Clock) or (drives and all(j.pre in out for j in drives)):
-            out.add(p.name)
-    return out
 
 
 # --- time -----------------------------------------------------------------------------------

@@ -248,6 +248,8 @@ def _all_steps(node: Node, operands: list[FloatArray]) -> FloatArray:
     if isinstance(node.op, g.Integrator):
         summed: FloatArray = np.cumsum(node.op.gain * x, axis=1)
         return summed
+    if isinstance(node.op, g.TimeSum):
+        return np.broadcast_to(x.sum(axis=1, keepdims=True), x.shape)
     lead = x.shape[:2]
     if isinstance(node.op, g.Expand):
         return np.broadcast_to(x, (*lead, *node.shape))

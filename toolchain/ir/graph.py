@@ -230,6 +230,16 @@ class Integrator(Op):
 
 
 @dataclass(frozen=True)
+class TimeSum(Op):
+    """y[t] = the sum over all T steps of the sample of x, the same at every t.
+
+    Not causal: on the chip its readers wait for the sample's last step.
+    """
+
+    neuron = True
+
+
+@dataclass(frozen=True)
 class Product(Op):
     """Elementwise product of two operands of the node's shape (order does not matter)."""
 

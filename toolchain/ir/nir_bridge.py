@@ -629,6 +629,10 @@ def _product(b: _Build, node: ext.Product) -> None:
         last = b.add(g.Product(), part, inputs=((last,), (operand,)))
 
 
+def _time_sum(b: _Build, node: ext.TimeSum) -> None:
+    b.add(g.TimeSum())
+
+
 def _expand(b: _Build, node: ext.Expand) -> None:
     b.add(g.Expand(), shape=node.output_shape)
 
@@ -668,6 +672,7 @@ CONVERTERS: dict[type[nir.NIRNode], Callable[[_Build, Any], None]] = {
     nir.CubaLIF: _cuba_lif,
     nir.Threshold: _threshold,
     ext.Product: _product,
+    ext.TimeSum: _time_sum,
     ext.Expand: _expand,
     ext.ReduceSum: _reduce_sum,
     ext.Permute: _permute,
@@ -772,4 +777,5 @@ WRITERS: dict[type[Op], Callable[[Any, Shape, Shape, float], nir.NIRNode]] = {
     g.Threshold: lambda op, i, o, dt: nir.Threshold(np.full(o, op.threshold)),
     g.Integrator: lambda op, i, o, dt: ext.integrator_node(o, gain=op.gain, dt=dt),
     g.Product: lambda op, i, o, dt: ext.Product(o),
+    g.TimeSum: lambda op, i, o, dt: ext.TimeSum(o),
 }

@@ -1,8 +1,9 @@
 """Extension nodes: what spiking transformers need and NIR 1.0 cannot say.
 
 Each is a plain `nir.NIRNode` dataclass with its equation. Importing this module registers them,
-after which `nir.read` reads files that hold them, type check included. All are stateless and act
-on one time step; x is the sum of the in-edges, as in every standard node, but for `Product`.
+after which `nir.read` reads files that hold them, type check included. All but `TimeSum` are
+stateless and act on one time step; x is the sum of the in-edges, as in every standard node, but for
+`Product`.
 
 A matmul of two streams a [M, K] and b [K, N] is written as
 
@@ -63,6 +64,22 @@ class Product(Extension):
 
     .. math::
         y(t) = \prod_i x_i(t)
+    """
+
+    input_shape: Ints
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape)
+        _types(self, self.input_shape, self.input_shape)
+
+
+@dataclass(eq=False)
+class TimeSum(Extension):
+    r"""Sum over the T time steps of the sample, the same at every step. The one extension node that
+    couples steps: attention over time that is not causal (`nir.I` is the causal sum).
+
+    .. math::
+        y(t) = \sum_{s=0}^{T-1} x(s)
     """
 
     input_shape: Ints
@@ -243,6 +260,7 @@ class GroupedConv2d(Extension):
 
 EXTENSIONS: tuple[type[Extension], ...] = (
     Product,
+    TimeSum,
     Expand,
     ReduceSum,
     Permute,

@@ -5,9 +5,10 @@ the reference backend, which is their definition.
 
 Time. Model step tau = k*T + t (sample k, step t). A projection with `lag` L carries what its
 pre emitted at model step tau - L into its post's step tau: 0 for feed-forward edges, 1 for
-recurrent ones. On the chip a population q computes model step tau at hardware step
-h = tau + phase(q), and a spike needs `delay` >= 1 hardware steps to cross a projection, so a
-*balanced* Program has delay = phase(post) - phase(pre) + lag for every projection.
+recurrent ones, less than 0 for what waits for later steps (a sample's total). On the chip a
+population q computes model step tau at hardware step h = tau + phase(q), and a spike needs
+`delay` >= 1 hardware steps to cross a projection, so a *balanced* Program has
+delay = phase(post) - phase(pre) + lag for every projection.
 """
 
 from __future__ import annotations
@@ -205,7 +206,8 @@ class Projection:
     a(port) += (connection(s_pre) << weight_exp); a negative exponent shifts the sum down (floor).
     pre_view, post_view  permutations before and after the connection (None: as it is)
     weight_exp  -8..7 on Loihi; shifts the sum
-    lag         model steps: 0 feed-forward, 1 recurrent
+    lag         model steps: 0 feed-forward, 1 recurrent, -(T-1)..-1 of a population that speaks
+                only at a sample's last step
     delay       hardware steps >= 1; 0 until delays are balanced
     """
 

@@ -65,6 +65,8 @@ def _range(graph: g.Graph, node: g.Node, operands: list[Range], input_high: int)
             return Range(max(operands[0].low, 0), max(operands[0].high, 0), operands[0].whole)
         case g.Integrator():
             return operands[0].times(op.gain, graph.timesteps)
+        case g.TimeSum():
+            return operands[0].times(1, graph.timesteps)
         case g.Scale():
             return operands[0].times(op.factor)
         case g.ReduceSum():

@@ -12,9 +12,10 @@ from sfx.toolchain.ir.graph import (
     Product,
     ReduceSum,
     Scale,
+    TimeSum,
 )
 
-PASSES_SCALE = (*VIEWS, ReduceSum, Product, Integrator)
+PASSES_SCALE = (*VIEWS, ReduceSum, Product, Integrator, TimeSum)
 """Ops that commute with a factor on one of their operands."""
 
 

@@ -4,6 +4,15 @@
     C[h] = M[h] * clock[h]               Product of M's own inputs and a clock input
 
 The clock is 1 only at a sample's last step, so at the boundary M[h] = new[h] (design section 5).
+
+Where the total is wanted at every step (attention over time that is not causal), note that C sends
+it: the sample's total at its last step, and 0 at all others. So
+
+    H[t] = C[t] + C[t+1] + ... + C[t+T-1]   Graded, T projections with lags 0, -1, ..., -(T-1)
+
+is the total of t's own sample at each of its steps: among T steps in a row there is one last step,
+and it is this sample's. A negative lag reads later model steps, so delay balancing lets H, and all
+that reads it, wait T - 1 steps longer. H keeps no state: nothing has to be cleared.
 """
 
 from __future__ import annotations
@@ -24,6 +33,17 @@ class Accumulator:
     clear: p.Population
     clock: p.Population
     loops: tuple[p.Projection, ...]
+
+    def held(self, node: g.Node, timesteps: int) -> tuple[p.Population, list[p.Projection]]:
+        """A population that sends the sample's total at every step, and what feeds it."""
+        name, clear = node.name, self.clear.name
+        total = replace(self.memory, name=name, module=node.module)
+        axes = tuple((f"a{i}", n) for i, n in enumerate(node.shape))
+        reads = [
+            p.Projection(f"{clear}->{name}:{i}", clear, name, p.Structured(axes, axes, 1), lag=-i)
+            for i in range(timesteps)
+        ]
+        return total, reads
 
     def to_clear(self, feed: p.Projection) -> p.Projection:
         """A projection that feeds the memory, fed to the clear population as well."""

@@ -8,7 +8,7 @@ the earlier layers' errors.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def quantize(
 
 def _is_whole(node: g.Node, classes: Mapping[str, Range]) -> bool:
     """Whether nothing of a neuron is rounded or compared: whole numbers of whole numbers."""
-    whole = isinstance(node.op, g.Threshold | g.Product | g.Integrator | g.Output)
+    whole = isinstance(node.op, g.Threshold | g.Product | g.Integrator | g.TimeSum | g.Output)
     return whole or (isinstance(node.op, g.Relay) and classes[node.name].whole)
 
 
@@ -121,8 +121,8 @@ def _population(build: Build, node: g.Node) -> None:
             _whole(build, node, p.Graded())
         case g.Product():
             _whole(build, node, p.Product())
-        case g.Integrator():
-            _integrator(build, node)
+        case g.Integrator() | g.TimeSum():
+            _over_steps(build, node)
         case _:
             what = f"no neuron program for {type(node.op).__name__}"
             raise UnsupportedError("SFX-E306", what, where=node.name)
@@ -221,32 +221,42 @@ def _not_whole(node: g.Node, what: str) -> UnsupportedError:
     )
 
 
-def _integrator(build: Build, node: g.Node) -> None:
-    """NIR's I on whole numbers: an accumulator that a clock clears at each sample's end."""
-    assert isinstance(node.op, g.Integrator)
-    if node.op.gain != 1.0:
+def _over_steps(build: Build, node: g.Node) -> None:
+    """A sum of whole numbers over the steps: an accumulator that a clock clears at a sample's end.
+
+    NIR's I sends what came so far, a TimeSum the sample's total at every step.
+    """
+    if isinstance(node.op, g.Integrator) and node.op.gain != 1.0:
         raise _not_whole(node, f"an integration gain of {node.op.gain:g}, values")
     values = build.classes[node.name]
-    parts = accumulator(node, int(values.low), int(values.high))
+    whole = isinstance(node.op, g.TimeSum)
+    memory = replace(node, name=f"{node.name}.memory", module="") if whole else node
+    parts = accumulator(memory, int(values.low), int(values.high))
     if not any(isinstance(q.neuron, p.Clock) for q in build.populations):
         build.populations.append(parts.clock)
     build.populations.extend((parts.memory, parts.clear))
     made: list[p.Projection] = []
     for w in wires_into(build.graph, node):
-        made.append(projection(build, w, node, "a_in", _whole_weights(build, w, node)))
+        made.append(projection(build, w, memory, "a_in", _whole_weights(build, w, node)))
         build.projections.extend((made[-1], parts.to_clear(made[-1])))
     build.projections.extend(parts.loops)
+    if whole:
+        total, reads = parts.held(node, build.graph.timesteps)
+        build.populations.append(total)
+        build.projections.extend(reads)
     if build.lead is not None:
         before = {j.pre: build.as_sent(j.pre) for j in made}
-        build.sent[node.name] = _over_time(build, node, made, build.sent)
-        build.ideal[node.name] = _over_time(build, node, made, before)
+        build.sent[node.name] = _summed_over_steps(build, node, made, build.sent)
+        build.ideal[node.name] = _summed_over_steps(build, node, made, before)
 
 
-def _over_time(
+def _summed_over_steps(
     build: Build, node: g.Node, made: list[p.Projection], values: Mapping[str, Values]
 ) -> IntArray:
-    """The sum of what arrived up to each step [K, T, n]."""
+    """The sum of what arrived up to each step, or in the whole sample [K, T, n]."""
     total = build.zeros(node)
     for j in made:
-        total += drive(build, j, values)
+        total += drive(build, replace(j, post=node.name), values)
+    if isinstance(node.op, g.TimeSum):
+        return np.broadcast_to(total.sum(axis=1, keepdims=True), total.shape)
     return np.cumsum(total, axis=1, out=total)

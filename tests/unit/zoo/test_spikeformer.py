@@ -46,7 +46,8 @@ def live(**fields: object) -> Spikeformer:
     model = Spikeformer(config(**fields))
     settle_batch_norm(model, [frames()])
     rates = firing_rates(model, [frames()])
-    assert len(rates) == 2 + 7 * model.config.depth
+    per_block = 12 if model.config.attention == "divided" else 7
+    assert len(rates) == 2 + per_block * model.config.depth
     assert min(rates.values()) > 0, rates
     return model
 
@@ -95,10 +96,11 @@ def test_eval_returns_the_last_of_the_trained_classifiers() -> None:
     assert not torch.equal(trained[0], trained[1])
 
 
-@pytest.mark.parametrize("attention", ["joint", "spatial"])
-def test_attention_is_the_naive_loop(attention: str) -> None:
-    """a[t] = scale * sum over the steps s that t may see, over tokens, of (q . k) v, in spikes."""
-    model = live(attention=attention)
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("attention", ["joint", "spatial", "temporal"])
+def test_attention_is_the_naive_loop(attention: str, causal: bool) -> None:
+    """a[t] = scale * sum over what t may see of (q . k) v, in spikes."""
+    model = live(attention=attention, causal=causal)
     x = frames()
     spikes = spikes_of(model, x)
     c, block = model.config, model.blocks[0].attn
@@ -107,15 +109,28 @@ def test_attention_is_the_naive_loop(attention: str) -> None:
     d = c.dim // c.heads
     current = torch.zeros(T, B, c.tokens, c.dim)
     for t in range(T):
-        earlier = range(t + 1) if attention == "joint" else [t]
+        steps = [t] if attention == "spatial" else range(t + 1 if causal else T)
         for head in range(c.heads):
             h = slice(head * d, (head + 1) * d)
-            for s in earlier:
+            for s in steps:
                 weight = q[t, :, :, h] @ k[s, :, :, h].transpose(1, 2)  # [B, N, N]
+                if attention == "temporal":
+                    weight = weight * torch.eye(c.tokens)
                 current[t, :, :, h] += weight @ v[s, :, :, h]
     expected = block.attn_lif(c.attention_scale * current)
     assert expected.any()
     assert torch.equal(spikes["blocks.0.attn.attn_lif"], expected)
+
+
+def test_divided_attention_is_temporal_then_spatial() -> None:
+    model = live(attention="divided", causal=False)
+    block = model.blocks[0]
+    assert block.temporal is not None
+    assert (block.temporal.mode, block.attn.mode) == ("temporal", "spatial")
+    x = model.tokens(frames())
+    x = x + block.temporal(x)
+    x = x + block.attn(x)
+    assert torch.equal(x + block.mlp(x), block(model.tokens(frames())))
 
 
 def test_joint_attention_sees_more_than_spatial() -> None:
@@ -125,7 +140,7 @@ def test_joint_attention_sees_more_than_spatial() -> None:
     assert joint.sum() > spatial.sum()
 
 
-@pytest.mark.parametrize("attention", ["joint", "spatial"])
+@pytest.mark.parametrize("attention", ["joint", "spatial", "divided"])
 @pytest.mark.parametrize("step", range(1, T))
 def test_a_changed_step_changes_nothing_before_it(attention: str, step: int) -> None:
     model = live(attention=attention)
@@ -142,6 +157,14 @@ def test_samples_do_not_see_each_other() -> None:
     together = model(frames())
     alone = torch.cat([model(x) for x in frames().split(1, dim=1)])
     torch.testing.assert_close(together, alone)
+
+
+def test_attention_over_the_whole_sample_sees_later_steps() -> None:
+    model = live(attention="joint", causal=False)
+    changed = frames()
+    changed[-1:] = frames(seed=9)[-1:]
+    before, after = (spikes_of(model, x)["blocks.0.attn.attn_lif"] for x in (frames(), changed))
+    assert not torch.equal(before[0], after[0])
 
 
 def test_residual_counts_stay_in_their_bounds() -> None:
@@ -236,7 +259,10 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
         ({"heads": True}, "heads: is True"),
         ({"stem": 6}, "stem: is 6"),
         ({"stem": [6, -1]}, r"stem: is \(6, -1\)"),
-        ({"attention": "temporal"}, "attention: is 'temporal'\n.*joint, spatial"),
+        ({"attention": "global"}, "attention: is 'global'\n.*joint, spatial, temporal, divided"),
+        ({"causal": 1}, "causal: is 1, not true or false"),
+        ({"neuron": "relu"}, "neuron: is 'relu'\n.*lif, plif"),
+        ({"neuron": "plif", "tau": 1}, "tau: is 1 model steps; a learned one starts above 1"),
         ({"tau": 0.5}, "tau: is 0.5 model steps"),
         ({"tau": "2"}, "tau: is '2'"),
         ({"threshold": float("nan")}, "threshold: is nan"),

@@ -1,0 +1,46 @@
+"""Populations that speak only at a sample's last step, as the clear of an accumulator does.
+
+The total of a sample leaves the accumulator at its last step (`toolchain/quantize/accumulator.py`).
+Projections with negative lags bring it to the earlier steps, and of several of them with different
+lags at most one delivers at any step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sfx.toolchain.ir.program import Clock, Graded, Product, Program, Projection
+
+
+def clocked(program: Program) -> set[str]:
+    """Clocks and what only clocks drive (their relays)."""
+    out: set[str] = set()
+    for p in program:
+        drives = program.incoming[p.name]
+        if isinstance(p.neuron, Clock) or (drives and all(j.pre in out for j in drives)):
+            out.add(p.name)
+    return out
+
+
+def once_per_sample(program: Program) -> Mapping[str, str]:
+    """name -> origin: Products that a clock gates at the same step, and relays of them.
+
+    All neurons of a relay read one such population at the same step, so it is silent at the others.
+    """
+    ticking = clocked(program)
+    found: dict[str, str] = {}
+    for p in program:
+        reads = program.incoming[p.name]
+        if isinstance(p.neuron, Product):
+            ports: dict[str, list[bool]] = {}
+            for j in reads:
+                ports.setdefault(j.port, []).append(j.pre in ticking and j.lag == 0)
+            if any(all(gates) for gates in ports.values()):
+                found[p.name] = p.name
+        elif isinstance(p.neuron, Graded) and len(reads) == 1 and _is_relayed(reads[0], found):
+            found[p.name] = found[reads[0].pre]
+    return found
+
+
+def _is_relayed(j: Projection, found: Mapping[str, str]) -> bool:
+    return j.lag == 0 and j.pre in found
