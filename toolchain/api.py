@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sfx.backends.lava.build import LavaNetwork
     from sfx.toolchain.ir.placed import PlacedProgram
     from sfx.toolchain.qat.model import QatModel
+    from sfx.toolchain.quantize.options import Options
     from sfx.toolchain.replay import Replay, Row
     from sfx.toolchain.targets.target import Target
     from sfx.toolchain.verify.compare import Verdict
@@ -99,6 +100,7 @@ def compile(
     model: str | None = None,
     timesteps: int | None = None,
     stage: Stage = lambda name: None,
+    options: Options | None = None,
 ) -> Bundle:
     """Compile a model for `target` ('loihi' is loihi2; or a TOML file).
 
@@ -107,6 +109,7 @@ def compile(
     calibrate: samples that choose the scales; default: the samples in the checkpoint, if any.
     timesteps: T of a sample, for a NIR file that does not say it (default: that of `calibrate`),
     or instead of what a lava-dl `.net` file says. A `.net` holds integers: nothing is quantized.
+    options: method, bits and effort of the quantization (`sfx.toolchain.quantize.options`).
     Raises SfxError: InputError, UnsupportedError, or FitError if it does not fit the target.
     """
     from sfx.toolchain.compiler import compile_graph
@@ -140,7 +143,7 @@ def compile(
         samples, origin = calibrate.x, "--calibrate"
     if samples is not None:
         _check_calibration(samples, graph.timesteps)
-    compiled = compile_graph(graph, chosen, samples, stage)
+    compiled = compile_graph(graph, chosen, samples, stage, options)
     buffer = io.BytesIO()
     write(source.graph, buffer)
     calibration = (
@@ -152,9 +155,22 @@ def compile(
     manifest |= {
         "calibration": calibration,
         "quantization": [r.as_dict() for r in compiled.records],
+        "quantize_options": _options(options),
     }
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(compiled.placed, buffer.getvalue(), manifest)
+
+
+def _options(options: Options | None) -> dict[str, Any]:
+    from sfx.toolchain.quantize.options import Options
+
+    chosen = options or Options()
+    return {
+        "method": chosen.method,
+        "bits": chosen.bits,
+        "layers": dict(sorted(chosen.layers.items())),
+        "effort": chosen.effort,
+    }
 
 
 def _compile_netx(

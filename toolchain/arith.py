@@ -103,3 +103,9 @@ def effective_weights(weights: IntArray, bits: int = 8, mode: SignMode | None = 
     k = 8 - bits
     sign = 1 if mode == "excitatory" else -1
     return sign * ((np.clip(sign * weights, 0, 255) >> k) << k)
+
+
+def mantissa_bits(weights: IntArray) -> int:
+    """The fewest bits (1..8) at which a Dense or Sparse connection keeps every weight."""
+    whole = as_int(weights)
+    return next((b for b in range(1, 8) if np.array_equal(effective_weights(whole, b), whole)), 8)

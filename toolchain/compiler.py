@@ -25,6 +25,7 @@ from sfx.toolchain.passes.lower_max_pool import LowerMaxPool
 from sfx.toolchain.passes.lower_products import LowerProducts
 from sfx.toolchain.passes.place_relays import PlaceRelays
 from sfx.toolchain.passes.sink_scales import SinkScales
+from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.quantize import quantize
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.targets.target import Target
@@ -62,17 +63,19 @@ def compile_graph(
     target: Target,
     calibration: NDArray[Any] | None = None,
     stage: Stage = lambda name: None,
+    options: Options | None = None,
 ) -> Compiled:
     """Lower, quantize, balance delays, partition and place.
 
-    calibration: events [K, T, *input shape]. Raises SfxError of the pass that cannot go on.
+    calibration: events [K, T, *input shape]; options: how to quantize.
+    Raises SfxError of the pass that cannot go on.
     """
     start = time.perf_counter()
     stage("lower")
     neuron_form = lower(graph)
     stage("quantize")
     data = None if calibration is None else calibration.astype(np.int64)
-    quantized = quantize(neuron_form, data)
+    quantized = quantize(neuron_form, data, options=options)
     placed = compile_program(quantized.program, target, stage)
     return Compiled(placed, neuron_form, quantized.records, time.perf_counter() - start)
 

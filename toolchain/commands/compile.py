@@ -7,6 +7,13 @@ from typing import Annotated
 
 import typer
 
+from sfx.toolchain.commands.bits import (
+    BitsOpt,
+    EffortOpt,
+    LayerBitsOpt,
+    MethodOpt,
+    quantize_options,
+)
 from sfx.toolchain.commands.common import (
     CalibrateOpt,
     FactoryOpt,
@@ -30,6 +37,13 @@ def compile(
     calibrate: CalibrateOpt = None,
     factory: FactoryOpt = None,
     timesteps: StepsOpt = None,
+    bits: BitsOpt = 8,
+    layer_bits: LayerBitsOpt = None,
+    method: MethodOpt = "calibrated",
+    effort: EffortOpt = 1.0,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Draw what rounding cost each layer")
+    ] = None,
     json_file: JsonOpt = None,
 ) -> None:
     """Compile MODEL into a bundle: export, lower, quantize, balance delays, map."""
@@ -46,6 +60,7 @@ def compile(
             model=factory,
             timesteps=timesteps,
             stage=stage,
+            options=quantize_options(bits, layer_bits, method, effort),
         )
         destination = output or model.with_suffix(".sfx")
         api.save(bundle, destination)
@@ -53,6 +68,11 @@ def compile(
     from sfx.toolchain.report.compiled import compile_summary
 
     out.print(compile_summary(bundle.manifest, seconds, str(destination)))
+    if picture is not None:
+        from sfx.toolchain.report.pictures import quantization
+
+        quantization(bundle.manifest, picture)
+        out.print(f"drew {picture}", markup=False, soft_wrap=True)
     statistics = bundle.manifest["statistics"]
     write_json(
         json_file,

@@ -17,6 +17,7 @@ from sfx.toolchain.ir.evaluate import apply
 from sfx.toolchain.ir.ranges import Range
 from sfx.toolchain.ir.wires import Wire, target_size
 from sfx.toolchain.quantize.mantissa import Mantissas
+from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.quantize.values import Values, array, structured
 
@@ -47,6 +48,7 @@ class Build:
     """Integer outputs of the quantized populations on the same data [K, T, n]."""
     ideal: dict[str, Values] = field(default_factory=dict)
     """The same of populations of whole numbers, if everything before them were not rounded."""
+    options: Options = field(default_factory=Options)
     streams: dict[str, Stream] = field(default_factory=dict)
     populations: list[p.Population] = field(default_factory=list)
     projections: list[p.Projection] = field(default_factory=list)
@@ -224,15 +226,31 @@ def drive(build: Build, j: p.Projection, values: Mapping[str, Values] | None = N
     x = array(x)
     rows = x.reshape(-1, x.shape[-1])
     if isinstance(j.connection, p.Conv2d):
-        out = _convolve(j, j.connection, rows)
+        out = np.rint(_convolve(j, j.connection, rows)).astype(np.int64)
     else:
         m = matrix(j, x.shape[-1], target_size(build.graph[j.post]))
         out = np.asarray(m @ rows.T).T
     return scale_exponent(out.reshape(*x.shape[:2], -1), j.weight_exp)
 
 
-def _convolve(j: p.Projection, c: p.Conv2d, rows: NDArray[Any]) -> IntArray:
-    """A convolution in float64, which is exact here: |sums| < 2^53."""
+def real_drive(build: Build, inputs: Inputs, i: int, weight: g.FloatArray) -> g.FloatArray:
+    """What wire i would add with the real weights `weight` on what its source sends [K, T, n]."""
+    wire, x = inputs.wires[i], build.sent[inputs.wires[i].source]
+    if wire.layer is None or isinstance(wire.layer, g.Gather):
+        pattern = with_weights(inputs.bare[i], wire, np.ones(1, np.int64), 0)
+        return drive(build, pattern) * float(weight.ravel()[0])
+    j = with_weights(inputs.bare[i], wire, weight, 0)
+    x = array(x)
+    rows = x.reshape(-1, x.shape[-1])
+    if isinstance(j.connection, p.Conv2d):
+        return _convolve(j, j.connection, rows).reshape(*x.shape[:2], -1)
+    m = matrix(j, x.shape[-1], target_size(inputs.node))
+    out: g.FloatArray = np.asarray(m @ rows.T.astype(np.float64)).T
+    return out.reshape(*x.shape[:2], -1)
+
+
+def _convolve(j: p.Projection, c: p.Conv2d, rows: NDArray[Any]) -> g.FloatArray:
+    """A convolution in float64: exact for integers, |sums| < 2^53."""
     if j.pre_view is not None:
         rows = j.pre_view.apply(rows, lead=1)
     op = g.Conv2d(
@@ -244,5 +262,5 @@ def _convolve(j: p.Projection, c: p.Conv2d, rows: NDArray[Any]) -> IntArray:
         c.groups,
     )
     y = apply(op, rows.reshape(-1, *c.in_shape).astype(np.float64)).reshape(len(rows), -1)
-    out: IntArray = np.rint(y).astype(np.int64)
-    return out if j.post_view is None else j.post_view.apply(out, lead=1)
+    moved: NDArray[Any] = y if j.post_view is None else j.post_view.apply(y, lead=1)  # type: ignore[arg-type]  # a permutation of any type
+    return moved

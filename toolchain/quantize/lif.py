@@ -219,17 +219,25 @@ def simulate(neuron: LIF, current: IntArray) -> IntArray:
     The compiler's own view of one layer during calibration; the reference backend is the
     definition, and tests compare the two.
     """
-    samples, timesteps, size = current.shape
+    return run_lif(neuron, current)[0]
+
+
+def run_lif(neuron: LIF, current: IntArray) -> tuple[IntArray, int, int]:
+    """The spikes, and how often the membrane saturated and the current left its 24 bits."""
+    _, timesteps, size = current.shape
     bias: IntArray = np.broadcast_to((neuron.bias_mant << neuron.bias_exp).ravel(), (size,))
-    v: IntArray = np.zeros((samples, size), np.int64)
+    v: IntArray = np.zeros((len(current), size), np.int64)
     spikes = np.zeros(current.shape, np.int64)
+    saturated = 0
     for t in range(timesteps):
         moved: IntArray = decay(v, DECAY_UNITY - neuron.dv) + (current[:, t] << INPUT_SHIFT)
-        v = saturate_membrane(moved + bias)
+        free = moved + bias
+        v = saturate_membrane(free)
+        saturated += int(np.count_nonzero(v != free))
         s = (v > (neuron.vth << INPUT_SHIFT)).astype(np.int64)
         spikes[:, t] = s
         v = v * (1 - s)
-    return spikes
+    return spikes, saturated, int(np.count_nonzero(np.abs(current) >= INPUT_LIMIT))
 
 
 def best(
@@ -239,16 +247,18 @@ def best(
     shape: tuple[int, ...],
     where: str,
     cost: Callable[[QuantizedLIF], float] | None,
+    bits: int = BITS,
 ) -> QuantizedLIF:
     """The candidate with the fewest wrong spikes; an exact one wins outright."""
     tried: list[tuple[float, QuantizedLIF]] = []
-    gains: Sequence[float] = candidate_gains(real)
+    gains: Sequence[float] = candidate_gains(real, bits)
     for gain in gains:
-        q = quantize_lif(real, gain, bound, timesteps, shape, where)
+        q = quantize_lif(real, gain, bound, timesteps, shape, where, bits)
         if q.exact or len(gains) == 1:
             return q
         if cost is None:
             # Without data the widest range is kept: nothing says which weights may be clipped.
-            return quantize_lif(real, largest_gain(real.weights), bound, timesteps, shape, where)
+            widest = largest_gain(real.weights, bits)
+            return quantize_lif(real, widest, bound, timesteps, shape, where, bits)
         tried.append((cost(q), q))
     return min(tried, key=lambda pair: pair[0])[1]

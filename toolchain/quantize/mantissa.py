@@ -205,3 +205,9 @@ def weight_error(weights: Sequence[FloatArray], m: Mantissas) -> float:
     quantized = np.concatenate(back) if back else np.zeros(0)
     power = float(np.sum(real**2))
     return float(np.sqrt(np.sum((quantized - real) ** 2) / power)) if power > 0 else 0.0
+
+
+def dead_weights(weights: Sequence[FloatArray], m: Mantissas) -> int:
+    """Real weights other than 0 whose mantissa is 0."""
+    pairs = zip(weights, m.values(), strict=True)
+    return sum(int(np.count_nonzero((w != 0) & (q == 0))) for w, q in pairs)

@@ -21,6 +21,7 @@ from sfx.toolchain.ir.ranges import Range, ranges
 from sfx.toolchain.ir.wires import Wire, sources, wires_into
 from sfx.toolchain.quantize.accumulator import accumulator
 from sfx.toolchain.quantize.build import Build, drive, own_weight, projection
+from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.quantize.rounded import add_lif, add_output, add_relu, add_stream
 from sfx.toolchain.quantize.values import Values, coincidences
@@ -39,18 +40,24 @@ class Quantized:
 
 
 def quantize(
-    graph: g.Graph, calibration: IntArray | None = None, progress: Progress | None = None
+    graph: g.Graph,
+    calibration: IntArray | None = None,
+    progress: Progress | None = None,
+    options: Options | None = None,
 ) -> Quantized:
     """Integers for every population of `graph` (neuron form).
 
     calibration: events [K, T, *input shape]; without it scales follow from the weights alone.
-    Raises UnsupportedError (SFX-E306..E312) for what integers cannot express.
+    Raises UnsupportedError (SFX-E306..E312) for what integers cannot express, InputError
+    (SFX-E326) for options that name a population the graph does not have.
     """
+    options = options or Options()
+    options.check(graph)
     counts = 1 if calibration is None else int(calibration.max(initial=0))
     input_high = 1 if counts <= 1 else (1 << COUNT_BITS) - 1
     neurons = [n for n in graph if n.op.neuron or isinstance(n.op, g.Output)]
     classes = ranges(graph, input_high)
-    build = Build(graph, classes, None, {})
+    build = Build(graph, classes, None, {}, options=options)
     if calibration is not None:
         build.lead = calibration.shape[0], calibration.shape[1]
         rounded = [n.name for n in neurons if not _is_whole(n, classes)]

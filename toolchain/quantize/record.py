@@ -21,6 +21,11 @@ class LayerRecord:
     cumulative      the same with every earlier layer quantized too
     rate            float model's mean spikes per neuron and step on the calibration data
     wrong_spikes    differing spikes (cumulative) per float spike
+    dead            weights that became 0 and were not
+    memory_bits     bits of all synaptic weights, shared kernels counted once
+    saturations     how often a membrane was cut off at 24 bits on the calibration data
+    wraps           how often a current left its 24 bits there
+    search          what chose the integers
     """
 
     population: str
@@ -35,6 +40,11 @@ class LayerRecord:
     cumulative: float | None = None
     rate: float | None = None
     wrong_spikes: float | None = None
+    dead: int = 0
+    memory_bits: int = 0
+    saturations: int | None = None
+    wraps: int | None = None
+    search: str = "scale"
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import UnsupportedError
@@ -14,15 +16,19 @@ from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.ranges import Range
 from sfx.toolchain.ir.wires import wires_into
 from sfx.toolchain.quantize.build import Build, Inputs, Stream, drive, inputs_of
-from sfx.toolchain.quantize.lif import COARSER, QuantizedLIF, RealLIF, best, simulate
+from sfx.toolchain.quantize.fit import Problem, fit
+from sfx.toolchain.quantize.lif import COARSER, QuantizedLIF, RealLIF, run_lif, simulate
 from sfx.toolchain.quantize.mantissa import (
+    BITS,
     Mantissas,
+    dead_weights,
     exact_gain,
     is_exact,
     largest_gain,
-    mantissas,
     weight_error,
 )
+from sfx.toolchain.quantize.memory import memory_bits
+from sfx.toolchain.quantize.payload import Nearest, mean_error, rounding
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.quantize.values import Values
 
@@ -38,58 +44,61 @@ OUTPUT_LIMIT = 1 << 23
 
 
 def add_lif(build: Build, node: g.Node) -> None:
-    """A LIF or IF population: choose the scale on the data, record what it costs."""
+    """A LIF or IF population: choose the integers on the data, record what they cost."""
     inputs = inputs_of(build, node, wires_into(build.graph, node))
     real = _real_lif(node, inputs)
-    target = build.target(node.name)
+    bits = build.options.bits_of(node)
 
     def bound(m: Mantissas) -> float:
         return float(np.abs(inputs.bounds(build, m)).max())
 
-    def spikes(q: QuantizedLIF, values: Mapping[str, Values]) -> IntArray:
-        current = build.zeros(node)
-        for j in inputs.made(q.mantissas, q.exponents):
-            current = current + drive(build, j, values)
-        return simulate(q.neuron, current)
-
-    def wrong(q: QuantizedLIF) -> float:
-        assert target is not None
-        return float(np.count_nonzero(spikes(q, build.sent) != target))
-
-    q = best(
-        real,
-        bound,
-        build.graph.timesteps,
-        node.shape,
-        node.module or node.name,
-        None if target is None else wrong,
-    )
+    groups = build.options.groups_of(node)
+    q, search = fit(Problem(build, inputs, real, bound, bits, groups, build.options.effort))
+    made = inputs.made(q.mantissas, q.exponents)
     build.populations.append(p.Population(node.name, node.shape, q.neuron, 0, 1, -1, node.module))
-    build.projections.extend(inputs.made(q.mantissas, q.exponents))
-    agreement = cumulative = rate = wrong_share = None
-    if target is not None:
-        mine = spikes(q, build.sent)
-        alone = spikes(q, {w.source: build.as_sent(w.source) for w in inputs.wires})
-        build.sent[node.name] = mine.astype(np.uint8)
-        agreement, cumulative = float(np.mean(alone == target)), float(np.mean(mine == target))
-        rate = float(target.mean())
-        wrong_share = float(np.count_nonzero(mine != target) / max(int(target.sum()), 1))
-    build.records.append(
-        LayerRecord(
-            node.name,
-            q.scale,
-            8,
-            q.exact,
-            q.mantissas.clipped,
-            weight_error(real.weights, q.mantissas),
-            q.threshold_error,
-            q.decay_error,
-            agreement,
-            cumulative,
-            rate,
-            wrong_share,
-        )
+    build.projections.extend(made)
+    record = LayerRecord(
+        node.name,
+        q.scale,
+        bits,
+        q.exact,
+        q.mantissas.clipped,
+        weight_error(real.weights, q.mantissas),
+        q.threshold_error,
+        q.decay_error,
+        dead=dead_weights(real.weights, q.mantissas),
+        memory_bits=memory_bits(made),
+        search=search,
     )
+    target = build.target(node.name)
+    if target is not None:
+        record = replace(record, **_on_data(build, inputs, q, made, target))
+    build.records.append(record)
+
+
+def _on_data(
+    build: Build,
+    inputs: Inputs,
+    q: QuantizedLIF,
+    made: list[p.Projection],
+    target: NDArray[Any],
+) -> dict[str, Any]:
+    """Fields of the record that compare with the float model's spikes; keeps our own."""
+
+    def current(values: Mapping[str, Values]) -> IntArray:
+        return sum((drive(build, j, values) for j in made), build.zeros(inputs.node))
+
+    mine, saturated, wrapped = run_lif(q.neuron, current(build.sent))
+    alone = simulate(q.neuron, current({w.source: build.as_sent(w.source) for w in inputs.wires}))
+    build.sent[inputs.node.name] = mine.astype(np.uint8)
+    return {
+        "agreement": float(np.mean(alone == target)),
+        "cumulative": float(np.mean(mine == target)),
+        "rate": float(target.mean()),
+        "wrong_spikes": float(np.count_nonzero(mine != target) / max(int(target.sum()), 1)),
+        "saturations": saturated,
+        "wraps": wrapped,
+    }
 
 
 def _real_lif(node: g.Node, inputs: Inputs) -> RealLIF:
@@ -120,15 +129,17 @@ def add_stream(build: Build, node: g.Node) -> None:
     """
     inputs = inputs_of(build, node, wires_into(build.graph, node))
     before = [build.streams[w.source].scale for w in inputs.wires if w.source in build.streams]
-    gain = exact_gain(inputs.weights) or largest_gain(inputs.weights)
+    bits = build.options.bits_of(node)
+    gain = exact_gain(inputs.weights, bits) or largest_gain(inputs.weights, bits)
+    round_weights = Nearest(inputs.weights, bits)
     limit = STREAM_LIMIT
-    if before and is_exact(inputs.weights, before[0]):
+    if before and is_exact(inputs.weights, before[0], bits):
         # Elementwise sums (residuals, a max-pool's halves) must not round what they add to; a sum
         # over tokens may, since weights follow and 16 bits are far finer than they are.
         gain, limit = before[0], STREAM_LIMIT if _sums_axes(inputs) else GROWN_LIMIT
     elif before:
         gain = before[0] * 2.0 ** np.floor(np.log2(gain / before[0]))
-    payload = _fit_payload(build, inputs, gain, limit)
+    payload = _fit_payload(build, inputs, gain, limit, round_weights)
     if payload is None:
         raise _too_large(inputs, limit)
     m, scale = payload.mantissas, payload.scale
@@ -144,7 +155,21 @@ def add_stream(build: Build, node: g.Node) -> None:
         build.sent[node.name] = sum((drive(build, j) for j in made), build.zeros(node))
     error = weight_error(inputs.weights, m)
     exact = error == 0.0 and min(payload.exponents, default=0) >= 0
-    build.records.append(LayerRecord(node.name, scale, 8, exact, m.clipped, error, 0.0, 0.0))
+    build.records.append(
+        LayerRecord(
+            node.name,
+            scale,
+            bits,
+            exact,
+            m.clipped,
+            error,
+            0.0,
+            0.0,
+            dead=dead_weights(inputs.weights, m),
+            memory_bits=memory_bits(made),
+            search=round_weights.what,
+        )
+    )
 
 
 def _sums_axes(inputs: Inputs) -> bool:
@@ -156,7 +181,7 @@ def add_relu(build: Build, node: g.Node) -> None:
     inputs = inputs_of(build, node, wires_into(build.graph, node))
     before = [build.streams[w.source].scale for w in inputs.wires if w.source in build.streams]
     gain = before[0] if before else 1.0
-    payload = _fit_payload(build, inputs, gain, GROWN_LIMIT)
+    payload = _fit_payload(build, inputs, gain, GROWN_LIMIT, Nearest(inputs.weights, BITS))
     exact = is_exact(inputs.weights, gain) and np.allclose(inputs.bias, 0, atol=1e-9)
     if payload is None or not exact:
         raise UnsupportedError(
@@ -183,20 +208,38 @@ def add_output(build: Build, node: g.Node) -> p.Readout:
     """The read-out: a graded population whose sums over T the host turns into real values."""
     assert isinstance(node.op, g.Output)
     inputs = inputs_of(build, node, wires_into(build.graph, node))
-    gain = exact_gain(inputs.weights) or largest_gain(inputs.weights)
-    payload = _fit_payload(build, inputs, gain, OUTPUT_LIMIT)
+    bits = build.options.bits_of(node)
+    gain = exact_gain(inputs.weights, bits) or largest_gain(inputs.weights, bits)
+    round_weights = rounding(build, inputs, bits)
+    payload = _fit_payload(build, inputs, gain, OUTPUT_LIMIT, round_weights)
     if payload is None:
         raise _too_large(inputs, OUTPUT_LIMIT)
     m, scale = payload.mantissas, payload.scale
+    made = inputs.made(m, payload.exponents)
     shape, low, high = node.shape or (1,), int(payload.low), int(payload.high)
     build.populations.append(p.Population(node.name, shape, p.Graded(), low, high, -1, node.module))
-    build.projections.extend(inputs.made(m, payload.exponents))
+    build.projections.extend(made)
     steps = build.graph.timesteps
-    offset = np.rint(inputs.bias * scale * steps)
+    bias = inputs.bias + mean_error(build, inputs, made, scale)
     if node.op.reduce == "mean":
         scale *= steps
     error = weight_error(inputs.weights, m)
-    build.records.append(LayerRecord(node.name, scale, 8, error == 0.0, m.clipped, error, 0.0, 0.0))
+    build.records.append(
+        LayerRecord(
+            node.name,
+            scale,
+            bits,
+            error == 0.0,
+            m.clipped,
+            error,
+            0.0,
+            0.0,
+            dead=dead_weights(inputs.weights, m),
+            memory_bits=memory_bits(made),
+            search=round_weights.what,
+        )
+    )
+    offset = np.rint(bias * payload.scale * steps)
     return p.Readout(node.name, scale, tuple(int(x) for x in offset))
 
 
@@ -211,14 +254,20 @@ class _Payload:
     high: float
 
 
-def _fit_payload(build: Build, inputs: Inputs, gain: float, limit: int) -> _Payload | None:
+def _fit_payload(
+    build: Build,
+    inputs: Inputs,
+    gain: float,
+    limit: int,
+    round_weights: Callable[[float], Mantissas],
+) -> _Payload | None:
     """The finest scale at or below `gain` whose sums provably stay below `limit` in magnitude.
 
     Exponents are 0 or more where that fits, so that no sum is rounded. Else they go down first,
     which rounds the sum but keeps the weights, and then the gain.
     """
     for _ in range(COARSER):
-        m = mantissas(inputs.weights, gain)
+        m = round_weights(gain)
         ends = inputs.bounds(build, m)
         low, high = float(np.min(ends[0], initial=0)), float(np.max(ends[1], initial=0))
         room = max(m.headroom, default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -31,23 +32,42 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
     written = Text(f"\nwrote {path} in {seconds:.1f} s")
     if not manifest["quantization"]:
         return Group(head, written)
-    title = "Quantization: 8-bit weights; equal spikes alone and with all earlier layers quantized"
+    return Group(head, Text(), quantization_table(manifest["quantization"]), written)
+
+
+def quantization_table(records: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """One row per population that was rounded; 80 columns."""
+    bits = sorted({r["weight_bits"] for r in records})
+    memory = sum(r["memory_bits"] for r in records) / 8192
+    span = f"{bits[0]}" if len(bits) == 1 else f"{bits[0]} to {bits[-1]}"
+    title = (
+        f"Quantization: {span}-bit weights, {memory:,.1f} KiB; "
+        "equal spikes alone and with all earlier\nlayers quantized"
+    )
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("population", overflow="fold")
-    for name in ("scale", "w err", "clip", "alone", "all", "rate", ""):
+    mixed = ["bits"] if len(bits) > 1 else []
+    for name in (*mixed, "scale", "w err", "clip", "dead", "alone", "all", ""):
         table.add_column(name, justify="right", no_wrap=True)
-    for r in manifest["quantization"]:
+    for r in records:
         table.add_row(
             r["population"],
+            *(str(r["weight_bits"]) for _ in mixed),
             f"{r['scale']:.3g}",
             f"{r['weight_error']:.2%}",
             str(r["clipped"]),
+            str(r["dead"]),
             _share(r["agreement"]),
             _share(r["cumulative"]),
-            _share(r["rate"]),
-            "exact" if r["exact"] else "",
+            "exact" if r["exact"] else _overflow(r),
         )
-    return Group(head, Text(), table, written)
+    return table
+
+
+def _overflow(record: Mapping[str, Any]) -> str:
+    """Registers that left their width on the calibration data; they cannot on legal Programs."""
+    events = (record["saturations"] or 0) + (record["wraps"] or 0)
+    return f"{events} overflow" if events else ""
 
 
 def _share(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The pictures: spike raster, chip map, energy bars.
+"""The pictures: spike raster, chip map, energy bars, what rounding cost.
 
 Each returns a matplotlib figure and, given a path, writes it (.svg or .png). Equal data give equal
 files, byte for byte.
@@ -8,5 +8,15 @@ from sfx.toolchain.report.chip_map import chip_map
 from sfx.toolchain.report.energy_bars import energy_bars
 from sfx.toolchain.report.figure import save, svg
 from sfx.toolchain.report.raster import MOST_ROWS, Spikes, raster
+from sfx.toolchain.report.rounding import quantization
 
-__all__ = ["MOST_ROWS", "Spikes", "chip_map", "energy_bars", "raster", "save", "svg"]
+__all__ = [
+    "MOST_ROWS",
+    "Spikes",
+    "chip_map",
+    "energy_bars",
+    "quantization",
+    "raster",
+    "save",
+    "svg",
+]

@@ -1,0 +1,62 @@
+"""How to quantize: method, bits of each population, how much searching is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sfx.toolchain.errors import InputError
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.quantize.mantissa import BITS
+
+METHODS = ("calibrated", "naive")
+FEW_BITS = 5
+"""Up to so many bits the channels of a projection may have exponents of their own."""
+GROUPS = 4
+"""Exponents that the channels of one projection may have then: one more projection for each."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How weights become integers.
+
+    method   calibrated: scales, rounding and biases chosen on the calibration data; naive: the
+             largest weight takes the largest mantissa, the others the nearest, data or not
+    bits     of a weight, 2..8
+    layers   bits of some populations, by name of the population or of its module
+    effort   how much rounding search: 0 none, 1 what a compile of a large net affords, more: longer
+    """
+
+    method: str = "calibrated"
+    bits: int = BITS
+    layers: Mapping[str, int] = field(default_factory=dict)
+    effort: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            hint = f"one of: {', '.join(METHODS)}"
+            raise InputError("SFX-E324", f"no quantization method '{self.method}'", hint=hint)
+        for name, bits in [("bits", self.bits), *self.layers.items()]:
+            if not 2 <= bits <= BITS:
+                raise InputError("SFX-E325", f"{bits} bits of a weight, must be 2..8", where=name)
+
+    def bits_of(self, node: g.Node) -> int:
+        """Bits of the weights into a population."""
+        return self.layers.get(node.name, self.layers.get(node.module, self.bits))
+
+    def groups_of(self, node: g.Node) -> int:
+        """How many exponents the channels of one projection into a population may have."""
+        few = self.method == "calibrated" and self.bits_of(node) <= FEW_BITS
+        return GROUPS if few else 1
+
+    def check(self, graph: g.Graph) -> None:
+        """Raise InputError (SFX-E326) if a layer is named that the graph does not have."""
+        rounded = [n for n in graph if n.op.neuron or isinstance(n.op, g.Output)]
+        known = {n.name for n in rounded} | {n.module for n in rounded if n.module}
+        for name in sorted(set(self.layers) - known):
+            raise InputError(
+                "SFX-E326",
+                f"there is no population '{name}' to give bits to",
+                where=graph.name,
+                hint=f"one of: {', '.join(sorted(known)[:40])}",
+            )
