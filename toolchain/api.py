@@ -190,7 +190,14 @@ def _compile_netx(
     start = time.perf_counter()
     stage("read netx")
     digest = _sha256(path)
-    placed = compile_program(read(path, timesteps=timesteps), target, stage)
+    program = read(path, timesteps=timesteps)
+    try:
+        placed = compile_program(program, target, stage)
+    except SfxError as error:
+        from sfx.backends.reference.backend import ReferenceBackend
+        from sfx.toolchain.verify.overflow import explained
+
+        raise explained(error, program, ReferenceBackend().layers) from error
     manifest = _manifest(path.stem, digest, target, placed)
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(placed, b"", manifest | {"calibration": None, "quantization": []})
