@@ -48,12 +48,13 @@ def refused_ops() -> str:
 
 def neurons() -> str:
     """Neuron modules by library."""
-    from sfx.frontends.neurons import norse, spikingjelly
+    from sfx.frontends.neurons import norse, snntorch, spikingjelly
 
     rows = [
-        ("Norse", ", ".join(f"`MultiStep({name})`" for name in norse.CELLS)),
-        ("SpikingJelly", ", ".join(f"`{n}(step_mode='m')`" for n in spikingjelly.NEURONS)),
-        ("sfx", "`MultiStep(GreaterEqualLIF)`"),
+        ("Norse", ", ".join(f"`{name}`" for name in norse.KINDS)),
+        ("SpikingJelly", ", ".join(f"`{n}`" for n in spikingjelly.NEURONS)),
+        ("snnTorch", ", ".join(f"`{name}`" for name in snntorch.STATES)),
+        ("sfx", "`GreaterEqualLIF`, `MultiStep` around it or a cell of Norse's"),
     ]
     return table(("library", "neurons"), rows)
 

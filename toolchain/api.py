@@ -54,23 +54,42 @@ class Source:
     calibration: NDArray[Any] | None
 
 
-def export(model: torch.nn.Module, example: torch.Tensor, *, name: str = "model") -> nir.NIRGraph:
+def export(
+    model: torch.nn.Module,
+    example: torch.Tensor,
+    *,
+    name: str = "model",
+    takes: str = "TB",
+    output: int = 0,
+    dt: float = 1e-3,
+) -> nir.NIRGraph:
     """Trace `model` on `example` [T, 1, *input shape] and return its NIR graph.
 
+    The model may use Norse's, SpikingJelly's, snnTorch's or our own neurons; it is left as it was.
+
+    takes   what forward() takes: "TB" [T, B, ...], "BT" [B, T, ...], "B" one image that forward()
+            shows for its own number of steps, "step" one step (the caller loops)
+    output  which of the returned tensors is deployed
+    dt      seconds of one model step
     Raises UnsupportedError (SFX-E1xx) listing every operation that cannot be mapped.
     """
     from sfx.frontends.torch_export import export as torch_export
 
-    return torch_export(model, example, name=name)
+    return torch_export(model, example, name=name, takes=takes, output=output, dt=dt)
 
 
 def load_model(
-    path: str | Path, *, model: str | None = None, example_shape: tuple[int, ...] | None = None
+    path: str | Path,
+    *,
+    model: str | None = None,
+    example_shape: tuple[int, ...] | None = None,
+    takes: str = "TB",
 ) -> Source:
     """Read a model file: `.pt`, `.safetensors` (our checkpoint format) or `.nir`.
 
     model          `pkg.module:factory` for a bare state_dict of a user's own network
     example_shape  (T, *input shape) to trace that network with
+    takes          what that network's forward() takes, see `export`
     Raises InputError or UnsupportedError.
     """
     path = Path(path)
@@ -89,27 +108,30 @@ def load_model(
     from sfx.frontends.load import load_torch
 
     net, example, calibration = load_torch(path, model=model, example_shape=example_shape)
-    return Source(export(net, example, name=path.stem), path.stem, digest, calibration)
+    graph = export(net, example, name=path.stem, takes=takes if model is not None else "TB")
+    return Source(graph, path.stem, digest, calibration)
 
 
 def compile(
-    source: Source | QatModel | str | Path,
+    source: Source | nir.NIRGraph | QatModel | str | Path,
     target: str = "loihi",
     *,
     calibrate: Data | None = None,
     model: str | None = None,
     timesteps: int | None = None,
+    takes: str = "TB",
     stage: Stage = lambda name: None,
     options: Options | None = None,
 ) -> Bundle:
     """Compile a model for `target` ('loihi' is loihi2; or a TOML file).
 
-    source: a model file, a loaded one, or what `sfx.qat.prepare` made (or `sfx.qat.save` wrote),
-    whose integers stay as they were trained.
+    source: a model file, a loaded one, a NIR graph (of `export`), or what `sfx.qat.prepare` made
+    (or `sfx.qat.save` wrote), whose integers stay as they were trained.
     calibrate: samples that choose the scales; default: the samples in the checkpoint, if any.
     timesteps: T of a sample, for a NIR file that does not say it (default: that of `calibrate`),
     or instead of what a lava-dl `.net` file says. A `.net` holds integers: nothing is quantized.
     options: method, bits and effort of the quantization (`sfx.toolchain.quantize.options`).
+    model, takes: a network of one's own for a bare state_dict, see `load_model`.
     Raises SfxError: InputError, UnsupportedError, or FitError if it does not fit the target.
     """
     from sfx.toolchain.compiler import compile_graph
@@ -120,6 +142,8 @@ def compile(
 
     start = time.perf_counter()
     chosen = load_target(target)
+    if hasattr(source, "infer_types"):  # a nir.NIRGraph, without importing nir for it
+        source = _of_graph(source)
     if not isinstance(source, Source | str | Path):
         return _compile_trained(source.program(), source.template.bits, "", chosen, stage)
     if not isinstance(source, Source) and Path(source).suffix == ".net":
@@ -131,7 +155,7 @@ def compile(
     if not isinstance(source, Source):
         stage("export")
         shape = None if calibrate is None else tuple(calibrate.x.shape[1:])
-        source = load_model(source, model=model, example_shape=shape)
+        source = load_model(source, model=model, example_shape=shape, takes=takes)
     stage("import NIR")
     # A NIR file need not say T; the samples do. A traced network has T baked in.
     steps = timesteps
@@ -171,6 +195,17 @@ def _options(options: Options | None) -> dict[str, Any]:
         "layers": dict(sorted(chosen.layers.items())),
         "effort": chosen.effort,
     }
+
+
+def _of_graph(graph: Any) -> Source:
+    """A NIR graph in memory as the compiler takes it."""
+    from sfx.toolchain.ir.nir_bridge import write
+    from sfx.toolchain.ir.nir_ext import facts
+
+    buffer = io.BytesIO()
+    write(graph, buffer)
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    return Source(graph, str(facts(graph).get("name", "model")), digest, None)
 
 
 def _compile_netx(

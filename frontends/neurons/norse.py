@@ -1,4 +1,4 @@
-"""Norse's neurons: LIFBoxCell inside a `MultiStep` is mapped, every other is refused by name.
+"""Norse's neurons: cells that compute one step, alone or in a `MultiStep`, and those over time.
 
 LIFBoxCell (norse.torch.functional.lif_box, 1.1.0):
 
@@ -7,18 +7,23 @@ LIFBoxCell (norse.torch.functional.lif_box, 1.1.0):
 
 The state starts at v_leak, the Graph's at 0, so the potentials are shifted: with w = v - v_leak
 the same equations hold for leak 0, threshold v_th - v_leak and reset v_reset - v_leak.
+`KINDS` is the list; every other neuron is refused by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from norse.torch.functional.reset import reset_subtract, reset_value
-from torch import nn
+from torch import Tensor, nn
 
+from sfx.frontends.neurons import registry
 from sfx.frontends.neurons.registry import LifSpec
+from sfx.frontends.tracing.lif_op import OpaqueLif
+from sfx.frontends.tracing.step_op import RECURRENT, Recurrent, StateInStateOut, input_layer
 from sfx.toolchain.errors import UnsupportedError
 
 CONTAINERS = ("SequentialState", "RecurrentSequential", "Lift", "RegularizationCell")
@@ -26,46 +31,76 @@ CONTAINERS = ("SequentialState", "RecurrentSequential", "Lift", "RegularizationC
 
 
 def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
-    """None for what is no neuron. A neuron of Norse is refused here (UnsupportedError SFX-E105):
+    """The constants of a neuron; None for what is no neuron.
 
-    it computes one step, or it is of a kind that is not mapped. Inside a MultiStep, `read_cell`
-    reads it.
+    Raises UnsupportedError SFX-E105 for a neuron of Norse that is not mapped.
     """
     if not _of_norse(module) or type(module).__name__ in CONTAINERS:
         return None
-    raise alone(module, path) if type(module).__name__ in CELLS else _refused(module, path)
+    return _kind(module, path).read(module, dt, path)
 
 
 def read_cell(cell: nn.Module, dt: float, path: str) -> LifSpec:
     """The constants of the cell inside a MultiStep. Raises UnsupportedError SFX-E105."""
-    reader = CELLS.get(type(cell).__name__)
-    if reader is None or not _of_norse(cell):
+    kind = _kind(cell, path) if _of_norse(cell) else None
+    if kind is None or kind.over_time or kind.recurrent:
         raise _refused(cell, path)
-    return reader(cell, dt, path)
+    return kind.read(cell, dt, path)
 
 
-def alone(cell: nn.Module, path: str) -> UnsupportedError:
-    """The refusal of a cell outside a MultiStep."""
-    name = type(cell).__name__
-    return UnsupportedError(
-        "SFX-E105",
-        f"{name} computes one step, the model loops over time itself",
-        where=path,
-        hint=f"wrap it: sfx.frontends.neurons.multistep.MultiStep({name}(...))",
-    )
+def stand_in(module: nn.Module, spec: LifSpec) -> nn.Module:
+    """What takes the neuron's place during a trace."""
+    neuron: Any = module
+    kind = _kind(module, "")
+    rests = [float(torch.as_tensor(getattr(neuron.p, r)).flatten()[0]) if r else 0.0
+             for r in kind.rests]  # fmt: skip
+    recurrent = weights = None
+    if kind.recurrent:
+        weights = neuron.input_weights.detach()
+        recurrent = Recurrent(neuron.recurrent_weights.detach())
+    if kind.over_time:
+        return _OverTime(spec, recurrent, weights)
+    return StateInStateOut(spec, rests, kind.state, recurrent, weights)
+
+
+class _OverTime(OpaqueLif):
+    """`spikes, state = neuron(x, state)` over all steps; no state but the one at rest."""
+
+    def __init__(self, spec: LifSpec, recurrent: Recurrent | None, weights: Tensor | None) -> None:
+        super().__init__(spec)
+        self.recurrence, self.input = recurrent, input_layer(weights)
+        if recurrent is not None:
+            RECURRENT[self.number] = recurrent
+
+    def forward(  # type: ignore[override]  # as Norse's neurons are called
+        self, x: Tensor, state: Any = None
+    ) -> tuple[Tensor, None]:
+        """Spikes of x [T, B, ...]; the state after the last step is not known."""
+        if state is not None:
+            raise UnsupportedError(
+                "SFX-E105", "a neuron that does not start at rest", hint="leave its state out"
+            )
+        x = x if self.input is None else self.input(x)
+        return super().forward(x), None
 
 
 def _of_norse(module: nn.Module) -> bool:
     return any(c.__module__.startswith("norse.torch.module") for c in type(module).__mro__)
 
 
+def _kind(module: nn.Module, path: str) -> Kind:
+    own = registry.library_class(module, "norse")
+    if own not in KINDS:
+        raise _refused(module, path)
+    return KINDS[own]
+
+
 def _refused(module: nn.Module, path: str) -> UnsupportedError:
-    return UnsupportedError(
-        "SFX-E105",
-        f"the neuron {type(module).__name__} is not mapped",
-        where=path,
-        hint=f"use MultiStep with one of: {', '.join(CELLS)}, GreaterEqualLIF",
-    )
+    name = type(module).__name__
+    hint = f"use one of: {', '.join(KINDS)}; in a MultiStep LIFBoxCell, LIFCell, IAFCell"
+    if name.startswith("LI") and not name.startswith("LIF"):
+        hint = "read out with a linear layer and its mean over the steps, or spike counts"
+    return UnsupportedError("SFX-E105", f"the neuron {name} is not mapped", where=path, hint=hint)
 
 
 def _number(value: Any, name: str, path: str) -> float:
@@ -82,8 +117,8 @@ def _number(value: Any, name: str, path: str) -> float:
     return first
 
 
-def _lif_box(cell: Any, dt: float, path: str) -> LifSpec:
-    p = cell.p
+def _check(cell: Any, dt: float, path: str, reset: Any) -> None:
+    """Refuse another dt than the export's, and a reset that the Graph's LIF has not."""
     if abs(cell.dt - dt) > 1e-9 * dt:
         raise UnsupportedError(
             "SFX-E105",
@@ -91,37 +126,103 @@ def _lif_box(cell: Any, dt: float, path: str) -> LifSpec:
             where=path,
             hint=f"export with dt={cell.dt:g}; all neurons of a model need one dt",
         )
-    if p.reset_method not in (reset_value, reset_subtract):
+    if reset not in (reset_value, reset_subtract):
         raise UnsupportedError(
             "SFX-E105",
-            f"reset method {getattr(p.reset_method, '__name__', p.reset_method)!r} is not mapped",
+            f"reset method {getattr(reset, '__name__', reset)!r} is not mapped",
             where=path,
             hint="use norse's reset_value or reset_subtract",
         )
-    # the product as Norse forms it, in the precision of the parameter
-    decay = _number(cell.dt * p.tau_mem_inv, "tau_mem_inv", path)
-    if not 0 < decay <= 1:
+
+
+def _share(cell: Any, name: str, path: str) -> float:
+    """The part that is lost per step, dt * tau_inv, in the precision of the parameter."""
+    share = _number(cell.dt * getattr(cell.p, name), name, path)
+    if not 0 < share <= 1:
         raise UnsupportedError(
             "SFX-E105",
-            f"dt * tau_mem_inv is {decay:g}, must be in (0, 1]",
+            f"dt * {name} is {share:g}, must be in (0, 1]",
             where=path,
-            hint="tau_mem_inv is in 1/s: 1 / (tau * dt) for a tau of that many model steps",
+            hint=f"{name} is in 1/s: 1 / (tau * dt) for a tau of that many model steps",
         )
+    return share
+
+
+def _lif_box(cell: Any, dt: float, path: str) -> LifSpec:
+    p = cell.p
+    _check(cell, dt, path, p.reset_method)
+    decay = _share(cell, "tau_mem_inv", path)
     leak = _number(p.v_leak, "v_leak", path)
-    if leak and p.reset_method is reset_subtract:
-        raise UnsupportedError(
-            "SFX-E105",
-            f"a subtracting reset with v_leak = {leak:g} is not mapped",
-            where=path,
-            hint="use v_leak = 0: the reset subtracts v_th, which shifts with the leak",
-        )
+    threshold = _number(p.v_th, "v_th", path)
+    subtract = p.reset_method is reset_subtract
     return LifSpec(
         decay=decay,
-        threshold=_number(p.v_th, "v_th", path) - leak,
+        threshold=threshold - leak,
         reset=_number(p.v_reset, "v_reset", path) - leak,
-        subtract=p.reset_method is reset_subtract,
+        subtract=subtract,
+        drop=threshold if subtract and leak else 0.0,
     )
 
 
-CELLS: dict[str, Callable[[Any, float, str], LifSpec]] = {"LIFBoxCell": _lif_box}
-"""Cells that a MultiStep may hold, by class name."""
+def _lif(cell: Any, dt: float, path: str) -> LifSpec:
+    """LIFCell: i <- i + x; v as in LIFBoxCell with i; then i <- i - dt * tau_syn_inv * i."""
+    _check(cell, dt, path, reset_value)
+    syn = _share(cell, "tau_syn_inv", path)
+    leak = _number(cell.p.v_leak, "v_leak", path)
+    return LifSpec(
+        decay=_share(cell, "tau_mem_inv", path),
+        threshold=_number(cell.p.v_th, "v_th", path) - leak,
+        reset=_number(cell.p.v_reset, "v_reset", path) - leak,
+        syn=syn,
+        w_in=1.0 / syn,
+    )
+
+
+def _iaf(cell: Any, dt: float, path: str) -> LifSpec:
+    """IAFCell: v <- v + x from v_reset; potentials are counted from there."""
+    rest = _number(cell.p.v_reset, "v_reset", path)
+    return LifSpec(decay=0.0, threshold=_number(cell.p.v_th, "v_th", path) - rest)
+
+
+class V(NamedTuple):
+    """State of LIFBoxCell and IAFCell."""
+
+    v: Tensor
+
+
+class VI(NamedTuple):
+    """State of LIFCell."""
+
+    v: Tensor
+    i: Tensor
+
+
+class ZVI(NamedTuple):
+    """State of LIFRecurrentCell."""
+
+    z: Tensor
+    v: Tensor
+    i: Tensor
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a neuron is read and called. rests: the parameter that each state variable starts at."""
+
+    read: Callable[[Any, float, str], LifSpec]
+    state: Any
+    rests: tuple[str, ...]
+    over_time: bool = False
+    recurrent: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    "LIFBoxCell": Kind(_lif_box, V, ("v_leak",)),
+    "LIFCell": Kind(_lif, VI, ("v_leak", "")),
+    "IAFCell": Kind(_iaf, V, ("v_reset",)),
+    "LIFRecurrentCell": Kind(_lif, ZVI, ("", "v_leak", ""), recurrent=True),
+    "LIF": Kind(_lif, VI, ("v_leak", ""), over_time=True),
+    "IAF": Kind(_iaf, V, ("v_reset",), over_time=True),
+    "LIFRecurrent": Kind(_lif, ZVI, ("", "v_leak", ""), over_time=True, recurrent=True),
+}
+"""Neurons that are mapped, by class name."""

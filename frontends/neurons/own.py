@@ -10,22 +10,30 @@ from sfx.frontends.neurons import norse
 from sfx.frontends.neurons.ge_lif import GreaterEqualLIF
 from sfx.frontends.neurons.multistep import MultiStep
 from sfx.frontends.neurons.registry import LifSpec
+from sfx.frontends.tracing.lif_op import OpaqueLif
+from sfx.frontends.tracing.step_op import StateInStateOut
 from sfx.toolchain.errors import UnsupportedError
 
 
 def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
-    """The constants of a MultiStep; None for what is no neuron.
+    """The constants of a MultiStep, or of a GreaterEqualLIF alone; None for what is no neuron.
 
-    Raises UnsupportedError SFX-E105 for a MultiStep whose cell is not mapped, and for a cell that
-    stands alone (one step, so the model loops over time itself).
+    Raises UnsupportedError SFX-E105 for a MultiStep whose cell is not mapped.
     """
     if isinstance(module, GreaterEqualLIF):
-        raise norse.alone(module, path)
+        return _greater_equal(module, path)
     if not isinstance(module, MultiStep):
         return None
     if isinstance(module.cell, GreaterEqualLIF):
         return _greater_equal(module.cell, path)
     return norse.read_cell(module.cell, dt, path)
+
+
+def stand_in(module: nn.Module, spec: LifSpec) -> nn.Module:
+    """What takes the neuron's place during a trace."""
+    if isinstance(module, MultiStep):
+        return OpaqueLif(spec)
+    return StateInStateOut(spec, [0.0], lambda membrane: membrane)
 
 
 def _greater_equal(cell: GreaterEqualLIF, path: str) -> LifSpec:

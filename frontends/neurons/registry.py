@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import cast
 
 from torch import nn
@@ -50,6 +51,7 @@ A neuron that the library has and we cannot map is refused: UnsupportedError SFX
 READERS: dict[str, str] = {
     "norse": "sfx.frontends.neurons.norse",
     "sfx": "sfx.frontends.neurons.own",
+    "snntorch": "sfx.frontends.neurons.snntorch",
     "spikingjelly": "sfx.frontends.neurons.spikingjelly",
 }
 """Package of a module's class -> the file that reads it; imported when a model needs it."""
@@ -60,9 +62,39 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
 
     A subclass of a library's neuron is read like that neuron.
     """
+    reader = _reader(module)
+    return None if reader is None else cast(Reader, reader.read)(module, dt, path)
+
+
+def stand_in(module: nn.Module, dt: float, path: str) -> nn.Module | None:
+    """What takes the neuron's place during a trace, called as the neuron is; None for no neuron.
+
+    A reader without a function `stand_in(module, spec)` reads neurons that run over all steps.
+    """
+    from sfx.frontends.tracing.lif_op import OpaqueLif
+
+    reader = _reader(module)
+    spec = None if reader is None else cast(Reader, reader.read)(module, dt, path)
+    if reader is None or spec is None:
+        return None
+    made: nn.Module = getattr(reader, "stand_in", lambda module, spec: OpaqueLif(spec))(
+        module, spec
+    )
+    return made
+
+
+def library_class(module: nn.Module, package: str) -> str:
+    """Name of the first class of `package` that the module is one of: its own, if not a subclass.
+
+    A class that the library derives from a neuron (SpikingJelly's LIAFNode) is another neuron.
+    """
+    own = (c.__name__ for c in type(module).__mro__ if c.__module__.partition(".")[0] == package)
+    return next(own, "")
+
+
+def _reader(module: nn.Module) -> ModuleType | None:
     for cls in type(module).__mro__:
         package = cls.__module__.partition(".")[0]
         if package in READERS:
-            reader = importlib.import_module(READERS[package])
-            return cast(Reader, reader.read)(module, dt, path)
+            return importlib.import_module(READERS[package])
     return None

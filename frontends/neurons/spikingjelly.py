@@ -1,4 +1,4 @@
-"""SpikingJelly's multi-step neurons: LIFNode, ParametricLIFNode, IFNode (activation_based).
+"""SpikingJelly's neurons: LIFNode, ParametricLIFNode, IFNode (activation_based), in both modes.
 
 With v starting at v_reset (neuron.BaseNode, 0.0.0.0.14):
 
@@ -18,7 +18,9 @@ import math
 
 from torch import Tensor, nn
 
-from sfx.frontends.neurons.registry import LifSpec
+from sfx.frontends.neurons.registry import LifSpec, library_class
+from sfx.frontends.tracing.lif_op import OpaqueLif
+from sfx.frontends.tracing.step_op import OpaqueStep
 from sfx.toolchain.errors import UnsupportedError
 
 NEURONS = ("LIFNode", "ParametricLIFNode", "IFNode")
@@ -27,27 +29,47 @@ NEURONS = ("LIFNode", "ParametricLIFNode", "IFNode")
 def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
     """The constants of a neuron; None for the library's layers and containers.
 
-    Raises UnsupportedError SFX-E105 for another neuron, and for one in single-step mode.
+    Raises UnsupportedError SFX-E105 for another neuron, and for another layer that keeps a state.
     """
     names = [c.__name__ for c in type(module).__mro__ if "spikingjelly" in c.__module__]
+    if "MemoryModule" in names and "BaseNode" not in names and "Dropout" not in names:
+        raise UnsupportedError(
+            "SFX-E105",
+            f"the layer {type(module).__name__} keeps a state and is not mapped",
+            where=path,
+            hint="only neurons may couple the time steps",
+        )
     if "BaseNode" not in names:
         return None
-    kind = next((n for n in names if n in NEURONS), None)
-    if kind is None:
+    kind = library_class(module, "spikingjelly")
+    if kind not in NEURONS:
         raise UnsupportedError(
             "SFX-E105",
             f"the neuron {type(module).__name__} is not mapped",
             where=path,
             hint=f"use one of: {', '.join(NEURONS)}",
         )
-    if getattr(module, "step_mode", "s") != "m":
+    if not getattr(module.surrogate_function, "spiking", True):
         raise UnsupportedError(
             "SFX-E105",
-            f"{kind} is in single-step mode, so the model loops over time itself",
+            f"{kind} with an analog output (spiking=False in its surrogate function)",
             where=path,
-            hint="spikingjelly.activation_based.functional.set_step_mode(model, 'm')",
+            hint="use a surrogate function with spiking=True",
         )
     return _spec(module, kind)
+
+
+def stand_in(module: nn.Module, spec: LifSpec) -> nn.Module:
+    """What takes the neuron's place during a trace: one step in mode 's', all steps in mode 'm'."""
+    return OpaqueLif(spec) if getattr(module, "step_mode", "s") == "m" else _Hidden(spec, [])
+
+
+class _Hidden(OpaqueStep):
+    """`spikes = neuron(x)`: the state stays in the neuron."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes of one step."""
+        return self.step(x, None)[0]
 
 
 def _spec(module: nn.Module, kind: str) -> LifSpec:

@@ -35,11 +35,13 @@ class Stream:
     name    NIR node that computes it, one value of shape `dims.step_shape` per step
     dims    where T and B are among the tensor's axes
     reduce  None while it has a time axis; 'mean' or 'sum' once the steps were reduced
+    step    where the model takes single steps out of the stream: which one this is
     """
 
     name: str
     dims: Dims
     reduce: str | None = None
+    step: int | None = None
 
     @property
     def shape(self) -> Shape:
@@ -58,6 +60,12 @@ class Emitter:
         self.path = ""
         self.leaf = False
         self.problems: list[Problem] = []
+        self.fed: dict[str, str] = {}
+        """Neuron that is run step by step -> what feeds it."""
+        self.last: dict[int, str] = {}
+        """Number of a neuron module that keeps its state -> its node."""
+        self.repeats = False
+        """Whether the model repeats its input over the steps itself (export(takes="B"))."""
 
     # --- nodes ---
 

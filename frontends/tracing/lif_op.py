@@ -30,14 +30,15 @@ def numbered(spec: LifSpec) -> int:
 
 
 def lif_over_time(x: Tensor, s: LifSpec) -> Tensor:
-    """Spikes of x [T, ...], time on axis 0: the equation of `LifSpec`, from v = 0."""
-    v = torch.zeros_like(x[0])
+    """Spikes of x [T, ...], time on axis 0: the equations of `LifSpec`."""
+    v, i = torch.full_like(x[0], s.start), torch.zeros_like(x[0])
     spikes = []
-    for current in x.unbind(0):
-        v = v + (s.decay * ((s.leak - v) + s.gain * current) if s.decay else s.gain * current)
+    for step in x.unbind(0):
+        i = i + s.syn * (s.w_in * step - i)
+        v = v + (s.decay * ((s.leak - v) + s.gain * i) if s.decay else s.gain * step)
         # float64: the threshold of a neuron that fires on >= is the next smaller double
         fired = v.double() > s.threshold
-        after = v - s.threshold if s.subtract else torch.full_like(v, s.reset)
+        after = v - (s.drop or s.threshold) if s.subtract else torch.full_like(v, s.reset)
         v = torch.where(fired, after, v)
         spikes.append(fired.to(x.dtype))
     return torch.stack(spikes)

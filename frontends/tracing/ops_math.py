@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +23,7 @@ from sfx.frontends.tracing.emitter import (
     no_time,
 )
 from sfx.frontends.tracing.lif_op import NAME as LIF
-from sfx.frontends.tracing.lif_op import SPECS
+from sfx.frontends.tracing.neuron import add_neuron
 from sfx.frontends.tracing.ops_view import widened
 from sfx.frontends.tracing.rules import result_shape, rule
 from sfx.toolchain.ir import nir_ext as ext
@@ -46,8 +45,7 @@ def lif(e: Emitter, node: fx.Node, x: Stream, neuron: int) -> Stream:
             f"axis 0 of the neuron's input {x.dims.shape} is not the time axis alone",
             "a MultiStep takes [T, B, ...]: unflatten the axes before it",
         )
-    made = ext.lif_node(x.shape, dt=e.dt, **dataclasses.asdict(SPECS[neuron]))
-    return replace(x, name=e.add(made, "lif", x.name, main=True))
+    return replace(x, name=add_neuron(e, x, neuron))
 
 
 @rule("aten::cumsum", "aten::cumsum_")

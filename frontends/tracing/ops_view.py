@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx
@@ -108,6 +108,8 @@ def widened(e: Emitter, x: Stream, shape: Sequence[int]) -> Stream:
         x = e.held(e.view(x, x.dims.with_axes(axes)))
         axes = (*axes[:first], (TIME,), *axes[first + 1 :])
         x = e.view(x, x.dims.with_axes(axes))
+    if _becomes_time(e, x, axes, shape[0]):
+        axes = ((TIME,), *axes[1:])
     padded = e.view(x, x.dims.with_axes(axes))
     wide = x.dims.with_axes(
         (n,) if axis == () and n > 1 else axis for axis, n in zip(axes, shape, strict=True)
@@ -116,10 +118,19 @@ def widened(e: Emitter, x: Stream, shape: Sequence[int]) -> Stream:
     return replace(padded, name=name, dims=wide)
 
 
+def _becomes_time(e: Emitter, x: Stream, axes: Sequence[Axis], length: int) -> bool:
+    """Whether a new first axis is that of time: the model repeats an image over its steps."""
+    timeless = not x.dims.holds(TIME) and x.reduce is None and x.step is None
+    return e.repeats and timeless and axes[0] == () and length == x.dims.steps > 1
+
+
 @rule("aten::repeat")
 def repeat(e: Emitter, node: fx.Node, x: Stream, repeats: Sequence[int]) -> Stream:
     """Every axis repeated as a whole: a new axis before it, expanded and merged into it."""
     axes = ((),) * (len(repeats) - len(x.dims.axes)) + x.dims.axes
+    if _becomes_time(e, x, axes, repeats[0]):
+        timed = e.view(x, x.dims.with_axes([(TIME,), *axes[1:]]))
+        return cast(Stream, repeat(e, node, timed, (1, *repeats[1:])))
     split = [part for axis in axes for part in ((), axis)]
     wide = [n for axis, r in zip(axes, repeats, strict=True) for n in (r, _length(x, axis))]
     out = e.view(x, x.dims.with_axes(split))

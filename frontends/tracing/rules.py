@@ -47,15 +47,12 @@ HINTS: dict[str, str] = {
     "gt": "comparisons outside a known neuron module are not mapped: wrap the neuron in MultiStep",
     "ge": "comparisons outside a known neuron module are not mapped: wrap the neuron in MultiStep",
     "where": "comparisons outside a known neuron module are not mapped: use MultiStep",
-    "select": "the model takes single steps or parts of a stream: keep the loop over time in "
-    "MultiStep, and split layers instead of streams",
-    "unbind": "the model takes single steps or parts of a stream: keep the loop over time in "
-    "MultiStep, and split layers instead of streams",
+    "select": "split layers instead of streams; over the time axis take whole steps, x[t]",
     "split": "use one layer per part instead of splitting its output",
     "chunk": "use one layer per part instead of splitting its output",
     "slice": "use one layer per part instead of cutting its output",
     "cat": "use a sum of layers instead of a concatenation",
-    "stack": "keep the loop over time in MultiStep",
+    "stack": "stack the steps of one stream, all of them in order",
     "amax": "use MaxPool2d on spikes",
     "max": "use MaxPool2d on spikes",
     "max_pool3d": "use MaxPool2d: it pools each step on its own",

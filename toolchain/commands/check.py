@@ -8,6 +8,7 @@ from sfx.toolchain.commands.common import (
     JsonOpt,
     ModelArg,
     StepsOpt,
+    TakesOpt,
     TargetOpt,
     optional_data,
     out,
@@ -22,6 +23,7 @@ def check(
     calibrate: CalibrateOpt = None,
     factory: FactoryOpt = None,
     timesteps: StepsOpt = None,
+    takes: TakesOpt = "TB",
     json_file: JsonOpt = None,
 ) -> None:
     """Say whether MODEL compiles and fits, with every problem at once; nothing is written."""
@@ -34,6 +36,7 @@ def check(
             calibrate=optional_data(calibrate),
             model=factory,
             timesteps=timesteps,
+            takes=takes,
             stage=stage,
         )
     s = bundle.manifest["statistics"]

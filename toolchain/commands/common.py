@@ -29,6 +29,14 @@ CalibrateOpt = Annotated[
 FactoryOpt = Annotated[
     str | None, typer.Option("--model", help="pkg.module:factory of your own network")
 ]
+TakesOpt = Annotated[
+    str,
+    typer.Option(
+        metavar="LAYOUT",
+        help="With --model, what forward() takes: TB, BT (samples first), B (an image that it "
+        "shows itself) or step (one step)",
+    ),
+]
 InputOpt = Annotated[Path, typer.Option("--input", metavar="DATA", help="Samples, .npz with x, y")]
 LimitOpt = Annotated[int | None, typer.Option(min=1, help="Use the first N samples only")]
 StepsOpt = Annotated[

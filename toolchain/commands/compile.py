@@ -20,6 +20,7 @@ from sfx.toolchain.commands.common import (
     JsonOpt,
     ModelArg,
     StepsOpt,
+    TakesOpt,
     TargetOpt,
     optional_data,
     out,
@@ -44,6 +45,7 @@ def compile(
     picture: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Draw what rounding cost each layer")
     ] = None,
+    takes: TakesOpt = "TB",
     json_file: JsonOpt = None,
 ) -> None:
     """Compile MODEL into a bundle: export, lower, quantize, balance delays, map."""
@@ -59,6 +61,7 @@ def compile(
             calibrate=optional_data(calibrate),
             model=factory,
             timesteps=timesteps,
+            takes=takes,
             stage=stage,
             options=quantize_options(bits, layer_bits, method, effort),
         )

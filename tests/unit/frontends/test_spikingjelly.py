@@ -16,7 +16,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
 
-from spikingjelly.activation_based import functional, neuron  # noqa: E402  (after importorskip)
+from spikingjelly.activation_based import (  # noqa: E402  (after importorskip)
+    functional,
+    layer,
+    neuron,
+    surrogate,
+)
+from tests.unit.frontends.frameworks import check, lively  # noqa: E402
+from tests.unit.frontends.models import events  # noqa: E402
 
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
 from sfx.frontends.neurons import spikingjelly  # noqa: E402
@@ -103,18 +110,83 @@ def test_program_spikes_are_torch_spikes(kind: str) -> None:
     assert all(r.exact for r in compiled.records if r.population in ("first", "second"))
 
 
-def test_single_step_mode_is_refused_with_the_remedy() -> None:
-    with pytest.raises(UnsupportedError, match="set_step_mode") as caught:
-        spikingjelly.read(neuron.LIFNode(), 1e-3, "blocks.0.lif")
-    assert "SFX-E105 blocks.0.lif" in str(caught.value)
+class Looped(nn.Module):
+    """Single-step mode: the model loops itself, an image is shown at every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = layer.SeqToANNContainer  # a class among the attributes is no module
+        self.net = nn.Sequential(
+            layer.Conv2d(2, 4, 3), layer.BatchNorm2d(4), neuron.IFNode(), layer.MaxPool2d(2),
+            layer.Flatten(), layer.Dropout(0.5), layer.Linear(16, 6),
+            neuron.LIFNode(2.0, decay_input=False),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        functional.reset_net(self)
+        rate = 0
+        for _ in range(T):
+            rate = rate + self.net(x)
+        return rate / T
+
+
+def test_single_step_mode_with_the_loop_in_the_model() -> None:
+    net = lively(Looped())
+    x = events(1, 3, 2, 6, 6, seed=2).float().expand(T, -1, -1, -1, -1)
+    graph = check(net, x, neuron.BaseNode, lambda: net(x[0]), takes="B", example=x[:1, :1])
+    assert graph.timesteps == T
+    assert {n.name for n in graph} >= {"net.0", "net.1", "net.2", "net.3", "net.6", "net.7"}
+
+
+def test_single_step_mode_with_the_loop_outside() -> None:
+    net = lively(Looped()).net
+    x = events(T, 3, 2, 6, 6, seed=3).float()
+    functional.reset_net(net)
+    check(net, x, neuron.BaseNode, lambda: [net(step) for step in x], takes="step")
+
+
+def test_containers_and_layers_in_multi_step_mode() -> None:
+    net = nn.Sequential(
+        layer.SeqToANNContainer(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4)),
+        layer.MultiStepContainer(neuron.IFNode()),
+        layer.MaxPool2d(2, step_mode="m"),
+        layer.Flatten(step_mode="m"),
+        layer.Linear(16, 6, step_mode="m"),
+        neuron.LIFNode(2.0, v_reset=None, step_mode="m"),
+    )
+    x = events(T, 3, 2, 6, 6, seed=4).float()
+    lively(net)
+    net[0][0].weight.data.mul_(2)
+    functional.reset_net(net)
+    check(net, x, neuron.BaseNode, lambda: net(x))
+
+
+def test_the_states_of_a_used_model_are_left_alone() -> None:
+    net = lively(Net(NEURONS["LIF"]))
+    x = (torch.rand(T, 2, 2, 6, 6) < 0.4).float()
+    net(x)
+    before = net.first.v.clone()
+    clean = export(representable(NEURONS["LIF"], 1), x[:, :1])
+    assert torch.equal(net.first.v, before)
+    functional.reset_net(net)
+    assert set(clean.nodes) == set(export(net, x[:, :1]).nodes)
+
+
+def test_layers_with_a_state_of_their_own_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="SynapseFilter keeps a state"):
+        spikingjelly.read(layer.SynapseFilter(tau=2.0), 1e-3, "filter")
 
 
 def test_other_neurons_are_refused_by_name() -> None:
     with pytest.raises(UnsupportedError, match="QIFNode is not mapped"):
         spikingjelly.read(neuron.QIFNode(step_mode="m"), 1e-3, "lif")
+    derived = type("LIAFNode", (neuron.LIFNode,), {"__module__": neuron.__name__})
+    with pytest.raises(UnsupportedError, match="LIAFNode is not mapped"):
+        spikingjelly.read(derived(), 1e-3, "lif")
+    analog = surrogate.Sigmoid(spiking=False)
+    with pytest.raises(UnsupportedError, match="analog output"):
+        spikingjelly.read(neuron.IFNode(surrogate_function=analog), 1e-3, "lif")
 
 
 def test_layers_are_no_neurons() -> None:
-    from spikingjelly.activation_based import layer
-
     assert spikingjelly.read(layer.Conv2d(1, 1, 1, step_mode="m"), 1e-3, "conv") is None

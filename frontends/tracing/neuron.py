@@ -1,0 +1,49 @@
+"""The graph's node of a neuron, and of its recurrent connection where it has one."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import nir
+import numpy as np
+
+from sfx.frontends.tracing.emitter import Emitter, Refusal, Stream, array
+from sfx.frontends.tracing.lif_op import SPECS
+from sfx.frontends.tracing.step_op import RECURRENT, Recurrent
+from sfx.toolchain.ir import nir_ext as ext
+
+FLAT = "flatten the value at one step to a vector before a recurrent neuron"
+
+
+def add_neuron(e: Emitter, x: Stream, number: int) -> str:
+    """Append the neuron `number` fed by `x`; its name."""
+    made = ext.lif_node(x.shape, dt=e.dt, **dataclasses.asdict(SPECS[number]))
+    name = e.add(made, "lif", x.name, main=True)
+    if number in RECURRENT:
+        _add_recurrent(e, x, name, RECURRENT[number])
+    return name
+
+
+def _add_recurrent(e: Emitter, x: Stream, name: str, recurrent: Recurrent) -> None:
+    """Edges neuron -> R -> neuron: R reads the spikes of the step before."""
+    weight = array(recurrent.weight)
+    if weight.ndim < 2:  # a neuron's own spike only
+        if len(x.shape) != 1:
+            raise Refusal("SFX-E107", f"one-to-one recurrence on a value of shape {x.shape}", FLAT)
+        weight = np.diag(np.broadcast_to(weight, x.shape))
+    bias = np.zeros(len(weight), weight.dtype)
+    if recurrent.bias is not None:
+        bias = array(recurrent.bias)
+    if weight.ndim == 2:
+        if x.shape != (len(weight),):
+            raise Refusal(
+                "SFX-E107",
+                f"a recurrent connection of {len(weight)} neurons on a value of shape {x.shape}",
+                FLAT,
+            )
+        made = nir.Affine(weight, bias) if bias.any() else nir.Linear(weight)
+    else:
+        pad = tuple(int(k) // 2 for k in weight.shape[2:])
+        made = nir.Conv2d(x.shape[1:], weight, (1, 1), pad, (1, 1), 1, bias)
+    back = e.add(made, "recurrent", name)
+    e.edges.append((back, name))

@@ -1,0 +1,237 @@
+"""Models that loop over time themselves: the copies of a step are folded into one.
+
+    for t in range(T):
+        cur = self.fc(x[t])               one node "fc", whatever t: `Walk` finds the copy
+        spk, mem = self.lif(cur, mem)     one node "lif": its state must come from step t - 1
+        out.append(spk)
+    torch.stack(out)                      the stream of "lif" with its time axis
+
+A stream without a time axis stands for one step (`Stream.step`), or, where its step is None, for
+a value that is the same at every step (an image shown for T steps).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from sfx.frontends.tracing.dims import TIME
+from sfx.frontends.tracing.emitter import Emitter, Refusal, Stream, needs_steps
+from sfx.frontends.tracing.neuron import add_neuron
+from sfx.frontends.tracing.rules import HINTS, result_shape, rule
+from sfx.frontends.tracing.step_op import NAME
+
+LOOP = (
+    "inside the loop over time use x[t] and each neuron's own spikes and state of the step before"
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """A state variable of a neuron after `step`, as the model carries it to the next one.
+
+    exact  False once the model computed with it: good for nothing but a dead branch
+    """
+
+    neuron: str
+    step: int
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class Partial:
+    """The sum of `stream` over some of the steps: an accumulator inside the loop."""
+
+    stream: Stream
+    steps: tuple[int, ...]
+
+
+Carried = State | Partial
+
+STEPWISE = {NAME, "aten::select", "aten::unbind", "aten::stack", "aten::cat"}
+"""Ops whose rules see the steps of their operands; to all others a step is like any other."""
+
+
+@rule(NAME)
+def lif_step(
+    e: Emitter,
+    node: fx.Node,
+    x: Stream,
+    state: list[Any],
+    number: int,
+    call: int,
+    rests: list[float],
+) -> list[Any]:
+    """One step of a neuron; the first makes the graph's node, the others must fit to it."""
+    needs_steps(x, "a neuron runs")
+    if x.dims.holds(TIME):
+        raise Refusal(
+            "SFX-E104",
+            "a neuron that computes one step is given all steps at once",
+            "loop over time, or use the neuron's multi-step form "
+            "(SpikingJelly: functional.set_step_mode(model, 'm'))",
+        )
+    known, step = _position(e, state, number, call, rests)
+    if x.step not in (None, step):
+        raise Refusal(
+            "SFX-E104", f"the neuron's state is at step {step}, its input at step {x.step}", LOOP
+        )
+    if known is None:
+        known = add_neuron(e, x, number)
+        e.fed[known] = x.name
+    e.last[number] = known
+    if e.fed[known] != x.name:
+        raise Refusal(
+            "SFX-E104",
+            f"at step {step} the neuron's input is computed in another way than at step 0",
+            LOOP,
+        )
+    carried = [State(known, step) for _ in rests]
+    return [replace(x, name=known, step=step), *carried]
+
+
+def _position(
+    e: Emitter, state: list[Any], number: int, call: int, rests: list[float]
+) -> tuple[str | None, int]:
+    """(the graph's node, None for a new one; the step) of a call."""
+    if not state:  # the neuron keeps its state to itself
+        return (e.last.get(number) if call else None), call
+    carried = [s for s in state if isinstance(s, State)]
+    spikes = [s for s in state if isinstance(s, Stream)]  # of a recurrent neuron, its own
+    if any(not carried or (s.name, s.step) != (carried[0].neuron, carried[0].step) for s in spikes):
+        raise Refusal("SFX-E104", "a neuron's state is computed from the input", LOOP)
+    if not carried:
+        for value, rest in zip(state, rests, strict=True):
+            if isinstance(value, Tensor) and value.numel() and not bool((value == rest).all()):
+                raise Refusal("SFX-E105", "the neuron does not start at rest", "start from zeros")
+        return None, 0
+    first = carried[0]
+    if len(carried) + len(spikes) < len(state) or any(s != first or not s.exact for s in carried):
+        raise Refusal("SFX-E104", "the neuron's state is changed between the steps", LOOP)
+    return first.neuron, first.step + 1
+
+
+# --- from steps to the time axis and back ---------------------------------------------------
+
+
+@rule("aten::select")
+def select(e: Emitter, node: fx.Node, x: Any, dim: int, index: int) -> Any:
+    """One step of a stream, x[t]."""
+    if isinstance(x, State):
+        return replace(x, exact=False)
+    _no_partial(x)
+    if x.dims.axes[dim] != (TIME,):
+        raise Refusal("SFX-E103", "takes a part of a stream", HINTS["select"])
+    return _at(x, dim % len(x.dims.axes), index % x.dims.steps)
+
+
+@rule("aten::unbind")
+def unbind(e: Emitter, node: fx.Node, x: Any, dim: int = 0) -> Any:
+    """All steps of a stream, one by one."""
+    if isinstance(x, State):
+        return [replace(x, exact=False)] * len(node.meta["val"])
+    _no_partial(x)
+    if x.dims.axes[dim] != (TIME,):
+        raise Refusal("SFX-E103", "takes a part of a stream", HINTS["select"])
+    return [_at(x, dim % len(x.dims.axes), t) for t in range(x.dims.steps)]
+
+
+def _at(x: Stream, dim: int, step: int) -> Stream:
+    axes = [a for i, a in enumerate(x.dims.axes) if i != dim]
+    return replace(x, dims=x.dims.with_axes(axes), step=step)
+
+
+@rule("aten::stack")
+def stack(e: Emitter, node: fx.Node, parts: list[Any], dim: int = 0) -> Any:
+    """The steps 0 to T-1 of one stream, under a new time axis."""
+    whole = _whole(e, parts, "stack")
+    if not isinstance(whole, Stream):
+        return whole
+    axes = list(whole.dims.axes)
+    axes.insert(dim % (len(axes) + 1), (TIME,))
+    return replace(whole, dims=whole.dims.with_axes(axes))
+
+
+@rule("aten::cat")
+def cat(e: Emitter, node: fx.Node, parts: list[Any], dim: int = 0) -> Any:
+    """The steps 0 to T-1 of one stream, joined along an axis: that of time, or before its own."""
+    whole = _whole(e, parts, "cat")
+    if not isinstance(whole, Stream):
+        return whole
+    axes = list(whole.dims.axes)
+    axes[dim] = (TIME, *axes[dim])
+    return replace(whole, dims=whole.dims.with_axes(axes))
+
+
+def _whole(e: Emitter, parts: list[Any], what: str) -> Any:
+    """The stream whose steps `parts` are, still without a time axis; a State if they are states."""
+    for part in parts:
+        if isinstance(part, State):
+            return replace(part, exact=False)
+        _no_partial(part)
+    streams = [p for p in parts if isinstance(p, Stream)]
+    first = streams[0]
+    if any(s.step is None for s in streams) or len(streams) < len(parts):
+        raise Refusal("SFX-E103", f"the op aten::{what} is not mapped", HINTS[what])
+    if {(s.name, s.dims) for s in streams} != {(first.name, first.dims)}:
+        raise Refusal("SFX-E104", "joins values that each step computes in another way", LOOP)
+    steps = first.dims.steps
+    if [s.step for s in streams] != list(range(steps)):
+        raise Refusal(
+            "SFX-E104", f"joins other steps than 0 to {steps - 1} in order", "keep every step"
+        )
+    return replace(first, step=None)
+
+
+def _no_partial(x: Any) -> None:
+    if isinstance(x, Partial):
+        raise Refusal("SFX-E104", "a sum over a part of the steps", LOOP)
+
+
+def accumulated(e: Emitter, a: Any, b: Any, alpha: float) -> Any:
+    """`total + y[t]` inside the loop; None where this is an addition as any other."""
+    for total, y in ((a, b), (b, a)):
+        before = total.steps if isinstance(total, Partial) else (getattr(total, "step", None),)
+        stream = total.stream if isinstance(total, Partial) else total
+        if not isinstance(y, Stream) or not isinstance(stream, Stream):
+            continue
+        if None in before or y.step is None or alpha != 1 or y.step in before:
+            continue
+        if (stream.name, stream.dims, stream.reduce) != (y.name, y.dims, y.reduce):
+            continue
+        steps = (*before, y.step)
+        if len(steps) < y.dims.steps:
+            return Partial(replace(stream, step=None), steps)
+        return replace(stream, step=None, reduce="sum")
+    if isinstance(a, Partial) or isinstance(b, Partial):
+        rest = [v for v in (a, b) if not isinstance(v, Partial)]
+        zero = rest and not isinstance(rest[0], Stream) and not torch.as_tensor(rest[0]).any()
+        if not zero:
+            _no_partial(a)
+            _no_partial(b)
+        return a if isinstance(a, Partial) else b
+    return None
+
+
+# --- constants in the shape of a stream -----------------------------------------------------
+
+
+@rule("aten::zeros_like", "aten::new_zeros")
+def zeros(e: Emitter, node: fx.Node, x: Any, *rest: Any, **options: Any) -> Tensor:
+    """Zeros, whatever the stream holds: a state at rest, an empty accumulator."""
+    return torch.zeros(result_shape(node), dtype=node.meta["val"].dtype)
+
+
+@rule("aten::full_like", "aten::new_full")
+def full(e: Emitter, node: fx.Node, x: Any, *rest: Any, **options: Any) -> Tensor:
+    """One number everywhere."""
+    return torch.full(result_shape(node), rest[-1], dtype=node.meta["val"].dtype)
+
+
+@rule("aten::ones_like", "aten::new_ones")
+def ones(e: Emitter, node: fx.Node, x: Any, *rest: Any, **options: Any) -> Tensor:
+    """Ones everywhere."""
+    return torch.ones(result_shape(node), dtype=node.meta["val"].dtype)

@@ -1,0 +1,63 @@
+"""What the tests of the neuron libraries share: lively weights, and the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sfx.frontends.torch_export import export
+from sfx.toolchain.ir import evaluate, nir_bridge
+from sfx.toolchain.ir import graph as g
+
+
+def lively(net: nn.Module, seed: int = 0) -> nn.Module:
+    """Weights on a grid of 1/8, so that every sum is exact in float32."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                for p in module.parameters():
+                    p.copy_(torch.randint(-6, 10, p.shape, generator=generator) / 8)
+    return net.eval()
+
+
+def check(
+    net: nn.Module,
+    x: Tensor,
+    neurons: type | tuple[type, ...],
+    run: Callable[[], object],
+    takes: str = "TB",
+    example: Tensor | None = None,
+) -> g.Graph:
+    """Every neuron fires, and the graph gives the spikes that `run` makes in the library itself.
+
+    x    [T, B, ...]; run calls the model on it, as its user would
+    """
+    seen: dict[str, list[np.ndarray]] = {}
+
+    def keep(path: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            spikes = output[0] if isinstance(output, tuple) else output
+            seen.setdefault(path, []).append(spikes.detach().numpy())
+
+        return hook
+
+    paths = [(n, m) for n, m in net.named_modules() if isinstance(m, neurons)]
+    handles = [m.register_forward_hook(keep(n)) for n, m in paths]
+    graph = nir_bridge.to_graph(export(net, x[:, :1] if example is None else example, takes=takes))
+    assert not seen, "the export ran the library's neurons"
+    with torch.no_grad():
+        run()
+    for handle in handles:
+        handle.remove()
+    got = evaluate.run(graph, x.numpy().swapaxes(0, 1).astype(np.float64))
+    for path, steps in seen.items():
+        want = steps[0].swapaxes(0, 1) if len(steps) == 1 else np.stack(steps, 1)
+        name = next(n.name for n in graph.of_type(g.LIF, g.IF) if n.module == path)
+        assert 0.02 < want.mean() < 0.98, f"{path} fires at rate {want.mean()}"
+        np.testing.assert_array_equal(got[name].reshape(want.shape), want, err_msg=path)
+    assert set(seen) == {n for n, _ in paths}
+    return graph
