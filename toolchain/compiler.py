@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.cost.synops import fan_out
+from sfx.toolchain.cost.synops import synapses
 from sfx.toolchain.ir.check import check_graph
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.graph import Graph
@@ -96,7 +96,7 @@ def compile_program(
 
 def statistics(program: Program) -> dict[str, int]:
     """Counts that the compiler prints: populations, neurons, synapses, depth, timesteps."""
-    total = sum(int(fan_out(program, j).sum()) for j in program.projections)
+    total = sum(synapses(program, j) for j in program.projections)
     return {
         "populations": len(program.populations),
         "projections": len(program.projections),

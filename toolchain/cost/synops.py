@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sfx.toolchain.cost.activity import EventCounts
 from sfx.toolchain.ir.fan_in import FanIn
-from sfx.toolchain.ir.program import Program, Projection
+from sfx.toolchain.ir.program import Program, Projection, Structured
 
 
 def fan_out(program: Program, projection: Projection) -> NDArray[np.int64]:
@@ -22,6 +24,14 @@ def fan_out(program: Program, projection: Projection) -> NDArray[np.int64]:
     out = np.zeros(pre.size, dtype=np.int64)
     out[driven] = synapses
     return out
+
+
+def synapses(program: Program, projection: Projection) -> int:
+    """Synapses of a projection, without an entry per neuron where its pattern is regular."""
+    c = projection.connection
+    if isinstance(c, Structured):
+        return prod((dict(c.pre) | dict(c.post)).values())
+    return int(fan_out(program, projection).sum())
 
 
 def synops(program: Program, counts: EventCounts) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -25,14 +26,17 @@ from sfx.toolchain.ir.program import (
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """Least and greatest value of each neuron [size]; low <= 0 <= high."""
+    """Least and greatest value of each neuron [size]; low <= 0 <= high.
+
+    Where all neurons have the same, the arrays are [1]: coincidences are counted in millions.
+    """
 
     low: IntArray
     high: IntArray
 
     @property
     def largest(self) -> IntArray:
-        """Greatest magnitude of each neuron [size]."""
+        """Greatest magnitude of each neuron, [size] or [1]."""
         return np.maximum(-self.low, self.high)
 
 
@@ -45,13 +49,13 @@ def port_bounds(program: Program, p: Population) -> Ports:
     Follows from the declared range of each pre population. No event is always possible. Of what
     speaks once per sample and is read at several steps of a sample, one delivers at a time.
     """
-    zero = np.zeros(p.size, dtype=np.int64)
+    zero = np.zeros(1, dtype=np.int64)
     ports = {name: Bound(zero, zero) for name in p.neuron.ports}
     for port, reads in _at_a_time(program, p):
         found = [_delivers(program, p, same) for same in reads]
         ports[port] = Bound(
-            ports[port].low + np.minimum.reduce([b.low for b in found]),
-            ports[port].high + np.maximum.reduce([b.high for b in found]),
+            ports[port].low + reduce(np.minimum, [b.low for b in found]),
+            ports[port].high + reduce(np.maximum, [b.high for b in found]),
         )
     return ports
 
@@ -77,7 +81,7 @@ def _at_a_time(program: Program, p: Population) -> list[tuple[str, list[list[Pro
 
 
 def _delivers(program: Program, p: Population, projections: list[Projection]) -> Bound:
-    total = Bound(np.zeros(p.size, dtype=np.int64), np.zeros(p.size, dtype=np.int64))
+    total = Bound(np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
     for j in projections:
         pre = program[j.pre]
         low, high = value_bounds(j, pre.size, p.size, pre.low, pre.high)
@@ -91,7 +95,7 @@ def _delivers(program: Program, p: Population, projections: list[Projection]) ->
 def product_bound(a: Bound, b: Bound) -> Bound:
     """Bound of the elementwise product."""
     ends = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
-    return Bound(np.min(ends, axis=0), np.max(ends, axis=0))
+    return Bound(reduce(np.minimum, ends), reduce(np.maximum, ends))
 
 
 def sent_range(p: Population, ports: Ports) -> tuple[int, int]:

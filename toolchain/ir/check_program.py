@@ -322,7 +322,8 @@ def stateless_forget(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
         )
         return
     u = bounds.current_bound(n, ports["a_in"], 1)
-    bias = np.broadcast_to(scale_exponent(n.bias_mant, n.bias_exp), p.shape).ravel()
+    bias = scale_exponent(n.bias_mant, n.bias_exp)
+    bias = bias.reshape(1) if bias.size == 1 else np.broadcast_to(bias, p.shape).ravel()
     # Above the threshold it fires and v returns to 0, so the threshold bounds what is left.
     high = np.minimum(u.high + bias, n.vth << INPUT_SHIFT)
     left = int(np.maximum(high, -(u.low + bias)).max(initial=0))

@@ -110,6 +110,7 @@ def value_bounds(
 ) -> tuple[IntArray, IntArray]:
     """Least and greatest sum each post neuron can get [post_size], if pre sends low..high.
 
+    A structured connection gives all its post neurons the same: then the arrays are [1].
     The exponent is not applied. Zero (no event) is always possible, so low <= 0 <= high is used.
     A convolution's border neurons get the bounds of its inner ones, which see more inputs.
     """
@@ -118,9 +119,8 @@ def value_bounds(
     if isinstance(c, Structured):
         post_labels = {label for label, _ in c.post}
         n = int(np.prod([k for label, k in c.pre if label not in post_labels], dtype=np.int64))
-        ends = sorted((c.weight * low * n, c.weight * high * n))
-        ones = np.ones(post_size, dtype=np.int64)
-        return ends[0] * ones, ends[1] * ones
+        ends = np.array(sorted((c.weight * low * n, c.weight * high * n)), dtype=np.int64)
+        return ends[:1], ends[1:]
     if isinstance(c, Conv2d):
         kernel = c.weight.reshape(len(c.weight), -1)
         per_channel = (np.maximum(kernel, 0).sum(1), np.minimum(kernel, 0).sum(1))

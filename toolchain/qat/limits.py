@@ -43,7 +43,8 @@ def ends(program: Program, wire: Wire, weight: IntArray | None = None) -> Bound:
         assert isinstance(j.connection, Dense | Conv2d)
         j = replace(j, connection=replace(j.connection, weight=weight))
     pre, post = program[j.pre], program[j.post]
-    low, high = value_bounds(j, pre.size, post.size, pre.low, pre.high)
+    found = value_bounds(j, pre.size, post.size, pre.low, pre.high)
+    low, high = (np.broadcast_to(end, post.size) for end in found)
     return Bound(scale_exponent(low, wire.exponents), scale_exponent(high, wire.exponents))
 
 

@@ -56,7 +56,8 @@ def find_overflow(program: Program, layers: Layers) -> Overflow | None:
         bound = current_bound(p.neuron, port_bounds(program, p)["a_in"], program.timesteps)
         if not np.any(bound.largest >= STATE_LIMIT):
             continue
-        for x in _candidates(program, p, bound.low, bound.high):
+        low, high = (np.broadcast_to(end, p.size) for end in (bound.low, bound.high))
+        for x in _candidates(program, p, low, high):
             found = _overflows(program, p, x, layers(program, x[None]))
             if found is not None:
                 return found
