@@ -164,6 +164,8 @@ class Spikingformer(PublicModel):
     keys: ClassVar[KeyTable] = KeyTable(
         renames=(
             (r"^patch_embed\.proj_(conv|bn)([1-4])\.", r"patch_embed.proj\2_\1."),
+            (r"^patch_embed\.block0_", "patch_embed.proj_"),
+            (r"^patch_embed\.block([1-4])_", r"patch_embed.proj\1_"),
             (r"\bfc([12])_", r"mlp\1_"),
         ),
         dead=(r"^block\.\d+\.norm[12]\.",),

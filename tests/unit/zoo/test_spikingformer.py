@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -160,6 +161,17 @@ def test_other_spellings_of_the_keys_load() -> None:
     assert public["block.0.mlp.fc1_conv.weight"].shape == (128, 32)
     assert "patch_embed.proj_bn4.running_mean" in public
     pub.assert_round_trip(model, x, {k: v for k, v in public.items() if "norm" not in k})
+
+
+def test_the_keys_of_the_cifar_network_load() -> None:
+    """Its tokenizer counts blocks (cifar10/model.py): block0_conv, block0_bn, block1_conv, ..."""
+    model, x = pub.awake(pub.seeded(Spikingformer, TINY))
+    public = {
+        re.sub(r"^patch_embed\.proj(\d?)_", lambda m: f"patch_embed.block{m[1] or 0}_", key): value
+        for key, value in model.state_dict().items()
+    }
+    assert {"patch_embed.block0_conv.weight", "patch_embed.block4_bn.bias"} <= set(public)
+    pub.assert_round_trip(model, x, public)
 
 
 def test_traceable() -> None:
