@@ -13,6 +13,7 @@ import typer
 from sfx.toolchain.commands.check import check
 from sfx.toolchain.commands.common import err
 from sfx.toolchain.commands.compile import compile
+from sfx.toolchain.commands.data import app as data
 from sfx.toolchain.commands.diff import diff
 from sfx.toolchain.commands.doctor import doctor
 from sfx.toolchain.commands.export import export
@@ -44,6 +45,7 @@ for _command in (
     doctor,
 ):
     app.command()(_command)
+app.add_typer(data, name="data")
 
 
 def main() -> None:

@@ -34,17 +34,24 @@ class Events:
 
 
 def bin_events(
-    events: Events, timesteps: int, size: tuple[int, int], duration: int | None = None
+    events: Events,
+    timesteps: int,
+    size: tuple[int, int],
+    duration: int | None = None,
+    by: str = "time",
 ) -> NDArray[np.uint8]:
     """Event counts [T, 2, H, W], uint8; a count over 255 stays 255.
 
-    timesteps  T; step s takes the events with s * duration <= t * T < (s + 1) * duration
+    timesteps  T
+    by         `time`: step s takes the events with s * duration <= t * T < (s + 1) * duration;
+               `count`: of M events in the order of their times, number i falls into i * T // M
     size       (H, W) in pixels
     duration   microseconds that the T steps share; by default the recording's own, last t + 1.
                Give one for a whole data set, so that a step means the same in every sample.
 
     Channel 0 holds OFF events, 1 ON events. Raises `InputError` SFX-E131 for an event outside the
-    sensor, the polarities or the duration, SFX-E132 for a duration or a number of steps under 1.
+    sensor, the polarities or the duration, SFX-E132 for a duration or a number of steps under 1 or
+    an unknown `by`.
     """
     if duration is None:
         duration = int(events.t.max(initial=0)) + 1
@@ -56,11 +63,37 @@ def bin_events(
     limits = {"x": width, "y": height, "p": 2, "t": duration}
     for name, limit in limits.items():
         _check(name, getattr(events, name), limit)
-    step = events.t * timesteps // duration
+    step = _steps(events.t, timesteps, duration, by)
     site = ((step * 2 + events.p) * height + events.y) * width + events.x
     counts = np.bincount(site, minlength=timesteps * 2 * height * width)
     binned = np.minimum(counts, MOST).astype(np.uint8)
     return binned.reshape(timesteps, 2, height, width)
+
+
+def fit(
+    events: Events, sensor: tuple[int, int], crop: tuple[int, int], size: tuple[int, int]
+) -> Events:
+    """The events of the middle `crop` of `sensor`, on a grid of `size`; all (H, W) in pixels.
+
+    A pixel of the grid collects the events of the pixels it covers: column x of the crop falls into
+    x * W // crop's W. Events outside the crop are left out.
+    """
+    (rows, columns), (height, width) = crop, size
+    x, y = events.x - (sensor[1] - columns) // 2, events.y - (sensor[0] - rows) // 2
+    inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
+    x, y = x[inside] * width // columns, y[inside] * height // rows
+    return Events(x, y, events.p[inside], events.t[inside])
+
+
+def _steps(t: IntVector, timesteps: int, duration: int, by: str) -> IntVector:
+    """The time step of each event."""
+    if by == "time":
+        return t * timesteps // duration
+    if by != "count":
+        raise InputError("SFX-E132", f"no binning by '{by}'", hint="by time or by count")
+    step = np.empty(len(t), np.int64)
+    step[np.argsort(t, kind="stable")] = np.arange(len(t)) * timesteps // max(len(t), 1)
+    return step
 
 
 def _check(name: str, values: IntVector, limit: int) -> None:

@@ -34,7 +34,7 @@ LAYERS: dict[str, set[str]] = {
     "compiler": TOOLS,
     "report": TOOLS,
     "qat": TOOLS | {"compiler", "frontends", "backends.reference"},  # to the verdict and back
-    "frontends": BASE,
+    "frontends": BASE | {"npy"},
     "backends.base": BASE,
     "backends.check_input": BASE,
     "backends.reference": BACKEND,  # no backend knows another: they check each other

@@ -101,7 +101,7 @@ def test_every_library_that_the_package_imports_is_declared() -> None:
     extras = project["optional-dependencies"]
     needs = [*project["dependencies"], *extras["lava"], *extras["onnx"]]
     declared = {re.split(r"[<>=; ]", need)[0].lower() for need in needs}
-    distribution = {"lava": "lava-nc"}  # where the two names differ
+    distribution = {"lava": "lava-nc", "PIL": "pillow"}  # where the two names differ
     others = {"spikingjelly", "snntorch"}  # used if the user has them, never installed with sfx
     undeclared = {
         f"{path.relative_to(ROOT)}: {name}"

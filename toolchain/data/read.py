@@ -1,4 +1,4 @@
-"""DATA files: `.npz` with `x` [K, T, *input shape] (whole numbers) and, if known, `y` [K]."""
+"""Reading a DATA file, whole."""
 
 from __future__ import annotations
 

@@ -10,16 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfx.frontends.events.atis import NMNIST as SIZE
+from sfx.frontends.events.atis import read_ncaltech101, read_nmnist
 from sfx.frontends.events.events import Events, bin_events
-from sfx.frontends.events.nmnist import SIZE, read_nmnist
 from sfx.toolchain.errors import InputError
-
-Row = tuple[int, int, int, int]
-
-
-def encode(rows: list[Row]) -> bytes:
-    """x, y, polarity, t as 40 bits each, by the format's own words."""
-    return b"".join((x << 32 | y << 24 | p << 23 | t).to_bytes(5, "big") for x, y, p, t in rows)
+from tests.unit.events.files import Row, atis
 
 
 def decoded(events: Events) -> list[Row]:
@@ -39,7 +34,7 @@ def decoded(events: Events) -> list[Row]:
 def test_a_file_reads_back(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> None:
     rows = sorted(rows, key=lambda row: row[3])
     file = tmp_path_factory.mktemp("nmnist") / "00001.bin"
-    file.write_bytes(encode(rows))
+    file.write_bytes(atis(rows))
     assert decoded(read_nmnist(file)) == rows
 
 
@@ -53,7 +48,7 @@ def test_bytes_by_hand(tmp_path: Path) -> None:
 def test_an_overflow_mark_moves_later_times(tmp_path: Path) -> None:
     file = tmp_path / "overflow.bin"
     file.write_bytes(
-        encode([(1, 2, 1, 100), (0, 240, 0, 0), (3, 4, 0, 5), (0, 240, 0, 0), (5, 6, 1, 7)])
+        atis([(1, 2, 1, 100), (0, 240, 0, 0), (3, 4, 0, 5), (0, 240, 0, 0), (5, 6, 1, 7)])
     )
     assert decoded(read_nmnist(file)) == [(1, 2, 1, 100), (3, 4, 0, 8197), (5, 6, 1, 16391)]
 
@@ -62,10 +57,10 @@ def test_an_overflow_mark_moves_later_times(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (b"", "0 bytes"),
-        (encode([(1, 2, 0, 3)])[:-1], "4 bytes"),
-        (encode([(1, 2, 0, 3), (34, 2, 0, 4)]), "x = 34, y = 2, outside 34x34"),
-        (encode([(1, 34, 0, 3)]), "x = 1, y = 34, outside 34x34"),
-        (encode([(1, 2, 0, 3), (1, 2, 0, 2)]), "event 1 is at 2 us, after one at 3 us"),
+        (atis([(1, 2, 0, 3)])[:-1], "4 bytes"),
+        (atis([(1, 2, 0, 3), (34, 2, 0, 4)]), "x = 34, y = 2, outside 34x34"),
+        (atis([(1, 34, 0, 3)]), "x = 1, y = 34, outside 34x34"),
+        (atis([(1, 2, 0, 3), (1, 2, 0, 2)]), "event 1 is at 2 us, after one at 3 us"),
     ],
     ids=["empty", "truncated", "column", "row", "backwards"],
 )
@@ -76,6 +71,15 @@ def test_a_wrong_file_is_refused(tmp_path: Path, content: bytes, reason: str) ->
         read_nmnist(file)
     assert raised.value.code == "SFX-E130"
     assert raised.value.problems[0].where == str(file)
+
+
+def test_ncaltech101_has_the_same_format_and_more_pixels(tmp_path: Path) -> None:
+    file = tmp_path / "image_0001.bin"
+    file.write_bytes(atis([(239, 179, 1, 3), (0, 240, 0, 0), (7, 8, 0, 9)]))
+    assert decoded(read_ncaltech101(file)) == [(239, 179, 1, 3), (7, 8, 0, 8201)]
+    file.write_bytes(atis([(239, 180, 1, 3)]))
+    with pytest.raises(InputError, match="x = 239, y = 180, outside 240x180"):
+        read_ncaltech101(file)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -104,5 +108,5 @@ def test_the_shared_recordings(data_dir: Path, tmp_path: Path) -> None:
 
     first = [tuple(row) for row in rows[: offsets[1]].tolist()]
     path = tmp_path / "first.bin"
-    path.write_bytes(encode(first))
+    path.write_bytes(atis(first))
     assert decoded(read_nmnist(path)) == first

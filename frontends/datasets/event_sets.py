@@ -1,0 +1,39 @@
+"""N-MNIST, N-Caltech101 and CIFAR10-DVS: one folder per class, one recording per file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sfx.frontends.datasets.source import Source, held_out, no_split, of_files
+from sfx.frontends.events.aedat2 import SIZE, read_cifar10_dvs
+from sfx.frontends.events.atis import NCALTECH101, NMNIST, read_ncaltech101, read_nmnist
+from sfx.toolchain.errors import InputError
+
+
+def nmnist(root: Path, split: str | None, every: int) -> Source:
+    """`Train/0/00002.bin`, ..., `Test/9/...`; or one folder of digits, then `every` splits it."""
+    both = {"train": root / "Train", "test": root / "Test"}
+    if not any(folder.is_dir() for folder in both.values()):
+        return held_out(of_files(root, (".bin",), NMNIST, read_nmnist), split, every)
+    if split not in both:
+        raise no_split(split)
+    source = of_files(both[split], (".bin",), NMNIST, read_nmnist)
+    digits = tuple("0123456789")
+    if source.classes != digits:
+        raise InputError(
+            "SFX-E135",
+            f"has the folders {', '.join(source.classes)}",
+            where=str(both[split]),
+            hint="N-MNIST has one folder per digit, 0 to 9",
+        )
+    return source
+
+
+def ncaltech101(root: Path, split: str | None, every: int) -> Source:
+    """`Caltech101/accordion/image_0001.bin`, ...: no split of its own."""
+    return held_out(of_files(root, (".bin",), NCALTECH101, read_ncaltech101), split, every)
+
+
+def cifar10_dvs(root: Path, split: str | None, every: int) -> Source:
+    """`airplane/cifar10_airplane_0.aedat`, ...: no split of its own."""
+    return held_out(of_files(root, (".aedat",), SIZE, read_cifar10_dvs), split, every)

@@ -1,0 +1,59 @@
+"""Every data set that `sfx data convert` and `sfx.data` read, by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from sfx.frontends.datasets.event_sets import cifar10_dvs, ncaltech101, nmnist
+from sfx.frontends.datasets.gesture import dvs_gesture
+from sfx.frontends.datasets.images import images
+from sfx.frontends.datasets.mnist import mnist
+from sfx.frontends.datasets.source import Source, option
+
+_PLAIN = {
+    "nmnist": nmnist,
+    "ncaltech101": ncaltech101,
+    "dvs-gesture": dvs_gesture,
+    "cifar10-dvs": cifar10_dvs,
+    "mnist": mnist,
+}
+NAMES = (*_PLAIN, "images")
+
+
+def find(
+    name: str,
+    path: str | os.PathLike[str],
+    *,
+    split: str | None = None,
+    every: int = 10,
+    limit: int | None = None,
+    size: tuple[int, int] | None = None,
+    gray: bool = False,
+) -> Source:
+    """The samples of a data set as it was downloaded to `path`; none is read yet.
+
+    name   one of `NAMES`
+    split  `train` or `test`; None takes all of a set without a split of its own
+    every  a set without a split of its own: every `every`-th sample of each class is for `test`
+    limit  at most so many samples, spread evenly over the set
+    size   `images` only: (H, W) to resize and cut to
+    gray   `images` only: one channel
+
+    Raises `InputError` SFX-E138 for a wrong name or option, SFX-E135 or SFX-E137 for a folder that
+    does not look like the data set.
+    """
+    root = Path(path)
+    if name == "images":
+        source = images(root, split, every, size, gray)
+    elif name in _PLAIN:
+        source = _PLAIN[name](root, split, every)
+    else:
+        raise option(f"no data set '{name}'", f"one of: {', '.join(NAMES)}")
+    if limit is None or limit >= len(source):
+        return source
+    if limit < 1:
+        raise option(f"--limit is {limit}, less than 1")
+    return source.pick(np.arange(limit) * len(source) // limit)
