@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from sfx.backends.lava.build import LavaNetwork
     from sfx.toolchain.ir.placed import PlacedProgram
+    from sfx.toolchain.precision.judge import Judge
     from sfx.toolchain.qat.model import QatModel
     from sfx.toolchain.quantize.options import Options
     from sfx.toolchain.replay import Replay, Row
@@ -183,6 +184,45 @@ def compile(
     }
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(compiled.placed, buffer.getvalue(), manifest)
+
+
+def judge(
+    path: str | Path,
+    data: Data,
+    target: str = "loihi",
+    *,
+    calibrate: Data | None = None,
+    model: str | None = None,
+    bits: int = 8,
+) -> Judge:
+    """Scores choices of bits for a model on the labelled samples of `data`.
+
+    Raises InputError (SFX-E622) without labels or calibration samples.
+    """
+    from sfx.backends.fast.backend import FastBackend
+    from sfx.toolchain.compiler import lower
+    from sfx.toolchain.ir.nir_bridge import to_graph
+    from sfx.toolchain.precision.judge import Judge
+    from sfx.toolchain.targets import load as load_target
+
+    source = load_model(path, model=model, example_shape=tuple(data.x.shape[1:]))
+    samples = source.calibration if calibrate is None else calibrate.x
+    if data.y is None or samples is None:
+        what = "labels y" if data.y is None else "calibration samples: give --calibrate"
+        raise InputError("SFX-E622", f"judging accuracy needs {what}", where=str(path))
+    graph = lower(to_graph(source.graph))
+    for given in (samples, data.x):
+        _check_calibration(given, graph.timesteps)
+    fast = FastBackend()
+    return Judge(
+        graph,
+        samples.astype(np.int64),
+        data.x.astype(np.int64),
+        data.y,
+        lambda program, x: fast.run(program, x).sums,
+        load_target(target).limits.max_delay,
+        bits,
+    )
 
 
 def _options(options: Options | None) -> dict[str, Any]:

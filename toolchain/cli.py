@@ -18,6 +18,7 @@ from sfx.toolchain.commands.diff import diff
 from sfx.toolchain.commands.doctor import doctor
 from sfx.toolchain.commands.export import export
 from sfx.toolchain.commands.inspect import inspect
+from sfx.toolchain.commands.quantize import quantize
 from sfx.toolchain.commands.replay import replay
 from sfx.toolchain.commands.report import report
 from sfx.toolchain.commands.run import run
@@ -34,6 +35,7 @@ app = typer.Typer(
 for _command in (
     compile,
     check,
+    quantize,
     run,
     verify,
     replay,

@@ -12,6 +12,8 @@ from sfx.toolchain.quantize.mantissa import BITS
 METHODS = ("calibrated", "naive")
 FEW_BITS = 5
 """Up to so many bits the channels of a projection may have exponents of their own."""
+FEW_BITS_EFFORT = 4
+"""How much more effort such populations get."""
 GROUPS = 4
 """Exponents that the channels of one projection may have then: one more projection for each."""
 
@@ -48,6 +50,10 @@ class Options:
         """How many exponents the channels of one projection into a population may have."""
         few = self.method == "calibrated" and self.bits_of(node) <= FEW_BITS
         return GROUPS if few else 1
+
+    def effort_of(self, node: g.Node) -> float:
+        """Effort for a population: more at few bits, where rounding costs more."""
+        return self.effort * (FEW_BITS_EFFORT if self.bits_of(node) <= FEW_BITS else 1)
 
     def check(self, graph: g.Graph) -> None:
         """Raise InputError (SFX-E326) if a layer is named that the graph does not have."""

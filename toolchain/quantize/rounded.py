@@ -52,8 +52,8 @@ def add_lif(build: Build, node: g.Node) -> None:
     def bound(m: Mantissas) -> float:
         return float(np.abs(inputs.bounds(build, m)).max())
 
-    groups = build.options.groups_of(node)
-    q, search = fit(Problem(build, inputs, real, bound, bits, groups, build.options.effort))
+    groups, effort = build.options.groups_of(node), build.options.effort_of(node)
+    q, search = fit(Problem(build, inputs, real, bound, bits, groups, effort))
     made = inputs.made(q.mantissas, q.exponents)
     build.populations.append(p.Population(node.name, node.shape, q.neuron, 0, 1, -1, node.module))
     build.projections.extend(made)

@@ -32,7 +32,8 @@ LAYERS: dict[str, set[str]] = {
     "data": BASE | {"npy"},
     "doctor": COMPILER,
     "compiler": TOOLS,
-    "report": TOOLS,
+    "precision": TOOLS,
+    "report": TOOLS | {"precision"},
     "qat": TOOLS | {"compiler", "frontends", "backends.reference"},  # to the verdict and back
     "frontends": BASE | {"npy"},
     "backends.base": BASE,

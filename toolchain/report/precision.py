@@ -1,0 +1,54 @@
+"""What `sfx quantize` prints: accuracy and memory, sensitivity, the bits that were found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from sfx.toolchain.precision.judge import Judge, Score
+from sfx.toolchain.precision.search import Found
+from sfx.toolchain.precision.sensitivity import Sensitivity
+
+KIB = 8192
+"""Bits."""
+
+
+def score_line(judge: Judge, score: Score) -> str:
+    """Float and integer accuracy, and the memory of the weights."""
+    count = len(judge.y)
+    return (
+        f"float     {judge.float_right / count:.2%}  ({judge.float_right} of {count} samples)\n"
+        f"integers  {score.right / count:.2%}  ({score.right} of {count}), "
+        f"{score.memory / KIB:,.1f} KiB of weights"
+    )
+
+
+def sensitivity_table(ranked: Sequence[Sensitivity]) -> Table:
+    """The most sensitive layer first."""
+    bits = ranked[0].bits if ranked else 0
+    title = f"Sensitivity: one layer at {bits} bits, all others at theirs"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("population", overflow="fold")
+    for name in ("accuracy lost", "read-out error", "saves KiB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for s in ranked:
+        cells = (f"{100 * s.lost:+.2f} points", f"{s.error:+.4f}", f"{s.saved / KIB:.2f}")
+        table.add_row(s.population, *cells)
+    return table
+
+
+def found_table(judge: Judge, found: Found, full: Score) -> Table:
+    """Bits of every layer, and what they save and cost."""
+    count = len(judge.y)
+    title = (
+        f"{found.score.memory / KIB:,.1f} KiB instead of {full.memory / KIB:,.1f}: "
+        f"{found.score.right / count:.2%} ({found.score.right} of {count}), "
+        f"the best of {found.tried} choices"
+    )
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("population", overflow="fold")
+    table.add_column("bits", justify="right")
+    for name in judge.layers():
+        table.add_row(name, str(found.layers.get(name, judge.bits)))
+    return table
