@@ -103,7 +103,7 @@ class QatModel(nn.Module):
         return straight.mantissas(self.weights[layer.key] * TOP, layer.rows)
 
     def bias(self, name: str) -> Tensor:
-        """A LIF's bias [size] in membrane units, or the read-out's offset (summed over T)."""
+        """A LIF's bias [size] in membrane units, or a graded read-out's offset (summed over T)."""
         program = self.template.program
         neuron = program[name].neuron
         start = self.get_buffer(f"start {key(name)}")
@@ -115,6 +115,14 @@ class QatModel(nn.Module):
         if lif is None:
             return straight.bias(start, 0, OFFSET_LIMIT)
         return straight.bias(start, lif.bias_exp, BIAS_LIMIT).float()
+
+    def offset(self) -> Tensor:
+        """What the host adds to the read-out's sums [n]; fixed where those count a LIF's spikes."""
+        readout = self.template.program.readout
+        if isinstance(self.template.program[readout.population].neuron, p.LIF):
+            device = self.get_buffer(f"start {key(readout.population)}").device
+            return torch.tensor(readout.offset, dtype=torch.float64, device=device)
+        return self.bias(readout.population)
 
     @torch.no_grad()
     def settle(self) -> None:
@@ -163,7 +171,7 @@ class QatModel(nn.Module):
             made |= {j.name: j for w in layer.wires for j in w.split(whole)}
         projections = tuple(made.get(j.name, j) for j in program.projections)
         populations = tuple(self._with_bias(q) for q in program)
-        offset = self.bias(program.readout.population).detach().cpu().numpy()
+        offset = self.offset().detach().cpu().numpy()
         readout = replace(program.readout, offset=tuple(int(v) for v in offset))
         return replace(program, populations=populations, projections=projections, readout=readout)
 
@@ -204,7 +212,7 @@ class QatModel(nn.Module):
         """Output spikes [T, B, n] on the model's scale."""
         program = self.template.program
         shape = program[program.readout.population].shape
-        offset = self.bias(program.readout.population)
+        offset = self.offset()
         if self.template.reduce == "none":
             value = (sent.double() + offset / program.timesteps) / program.readout.scale
         else:
