@@ -117,10 +117,7 @@ class _Pass:
             j = w.whole
             if j.pre in within:
                 continue
-            if j.lag:
-                what = "no torch rule for a lag outside a loop"
-                raise UnsupportedError("SFX-E360", what, where=j.name)
-            a = self._delivered(w)
+            a = _early(self._delivered(w), j)
             ports[j.port] = a if j.port not in ports else ports[j.port] + a
         for port in q.neuron.ports:
             if port not in ports:
@@ -184,12 +181,25 @@ class _Pass:
                 now = {port: a[t] for port, a in ports[n].items()}
                 for w in inner[n]:
                     j = w.whole
-                    if t >= j.lag:
+                    if 0 <= t - j.lag < len(out[j.pre]):
                         now[j.port] = now[j.port] + self._through(w, out[j.pre][t - j.lag])
                 step = {port: a[None] for port, a in now.items()}
                 s, state[n] = self._neuron(self.program[n], step, state[n])
                 out[n].append(s[0])
         self.sent |= {n: torch.stack(values) for n, values in out.items()}
+
+
+def _early(a: Tensor, j: p.Projection) -> Tensor:
+    """What arrives at each step [T, B, n]: with a negative lag, what is sent so much later.
+
+    Such a sender is silent but at a sample's last step, so nothing comes from the next sample.
+    """
+    if j.lag == 0:
+        return a
+    if j.lag > 0:
+        what = "no torch rule for a lag outside a loop"
+        raise UnsupportedError("SFX-E360", what, where=j.name)
+    return torch.cat([a[-j.lag :], torch.zeros_like(a[: -j.lag])])[: len(a)]
 
 
 def _last_use(
