@@ -13,5 +13,6 @@ from sfx.toolchain.qat.model import QatModel
 from sfx.toolchain.qat.prepare import from_program, prepare
 from sfx.toolchain.qat.store import load, save
 from sfx.toolchain.qat.verify import Equality, verify
+from sfx.toolchain.quantize.options import Options
 
-__all__ = ["Equality", "QatModel", "from_program", "load", "prepare", "save", "verify"]
+__all__ = ["Equality", "Options", "QatModel", "from_program", "load", "prepare", "save", "verify"]

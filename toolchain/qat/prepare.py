@@ -14,6 +14,7 @@ from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.qat.model import QatModel, Template
+from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.quantize import Quantized, quantize
 
 
@@ -22,6 +23,7 @@ def prepare(
     target: str = "loihi",
     *,
     calibrate: NDArray[Any] | torch.Tensor | None = None,
+    options: Options | None = None,
 ) -> QatModel:
     """A torch model whose forward pass is the integer Program of `model`, to be fine-tuned.
 
@@ -30,6 +32,7 @@ def prepare(
     target     as for `sfx.compile`
     calibrate  events [K, T, *input shape], whole counts, that choose the scales; default: the
                samples in the checkpoint. Training data, not test data.
+    options    bits of all weights or by layer, 2..8, and how the first rounding is searched
 
     Before any training the model computes exactly the Program that `sfx.compile` would give.
     Raises SfxError: what export, quantization and mapping refuse (so a model that does not fit
@@ -44,7 +47,7 @@ def prepare(
         return from_program(_netx(Path(model), calibrate), target)
     net, samples = _network(model, calibrate)
     graph = lower(to_graph(net))
-    quantized = quantize(graph, samples.astype(np.int64))
+    quantized = quantize(graph, samples.astype(np.int64), options=options)
     compile_program(quantized.program, chosen)
     return QatModel(template(quantized, graph, target))
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from sfx.frontends.zoo.spikeformer import Spikeformer, SpikeformerConfig, settle_batch_norm
 from sfx.toolchain.qat.model import QatModel, Template
 from sfx.toolchain.qat.prepare import prepare
+from sfx.toolchain.quantize.options import Options
 
 T, SAMPLES, CLASSES = 4, 6, 4
 
@@ -36,12 +37,12 @@ def time_first(x: np.ndarray) -> Tensor:
 
 
 @cache
-def spikeformer(attention: str = "joint") -> Spikeformer:
+def spikeformer(attention: str = "joint", causal: bool = True) -> Spikeformer:
     """Untrained, with batch norms that make every population fire."""
     torch.manual_seed(2)
     config = SpikeformerConfig(
         image_size=8, stem=(6,), dim=8, heads=2, depth=1, timesteps=T, num_classes=CLASSES,
-        attention=attention, attention_scale=1.5,
+        attention=attention, attention_scale=1.5, causal=causal,
     )  # fmt: skip
     model = Spikeformer(config)
     settle_batch_norm(model, [time_first(events(16, seed=3))])
@@ -49,13 +50,15 @@ def spikeformer(attention: str = "joint") -> Spikeformer:
 
 
 @cache
-def _template(attention: str) -> Template:
-    return prepare(spikeformer(attention), calibrate=events(16, seed=3)).template
+def _template(attention: str, causal: bool, bits: int) -> Template:
+    samples = events(16, seed=3)
+    options = Options(bits=bits, effort=0.2)
+    return prepare(spikeformer(attention, causal), calibrate=samples, options=options).template
 
 
-def prepared(attention: str = "joint") -> QatModel:
+def prepared(attention: str = "joint", causal: bool = True, bits: int = 8) -> QatModel:
     """The small Spikeformer, ready to be fine-tuned."""
-    return QatModel(_template(attention))
+    return QatModel(_template(attention, causal, bits))
 
 
 def train(model: QatModel, x: np.ndarray, y: Tensor, steps: int, rate: float) -> list[float]:

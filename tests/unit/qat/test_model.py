@@ -35,7 +35,7 @@ def test_before_training_it_is_what_compile_gives() -> None:
     model = prepared()
     net = spikeformer()
     source = Source(export(net, net.example_input()), "model", "", samples)
-    expected = sfx.compile(source).program
+    expected = sfx.compile(source, options=sfx.qat.Options(effort=0.2)).program
     got = sfx.compile(model).program
     for a, b in zip(expected.projections, got.projections, strict=True):
         assert (a.name, a.weight_exp, a.delay) == (b.name, b.weight_exp, b.delay)
@@ -54,11 +54,16 @@ def test_before_training_it_is_what_compile_gives() -> None:
     assert expected.readout == got.readout
 
 
-@pytest.mark.parametrize("attention", ["joint", "spatial"])
-def test_trained_spikes_are_program_spikes(attention: str) -> None:
-    model, x = prepared(attention), events()
+@pytest.mark.parametrize(
+    ("attention", "causal", "bits", "rate"),
+    [("joint", True, 8, 3e-3), ("spatial", True, 3, 2e-2), ("joint", False, 2, 4e-2)],
+)
+def test_trained_spikes_are_program_spikes(
+    attention: str, causal: bool, bits: int, rate: float
+) -> None:
+    model, x = prepared(attention, causal, bits), events()
     before = model.program()
-    losses = train(model, x, labels(), steps=12, rate=3e-3)
+    losses = train(model, x, labels(), steps=12, rate=rate)
     assert min(losses[-3:]) < losses[0]
     after = model.program()
     moved = [
