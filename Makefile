@@ -34,8 +34,10 @@ test: check ## check, then all tests; the summary of pytest comes last
 test-fast: setup ## the tests that are not marked slow, without check
 	@SFX_REQUIRE=torch,lava $(PY) $(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
-test-core: setup-core ## all tests that need no Lava, on Python 3.11 or newer (PYTHON=python3.12)
-	@SFX_REQUIRE=torch $(PYCORE) $(PYTEST) $(PYTEST_ARGS)
+# The slow tests are about the size of nets and about Lava: nothing in them depends on the Python
+# (that newer torch traces every published model is tests/unit/frontends).
+test-core: setup-core ## the tests that need no Lava and are not slow, on Python 3.11 or newer
+	@SFX_REQUIRE=torch $(PYCORE) $(PYTEST) -m "not slow and not needs_lava" $(PYTEST_ARGS)
 
 demo: setup ## compile, verify and run a trained Spikeformer, with its reports
 	@$(PY) examples/spikeformer/demo.py

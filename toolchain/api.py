@@ -568,6 +568,29 @@ def export_onnx(bundle: Bundle | Program, path: str | Path) -> None:
     bundles.atomic_write(Path(path), model.SerializeToString(deterministic=True))
 
 
+def export_netx(bundle: Bundle | Program, path: str | Path) -> str:
+    """Write a sequential Program as a lava-dl network (`.net`), atomically, exactly or not at all.
+
+    The file is read back and compared before it is written. Returns the name of the read-out
+    population that netx has no layer for (its weights stay with the host), "" without one.
+    Raises UnsupportedError (SFX-E642) with every population that netx has no form for, InputError
+    (SFX-E603) if the file cannot be written.
+    """
+    from tempfile import TemporaryDirectory
+
+    from sfx.backends.netx.export import export as netx_export
+    from sfx.frontends.netx import read
+
+    program = _program(bundle)
+    made = netx_export(program)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.net"
+        copy.write_bytes(made.content)
+        made.check(program, read(copy))
+    bundles.atomic_write(Path(path), made.content)
+    return made.left_out
+
+
 def _program(bundle: Bundle | Program) -> Program:
     return bundle if isinstance(bundle, Program) else bundle.program
 

@@ -27,18 +27,25 @@ def check(
     json_file: JsonOpt = None,
 ) -> None:
     """Say whether MODEL compiles and fits, with every problem at once; nothing is written."""
-    from sfx.toolchain import api
+    from dataclasses import asdict
 
-    with stages(f"checking {model.name} for {target}") as stage:
-        bundle = api.compile(
-            model,
-            target,
-            calibrate=optional_data(calibrate),
-            model=factory,
-            timesteps=timesteps,
-            takes=takes,
-            stage=stage,
-        )
+    from sfx.toolchain import api
+    from sfx.toolchain.errors import SfxError
+
+    try:
+        with stages(f"checking {model.name} for {target}") as stage:
+            bundle = api.compile(
+                model,
+                target,
+                calibrate=optional_data(calibrate),
+                model=factory,
+                timesteps=timesteps,
+                takes=takes,
+                stage=stage,
+            )
+    except SfxError as error:  # main() prints it and sets the exit status
+        write_json(json_file, {"fits": False, "problems": [asdict(p) for p in error.problems]})
+        raise
     s = bundle.manifest["statistics"]
     out.print(f"{model.name} compiles and fits {bundle.manifest['target']}: {s['cores']} cores")
-    write_json(json_file, {"fits": True, **s})
+    write_json(json_file, {"fits": True, "problems": [], **s})

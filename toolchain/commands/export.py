@@ -14,7 +14,11 @@ def export(
     bundle: BundleArg,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write")],
     to: Annotated[
-        str, typer.Option(help="onnx: integer operators, for ONNX Runtime; nir: the source graph")
+        str,
+        typer.Option(
+            help="onnx: integer operators, for ONNX Runtime; netx: a sequential model for lava-dl "
+            "(.net); nir: the source graph"
+        ),
     ] = "onnx",
 ) -> None:
     """Write the compiled model in another format."""
@@ -22,15 +26,25 @@ def export(
     from sfx.toolchain.bundle import atomic_write
     from sfx.toolchain.errors import InputError
 
-    if to not in ("onnx", "nir"):
-        raise InputError("SFX-E640", f"no format '{to}'", hint="use --to onnx or --to nir")
+    if to not in ("onnx", "netx", "nir"):
+        raise InputError("SFX-E640", f"no format '{to}'", hint="use --to onnx, netx or nir")
+    left_out = ""
     with stages(f"exporting {bundle.name}") as stage:
         stage(to)
         loaded = api.load(bundle)
         if to == "onnx":
             api.export_onnx(loaded, output)
+        elif to == "netx":
+            left_out = api.export_netx(loaded, output)
         elif loaded.nir:
             atomic_write(output, loaded.nir)
         else:
             raise InputError("SFX-E641", "the bundle has no NIR source", where=str(bundle))
     out.print(f"wrote {output}", markup=False, soft_wrap=True)
+    if left_out:
+        out.print(
+            f"without the read-out {left_out}: netx has spiking layers only, so its weights stay "
+            "with the host",
+            markup=False,
+            soft_wrap=True,
+        )

@@ -1,0 +1,1 @@
+"""A sequential Program as a lava-dl network (`.net`)."""
