@@ -5,6 +5,7 @@ Heavy parts (torch, Lava, the zoo) are imported by the function that needs them.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -342,16 +343,19 @@ def load(path: str | Path, *, balanced: bool = True) -> Bundle:
     return bundles.read(path, balanced=balanced)
 
 
-def backend(name: str) -> Backend:
-    """The backend called `name`. Raises InputError (SFX-E630) or MissingPartError."""
+def backend(name: str, *, memory: int | None = None, device: str = "cpu") -> Backend:
+    """The backend called `name`. Raises InputError (SFX-E630) or MissingPartError.
+
+    memory (bytes of a batch) and device ("cpu" or "cuda") are for `fast`.
+    """
     if name == "reference":
         from sfx.backends.reference.backend import ReferenceBackend
 
         return ReferenceBackend()
     if name == "fast":
-        from sfx.backends.fast.backend import FastBackend
+        from sfx.backends.fast.backend import MEMORY, FastBackend
 
-        return FastBackend()
+        return FastBackend(memory or MEMORY, device)
     if name == "lava":
         from sfx.backends.lava.backend import LavaBackend
 
@@ -367,13 +371,33 @@ def run(
     bundle: Bundle | Program,
     data: Data,
     *,
-    backend_name: str = "reference",
+    backend_name: str = "fast",
+    memory: int | None = None,
+    device: str = "cpu",
+    engine: str = "local",
+    scheduler: str | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Simulated hardware inference on every sample of `data`."""
+    """Simulated hardware inference on every sample of `data`.
+
+    engine "dask" spreads the samples over the workers of `scheduler` (an address; None: one worker
+    per core of this machine). memory, device: as of `backend`. Raises InputError (SFX-E630, E631).
+    """
     program = _program(bundle)
     check_input(data.x, program.input, program.timesteps, "data")
-    return backend(backend_name).run(program, data.x.astype(np.int64), progress=progress)
+    x = data.x.astype(np.int64)
+    make = functools.partial(backend, backend_name, memory=memory, device=device)
+    if engine == "dask":
+        from sfx.toolchain import cluster
+
+        return cluster.run(program, x, make, scheduler=scheduler, progress=progress)
+    if engine != "local" or scheduler is not None:
+        raise InputError(
+            "SFX-E631",
+            f"no engine '{engine}'" if engine != "local" else "--scheduler needs --engine dask",
+            hint="one of: local, dask",
+        )
+    return make().run(program, x, progress=progress)
 
 
 def stream(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,12 +12,18 @@ from sfx.backends import check_input
 from sfx.backends.base import Counts, Progress, Result, Stream
 from sfx.backends.fast.before import before_first_step
 from sfx.backends.fast.execute import Past, Prepared, Span, execute
-from sfx.backends.fast.neurons import State, Tally
-from sfx.backends.fast.projections import Values
+from sfx.backends.fast.neurons import State
+from sfx.backends.fast.sent import Sent
+from sfx.backends.fast.tallies import MOST_LANES, Counted, Later, PairTally, Tally
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import BackendError
 from sfx.toolchain.ir.program import Population, Program
 
+if TYPE_CHECKING:
+    from sfx.backends.fast.device import OnDevice
+
+Ran = tuple[IntArray, Mapping[str, Counted]]
+"""Output spikes summed over T [K, output size], and what was counted."""
 MEMORY = 64 << 20
 """Default for the memory of a batch in bytes. Smaller batches stay nearer the caches."""
 
@@ -24,13 +32,15 @@ class FastBackend:
     """Executes balanced Programs; keeps the last one readied.
 
     memory: bytes that the arrays of a batch may take; a batch holds at least one sample.
+    device: "cpu", or "cuda"; "torch-cpu" runs the device's code on the CPU.
     """
 
     name = "fast"
 
-    def __init__(self, memory: int = MEMORY) -> None:
-        self.memory = memory
+    def __init__(self, memory: int = MEMORY, device: str = "cpu") -> None:
+        self.memory, self.device = memory, device
         self._ready: tuple[Program, Prepared, Past] | None = None
+        self._device: OnDevice | None = None
 
     def stream(
         self,
@@ -52,29 +62,38 @@ class FastBackend:
         """K samples, each alone; sums and counts equal to the reference's. x [K, T, *input shape].
 
         Raises InputError (SFX-E510, E511) for x, SfxError (SFX-E512) if delays are not balanced,
-        BackendError (SFX-E541) if a population leaves its declared range.
+        BackendError (SFX-E541) if a population leaves its declared range, MissingPartError
+        (SFX-E546) if the device is not there.
         """
         check_input.balanced(program)
         x = check_input.events(program, x)
         start = time.perf_counter()
         ready, past = self._prepared(program)
-        lanes = max(1, self.memory // ready.lane_bytes(program.timesteps))
-        tallies = {p.name: Tally.zero(program.timesteps, p.size) for p in program}
-        read = program.readout
-        sums = np.empty((len(x), program[read.population].size), dtype=np.int64)
-        sums[:] = np.asarray(read.offset, dtype=np.int64)
+        run = _on_cpu if self.device == "cpu" else self._on_device
+        sums, tallies = run(ready, past, x, self._lanes(ready), progress)
+        sums += np.asarray(program.readout.offset, dtype=np.int64)
+        seconds = time.perf_counter() - start
+        return Result(self.name, sums, _counts(tallies, len(x)), seconds)
+
+    def _lanes(self, ready: Prepared) -> int:
+        """Samples that fit into the memory allowed."""
+        each = ready.lane_bytes(ready.program.timesteps)
+        return min(MOST_LANES, max(1, self.memory // each))
+
+    def _on_device(
+        self, ready: Prepared, past: Past, x: IntArray, lanes: int, progress: Progress | None
+    ) -> Ran:
+        from sfx.backends.fast.device import OnDevice
+
+        if self._device is None or self._device.ready is not ready:
+            self._device = OnDevice(ready, past, self.device)
+        lanes = self._device.lanes(self.memory)
+        tallies, sums = self._device.tallies(), []
         for i in range(0, len(x), lanes):
-            batch = slice(i, i + lanes)
-
-            def keep(p: Population, s: Values, state: State | None, batch: slice = batch) -> None:
-                if p.name == read.population:
-                    sums[batch] += s.sum(axis=1, dtype=np.int64)
-
-            execute(ready, x[batch], Span(program.timesteps), past, keep, tallies)
+            sums.append(self._device.run(x[i : i + lanes], tallies).cpu().numpy())
             if progress is not None:
                 progress(min(i + lanes, len(x)), len(x))
-        counts = _counts(program, tallies, len(x))
-        return Result(self.name, sums, counts, time.perf_counter() - start)
+        return np.concatenate(sums), tallies
 
     def layers(self, program: Program, x: IntArray) -> dict[str, IntArray]:
         """What every population sends [K, T, *shape], K samples streamed back to back.
@@ -87,14 +106,12 @@ class FastBackend:
         steps = samples * timesteps
         sent: dict[str, IntArray] = {}
 
-        def keep(p: Population, s: Values, state: State | None) -> None:
-            sent[p.name] = s.reshape(samples, timesteps, *p.shape).astype(np.int64)
+        def keep(p: Population, s: Sent, state: State | None) -> None:
+            sent[p.name] = s.flat.reshape(samples, timesteps, *p.shape).astype(np.int64)
 
-        tallies = {p.name: Tally.zero(steps, p.size) for p in program}
         ready = Prepared(program, wide=True)
-        execute(
-            ready, x.reshape(1, steps, *program.input.shape), Span(steps), Past(), keep, tallies
-        )
+        lane = x.reshape(1, steps, *program.input.shape)
+        execute(ready, lane, Span(steps), Past(), keep, ready.tallies(steps))
         return {p.name: sent[p.name] for p in program}
 
     def _prepared(self, program: Program) -> tuple[Prepared, Past]:
@@ -106,14 +123,40 @@ class FastBackend:
                     where=program.input.name,
                     hint="run the BalanceDelays pass first",
                 )
-            self._ready = program, Prepared(program), before_first_step(program)
+            ready = Prepared(program)
+            self._ready = program, ready, before_first_step(program, ready)
         return self._ready[1:]
 
 
-def _counts(program: Program, tallies: dict[str, Tally], samples: int) -> Counts:
-    shapes = {p.name: (program.timesteps, *p.shape) for p in program}
+def _on_cpu(ready: Prepared, past: Past, x: IntArray, lanes: int, progress: Progress | None) -> Ran:
+    program = ready.program
+    output = program[program.readout.population]
+    tallies = _tallies(ready, past)
+    sums = np.zeros((len(x), output.size), dtype=np.int64)
+    for i in range(0, len(x), lanes):
+        batch = slice(i, i + lanes)
+
+        def keep(p: Population, s: Sent, state: State | None, batch: slice = batch) -> None:
+            if p is output:
+                sums[batch] = s.flat.sum(axis=1, dtype=np.int64)
+
+        execute(ready, x[batch], Span(program.timesteps), past, keep, tallies)
+        if progress is not None:
+            progress(min(i + lanes, len(x)), len(x))
+    return sums, tallies
+
+
+def _tallies(ready: Prepared, past: Past) -> dict[str, Tally | PairTally]:
+    tallies = ready.tallies(ready.program.timesteps)
+    for tally in tallies.values():
+        if isinstance(tally, PairTally):
+            tally.starts_after(past.sent)
+    return tallies
+
+
+def _counts(tallies: Mapping[str, Counted], samples: int) -> Counts:
     return Counts(
         samples,
-        {n: tallies[n].events.reshape(shape) for n, shape in shapes.items()},
-        {n: tallies[n].active.reshape(shape) for n, shape in shapes.items()},
+        Later({n: t.event_counts for n, t in tallies.items()}),
+        Later({n: t.active_counts for n, t in tallies.items()}),
     )

@@ -12,16 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sfx.backends.fast import neurons
-from sfx.backends.fast.neurons import State, Tally
-from sfx.backends.fast.projections import LIMIT, Values, Wired
-from sfx.toolchain.arith import IntArray, wrap32
+from sfx.backends.fast import contractions, neurons
+from sfx.backends.fast.contract import read
+from sfx.backends.fast.neurons import State
+from sfx.backends.fast.projections import LIMIT, Wired
+from sfx.backends.fast.sent import Sent, Values, in_order
+from sfx.backends.fast.tallies import PairTally, Tally
+from sfx.toolchain.arith import STATE_LIMIT, IntArray, wrap32
 from sfx.toolchain.ir.loops import groups, is_loop
 from sfx.toolchain.ir.program import LIF, Clock, Input, Population, Program, Projection
 
-Keep = Callable[[Population, Values, State | None], None]
-"""Called with a population, what it sent [B, S, size], and its state after the last step."""
+Keep = Callable[[Population, Sent, State | None], None]
+"""Called with a population, what it sent, and its state after the last step (in C order)."""
+Tallies = Mapping[str, Tally | PairTally]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +45,36 @@ class Span:
     """Which steps are run: S of them; step i is model step i - origin (mod T counts).
 
     begin  step at which a population starts to compute; before it is silent
+    only   populations to run, with all that they hear from; None: all
     """
 
     steps: int
     origin: int = 0
     begin: Mapping[str, int] = field(default_factory=dict)
+    only: frozenset[str] | None = None
+
+
+class Arena:
+    """Memory that is used again and again, so that the system need not clear it each time."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, NDArray[np.uint8]] = {}
+
+    def zeros(self, name: str, shape: tuple[int, ...], kind: Any) -> Values:
+        """Zeros; good until the next call with this name."""
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize
+        if name not in self._held or self._held[name].size < size:
+            self._held[name] = np.empty(size, np.uint8)
+        out: Values = self._held[name][:size].view(kind).reshape(shape)
+        out.fill(0)
+        return out
 
 
 class Prepared:
-    """A Program readied for running. wide: all sums in 64 bits, no declared range is trusted."""
+    """A Program readied for running.
+
+    wide  all sums in 64 bits, no declared range is trusted, every population is simulated
+    """
 
     def __init__(self, program: Program, *, wide: bool = False) -> None:
         self.program, self.wide = program, wide
@@ -57,40 +83,104 @@ class Prepared:
             for j in program.projections
         }
         self.groups = [(g, is_loop(program, g)) for g in groups(program)]
+        self.contracted = {} if wide else self._contractions()
+        self.reading = {
+            j.name: contractions.reading(j, c.lengths)
+            for name, c in self.contracted.items()
+            for j in program.outgoing[name]
+        }
+        self.last_use = self._last_uses()
+        self.bound = {p.name: self._bound(p) for p in program}
+        self.channels: dict[str, int] = {}
+        for group, loop in self.groups:
+            for n in group:
+                self.channels[n] = 0 if loop else self._channels(program[n])
+        self.bias = {
+            p.name: in_order(neurons.bias_of(p), 0, self.channels[p.name]).astype(np.int32)
+            for p in program
+            if isinstance(p.neuron, LIF)
+        }
+        self.biased = frozenset(n for n, bias in self.bias.items() if bias.any())
+        self.arena = Arena()
+
+    def _contractions(self) -> dict[str, contractions.Contraction]:
+        """Those whose sums need no wrap."""
+        return {
+            name: c
+            for name, c in contractions.find(self.program).items()
+            if not any(self.wired[j.name].wraps for j in self.program.outgoing[name])
+        }
+
+    def _last_uses(self) -> dict[str, int]:
+        """Group after which nobody reads what a population sent."""
+        program = self.program
         place = {n: i for i, (g, _) in enumerate(self.groups) for n in g}
-        self.last_use = {
+        last = {
             p.name: max((place[j.post] for j in program.outgoing[p.name]), default=place[p.name])
             for p in program
         }
-        self.port_type = {p.name: self._port_type(p) for p in program}
+        for name, c in self.contracted.items():
+            for operand in (c.a.name, c.b.name):
+                last[operand] = max(last[operand], last[name])
+        return last
 
-    def _port_type(self, p: Population) -> Any:
-        """int32 if no sum over the projections of a port can leave it, else int64."""
-        if self.wide:
-            return np.int64
+    def _bound(self, p: Population) -> int:
+        """No sum over the projections of a port is larger."""
         total = dict.fromkeys(p.neuron.ports, 0)
         for j in self.program.incoming[p.name]:
             total[j.port] += self.wired[j.name].bound
-        return np.int32 if max(total.values(), default=0) < LIMIT else np.int64
+        return max(total.values(), default=0)
+
+    def _channels(self, p: Population) -> int:
+        """Channels of the first axis if they are better last, as convolutions want, else 0."""
+        incoming = self.program.incoming[p.name]
+        for j in incoming:
+            conv = self.wired[j.name].channels
+            if conv is not None and conv.positions > 1 and p.shape[0] == conv.outputs:
+                return conv.outputs
+        for j in incoming:
+            channels = self.channels.get(j.pre, 0) if self.wired[j.name].same else 0
+            if channels and p.shape[0] == channels:
+                return channels
+        return 0
+
+    def port_type(self, p: Population) -> Any:
+        """int32 if no sum over the projections of a port can leave it, else int64."""
+        return np.int64 if self.wide or self.bound[p.name] >= LIMIT else np.int32
 
     def sent_type(self, p: Population) -> Any:
         """Type that holds every value `p` sends."""
-        if isinstance(p.neuron, LIF | Clock) or (
-            isinstance(p.neuron, Input) and max(-p.low, p.high) < 128
-        ):
+        if isinstance(p.neuron, LIF | Clock):
             return np.int8
-        return np.int64 if self.wide or max(-p.low, p.high) >= LIMIT else np.int32
+        largest = max(-p.low, p.high)
+        if largest < 128 and (isinstance(p.neuron, Input) or not self.wide):
+            return np.int8
+        return np.int64 if self.wide or largest >= LIMIT else np.int32
+
+    def tallies(self, steps: int) -> dict[str, Tally | PairTally]:
+        """Nothing counted yet."""
+        return {
+            p.name: PairTally(self.contracted[p.name], steps, p.shape)
+            if p.name in self.contracted
+            else Tally(steps, p.shape, self.channels[p.name])
+            for p in self.program
+        }
 
     def lane_bytes(self, steps: int) -> int:
         """Most memory that one lane needs at a time, over the groups in order."""
-        size = {p.name: p.size * np.dtype(self.sent_type(p)).itemsize * steps for p in self.program}
+        simulated = [p for p in self.program if p.name not in self.contracted]
+        # with the lists of what is not silent
+        size = {
+            p.name: (np.dtype(self.sent_type(p)).itemsize + 2) * p.size * steps for p in simulated
+        }
         alive, most = 0, 0
         for i, (group, _) in enumerate(self.groups):
-            alive += sum(size[n] for n in group)
-            # ports, one projection's sums and a copy of them in another order; u and v
-            work = sum(self.program[n].size * (24 * steps + 16) for n in group)
+            alive += sum(size.get(n, 0) for n in group)
+            # ports and one projection's sums; u and v
+            each = {n: np.dtype(self.port_type(self.program[n])).itemsize for n in group}
+            work = sum(self.program[n].size * each[n] * (2 * steps + 2) for n in group if n in size)
             most = max(most, alive + work)
-            alive -= sum(size[n] for n, last in self.last_use.items() if last == i)
+            alive -= sum(size[n] for n, last in self.last_use.items() if last == i and n in size)
         return most
 
 
@@ -100,7 +190,7 @@ def execute(
     span: Span,
     past: Past,
     keep: Keep,
-    tallies: Mapping[str, Tally],
+    tallies: Tallies,
 ) -> None:
     """Run all populations over `span` from x [B, S, *input shape]; hand each to `keep`.
 
@@ -108,6 +198,11 @@ def execute(
     """
     run = _Run(ready, len(x), span, past, tallies)
     for i, (group, loop) in enumerate(ready.groups):
+        if span.only is not None and group[0] not in span.only:
+            continue
+        if group[0] in ready.contracted:
+            run.count_pairs(ready.contracted[group[0]])
+            continue
         run.group(group, loop, x)
         for n in group:
             keep(ready.program[n], run.sent[n], run.state.get(n))
@@ -120,12 +215,19 @@ class _Run:
     """The lanes while they run: what populations sent [B, S, size], as long as it is needed."""
 
     def __init__(
-        self, ready: Prepared, lanes: int, span: Span, past: Past, tallies: Mapping[str, Tally]
+        self, ready: Prepared, lanes: int, span: Span, past: Past, tallies: Tallies
     ) -> None:
         self.ready, self.program, self.span, self.past = ready, ready.program, span, past
         self.lanes, self.tallies = lanes, tallies
-        self.sent: dict[str, Values] = {}
+        self.in_loop = False
+        self.sent: dict[str, Sent] = {}
         self.state: dict[str, State] = {}
+
+    def count_pairs(self, c: contractions.Contraction) -> None:
+        """The counts of a population that is not simulated."""
+        tally = self.tallies[c.name]
+        assert isinstance(tally, PairTally)
+        tally.add(self.sent[c.a.name].flat, self.sent[c.b.name].flat)
 
     def group(self, group: tuple[str, ...], loop: bool, x: IntArray) -> None:
         """One population, or the populations of a loop together step by step."""
@@ -140,72 +242,107 @@ class _Run:
             self._loop(group)
         elif not self._silent(first):
             begin = self.span.begin.get(first.name, 0)
-            self._steps(first, self._ports(first, frozenset()), slice(begin, self.span.steps))
+            ports = self._ports(first, frozenset())
+            if isinstance(first.neuron, LIF):
+                self._begin_state(first, self._largest(first, ports["a_in"]))
+            self._steps(first, ports, slice(begin, self.span.steps))
+
+    def _largest(self, p: Population, port: Values) -> int:
+        """No input is larger: as proved from the ranges, or else as measured."""
+        bound = self.ready.bound[p.name]
+        if self.ready.wide or port.dtype != np.int32 or neurons.narrow(bound):
+            return bound
+        return neurons.largest(port)
 
     def _start(self, p: Population) -> None:
         shape = (self.lanes, self.span.steps, p.size)
-        self.sent[p.name] = np.zeros(shape, dtype=self.ready.sent_type(p))
-        if isinstance(p.neuron, LIF):
-            before = self.past.state.get(p.name)
-            zero = np.zeros((1, p.size), dtype=np.int64)
-            u, v = (zero, zero) if before is None else (before.u, before.v)
-            self.state[p.name] = State(
-                np.repeat(u, self.lanes, axis=0), np.repeat(v, self.lanes, axis=0)
-            )
+        order = self.ready.channels[p.name]
+        self.sent[p.name] = Sent(np.zeros(shape, dtype=self.ready.sent_type(p)), order)
+        self._tally(p).room(self.lanes)
+
+    def _begin_state(self, p: Population, bound: int) -> None:
+        """u and v before the first step, in 32 bits if inputs of at most `bound` allow it."""
+        before = self.past.state.get(p.name)
+        shape, order = (self.lanes, p.size), self.ready.channels[p.name]
+        u_before = 0 if before is None else int(np.abs(before.u).max())
+        kind = np.int32 if neurons.narrow(bound) and u_before <= STATE_LIMIT else np.int64
+        u, v = (
+            self.ready.arena.zeros(f"{p.name if self.in_loop else ''}{n}", shape, kind)
+            for n in "uv"
+        )
+        if before is not None:
+            u += in_order(before.u, 0, order).astype(kind)
+            v += in_order(before.v, 0, order).astype(kind)
+        self.state[p.name] = State(u, v)
+
+    def _tally(self, p: Population) -> Tally:
+        tally = self.tallies[p.name]
+        assert isinstance(tally, Tally)
+        return tally
 
     def _events(self, p: Population, x: IntArray) -> None:
-        self.sent[p.name][:] = x
-        self.tallies[p.name].events[:] += np.count_nonzero(x, axis=0)
+        self.sent[p.name].values[:] = x
+        self._tally(p).events[:] += np.count_nonzero(x, axis=0).astype(np.uint8)
 
     def _clock(self, p: Population) -> None:
         span, period = self.span, self.program.timesteps
         i = np.arange(span.steps)
         ticks = ((i - span.origin) % period == period - 1) & (i >= span.begin.get(p.name, 0))
-        self.sent[p.name][:] = ticks[:, None]
-        self.tallies[p.name].events[:] += self.lanes * ticks[:, None]
+        self.sent[p.name].values[:] = ticks[:, None]
+        self._tally(p).events[:] += (self.lanes * ticks[:, None]).astype(np.uint8)
 
     def _silent(self, p: Population) -> bool:
         """True if nothing arrives and nothing is driven from within: all stays zero."""
-        if isinstance(p.neuron, LIF) and (p.name in self.past.state or neurons.bias_of(p).any()):
+        if p.name in self.past.state or p.name in self.ready.biased:
             return False
         return not any(
-            self.sent[j.pre].any() or (j.lag > 0 and j.pre in self.past.sent)
+            self._sends(j.pre) or (j.lag > 0 and j.pre in self.past.sent)
             for j in self.program.incoming[p.name]
         )
 
+    def _sends(self, name: str) -> bool:
+        c = self.ready.contracted.get(name)
+        if c is None:
+            return self.sent[name].any
+        return self.sent[c.a.name].any and self.sent[c.b.name].any
+
     def _ports(self, p: Population, within: frozenset[str]) -> dict[str, Values]:
         """Input by port [B, S, size] from all populations that are not in `within`."""
-        shape = (self.lanes, self.span.steps, p.size)
-        ports: dict[str, Values] = {}
+        shape, order = (self.lanes, self.span.steps, p.size), self.ready.channels[p.name]
+        kind = self.ready.port_type(p)
+        place = p.name if self.in_loop else ""
+        zeros = self.ready.arena.zeros
+        ports = {n: zeros(f"{place}:{n}", shape, kind) for n in p.neuron.ports}
         for j in self.program.incoming[p.name]:
             if j.pre in within:
                 continue
-            s = self._arriving(j)
-            a = self.ready.wired[j.name](s.reshape(-1, s.shape[-1])).reshape(shape)
-            kind = self.ready.port_type[p.name]
-            if j.port not in ports:
-                ports[j.port] = np.ascontiguousarray(a, dtype=kind)
+            c = self.ready.contracted.get(j.pre)
+            if c is None:
+                self.ready.wired[j.name].add(self._arriving(j), ports[j.port], order)
             else:
-                ports[j.port] += a
-        for name in p.neuron.ports:
-            if name not in ports:
-                ports[name] = np.zeros(shape, dtype=self.ready.port_type[p.name])
+                ports[j.port] += in_order(self._pairs(c, j), 0, order).reshape(shape)
         return ports
 
-    def _arriving(self, j: Projection) -> Values:
-        """What pre sent `lag` steps before each step [B, S, pre size]."""
-        s = self.sent[j.pre]
+    def _pairs(self, c: contractions.Contraction, j: Projection) -> Values:
+        """What `j` brings from a population that is not simulated [B*S, size]."""
+        wired = self.ready.wired[j.name]
+        a, b = self.sent[c.a.name], self.sent[c.b.name]
+        return wired.scale(read(c, self.ready.reading[j.name], a, b, wired.sums))
+
+    def _arriving(self, j: Projection) -> Sent:
+        """What pre sent `lag` steps before each step."""
         if j.lag == 0:
-            return s
+            return self.sent[j.pre]
+        s = self.sent[j.pre].flat
         steps = self.span.steps
         out = np.zeros_like(s)
         if j.lag < 0:  # read early: silent after the last step run (check_program)
             out[:, : max(steps + j.lag, 0)] = s[:, -j.lag :]
-            return out
+            return Sent(out, 0)
         out[:, j.lag :] = s[:, : max(steps - j.lag, 0)]
         for t in range(min(j.lag, steps)):
             out[:, t] = self._before(j, t, s.dtype)
-        return out
+        return Sent(out, 0)
 
     def _before(self, j: Projection, t: int, kind: Any) -> Values:
         """What pre sent at step t - lag < 0 [size]: from the past."""
@@ -218,18 +355,21 @@ class _Run:
 
     def _steps(self, p: Population, ports: Mapping[str, Values], steps: slice) -> None:
         ready = self.ready
-        shaped = {
-            n: wrap32(a[:, steps]) if ready.port_type[p.name] is np.int64 else a[:, steps]
-            for n, a in ports.items()
-        }
+        shaped = {n: a[:, steps] for n, a in ports.items()}
+        if ready.port_type(p) is np.int64:
+            shaped = {n: wrap32(a) for n, a in shaped.items()}
         neurons.steps(
-            p, shaped, self.state.get(p.name), self.span.origin - steps.start,
-            self.program.timesteps, self.sent[p.name][:, steps], self.tallies[p.name].at(steps),
-            checked=not ready.wide,
+            p, ready.bias.get(p.name), shaped, self.state.get(p.name),
+            self.span.origin - steps.start, self.program.timesteps,
+            self.sent[p.name].values[:, steps], self._tally(p), steps, checked=not ready.wide,
         )  # fmt: skip
 
     def _loop(self, group: tuple[str, ...]) -> None:
         within = frozenset(group)
+        self.in_loop = True
+        for n in group:
+            if isinstance(self.program[n].neuron, LIF):
+                self._begin_state(self.program[n], self.ready.bound[n])
         ports = {n: self._ports(self.program[n], within) for n in group}
         inner = {n: [j for j in self.program.incoming[n] if j.pre in within] for n in group}
         for t in range(self.span.steps):
@@ -237,10 +377,11 @@ class _Run:
                 if t < self.span.begin.get(n, 0):
                     continue
                 for j in inner[n]:
-                    s = self.sent[j.pre]
+                    s = self.sent[j.pre].values
                     if t >= j.lag:
                         now = s[:, t - j.lag]
                     else:
                         now = np.repeat(self._before(j, t, s.dtype)[None], self.lanes, axis=0)
                     ports[n][j.port][:, t] += self.ready.wired[j.name](now)
                 self._steps(self.program[n], ports[n], slice(t, t + 1))
+        self.in_loop = False

@@ -7,36 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfx.backends.fast import kernels
-from sfx.backends.fast.projections import Values
-from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, IntArray, scale_exponent
+from sfx.backends.fast import neuron_kernels as kernels
+from sfx.backends.fast.sent import Values
+from sfx.backends.fast.tallies import Tally
+from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray, scale_exponent
 from sfx.toolchain.errors import BackendError
 from sfx.toolchain.ir.program import LIF, Graded, GradedReLU, Population, Product
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """u, v [B, size] int64 of LIF neurons; updated in place."""
+    """u, v [B, size] of LIF neurons, 32 bits where that is proved; updated in place."""
 
-    u: IntArray
-    v: IntArray
-
-
-@dataclass(frozen=True, eq=False)
-class Tally:
-    """Events and active neurons [S, size] of a population; added to in place."""
-
-    events: IntArray
-    active: IntArray
-
-    @classmethod
-    def zero(cls, steps: int, size: int) -> Tally:
-        """Nothing counted."""
-        return cls(np.zeros((steps, size), np.int64), np.zeros((steps, size), np.int64))
-
-    def at(self, steps: slice) -> Tally:
-        """The same counts, only these steps."""
-        return Tally(self.events[steps], self.active[steps])
+    u: Values
+    v: Values
 
 
 def bias_of(p: Population) -> IntArray:
@@ -46,47 +30,70 @@ def bias_of(p: Population) -> IntArray:
     return np.ascontiguousarray(np.broadcast_to(bias, p.shape)).ravel()
 
 
+def narrow(bound: int) -> bool:
+    """True if LIF neurons that receive at most `bound` need no more than 32 bits."""
+    return bound << INPUT_SHIFT <= STATE_LIMIT
+
+
+def largest(a: Values) -> int:
+    """Largest |a| of int32 values."""
+    flat = a.reshape(-1)
+    ends = np.zeros(-(-flat.size // (64 * kernels.BLOCK)), np.int32)
+    kernels.largest(flat, ends)
+    return int(ends.max(initial=0))
+
+
 def steps(
     p: Population,
+    bias: Values | None,
     ports: Mapping[str, Values],
     state: State | None,
     first: int,
     every: int,
     out: Values,
     tally: Tally,
+    at: slice,
     checked: bool,
 ) -> None:
-    """Fill out [B, S, size] from ports [B, S, size] each, updating `state` and `tally`.
+    """Fill out [B, S, size] from ports [B, S, size] each, updating `state`, steps `at` of `tally`.
 
-    LIFReset comes before steps t with (t - first) mod every = 0.
-    Raises BackendError (SFX-E541) if `checked` and a value lies outside the population's range.
+    All in the tally's order of neurons. LIFReset comes before steps t with (t - first) mod every
+    = 0. Raises BackendError (SFX-E541) if `checked` and a value lies outside the declared range.
     """
     n = p.neuron
+    events, active = tally.events[at], tally.active[at]
     if isinstance(n, LIF):
         assert state is not None
-        decays = (DECAY_UNITY - (n.du + 1), DECAY_UNITY - n.dv, n.vth << INPUT_SHIFT)
-        kernels.lif(
-            ports["a_in"], state.u, state.v, bias_of(p), np.array(decays, dtype=np.int64),
-            first, every if n.reset else 0, out, tally.events, tally.active,
+        assert bias is not None
+        kind = state.u.dtype
+        factors = DECAY_UNITY - (n.du + 1), DECAY_UNITY - n.dv, n.vth << INPUT_SHIFT
+        a_in, bias = (a.astype(kind, copy=False) for a in (ports["a_in"], bias))
+        run = kernels.lif_narrow if kind == np.int32 else kernels.lif
+        run(
+            a_in, state.u, state.v, bias, np.array(factors, kind), first,
+            every if n.reset else 0, out, events, active,
         )  # fmt: skip
         return
     ends = np.zeros((-(-p.size // kernels.BLOCK), 2), dtype=np.int64)
     match n:
         case Graded() | GradedReLU():
             positive = isinstance(n, GradedReLU)
-            kernels.graded(ports["a_in"], n.vth, positive, out, tally.events, tally.active, ends)
+            kernels.graded(ports["a_in"], n.vth, positive, out, events, active, ends)
         case Product():
-            kernels.product(
-                ports["a_in1"], ports["a_in2"], n.exp, n.vth, out, tally.events, tally.active, ends
-            )
+            kernels.product(ports["a_in1"], ports["a_in2"], n.exp, n.vth, out, events, active, ends)
         case _:
             raise TypeError(f"no rule for {type(n).__name__}")
     low, high = int(ends[:, 0].min()), int(ends[:, 1].max())
     if checked and (low < min(p.low, 0) or high > max(p.high, 0)):
-        raise BackendError(
-            "SFX-E541",
-            f"sends values in {low}..{high}, its declared range is {p.low}..{p.high}; sums are "
-            "proved from the declared range",
-            where=p.name,
-            hint="correct the range, or use the reference backend",
-        )
+        raise out_of_range(p, low, high)
+
+
+def out_of_range(p: Population, low: int, high: int) -> BackendError:
+    """What p sent is not in its declared range."""
+    return BackendError(
+        "SFX-E541",
+        f"sends values in {low}..{high}, its declared range is {p.low}..{p.high}; sums are "
+        "proved from the declared range",
+        where=p.name,
+        hint="correct the range, or use the reference backend",
+    )

@@ -7,12 +7,15 @@ executor refuses values outside that range. Wide (64-bit) sums need no proof.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sfx.backends.fast import kernels
+from sfx.backends.fast.convolutions import Channels, channels_last
+from sfx.backends.fast.sent import Sent, Values, in_order
 from sfx.toolchain.arith import STATE_BITS, IntArray, effective_weights, wrap, wrap32
 from sfx.toolchain.ir.connections import matrix_of
 from sfx.toolchain.ir.program import (
@@ -25,8 +28,6 @@ from sfx.toolchain.ir.program import (
     View,
 )
 
-Values = NDArray[Any]
-"""Integers of any width."""
 Apply = Callable[[Values], Values]
 LIMIT = 1 << 31
 """What a signed 32-bit sum cannot hold."""
@@ -36,6 +37,9 @@ class Wired:
     """One projection.
 
     bound  no value that post receives is larger;  wide  its sums are int64
+    channels  what computes it with channels last, if anything does
+    same  True if neuron i of post hears neuron i of pre and no other
+    effective  the weights in use;  largest  no sum of them over inputs is larger
     """
 
     def __init__(self, j: Projection, pre: Population, post: Population, *, wide: bool) -> None:
@@ -53,10 +57,53 @@ class Wired:
         self.wraps = self.wide or full >= 1 << (bits - 1)
         self.bound = (1 << (bits - 1)) if self.wraps else full
         self.sums = np.int64 if self.wide else np.int32
-        self.apply = _apply(c, weight, pre.size, post.size, self.sums)
+        self.channels: Channels | None = None
+        self.same = False
+        if not self.wraps and j.pre_view is None and j.post_view is None:
+            self.channels = channels_last(c, weight, shift, low, high)
+            self.same = isinstance(c, Structured) and _is_identity(c)
+        self.connection, self.effective, self.largest = c, weight, largest
+        self.pre_size, self.post_size = pre.size, post.size
+        self.weight = int(weight.flat[0]) if isinstance(c, Structured) else 0
+
+    @cached_property
+    def apply(self) -> Apply:
+        """[N, pre size] -> [N, post size] before exponent and wrap, neurons in C order."""
+        sizes = self.pre_size, self.post_size
+        return _apply(self.connection, self.effective, *sizes, self.sums)
+
+    def add(self, sent: Sent, port: Values, order: int) -> None:
+        """port [B, S, post size] += what `sent` brings; `order` channels of port last, or 0."""
+        if self.channels is not None:
+            self._add_channels(self.channels, sent, port, order)
+        elif self.same:
+            port += self._scaled(in_order(sent.values, sent.channels, order), port.dtype)
+        else:
+            flat = sent.flat.reshape(-1, sent.flat.shape[-1])
+            port += in_order(self(flat), 0, order).reshape(port.shape)
+
+    def _add_channels(self, conv: Channels, sent: Sent, port: Values, order: int) -> None:
+        shape = (sent.lead[0] * sent.lead[1], conv.positions, conv.outputs)
+        direct = order == conv.outputs or (order == 0 and conv.positions == 1)
+        if direct and port.dtype == np.int32:
+            conv.add(sent, port.reshape(shape))
+            return
+        out = np.zeros(shape, dtype=np.int32)
+        conv.add(sent, out)
+        port += in_order(out.reshape(port.shape), conv.outputs, order)
+
+    def _scaled(self, values: Values, kind: Any) -> Values:
+        """weight * values with the exponent; 1 * values costs nothing."""
+        if self.weight != 1 or self.exponent:
+            values = values.astype(kind) * kind.type(self.weight)
+        return values << self.exponent if self.exponent >= 0 else values >> -self.exponent
+
+    def scale(self, total: Values) -> Values:
+        """What post receives for sums with unit weight: weight and exponent applied."""
+        return self._scaled(total, np.dtype(self.sums))
 
     def __call__(self, s: Values) -> Values:
-        """s [N, *pre shape] -> [N, post size], memory of its own."""
+        """s [N, *pre shape] -> [N, post size], memory of its own, neurons in C order."""
         if self.as_events:
             s = (s != 0).astype(np.int8)
         flat = s.reshape(len(s), -1)
@@ -70,6 +117,11 @@ class Wired:
         if self.post_view is not None:
             out = _viewed(out, self.post_view)
         return out.reshape(len(s), -1)
+
+
+def _is_identity(c: Structured) -> bool:
+    pre, post = ([(label, n) for label, n in axes if n > 1] for axes in (c.pre, c.post))
+    return pre == post
 
 
 def _viewed(x: Values, view: View) -> Values:

@@ -21,7 +21,17 @@ from sfx.toolchain.commands.common import (
 def run(
     bundle: BundleArg,
     data: InputOpt,
-    backend: Annotated[str, typer.Option(help="reference, fast, lava or onnx")] = "reference",
+    backend: Annotated[str, typer.Option(help="fast, reference, lava or onnx")] = "fast",
+    device: Annotated[str, typer.Option(help="cpu or cuda (fast only)")] = "cpu",
+    memory: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="MB", help="Memory for a batch, so for its size (fast only)"),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="local, or dask: spread the samples")] = "local",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler (default: this machine's cores)"),
+    ] = None,
     limit: LimitOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
@@ -33,9 +43,18 @@ def run(
 
     loaded, samples = api.load(bundle), read_data(data, limit)
     with progress_bar(f"{backend}: {samples.samples} samples") as progress:
-        result = api.run(loaded, samples, backend_name=backend, progress=progress)
+        result = api.run(
+            loaded,
+            samples,
+            backend_name=backend,
+            memory=None if memory is None else memory << 20,
+            device=device,
+            engine=engine,
+            scheduler=scheduler,
+            progress=progress,
+        )
     accuracy = None if samples.y is None else float(np.mean(result.predictions == samples.y))
-    spikes = int(sum(int(e.sum()) for e in result.counts.events.values()))
+    spikes = sum(int(e.sum()) for e in result.counts.events.values())
     ops = synops(loaded.program, result.counts)
     values = {
         "backend": result.backend,

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sfx.backends.base import Result
-from sfx.backends.fast import kernels
+from sfx.backends.fast import contract, conv_kernels, kernels, neuron_kernels
 from sfx.backends.fast.backend import FastBackend
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.compiler import compile_graph
@@ -137,22 +137,34 @@ def test_sums_that_wrap() -> None:
     assert not np.array_equal(layers["conv"].reshape(5, 3, 2, 4), exact), "nothing wrapped"
 
 
-@pytest.mark.parametrize("kernel", ["add_events", "lif", "graded", "product"])
+KERNELS = {
+    "convolve": conv_kernels,
+    "convolve_channels": conv_kernels,
+    "lif_narrow": neuron_kernels,
+    "graded": neuron_kernels,
+    "multiply": contract,
+    "spread": kernels,
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_a_changed_kernel_is_caught(monkeypatch: pytest.MonkeyPatch, kernel: str) -> None:
-    graph, x = graphs.live_case(True, True, 1)
+    graph, x = graphs.live_case(True, False, 2)
     program = compile_graph(graph, load("loihi"), x).placed.program
     want = REFERENCE.run(program, x)
-    true, calls = getattr(kernels, kernel), []
+    true, calls = getattr(KERNELS[kernel], kernel), []
     assert differences(want, FastBackend().run(program, x)) == []
 
     def wrong(*arguments: object) -> None:
         true(*arguments)
-        arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim == 3]
         calls.append(kernel)
-        result = arrays[-1]  # acc of add_events, out of the others
-        result[0, 0, 0] = 1 - result[0, 0, 0] if kernel != "add_events" else result[0, 0, 0] + 5000
+        arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim > 1]
+        result = next((a for a in arrays if a.dtype == np.int8 and a.ndim == 3), arrays[-1])
+        if kernel not in ("lif_narrow", "graded"):
+            result = arrays[-1]  # sums
+        result[:] = 1 - result if result.dtype == np.int8 else result + 5000
 
-    monkeypatch.setattr(kernels, kernel, wrong)
+    monkeypatch.setattr(KERNELS[kernel], kernel, wrong)
     try:
         found = differences(want, FastBackend().run(program, x))
     except BackendError:

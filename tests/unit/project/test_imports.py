@@ -30,6 +30,7 @@ LAYERS: dict[str, set[str]] = {
     "bundle": COMPILER | {"npy"},
     "replay": BASE | {"npy", "bundle", "verify", "backends.base", "backends.check_input"},
     "data": BASE | {"npy"},
+    "cluster": BASE | {"backends.base"},
     "doctor": COMPILER,
     "compiler": TOOLS,
     "precision": TOOLS,

@@ -1,0 +1,78 @@
+"""A Program whose LIF populations fire at a chosen rate: thresholds set layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from sfx.backends.fast import execute as fast
+from sfx.backends.fast.neurons import State
+from sfx.toolchain.ir.program import LIF, Population, Program
+
+HIGHEST = (1 << 17) - 1
+
+
+class _Setting(fast._Run):
+    """A run in which every LIF population with a reset gets the threshold it needs."""
+
+    rate: float
+    found: dict[str, int]
+
+    def _steps(self, p: Population, ports: Mapping[str, np.ndarray], steps: slice) -> None:
+        if not isinstance(p.neuron, LIF) or not p.neuron.reset:
+            super()._steps(p, ports, steps)
+            return
+        low, high = 0, HIGHEST
+        while low < high:
+            middle = (low + high) // 2
+            self._try(p, middle, ports, steps)
+            fires = self.sent[p.name].values.mean()
+            low, high = (middle + 1, high) if fires > self.rate else (low, middle)
+        self.found[p.name] = low
+        self._try(p, low, ports, steps)
+
+    def _try(self, p: Population, vth: int, ports: Mapping[str, np.ndarray], steps: slice) -> None:
+        state = self.state[p.name]
+        self.state[p.name] = State(np.zeros_like(state.u), np.zeros_like(state.v))
+        super()._steps(replace(p, neuron=replace(p.neuron, vth=vth)), ports, steps)
+
+
+def with_rate(program: Program, x: np.ndarray, rate: float) -> Program:
+    """`program` with thresholds such that each LIF population fires at `rate` on x [K, T, ...].
+
+    Residual sums, ORs of a pool and attention counts follow from them and are fuller.
+    """
+    ready = fast.Prepared(program)
+    run = _Setting(
+        ready, len(x), fast.Span(program.timesteps), fast.Past(), ready.tallies(program.timesteps)
+    )
+    run.rate, run.found = rate, {}
+    for i, (group, loop) in enumerate(ready.groups):
+        if group[0] not in ready.contracted:
+            run.group(group, loop, x)
+        for n in [n for n in run.sent if ready.last_use[n] <= i]:
+            del run.sent[n]
+    populations = tuple(
+        replace(p, neuron=replace(p.neuron, vth=run.found[p.name])) if p.name in run.found else p
+        for p in program
+    )
+    return replace(program, populations=populations)
+
+
+def read_share(program: Program, events: Mapping[str, np.ndarray], samples: int) -> float:
+    """Share of values that are not 0 among those that weights meet, by multiply-add."""
+    from sfx.toolchain.cost.synops import fan_out
+    from sfx.toolchain.ir.program import Conv2d, Dense
+
+    met = used = 0
+    for j in program.projections:
+        if isinstance(j.connection, Conv2d | Dense) and getattr(j.connection, "groups", 1) == 1:
+            fan = fan_out(program, j)
+            met += int(fan.sum()) * program.timesteps * samples
+            used += int(events[j.pre].reshape(program.timesteps, -1).sum(axis=0) @ fan)
+    return used / met
+
+
+__all__ = ["read_share", "with_rate"]
