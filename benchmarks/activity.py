@@ -61,6 +61,22 @@ def with_rate(program: Program, x: np.ndarray, rate: float) -> Program:
     return replace(program, populations=populations)
 
 
+def with_activity(program: Program, x: np.ndarray, activity: float) -> Program:
+    """`program` at the LIF rate at which weights meet a share `activity` of nonzero values."""
+    from sfx.backends.fast.backend import FastBackend
+
+    low, high, found = 0.0, activity, program
+    for _ in range(7):
+        rate = (low + high) / 2
+        found = with_rate(program, x, rate)
+        events = FastBackend().run(found, x).counts.events
+        share = read_share(found, events, len(x))
+        if abs(share - activity) < 0.02 * activity:
+            break
+        low, high = (rate, high) if share < activity else (low, rate)
+    return found
+
+
 def read_share(program: Program, events: Mapping[str, np.ndarray], samples: int) -> float:
     """Share of values that are not 0 among those that weights meet, by multiply-add."""
     from sfx.toolchain.cost.synops import fan_out
@@ -73,6 +89,3 @@ def read_share(program: Program, events: Mapping[str, np.ndarray], samples: int)
             met += int(fan.sum()) * program.timesteps * samples
             used += int(events[j.pre].reshape(program.timesteps, -1).sum(axis=0) @ fan)
     return used / met
-
-
-__all__ = ["read_share", "with_rate"]

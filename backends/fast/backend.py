@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 Ran = tuple[IntArray, Mapping[str, Counted]]
 """Output spikes summed over T [K, output size], and what was counted."""
+_ONE_AT_A_TIME = threading.Lock()
+"""A run takes all cores, and its buffers and numba's threads serve one caller at a time."""
 MEMORY = 64 << 20
 """Default for the memory of a batch in bytes. Smaller batches stay nearer the caches."""
 
@@ -67,6 +70,10 @@ class FastBackend:
         """
         check_input.balanced(program)
         x = check_input.events(program, x)
+        with _ONE_AT_A_TIME:
+            return self._run(program, x, progress)
+
+    def _run(self, program: Program, x: IntArray, progress: Progress | None) -> Result:
         start = time.perf_counter()
         ready, past = self._prepared(program)
         run = _on_cpu if self.device == "cpu" else self._on_device
@@ -111,7 +118,8 @@ class FastBackend:
 
         ready = Prepared(program, wide=True)
         lane = x.reshape(1, steps, *program.input.shape)
-        execute(ready, lane, Span(steps), Past(), keep, ready.tallies(steps))
+        with _ONE_AT_A_TIME:
+            execute(ready, lane, Span(steps), Past(), keep, ready.tallies(steps))
         return {p.name: sent[p.name] for p in program}
 
     def _prepared(self, program: Program) -> tuple[Prepared, Past]:
