@@ -99,7 +99,13 @@ def third_party(path: Path) -> set[str]:
 def test_every_library_that_the_package_imports_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    needs = [*project["dependencies"], *extras["lava"], *extras["onnx"]]
+    needs = [
+        *project["dependencies"],
+        *extras["lava"],
+        *extras["onnx"],
+        *extras["dask"],
+        *extras["search"],
+    ]
     declared = {re.split(r"[<>=; ]", need)[0].lower() for need in needs}
     distribution = {"lava": "lava-nc", "PIL": "pillow"}  # where the two names differ
     others = {"spikingjelly", "snntorch"}  # used if the user has them, never installed with sfx
