@@ -36,6 +36,10 @@ CLASSES = (
 """Classes 1 to 11 (the set's own gesture_mapping.csv)."""
 
 
+_LATEST = 1 << 46
+"""Microseconds: two years."""
+
+
 @dataclass(frozen=True)
 class Gesture:
     """One row of a label file: events of `file` from `start` to before `end`, microseconds."""
@@ -81,7 +85,7 @@ def read_labels(recording: Path) -> list[Gesture]:
             label, start, end = (int(word) for word in line.split(","))
         except ValueError as error:
             raise _refuse(file, f"line {number} is {line[:60]!r}", hint) from error
-        if not (1 <= label <= len(CLASSES) and 0 <= start < end):
+        if not (1 <= label <= len(CLASSES) and 0 <= start < end < _LATEST):
             raise _refuse(file, f"line {number} is {line[:60]!r}", hint)
         found.append(Gesture(recording, label - 1, start, end))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,9 @@ from sfx.frontends.events.events import Events, bin_events, fit
 from sfx.toolchain.errors import InputError
 
 Image = NDArray[np.uint8]
+
+LARGEST = 1 << 30
+"""Values of one sample at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +87,16 @@ def no_split(split: str | None) -> InputError:
 
 def shape(source: Source, frames: Frames) -> tuple[int, int, int, int]:
     """(T, C, H, W) of every sample. Raises `InputError` SFX-E138, or that of the first sample."""
+    sizes = _shape(source, frames)
+    if math.prod(sizes) > LARGEST:
+        raise option(
+            f"a sample would have {math.prod(sizes):,} values, more than {LARGEST:,}",
+            "fewer --steps or a smaller --size",
+        )
+    return sizes
+
+
+def _shape(source: Source, frames: Frames) -> tuple[int, int, int, int]:
     if source.sensor is None:
         if frames.size is not None:
             raise option("--size is for events and for images", "--crop cuts the middle out")

@@ -31,6 +31,7 @@ _VERSION = b"#!AER-DAT3.1"
 _END = b"#!END-HEADER\r\n"
 _PACKET = struct.Struct("<hhiiiiii")
 _POLARITY = 1
+_OVERFLOWS = 1 << 15  # of the 31-bit clock: two years
 _HINT = "an AEDAT 3.1 file begins with '#!AER-DAT3.1', then come packets up to its last byte"
 
 
@@ -68,9 +69,11 @@ def _packets(
             raise refuse("SFX-E134", path, what, _HINT)
         kind, _, size, _, overflow, capacity, number, _ = _PACKET.unpack_from(content, at)
         at += _PACKET.size
-        if size < 1 or overflow < 0 or not 0 <= number <= capacity:
+        if size < 1 or not 0 <= number <= capacity:
             what = f"has a packet of {number} of {capacity} events of {size} bytes at byte {at}"
             raise refuse("SFX-E134", path, what, _HINT)
+        if not 0 <= overflow < _OVERFLOWS:
+            raise refuse("SFX-E134", path, f"has a packet after {overflow} clock overflows", _HINT)
         if at + size * capacity > len(content):
             what = f"ends {len(content) - at} bytes into a packet of {size * capacity}"
             raise refuse("SFX-E134", path, what, _HINT)

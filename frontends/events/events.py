@@ -59,6 +59,8 @@ def bin_events(
         raise InputError(
             "SFX-E132", f"{timesteps} steps over {duration} us; both must be at least 1"
         )
+    if timesteps * duration >= 2**63:
+        raise InputError("SFX-E132", f"{timesteps} steps over {duration} us: too long to divide")
     height, width = size
     limits = {"x": width, "y": height, "p": 2, "t": duration}
     for name, limit in limits.items():

@@ -14,6 +14,7 @@ import numpy as np
 from sfx.toolchain.bundle import Bundle, pack
 from tests.fuzz import damage
 from tests.fuzz.damage import Draw
+from tests.fuzz.data_sets import DATA_SETS
 
 Damage = Callable[[Draw, bytes], bytes]
 
@@ -228,6 +229,7 @@ READERS = (
     Reader("netx", ".net", _read_net, _nets, (damage.hdf5,)),
     Reader("data", ".npz", _read_data, _data, (_plain,)),
     Reader("target", ".toml", _read_target, _targets),
+    *(Reader(*entry) for entry in DATA_SETS),
 )
 
 

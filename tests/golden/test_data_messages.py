@@ -46,6 +46,10 @@ def mistakes(root: Path) -> Iterator[tuple[str, Callable[[], object]]]:
         "MNIST resized",
         lambda: use("mnist", good["mnist"], Frames(2, size=(32, 32)), split="test"),
     )
+    yield (
+        "a sample that is too large",
+        lambda: use("nmnist", good["nmnist"], Frames(1 << 20, size=(512, 512)), split="test"),
+    )
     yield "no steps", lambda: Frames(0)
     yield "an unknown binning", lambda: Frames(2, by="events")
     yield "no duration", lambda: Frames(2, duration=0)

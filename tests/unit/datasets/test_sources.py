@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sfx.frontends.datasets.find import NAMES, find
-from sfx.frontends.datasets.gesture import read_labels
 from sfx.frontends.datasets.images import read_image
-from sfx.frontends.datasets.mnist import read_idx
 from sfx.frontends.datasets.source import Frames, Source, sample, shape
 from sfx.frontends.events.events import Events, bin_events, fit
 from sfx.toolchain.errors import InputError
-from tests.unit.datasets.sets import SETS, idx, rows
+from tests.unit.datasets.sets import SETS, rows
 
 
 @pytest.fixture(scope="module")
@@ -180,55 +178,6 @@ def test_later_events_are_left_out(root: Path) -> None:
     assert isinstance(events, Events)
     got = sample(source, 0, Frames(5, duration=50_000))
     assert 0 < got.sum() == (events.t < 50_000).sum() < len(events)
-
-
-@given(data=st.data())
-def test_a_damaged_idx_is_refused_or_read(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    content = bytearray(idx(np.arange(24, dtype=np.uint8).reshape(2, 3, 4)))
-    at = data.draw(st.integers(0, len(content)))
-    content[at : at + data.draw(st.integers(0, 5))] = data.draw(st.binary(max_size=6))
-    file = tmp_path_factory.getbasetemp() / "fuzz-idx3-ubyte"
-    file.write_bytes(bytes(content))
-    try:
-        array = read_idx(file)
-    except InputError as error:
-        assert error.code == "SFX-E137"  # noqa: PT017  # refusal is one of two outcomes
-    else:
-        assert array.dtype == np.uint8
-
-
-@given(data=st.data())
-def test_a_damaged_image_is_refused_or_read(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    file = tmp_path_factory.getbasetemp() / "fuzz.png"
-    Image.new("RGB", (9, 7), (1, 2, 3)).save(file)
-    content = bytearray(file.read_bytes())
-    at = data.draw(st.integers(0, len(content)))
-    content[at : at + data.draw(st.integers(0, 5))] = data.draw(st.binary(max_size=6))
-    file.write_bytes(bytes(content))
-    try:
-        pixels = read_image(file, (4, 4), gray=False)
-    except InputError as error:
-        assert error.code == "SFX-E136"  # noqa: PT017  # refusal is one of two outcomes
-    else:
-        assert pixels.shape == (3, 4, 4)
-
-
-@given(st.text(max_size=40))
-def test_any_label_file_is_refused_or_read(
-    tmp_path_factory: pytest.TempPathFactory, text: str
-) -> None:
-    file = tmp_path_factory.getbasetemp() / "user_labels.csv"
-    file.write_bytes(("class,start,end\n" + text).encode("utf-8", "surrogatepass"))
-    try:
-        gestures = read_labels(file.with_name("user.aedat"))
-    except InputError as error:
-        assert error.code == "SFX-E135"  # noqa: PT017  # refusal is one of two outcomes
-    else:
-        assert all(0 <= g.label < 11 and g.start < g.end for g in gestures)
 
 
 def test_a_source_reads_nothing_before_it_is_asked(root: Path, tmp_path: Path) -> None:

@@ -128,12 +128,23 @@ def test_a_wrong_aedat2_is_refused(folder: Path, content: bytes, reason: str) ->
         (AEDAT3_HEADER[:40], "has no line '#!END-HEADER'"),
         (GOOD3 + b"12345", "ends 5 bytes into a packet's header of 28"),
         (GOOD3[:-1], "ends 15 bytes into a packet of 16"),
+        (aedat3(packet([(1, 0, 0, 0)], overflow=1 << 15)), "after 32768 clock overflows"),
         (aedat3(packet([(128, 0, 0, 0)])), "event 0 is at x = 128, y = 0, outside 128x128"),
         (aedat3(struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, 1, 2, 2)), "2 of 1 events of 8 bytes"),
         (aedat3(struct.pack("<hhiiiiii", 1, 1, 0, 4, 0, 1, 1, 1)), "1 of 1 events of 0 bytes"),
         (aedat3(struct.pack("<hhiiiiii", 1, 1, 9, 4, 0, 1, 1, 1) + bytes(9)), "events of 9 bytes"),
     ],
-    ids=["version", "header", "in header", "in body", "pixel", "number", "size", "kind"],
+    ids=[
+        "version",
+        "header",
+        "in header",
+        "in body",
+        "overflow",
+        "pixel",
+        "number",
+        "size",
+        "kind",
+    ],
 )
 def test_a_wrong_aedat3_is_refused(folder: Path, content: bytes, reason: str) -> None:
     file = folder / "wrong3.aedat"
