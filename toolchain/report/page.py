@@ -11,7 +11,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sfx.toolchain.ir.placed import PlacedProgram
-from sfx.toolchain.report.pictures import Spikes, chip_map, energy_bars, raster, svg
+from sfx.toolchain.report.pictures import (
+    Spikes,
+    chip_map,
+    energy_bars,
+    quantization,
+    raster,
+    svg,
+)
 from sfx.toolchain.report.units import count, share, si, si_range
 from sfx.toolchain.targets.load import load
 from sfx.toolchain.targets.target import Target
@@ -59,6 +66,9 @@ def page(
         latency_rows=LATENCY_ROWS,
         bars=Markup(svg(energy_bars(values["per_population"]))) if counted else None,
         chips=Markup(svg(_map(values, placed, target or load(placed.target)))),
+        rounding=Markup(svg(quantization(values)))
+        if any(r["cumulative"] is not None for r in values["quantization"])
+        else None,
         raster=None
         if spikes is None
         else Markup(svg(raster(placed.program, spikes, samples=samples))),
