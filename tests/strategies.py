@@ -215,7 +215,19 @@ class _Maker:
         self.pops += [memory, replace(memory, name=clear, neuron=p.Product())]
         self.projections += [*feeds, *c_feeds, *loops]
         self.probe[name] = drive * self.rng.integers(1, self.timesteps + 1, (PROBES, 1))
+        if self.chance(0.5):
+            self._total(memory, same, drive)
         return True
+
+    def _total(self, memory: p.Population, same: p.Structured, drive: IntArray) -> None:
+        """The sample's total at every step: the accumulator's clear, read 0 to T-1 steps early."""
+        total, clear = replace(memory, name=f"{memory.name}.total"), f"{memory.name}.clear"
+        self.pops.append(total)
+        self.projections += [
+            p.Projection(f"{clear}->{total.name}:{i}", clear, total.name, same, lag=-i)
+            for i in range(self.timesteps)
+        ]
+        self.probe[total.name] = drive * self.timesteps
 
     def keep(
         self,

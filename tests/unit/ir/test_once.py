@@ -1,0 +1,96 @@
+"""Negative lags: only of what speaks at a sample's last step, at most T - 1 steps early."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sfx.backends.base import align
+from sfx.backends.fast.backend import FastBackend
+from sfx.backends.reference.backend import ReferenceBackend
+from sfx.toolchain.errors import SfxError
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir import program as p
+from sfx.toolchain.ir.bounds import port_bounds
+from sfx.toolchain.ir.check_program import check_program
+from sfx.toolchain.ir.once import once_per_sample
+from sfx.toolchain.passes.balance_delays import BalanceDelays
+from sfx.toolchain.quantize.quantize import quantize
+from tests.graphs import Builder
+
+T, N = 5, 3
+
+
+def totals() -> tuple[p.Program, np.ndarray]:
+    """Spikes -> their sum over the sample -> a neuron that compares it with the step's spike."""
+    b = Builder()
+    b.add("input", g.Input(), shape=(N,))
+    b.add("lif", g.LIF(0.5, 0.4), "input", shape=(N,))
+    b.add("total", g.TimeSum(), "lif", shape=(N,))
+    b.add("gated", g.Product(), "total", "lif", shape=(N,))
+    b.add("out", g.LIF(0.5, 1.0), "gated", shape=(N,))
+    b.add("head", g.Linear(np.ones((2, N)), np.zeros(2)), "out", shape=(2,))
+    b.add("output", g.Output("mean"), "head", shape=(2,))
+    graph = g.Graph(g.topological(tuple(b.nodes.values())), T)
+    x = np.random.default_rng(0).integers(0, 2, (4, T, N))
+    return quantize(graph, x).program, x
+
+
+@pytest.mark.parametrize("max_delay", [62, 2, 1])
+def test_the_total_is_there_at_every_step_relays_or_not(max_delay: int) -> None:
+    unbalanced, x = totals()
+    program = BalanceDelays(max_delay).run(unbalanced)
+    check_program(program, balanced=True)
+    relays = [q.name for q in program if q.name.startswith("total.memory.clear.relay")]
+    assert bool(relays) == (max_delay < T)
+    assert set(once_per_sample(program)) == {"total.memory.clear", *relays}
+    layers = ReferenceBackend().layers(program, x)
+    counted = layers["lif"].sum(axis=1, keepdims=True)
+    assert counted.any()
+    assert np.array_equal(layers["total"], np.broadcast_to(counted, layers["total"].shape))
+    stream = ReferenceBackend().stream(program, x, garbage=5)
+    for q in program:
+        mine = align(stream.spikes[q.name], q.phase, len(x), T)
+        assert np.array_equal(mine, layers[q.name]), q.name
+    quick = FastBackend().layers(program, x)
+    assert all(np.array_equal(quick[name], layers[name]) for name in layers)
+
+
+def test_of_several_early_reads_one_delivers_at_a_time() -> None:
+    program, _ = totals()
+    assert program["total"].high == T
+    bound = port_bounds(program, program["total"])["a_in"]
+    assert (int(bound.low.min()), int(bound.high.max())) == (0, T)
+
+
+def changed(program: p.Program, lag: int, *, pre: str = "") -> p.Program:
+    """The program with another lag (and pre) of the first early read."""
+    early = next(j for j in program.projections if j.lag == -1)
+    other = replace(early, lag=lag, pre=pre or early.pre)
+    return replace(
+        program, projections=tuple(other if j is early else j for j in program.projections)
+    )
+
+
+def codes(program: p.Program) -> set[str]:
+    with pytest.raises(SfxError) as raised:
+        check_program(program, balanced=False)
+    return {problem.code for problem in raised.value.problems}
+
+
+def test_an_early_read_of_the_next_sample_is_refused() -> None:
+    program, _ = totals()
+    check_program(program, balanced=False)
+    assert "SFX-E349" in codes(changed(program, -T))
+    assert "SFX-E349" in codes(changed(program, -1, pre="lif"))
+    assert "SFX-E349" in codes(changed(program, -1, pre="total.memory"))
+
+
+def test_an_early_read_of_what_comes_later_is_refused() -> None:
+    program, _ = totals()
+    names = [q.name for q in program]
+    at = names.index("total")
+    order = (program.populations[at], *program.populations[:at], *program.populations[at + 1 :])
+    assert "SFX-E335" in codes(replace(program, populations=order))
