@@ -106,12 +106,20 @@ def _strides(axes: tuple[tuple[str, int], ...]) -> dict[str, int]:
 def _conv2d(c: Conv2d, pre_size: int) -> Callable[[IntArray], Fans]:
     present = c.weight != 0
     out_pixels = c.out_shape[1] * c.out_shape[2]
+    last: dict[bytes, IntArray] = {}  # tiles of one population share their channels
+
+    def counts(channels: IntArray) -> IntArray:
+        key = channels.tobytes()
+        if key not in last:
+            last.clear()
+            last[key] = _kernel_counts(c, present, channels)
+        return last[key]
 
     def into(post: IntArray) -> Fans:
         channel, pixel = np.divmod(post, out_pixels)
         field = np.zeros((c.in_shape[1] * c.in_shape[2], c.in_shape[0]), dtype=np.int64)
         for channels, pixels in _same_pixels(channel, pixel):
-            field += _windows(c, pixels) @ _kernel_counts(c, present, channels).T
+            field += _windows(c, pixels) @ counts(channels).T
         return _nonzero(field.T.ravel())
 
     return into
@@ -132,6 +140,9 @@ def _kernel_counts(c: Conv2d, present: NDArray[np.bool_], channels: IntArray) ->
     """[in channels, kernel entries]: how many of the out channels have a weight there."""
     out_per_group, in_per_group = c.weight.shape[0] // c.groups, c.weight.shape[1]
     entries = present.shape[2] * present.shape[3]
+    if c.groups == 1:
+        together: IntArray = present[channels].sum(axis=0, dtype=np.int64)
+        return together.reshape(-1, entries)
     counts = np.zeros((c.groups, in_per_group, entries), dtype=np.int64)
     group = channels // out_per_group
     np.add.at(counts, group, present[channels].reshape(len(channels), in_per_group, entries))
