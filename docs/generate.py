@@ -72,6 +72,17 @@ def nir_nodes() -> str:
     return table(("NIR node", ""), rows)
 
 
+def onnx_operators() -> str:
+    """ONNX operators that are read, standard ones and ours with their equations."""
+    from sfx.frontends.onnx_file.names import DOMAIN, EQUATIONS
+    from sfx.frontends.onnx_file.read import READERS
+
+    names = [k for k in sorted(READERS) if not k.startswith(DOMAIN)]
+    rows = [("standard", ", ".join(f"`{n}`" for n in names))]
+    rows += [(f"`{DOMAIN}` `{name}`", equation) for name, equation in sorted(EQUATIONS.items())]
+    return table(("ONNX operator", ""), rows)
+
+
 def passes() -> str:
     """What the passes do, in their order."""
     from sfx.toolchain.compiler import TO_NEURON_FORM
@@ -101,6 +112,7 @@ def page() -> str:
         "PyTorch: neurons": neurons(),
         "PyTorch: refused, with what to use instead": refused_ops(),
         "NIR": nir_nodes(),
+        "ONNX": onnx_operators(),
         "Passes": passes(),
         "Hardware rules": hardware_rules(),
     }

@@ -64,6 +64,7 @@ def export(
     takes: str = "TB",
     output: int = 0,
     dt: float = 1e-3,
+    onnx: str | Path | None = None,
 ) -> nir.NIRGraph:
     """Trace `model` on `example` [T, 1, *input shape] and return its NIR graph.
 
@@ -73,11 +74,27 @@ def export(
             shows for its own number of steps, "step" one step (the caller loops)
     output  which of the returned tensors is deployed
     dt      seconds of one model step
+    onnx    write the graph as an ONNX model as well: standard operators over [T, *shape], neurons
+            in the domain ai.sfx, their equations in the file; `sfx compile` reads it
     Raises UnsupportedError (SFX-E1xx) listing every operation that cannot be mapped.
     """
     from sfx.frontends.torch_export import export as torch_export
 
-    return torch_export(model, example, name=name, takes=takes, output=output, dt=dt)
+    graph = torch_export(model, example, name=name, takes=takes, output=output, dt=dt)
+    if onnx is not None:
+        _write_onnx_model(graph, Path(onnx))
+    return graph
+
+
+def _write_onnx_model(graph: nir.NIRGraph, path: Path) -> None:
+    from sfx.backends.onnx import parts
+
+    parts.require("onnx")
+    from sfx.frontends.onnx_file.write import to_onnx
+    from sfx.toolchain.ir.nir_bridge import to_graph
+
+    model = to_onnx(to_graph(graph))
+    bundles.atomic_write(path, model.SerializeToString(deterministic=True))
 
 
 def load_model(
@@ -86,12 +103,14 @@ def load_model(
     model: str | None = None,
     example_shape: tuple[int, ...] | None = None,
     takes: str = "TB",
+    timesteps: int | None = None,
 ) -> Source:
-    """Read a model file: `.pt`, `.safetensors` (our checkpoint format) or `.nir`.
+    """Read a model file: `.pt`, `.safetensors` (our checkpoint format), `.nir` or `.onnx`.
 
     model          `pkg.module:factory` for a bare state_dict of a user's own network
     example_shape  (T, *input shape) to trace that network with
     takes          what that network's forward() takes, see `export`
+    timesteps      T, for an `.onnx` file that does not say it
     Raises InputError or UnsupportedError.
     """
     path = Path(path)
@@ -100,12 +119,14 @@ def load_model(
         from sfx.frontends.nir_file import read_model
 
         return Source(read_model(path), path.stem, digest, None)
+    if path.suffix == ".onnx":
+        return Source(_read_onnx(path, timesteps), path.stem, digest, None)
     if path.suffix not in (".pt", ".pth", ".safetensors"):
         raise InputError(
             "SFX-E620",
             f"unknown kind of model file '{path.suffix}'",
             where=str(path),
-            hint="sfx reads .pt and .safetensors checkpoints, .nir graphs and lava-dl .net files",
+            hint="sfx reads .pt and .safetensors checkpoints, .nir, .onnx and lava-dl .net files",
         )
     from sfx.frontends.load import load_torch
 
@@ -157,7 +178,8 @@ def compile(
     if not isinstance(source, Source):
         stage("export")
         shape = None if calibrate is None else tuple(calibrate.x.shape[1:])
-        source = load_model(source, model=model, example_shape=shape, takes=takes)
+        steps = timesteps if shape is None or timesteps is not None else shape[0]
+        source = load_model(source, model=model, example_shape=shape, takes=takes, timesteps=steps)
     stage("import NIR")
     # A NIR file need not say T; the samples do. A traced network has T baked in.
     steps = timesteps
@@ -236,6 +258,19 @@ def _options(options: Options | None) -> dict[str, Any]:
         "layers": dict(sorted(chosen.layers.items())),
         "effort": chosen.effort,
     }
+
+
+def _read_onnx(path: Path, timesteps: int | None) -> nir.NIRGraph:
+    from sfx.backends.onnx import parts
+
+    parts.require("onnx")
+    from sfx.frontends.onnx_file.read import read
+    from sfx.toolchain.ir.check import check_graph
+    from sfx.toolchain.ir.nir_bridge import from_graph
+
+    graph = read(path, timesteps=timesteps)
+    check_graph(graph)
+    return from_graph(graph)
 
 
 def _of_graph(graph: Any) -> Source:
@@ -319,7 +354,7 @@ def inspect(path: str | Path) -> str:
         from sfx.frontends.netx_file import read_file
 
         return program_text(read(path, timesteps=read_file(path).timesteps or 1))
-    if path.suffix == ".nir":
+    if path.suffix in (".nir", ".onnx"):
         from sfx.toolchain.ir.nir_bridge import to_graph
 
         graph = load_model(path).graph

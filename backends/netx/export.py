@@ -29,6 +29,7 @@ from sfx.toolchain.ir.program import (
 )
 
 CODE = "SFX-E642"
+OTHERWISE = "export --to onnx holds every Program"
 MAX_DENSE = 1 << 24
 """Most entries of a dense layer's weight matrix."""
 
@@ -125,7 +126,7 @@ def _branch(population: Population, what: str, others: list[str]) -> Problem:
 
 
 def _problem(where: str, what: str) -> Problem:
-    return Problem(CODE, where, what, "export --to onnx holds every Program")
+    return Problem(CODE, where, what, OTHERWISE)
 
 
 # --- one layer ------------------------------------------------------------------------------
@@ -238,7 +239,9 @@ def _fitting(weight: IntArray, population: Population) -> IntArray:
     low, high = int(weight.min()), int(weight.max())
     if low < -256 or high > 255 or (low < 0 < high and high > 254):
         raise _refused(
-            population, f"weights {low}..{high} with their exponent, netx's are -256..254"
+            population,
+            f"weights {low}..{high} with their exponent, netx's are -256..254",
+            "neurons without decay (IF) are divided down exactly; " + OTHERWISE,
         )
     return weight
 
@@ -253,10 +256,8 @@ def _bias(mantissa: IntArray, *, axis: bool = False) -> dict[str, Any]:
     return {"bias": channel[:, 0].copy() if uniform else mantissa.transpose()}
 
 
-def _refused(population: Population, what: str) -> UnsupportedError:
-    return UnsupportedError(
-        CODE, what, where=population.name, hint="export --to onnx holds every Program"
-    )
+def _refused(population: Population, what: str, hint: str = OTHERWISE) -> UnsupportedError:
+    return UnsupportedError(CODE, what, where=population.name, hint=hint)
 
 
 # --- the file -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 ModelArg = Annotated[
-    Path, typer.Argument(help="Model: .pt, .safetensors, .nir or .net", metavar="MODEL")
+    Path, typer.Argument(help="Model: .pt, .safetensors, .nir, .onnx or .net", metavar="MODEL")
 ]
 BundleArg = Annotated[Path, typer.Argument(help="Compiled model, model.sfx", metavar="BUNDLE")]
 TargetOpt = Annotated[str, typer.Option(help="loihi (= loihi2), another listed target, or a .toml")]
@@ -41,7 +41,7 @@ InputOpt = Annotated[Path, typer.Option("--input", metavar="DATA", help="Samples
 LimitOpt = Annotated[int | None, typer.Option(min=1, help="Use the first N samples only")]
 StepsOpt = Annotated[
     int | None,
-    typer.Option("--timesteps", min=1, help="T of a sample, if a .nir or .net does not say it"),
+    typer.Option("--timesteps", min=1, help="T of a sample, if the file does not say it"),
 ]
 JsonOpt = Annotated[
     Path | None,

@@ -12,7 +12,7 @@ from sfx.toolchain.commands.common import out
 
 def inspect(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .sfx, .nir, .net, .pt or .safetensors")
+        Path, typer.Argument(metavar="FILE", help="A .sfx, .nir, .onnx, .net, .pt or .safetensors")
     ],
 ) -> None:
     """Show what a file holds: populations and projections, NIR nodes, or tensors."""
