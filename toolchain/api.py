@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from sfx.backends.lava.build import LavaNetwork
+    from sfx.toolchain.ir.conventions import NirOptions
     from sfx.toolchain.ir.placed import PlacedProgram
     from sfx.toolchain.precision.judge import Judge
     from sfx.toolchain.qat.model import QatModel
@@ -143,6 +144,7 @@ def compile(
     model: str | None = None,
     timesteps: int | None = None,
     takes: str = "TB",
+    nir_options: NirOptions | None = None,
     stage: Stage = lambda name: None,
     options: Options | None = None,
 ) -> Bundle:
@@ -155,6 +157,7 @@ def compile(
     or instead of what a lava-dl `.net` file says. A `.net` holds integers: nothing is quantized.
     options: method, bits and effort of the quantization (`sfx.toolchain.quantize.options`).
     model, takes: a network of one's own for a bare state_dict, see `load_model`.
+    nir_options: dt and conventions of the framework that wrote a NIR file.
     Raises SfxError: InputError, UnsupportedError, or FitError if it does not fit the target.
     """
     from sfx.toolchain.compiler import compile_graph
@@ -185,7 +188,7 @@ def compile(
     steps = timesteps
     if steps is None and calibrate is not None and "timesteps" not in source.graph.metadata:
         steps = int(calibrate.x.shape[1])
-    graph = to_graph(source.graph, timesteps=steps)
+    graph = to_graph(source.graph, timesteps=steps, options=nir_options)
     samples, origin = source.calibration, "checkpoint"
     if calibrate is not None:
         samples, origin = calibrate.x, "--calibrate"
@@ -202,6 +205,7 @@ def compile(
     manifest = _manifest(source.name, source.sha256, chosen, compiled.placed)
     manifest |= {
         "calibration": calibration,
+        "nir": _nir_facts(graph.dt, nir_options),
         "quantization": [r.as_dict() for r in compiled.records],
         "quantize_options": _options(options),
     }
@@ -284,6 +288,12 @@ def _of_graph(graph: Any) -> Source:
     return Source(graph, str(facts(graph).get("name", "model")), digest, None)
 
 
+def _nir_facts(dt: float, options: NirOptions | None) -> dict[str, Any]:
+    """How the NIR graph was read: the step in seconds, and what the options said."""
+    given = (None, None) if options is None else (options.convention, options.reset)
+    return {"dt": dt, "convention": given[0] or "nir", "reset": given[1]}
+
+
 def _compile_netx(
     path: Path, target: Target, calibrate: Data | None, timesteps: int | None, stage: Stage
 ) -> Bundle:
@@ -342,7 +352,7 @@ def _manifest(name: str, sha256: str, target: Target, placed: PlacedProgram) -> 
     }
 
 
-def inspect(path: str | Path) -> str:
+def inspect(path: str | Path, nir_options: NirOptions | None = None) -> str:
     """What a file holds, as text: a Program (.sfx, .net), a NIR graph, a checkpoint's tensors."""
     from sfx.toolchain.ir.text import graph_text, program_text
 
@@ -359,7 +369,8 @@ def inspect(path: str | Path) -> str:
 
         graph = load_model(path).graph
         known = graph.metadata.get("timesteps")
-        return graph_text(to_graph(graph, timesteps=None if known is not None else 1))
+        steps = None if known is not None else 1
+        return graph_text(to_graph(graph, timesteps=steps, options=nir_options))
     from sfx.frontends.describe import describe
 
     return describe(path)

@@ -348,6 +348,9 @@ class _Run:
         """What pre sent at step t - lag < 0 [size]: from the past."""
         old = self.past.sent.get(j.pre)
         back = j.lag - t
+        pre, period = self.program[j.pre], self.program.timesteps
+        if old is None and isinstance(pre.neuron, Clock) and not self.span.origin:
+            return np.full(pre.size, -back % period == period - 1, dtype=kind)  # it ticks on
         if old is None or back > len(old):
             return np.zeros(self.program[j.pre].size, dtype=kind)
         before: Values = old[-back].astype(kind)

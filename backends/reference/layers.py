@@ -22,7 +22,7 @@ def run(program: Program, x: IntArray) -> dict[str, IntArray]:
     sent: dict[str, IntArray] = {}  # [K*T, *shape]
 
     def arriving(j: Projection) -> IntArray:
-        return _lagged(sent[j.pre], j.lag)
+        return _lagged(sent[j.pre], j.lag, periodic=isinstance(program[j.pre].neuron, Clock))
 
     for group in groups(program):
         if is_loop(program, group):
@@ -44,14 +44,14 @@ def _clock(p: Population, samples: int, timesteps: int) -> IntArray:
     return np.multiply.outer(np.array(ticks, dtype=np.int64), np.ones(p.shape, dtype=np.int64))
 
 
-def _lagged(s: IntArray, lag: int) -> IntArray:
-    """s [N, ...] moved `lag` model steps later; zeros before the first step.
+def _lagged(s: IntArray, lag: int, *, periodic: bool) -> IntArray:
+    """s [N, ...] moved `lag` model steps later; zeros before the first step, but for a clock.
 
     A negative lag moves it earlier, and zeros follow the last step: what is read early is silent
     but at the last step of a sample (`sfx.toolchain.ir.check_program.lags_are_cleared`).
     """
-    if lag == 0:
-        return s
+    if lag == 0 or periodic:
+        return np.roll(s, lag, axis=0)
     if lag < 0:
         early: IntArray = np.concatenate([s[-lag:], np.zeros_like(s[:-lag])])[: len(s)]
         return early
@@ -88,6 +88,8 @@ def _loop(
         def arriving(j: Projection, tau: int = tau) -> IntArray:
             s = everything[j.pre]
             at = tau - j.lag
+            if isinstance(program[j.pre].neuron, Clock):
+                at %= steps  # its ticks repeat, also before the first step
             return s[at][None] if 0 <= at < steps else np.zeros_like(s[:1])
 
         for n in group:

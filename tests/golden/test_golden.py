@@ -72,7 +72,13 @@ def test_messages(golden: Callable[[str, str], None]) -> None:
         with pytest.raises(SfxError) as caught:
             run_passes(broken, [step], lambda g: None)
         said.append(f"# {name}\n{caught.value}\n")
-    for changes in ({"subtract": True}, {"reset": 0.5}, {"threshold": -1.0}, {"threshold": 1e9}):
+    for changes in (
+        {"reset": 2.0},
+        {"threshold": -1.0},
+        {"threshold": 1e9},
+        {"threshold": 1e9, "subtract": True},
+        {"threshold": 1e-9, "syn": 0.25},
+    ):
         with pytest.raises(SfxError) as caught:
             quantize(lower(with_op(graph, "ct.lif", **changes)))
         said.append(f"# {changes}\n{caught.value}\n")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from sfx.toolchain.commands.common import (
     CalibrateOpt,
+    ConventionOpt,
+    DtOpt,
     FactoryOpt,
     JsonOpt,
     ModelArg,
+    ResetOpt,
     StepsOpt,
     TakesOpt,
     TargetOpt,
+    nir_options,
     optional_data,
     out,
     stages,
@@ -24,6 +28,9 @@ def check(
     factory: FactoryOpt = None,
     timesteps: StepsOpt = None,
     takes: TakesOpt = "TB",
+    convention: ConventionOpt = None,
+    dt: DtOpt = None,
+    reset: ResetOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
     """Say whether MODEL compiles and fits, with every problem at once; nothing is written."""
@@ -41,6 +48,7 @@ def check(
                 model=factory,
                 timesteps=timesteps,
                 takes=takes,
+                nir_options=nir_options(convention, dt, reset),
                 stage=stage,
             )
     except SfxError as error:  # main() prints it and sets the exit status

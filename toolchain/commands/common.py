@@ -14,6 +14,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from sfx.toolchain.data import Data
+    from sfx.toolchain.ir.conventions import NirOptions
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -43,12 +44,36 @@ StepsOpt = Annotated[
     int | None,
     typer.Option("--timesteps", min=1, help="T of a sample, if the file does not say it"),
 ]
+ConventionOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--nir-convention",
+        metavar="NAME",
+        help="What a .nir file means: nir, norse, norse-1.1, snntorch, spikingjelly, sinabs, lava",
+    ),
+]
+DtOpt = Annotated[
+    float | None, typer.Option("--dt", metavar="SECONDS", help="One step of a .nir file")
+]
+ResetOpt = Annotated[
+    str | None,
+    typer.Option("--reset", help="Of a .nir file's neurons: value (its v_reset), zero, subtract"),
+]
 JsonOpt = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="Write the result as JSON ('-': stdout)"),
 ]
 
 JSON_SCHEMA = 1
+
+
+def nir_options(convention: str | None, dt: float | None, reset: str | None) -> NirOptions | None:
+    """How to read a .nir file, if an option says it. Raises InputError."""
+    if convention is None and dt is None and reset is None:
+        return None
+    from sfx.toolchain.ir.conventions import NirOptions
+
+    return NirOptions(convention, dt, reset)
 
 
 def optional_data(path: Path | None) -> Data | None:

@@ -7,15 +7,26 @@ from typing import Annotated
 
 import typer
 
-from sfx.toolchain.commands.common import out
+from sfx.toolchain.commands.common import (
+    ConventionOpt,
+    DtOpt,
+    ResetOpt,
+    nir_options,
+    out,
+)
 
 
 def inspect(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A .sfx, .nir, .onnx, .net, .pt or .safetensors")
     ],
+    convention: ConventionOpt = None,
+    dt: DtOpt = None,
+    reset: ResetOpt = None,
 ) -> None:
     """Show what a file holds: populations and projections, NIR nodes, or tensors."""
     from sfx.toolchain import api
 
-    out.print(api.inspect(file), markup=False, soft_wrap=True, end="")
+    out.print(
+        api.inspect(file, nir_options(convention, dt, reset)), markup=False, soft_wrap=True, end=""
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -43,15 +43,16 @@ class Bound:
 Ports = Mapping[str, Bound]
 
 
-def port_bounds(program: Program, p: Population) -> Ports:
+def port_bounds(program: Program, p: Population, without: Collection[str] = ()) -> Ports:
     """By port: the sum over its projections of what they can deliver, exponents applied.
 
-    Follows from the declared range of each pre population. No event is always possible. Of what
-    speaks once per sample and is read at several steps of a sample, one delivers at a time.
+    Follows from the declared range of each pre population, but for those in `without`. No event
+    is always possible. Of what speaks once per sample and is read at several steps of a sample,
+    one delivers at a time.
     """
     zero = np.zeros(1, dtype=np.int64)
     ports = {name: Bound(zero, zero) for name in p.neuron.ports}
-    for port, reads in _at_a_time(program, p):
+    for port, reads in _at_a_time(program, p, without):
         found = [_delivers(program, p, same) for same in reads]
         ports[port] = Bound(
             ports[port].low + reduce(np.minimum, [b.low for b in found]),
@@ -60,13 +61,15 @@ def port_bounds(program: Program, p: Population) -> Ports:
     return ports
 
 
-def _at_a_time(program: Program, p: Population) -> list[tuple[str, list[list[Projection]]]]:
+def _at_a_time(
+    program: Program, p: Population, without: Collection[str]
+) -> list[tuple[str, list[list[Projection]]]]:
     """Per port, projections in groups of which only one member delivers at any step.
 
     A member is all the projections that read one population at one step: they deliver together.
     """
     groups: dict[tuple[str, str], dict[int, list[Projection]]] = {}
-    incoming = program.incoming[p.name]
+    incoming = [j for j in program.incoming[p.name] if j.pre not in without]
     once = once_per_sample(program) if any(j.lag < 0 for j in incoming) else {}
     for number, j in enumerate(incoming):
         key = (j.port, once[j.pre]) if j.pre in once else (j.port, f"#{number}")
@@ -117,13 +120,21 @@ def sent_range(p: Population, ports: Ports) -> tuple[int, int]:
     return int(bound.low.min(initial=0)), int(bound.high.max(initial=0))
 
 
-def current_bound(neuron: LIF, a_in: Bound, timesteps: int) -> Bound:
+def difference(a: Bound, b: Bound) -> Bound:
+    """What a part of the sources adds, where `a` is the bound of all and `b` of the others."""
+    return Bound(a.low - b.low, a.high - b.high)
+
+
+def current_bound(neuron: LIF, a_in: Bound, timesteps: int, once: Bound | None = None) -> Bound:
     """Bound of the current u within one sample: u = tz(u * (4095 - du), 12) + (a_in << 6).
 
-    Truncation toward zero only makes it smaller, so the plain recursion is an upper bound.
+    Truncation toward zero only makes it smaller, so the plain recursion is an upper bound. `once`
+    arrives besides, at one step of the sample, and never grows afterwards.
     """
     low = high = np.zeros_like(a_in.low)
     for _ in range(timesteps if neuron.du < 4095 else 1):
         low = -((-low * (4095 - neuron.du)) >> 12) + (a_in.low << 6)
         high = ((high * (4095 - neuron.du)) >> 12) + (a_in.high << 6)
+    if once is not None:
+        low, high = low + (once.low << 6), high + (once.high << 6)
     return Bound(low, high)

@@ -21,6 +21,7 @@ from sfx.toolchain.arith import (
 )
 from sfx.toolchain.errors import Problem, SfxError
 from sfx.toolchain.ir import bounds, check_connection
+from sfx.toolchain.ir.ends import silent_at_the_end
 from sfx.toolchain.ir.loops import groups, in_loops
 from sfx.toolchain.ir.once import clocked, once_per_sample
 from sfx.toolchain.ir.program import (
@@ -250,6 +251,7 @@ def declared_payload(program: Program) -> Iterator[Problem]:
 def sums_fit(program: Program) -> Iterator[Problem]:
     """The five rules on sums below, for every population; the others only where its ports fit."""
     loops = in_loops(program)
+    ticking = clocked(program)
     for p in program:
         ports = bounds.port_bounds(program, p)
         too_wide = list(ports_fit(p, ports))
@@ -257,7 +259,8 @@ def sums_fit(program: Program) -> Iterator[Problem]:
         if too_wide:
             continue  # what follows would only say it again
         yield from products_fit(p, ports)
-        yield from currents_fit(p, ports, program.timesteps)
+        steady = bounds.port_bounds(program, p, without=ticking)
+        yield from currents_fit(p, ports, program.timesteps, steady)
         yield from stateless_forget(p, ports)
         if isinstance(p.neuron, LIF) or p.name not in loops:
             yield from ranges_hold(p, ports)
@@ -292,11 +295,19 @@ def products_fit(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
         )
 
 
-def currents_fit(p: Population, ports: bounds.Ports, timesteps: int) -> Iterator[Problem]:
-    """The current u of a LIF stays below 2^23 in magnitude within a sample."""
+def currents_fit(
+    p: Population, ports: bounds.Ports, timesteps: int, steady: bounds.Ports | None = None
+) -> Iterator[Problem]:
+    """The current u of a LIF stays below 2^23 in magnitude within a sample; each tick of a clock
+    arrives once in a sample, everything else (`steady`) at every step.
+    """
+    steady = steady or ports
     if not (isinstance(p.neuron, LIF) and p.neuron.reset):
         return
-    value = int(bounds.current_bound(p.neuron, ports["a_in"], timesteps).largest.max(initial=0))
+    once = bounds.difference(ports["a_in"], steady["a_in"])
+    value = int(
+        bounds.current_bound(p.neuron, steady["a_in"], timesteps, once).largest.max(initial=0)
+    )
     if value >= STATE_LIMIT:
         yield Problem(
             "SFX-E345",
@@ -346,12 +357,14 @@ def ranges_hold(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
 
 def lags_are_cleared(program: Program) -> Iterator[Problem]:
     """A projection with lag reads another sample at some steps. A lag of 1 or more reads the
-    previous sample's last step at a sample's first: legal only inside a loop with a Product that a
-    clock gates, which takes that value away. A lag below 0, at least -(T-1), reads the next
+    previous sample's last step at a sample's first: legal from a clock, from a population that a
+    clock provably silences at every sample's last step (lag 1), and inside a loop with a Product
+    that a clock gates, which takes that value away. A lag below 0, at least -(T-1), reads the next
     sample's first steps: legal only of what speaks at a sample's last step alone.
     """
     ticking = clocked(program)
     once = once_per_sample(program)
+    silent = silent_at_the_end(program)
     member: dict[str, int] = {}
     cleared: set[int] = set()
     for i, group in enumerate(groups(program)):
@@ -367,6 +380,8 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
                 f"lag {j.lag} reads the start of the next sample, which is not silent there",
                 "read a Product that a clock gates, at most T - 1 steps early",
             )
+        if j.pre in ticking or (j.lag == 1 and j.pre in silent):
+            continue
         if j.lag > 0 and not (member[j.pre] == member[j.post] and member[j.pre] in cleared):
             yield Problem(
                 "SFX-E349",

@@ -22,6 +22,7 @@ from sfx.toolchain.errors import InputError, Problem, SfxError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import nir_ext as ext
 from sfx.toolchain.ir.check import ShapeProblem, check_graph, loops, output_shape
+from sfx.toolchain.ir.conventions import NirOptions
 from sfx.toolchain.ir.graph import Graph, Node, Op, Shape, topological
 from sfx.toolchain.ir.nir_hdf5 import edge_problems, file_problems
 
@@ -31,7 +32,6 @@ LATER: dict[str, str] = {
     "Delay": "delays are inserted by the compiler, models with their own are not mapped",
 }
 """NIR nodes that are refused for now, with what to do instead."""
-DEFAULT_DT = 1e-3
 NEURONS = (nir.LIF, nir.IF, nir.CubaLIF)
 
 
@@ -115,6 +115,7 @@ class _Build:
 
     dt: float
     taken: set[str]
+    options: NirOptions
     name: str = ""
     module: str = ""
     shape: Shape = ()
@@ -175,11 +176,13 @@ def to_graph(
     timesteps: int | None = None,
     dt: float | None = None,
     name: str | None = None,
+    options: NirOptions | None = None,
 ) -> Graph:
     """The checked `Graph` of a NIR graph; subgraphs are inlined.
 
     timesteps, dt, name  override what the metadata say (T must come from one of the two; dt is
-    1e-3 s if neither says it). Raises SfxError with every problem (SFX-E2xx).
+    that of the convention if neither says it). options: what the exporting framework means by the
+    file. Raises SfxError with every problem (SFX-E2xx).
     """
     nodes, edges = _inline(source)
     known = _graph_facts(source)
@@ -201,9 +204,12 @@ def to_graph(
         )
     if problems:
         raise SfxError.of(problems)
-    step = float(dt if dt is not None else known.get("dt", DEFAULT_DT))
+    options = options or NirOptions(dt=dt)
+    step = options.dt if options.dt is not None else known.get("dt", options.rules.dt)
     title = name or str(known.get("name", "model"))
-    graph = Graph(_convert(nodes, edges, shapes, step), int(steps or 0), step, title)
+    graph = Graph(
+        _convert(nodes, edges, shapes, float(step), options), int(steps or 0), float(step), title
+    )
     check_graph(graph)
     return graph
 
@@ -336,13 +342,14 @@ def _convert(
     edges: list[tuple[str, str]],
     shapes: dict[str, Shape],
     dt: float,
+    options: NirOptions,
 ) -> tuple[Node, ...]:
     """Graph nodes in topological order. `shapes` holds what loops need to know beforehand."""
     producers: dict[str, list[str]] = {n: [] for n in nodes}
     for a, b in edges:
         producers[b].append(a)
     order = _order(nodes, producers)
-    build = _Build(dt, set(nodes))
+    build = _Build(dt, set(nodes), options)
     for name in order:
         arriving = [shapes[p] for p in producers[name] if p in shapes]
         if not arriving and not isinstance(nodes[name], nir.Input):
@@ -572,14 +579,14 @@ def _subtract(b: _Build) -> bool:
 
 def _if(b: _Build, node: nir.IF) -> None:
     r, threshold, reset = b.uniform(node, "r", "v_threshold", "v_reset")
-    b.add(g.IF(threshold, _whole(r * b.dt), reset, _subtract(b), **_extra(b)))
+    _neuron(b, g.IF(threshold, _whole(r * b.dt), reset, _subtract(b), **_extra(b)))
 
 
 def _lif(b: _Build, node: nir.LIF) -> None:
     tau, r, leak, threshold, reset = b.uniform(node, "tau", "r", "v_leak", "v_threshold", "v_reset")
     decay = _decay(b, "tau", tau, "decay")
     if decay is not None:
-        b.add(g.LIF(decay, threshold, r, leak, reset, _subtract(b), **_extra(b)))
+        _neuron(b, g.LIF(decay, threshold, r, leak, reset, _subtract(b), **_extra(b)))
 
 
 def _cuba_lif(b: _Build, node: nir.CubaLIF) -> None:
@@ -589,21 +596,27 @@ def _cuba_lif(b: _Build, node: nir.CubaLIF) -> None:
     decay = _decay(b, "tau_mem", tau, "decay")
     syn = _decay(b, "tau_syn", tau_syn, "syn")
     if decay is not None and syn is not None:
-        b.add(
-            g.LIF(decay, threshold, r, leak, reset, _subtract(b), syn=syn, w_in=w_in, **_extra(b))
+        _neuron(
+            b,
+            g.LIF(decay, threshold, r, leak, reset, _subtract(b), syn=syn, w_in=w_in, **_extra(b)),
         )
+
+
+def _neuron(b: _Build, op: g.LIF | g.IF) -> None:
+    b.add(b.options.rules.neuron(op, b.options.reset))
 
 
 def _decay(b: _Build, name: str, tau: float, fact: str) -> float | None:
     """dt / tau, to the bit as the fact says it; None after a problem."""
-    if not tau >= b.dt:
+    decay = b.options.rules.decay(tau, b.dt)
+    if not 0 < decay <= 1:
         b.problem(
             "SFX-E214",
             f"{name} is {tau:g} s, less than one step of dt = {b.dt:g} s",
-            f"check the unit of {name} (seconds) and dt",
+            "NIR files do not say dt: give that of the framework which wrote this one (--dt 1e-4), "
+            "or the framework (--nir-convention)",
         )
         return None
-    decay = b.dt / tau
     exact = float(b.facts.get(fact, decay))
     # tau was changed after the fact was written
     return decay if abs(exact - decay) > 4 * np.spacing(decay) else exact

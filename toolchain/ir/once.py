@@ -13,11 +13,12 @@ from sfx.toolchain.ir.program import Clock, Graded, Product, Program, Projection
 
 
 def clocked(program: Program) -> set[str]:
-    """Clocks and what only clocks drive (their relays)."""
+    """Clocks and their relays."""
     out: set[str] = set()
     for p in program:
         drives = program.incoming[p.name]
-        if isinstance(p.neuron, Clock) or (drives and all(j.pre in out for j in drives)):
+        relayed = isinstance(p.neuron, Graded) and drives and all(j.pre in out for j in drives)
+        if isinstance(p.neuron, Clock) or relayed:
             out.add(p.name)
     return out
 

@@ -107,8 +107,8 @@ def integers(
         return None
     unit = m.gain * 2.0**exponent
     scale = unit * (1 << INPUT_SHIFT)
-    mant, exp = _bias(real.bias * scale)
-    vth, inclusive = _threshold(real.threshold, unit)
+    mant, exp = bias_integers(real.bias * scale)
+    vth, inclusive = threshold_integer(real.threshold, unit)
     dv = min(int(np.rint(real.decay * DECAY_UNITY)), DECAY_UNITY - 1)
     neuron = LIF(du=4095, dv=dv, vth=vth, bias_mant=mant.reshape(shape), bias_exp=exp)
     rounded_bias = (mant << exp) / scale
@@ -167,7 +167,7 @@ def _largest_exponent(
     return None
 
 
-def _threshold(threshold: float, unit: float) -> tuple[int, bool]:
+def threshold_integer(threshold: float, unit: float) -> tuple[int, bool]:
     """vth for `v > threshold`, and whether that stands for `v >= n / unit`.
 
     A framework that fires on >= is expressed with the next smaller threshold (float64). Where the
@@ -180,7 +180,7 @@ def _threshold(threshold: float, unit: float) -> tuple[int, bool]:
     return int(np.rint(threshold * unit)), False
 
 
-def _bias(bias: FloatArray) -> tuple[IntArray, int]:
+def bias_integers(bias: FloatArray) -> tuple[IntArray, int]:
     """bias ~ mant << exp with |mant| <= 4095, the smallest exponent that holds it."""
     whole = np.rint(bias)
     largest = float(np.abs(whole).max()) if whole.size else 0.0

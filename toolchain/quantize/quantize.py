@@ -21,6 +21,8 @@ from sfx.toolchain.ir.ranges import Range, ranges
 from sfx.toolchain.ir.wires import Wire, sources, wires_into
 from sfx.toolchain.quantize.accumulator import accumulator
 from sfx.toolchain.quantize.build import Build, drive, own_weight, projection
+from sfx.toolchain.quantize.cell import add_cell
+from sfx.toolchain.quantize.cell_real import is_plain
 from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.quantize.rounded import add_lif, add_output, add_relu, add_stream
@@ -117,7 +119,11 @@ def _population(build: Build, node: g.Node) -> None:
     """Append the population(s) and projections of one neuron node."""
     match node.op:
         case g.LIF() | g.IF():
-            add_lif(build, node)
+            wires = wires_into(build.graph, node)
+            if is_plain(node, own=any(w.source == node.name for w in wires)):
+                add_lif(build, node)
+            else:
+                add_cell(build, node, wires)
         case g.Threshold():
             _whole(build, node, _stateless(node.op))
         case g.ReLU():

@@ -16,6 +16,7 @@ from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.ranges import Range
 from sfx.toolchain.ir.wires import wires_into
 from sfx.toolchain.quantize.build import Build, Inputs, Stream, drive, inputs_of
+from sfx.toolchain.quantize.cell_real import real_cell
 from sfx.toolchain.quantize.fit import Problem, fit
 from sfx.toolchain.quantize.lif import COARSER, QuantizedLIF, RealLIF, run_lif, simulate
 from sfx.toolchain.quantize.mantissa import (
@@ -103,22 +104,9 @@ def _on_data(
 
 def _real_lif(node: g.Node, inputs: Inputs) -> RealLIF:
     """The population in the form v <- (1 - decay) v + W s + b, threshold, reset to 0."""
-    op = node.op
-    assert isinstance(op, g.LIF | g.IF)
-    where = node.module or node.name
-    if op.subtract or op.reset != 0:
-        kind = "a reset by subtraction" if op.subtract else f"a reset to {op.reset:g}"
-        hint = "train with a hard reset to 0"
-        raise UnsupportedError("SFX-E307", f"{kind} is not supported yet", where=where, hint=hint)
-    if op.threshold < 0:
-        what = f"the threshold {op.threshold:g} is negative; it must be at least 0"
-        raise UnsupportedError("SFX-E309", what, where=where)
-    if isinstance(op, g.LIF):
-        gain, rate, leak = op.decay * op.gain, op.decay, op.decay * op.leak
-    else:
-        gain, rate, leak = op.gain, 0.0, 0.0
-    weights = tuple(w * gain for w in inputs.weights)
-    return RealLIF(rate, op.threshold, weights, inputs.bias * gain + leak)
+    cell = real_cell(node, inputs)
+    decay = node.op.decay if isinstance(node.op, g.LIF) else 0.0
+    return RealLIF(decay, cell.threshold, cell.weights, cell.bias_i + cell.bias_v)
 
 
 def add_stream(build: Build, node: g.Node) -> None:

@@ -1,0 +1,128 @@
+"""Neurons that one LIF population does not say: a current, a subtracting reset, loops, a start.
+
+A scale is tried from fine to coarse; the first whose registers provably hold is taken (soft cells:
+the one whose rounding disturbs least). Weights are split in two projections where one is too
+coarse, since a loop feeds its errors back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sfx.toolchain.errors import UnsupportedError
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir.wires import Wire
+from sfx.toolchain.quantize.build import Build, inputs_of
+from sfx.toolchain.quantize.cell_draft import Draft
+from sfx.toolchain.quantize.cell_hard import hard_cell
+from sfx.toolchain.quantize.cell_real import RealCell, real_cell
+from sfx.toolchain.quantize.cell_run import spikes
+from sfx.toolchain.quantize.cell_soft import soft_cell
+from sfx.toolchain.quantize.cell_terms import Cell
+from sfx.toolchain.quantize.memory import memory_bits
+from sfx.toolchain.quantize.record import LayerRecord
+
+FINEST, COARSEST = 18, -18
+"""Powers of two of the scale that are tried."""
+LEAST_THRESHOLD = 16
+"""Units of a threshold below which a rounded model would not be the same neuron any more."""
+
+
+WORST_WEIGHTS = 0.25
+"""Relative rms error of the weights from which it would not be the same net."""
+
+
+def add_cell(build: Build, node: g.Node, wires: list[Wire]) -> None:
+    """The populations, projections and record of one neuron node.
+
+    Raises UnsupportedError: SFX-E309 for a threshold below the reset, SFX-E310 if no scale fits.
+    """
+    inputs = inputs_of(build, node, wires)
+    draft = Draft(build, node, inputs)
+    real = real_cell(node, inputs)
+    streams = [build.streams[w.source].scale for w in wires if w.source in build.streams]
+    cell = _best(draft, real, streams[0] if streams else 1.0)
+    build.populations.extend(cell.populations)
+    build.projections.extend(cell.projections)
+    target = build.target(node.name)
+    measured: dict[str, Any] = {}
+    if target is not None:
+        mine = spikes(build, node.name, cell, build.sent)
+        alone = spikes(build, node.name, cell, {w.source: build.as_sent(w.source) for w in wires})
+        build.sent[node.name] = mine.astype(np.uint8)
+        measured = {
+            "agreement": float(np.mean(alone == target)),
+            "cumulative": float(np.mean(mine == target)),
+            "rate": float(target.mean()),
+            "wrong_spikes": float(np.count_nonzero(mine != target) / max(int(target.sum()), 1)),
+        }
+    build.records.append(
+        LayerRecord(
+            node.name,
+            cell.scale,
+            8,
+            cell.exact,
+            0,
+            cell.weight_error,
+            cell.threshold_error,
+            cell.decay_error,
+            dead=cell.dead,
+            memory_bits=memory_bits(cell.projections),
+            **measured,
+        )
+    )
+
+
+def _best(draft: Draft, real: RealCell, base: float) -> Cell:
+    make = soft_cell if real.subtract else hard_cell
+    prescribed = draft.node.op.unit  # type: ignore[attr-defined]  # a LIF or IF, see real_cell
+    if prescribed:
+        cut = tuple(np.trunc(w * prescribed) / prescribed for w in real.weights)
+        cell = make(draft, replace(real, weights=cut), prescribed)
+        if cell is None:
+            raise _no_scale(draft, real)
+        lost = sum(float(np.sum((w - c) ** 2)) for w, c in zip(real.weights, cut, strict=True))
+        power = sum(float(np.sum(w**2)) for w in real.weights)
+        error = float(np.sqrt(lost / power)) if power else 0.0
+        return replace(cell, weight_error=error, exact=cell.exact and not error)
+    found: Cell | None = None
+    for power in range(FINEST, COARSEST - 1, -1):
+        scale = base * 2.0**power
+        cell = make(Draft(draft.build, draft.node, draft.inputs), real, scale)
+        if cell is None or not (cell.exact or _fine(real, cell)):
+            continue
+        if cell.exact or not real.subtract:
+            return cell
+        if found is not None and cell.roughness >= found.roughness:
+            break  # too fine a scale costs bits of the decay, a coarser one only loses from here
+        found = cell
+    if found is None:
+        raise _no_scale(draft, real)
+    return found
+
+
+def _fine(real: RealCell, cell: Cell) -> bool:
+    few = real.threshold > 0 and cell.threshold < LEAST_THRESHOLD
+    return not few and cell.weight_error < WORST_WEIGHTS
+
+
+def _no_scale(draft: Draft, real: RealCell) -> UnsupportedError:
+    largest = max((float(np.abs(w).max(initial=0)) for w in real.weights), default=0.0)
+    reach = sum(_reach(draft, w, j) for w, j in zip(real.weights, draft.inputs.wires, strict=True))
+    return UnsupportedError(
+        "SFX-E310",
+        f"no scale fits the registers: threshold {real.threshold:g}, largest weight {largest:g}, "
+        f"largest summed input {reach:g} a step, of which {real.keep_v:g} (membrane) and "
+        f"{real.keep_i:g} (current) stay for the next step",
+        where=draft.node.module or draft.node.name,
+        hint="retrain with weights and threshold of similar size, or a faster decay",
+    )
+
+
+def _reach(draft: Draft, weight: g.FloatArray, wire: Wire) -> float:
+    values = draft.build.classes[wire.source]
+    fan_in = np.abs(weight).reshape(len(weight), -1).sum(1).max(initial=0)
+    return float(fan_in * max(abs(values.low), abs(values.high)))
