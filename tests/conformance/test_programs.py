@@ -62,7 +62,8 @@ def test_the_programs_hold_everything() -> None:
     wanted = ("Input", "Clock", "LIF", "Graded", "GradedReLU", "Product")
     assert min(neurons[n] for n in wanted) >= 2
     joints = [j for q in programs for j in q.projections]
-    assert any(j.lag for j in joints)
+    assert any(j.lag > 0 for j in joints)
+    assert any(j.lag < 0 for j in joints)
     assert any(j.weight_exp < 0 for j in joints)
     assert any(j.pre_view for j in joints)
     assert max(j.delay for j in joints) >= 5
