@@ -139,7 +139,9 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if options.page:
-        options.page.write_text(text, encoding="utf-8")
+        old = options.page.read_text(encoding="utf-8") if options.page.exists() else ""
+        _, mark, others = old.partition("\n## ")  # sections of other commands stay
+        options.page.write_text(text + mark + others, encoding="utf-8")
 
 
 if __name__ == "__main__":
