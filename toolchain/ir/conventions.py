@@ -21,8 +21,8 @@ class Convention:
     """One framework's reading.
 
     dt       seconds of a step, where neither the file nor an option says it
-    tau      `seconds`, `steps` (v <- exp(-1/tau) v + x), or `norse-1.1`, whose exporter writes dt^2
-             over the time constant's dt share
+    tau      `seconds`, `steps` (v <- exp(-1/tau) v + x), or `norse-1.1`, whose exporter writes
+             dt / tau_mem_inv for 1 / tau_mem_inv
     reached  fires on v >= threshold, not only above it
     start    v of a sample's start: `zero`, `reset` or `leak`
     reset    `value` (the file's v_reset) or `subtract`

@@ -612,7 +612,7 @@ def _decay(b: _Build, name: str, tau: float, fact: str) -> float | None:
     if not 0 < decay <= 1:
         b.problem(
             "SFX-E214",
-            f"{name} is {tau:g} s, less than one step of dt = {b.dt:g} s",
+            f"{name} is {tau:.9g} s, less than one step of dt = {b.dt:g} s",
             "NIR files do not say dt: give that of the framework which wrote this one (--dt 1e-4), "
             "or the framework (--nir-convention)",
         )
