@@ -41,7 +41,7 @@ def convert(
     ] = "time",
     duration: Annotated[
         int | None,
-        typer.Option(metavar="US", help="Span of T steps; later events are left out [own length]"),
+        typer.Option(metavar="US", help="Span of T steps; later ones are left out (default: own)"),
     ] = None,
     crop: Annotated[SizeOpt, typer.Option(metavar="HxW", help="Keep the middle HxW pixels")] = None,
     size: Annotated[SizeOpt, typer.Option(metavar="HxW", help="Scale to HxW pixels")] = None,
@@ -58,7 +58,7 @@ def convert(
     ] = False,
     json_file: JsonOpt = None,
 ) -> None:
-    """Turn a downloaded data set into DATA: x uint8 [samples, T, C, H, W], y and classes."""
+    """Turn a downloaded data set into DATA: x uint8 (samples, T, C, H, W), y and classes."""
     import numpy as np
 
     from sfx.frontends.datasets.find import find
