@@ -23,6 +23,7 @@ from sfx.toolchain.quantize.accumulator import accumulator
 from sfx.toolchain.quantize.build import Build, drive, own_weight, projection
 from sfx.toolchain.quantize.cell import add_cell
 from sfx.toolchain.quantize.cell_real import is_plain
+from sfx.toolchain.quantize.mantissa import BITS
 from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.quantize.rounded import add_lif, add_output, add_relu, add_stream
@@ -123,6 +124,7 @@ def _population(build: Build, node: g.Node) -> None:
             if is_plain(node, own=any(w.source == node.name for w in wires)):
                 add_lif(build, node)
             else:
+                _full_bits(build, node)
                 add_cell(build, node, wires)
         case g.Threshold():
             _whole(build, node, _stateless(node.op))
@@ -139,6 +141,18 @@ def _population(build: Build, node: g.Node) -> None:
         case _:
             what = f"no neuron program for {type(node.op).__name__}"
             raise UnsupportedError("SFX-E306", what, where=node.name)
+
+
+def _full_bits(build: Build, node: g.Node) -> None:
+    """Neurons that are not plain LIF or IF keep 8 bits; naming one for fewer is refused."""
+    asked = {node.name, node.module} & set(build.options.layers)
+    if asked and build.options.bits_of(node) < BITS:
+        raise UnsupportedError(
+            "SFX-E328",
+            "fewer than 8 bits are supported for LIF and IF with a hard reset to 0 only",
+            where=node.module or node.name,
+            hint=f"leave {min(asked)} out of --bits-per-layer",
+        )
 
 
 def _stateless(op: g.Threshold) -> p.LIF:

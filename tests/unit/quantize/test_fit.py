@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.arith import effective_weights, mantissa_bits
 from sfx.toolchain.compiler import lower
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.errors import InputError, SfxError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check_connection import weights
 from sfx.toolchain.ir.check_program import check_program
@@ -24,7 +24,7 @@ from sfx.toolchain.quantize.lanes import draw
 from sfx.toolchain.quantize.mantissa import Grid
 from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.quantize import Quantized, quantize
-from tests.graphs import live_case
+from tests.graphs import live_case, with_op
 
 
 def quantized(options: Options) -> tuple[g.Graph, np.ndarray, Quantized]:
@@ -94,6 +94,18 @@ def test_impossible_options_are_refused(make: object, code: str) -> None:
     with pytest.raises(InputError) as caught:
         make()  # type: ignore[operator]
     assert caught.value.code == code
+
+
+def test_a_layer_that_keeps_8_bits_says_so() -> None:
+    graph, x = live_case(False, True, 1)
+    soft = lower(with_op(graph, "ct.lif", subtract=True))
+    with pytest.raises(SfxError) as caught:
+        quantize(soft, x, options=Options(layers={"ct.lif": 4}))
+    assert caught.value.code == "SFX-E328"
+    records = quantize(soft, x, options=Options(bits=4)).records
+    bits = {r.population: r.weight_bits for r in records}
+    assert bits["ct.lif"] == 8
+    assert bits["output"] == 4
 
 
 @given(st.integers(0, 10_000), st.sampled_from([1, 2]), st.integers(1, 2), st.integers(0, 2))
