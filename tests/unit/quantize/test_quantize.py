@@ -83,8 +83,6 @@ def test_event_counts_make_a_graded_input() -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"subtract": True}, "SFX-E307"),
-        ({"reset": 0.5}, "SFX-E307"),
         ({"threshold": -1.0}, "SFX-E309"),
     ],
 )
