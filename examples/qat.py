@@ -4,8 +4,8 @@
     python examples/qat.py nmnist nmnist_small.npz --bits 4
     python examples/qat.py mnist mnist.npz --bits 4 --samples 12000
 
-Starts from FOLDER/model.pt and writes FOLDER/qat-BITS.safetensors (for `sfx compile`) and
-FOLDER/qat-BITS.json. `sfx.qat.prepare` quantizes once; then the loop below is any torch loop: Adam
+Starts from FOLDER/model.pt and writes FOLDER/qatBITS.safetensors (for `sfx compile`) and
+FOLDER/qatBITS.json. `sfx.qat.prepare` quantizes once; then the loop below is any torch loop: Adam
 with a one-cycle rate, samples moved as in training, the loss of the labels plus the divergence from
 the float model's logits. The last epoch's weights are kept. `--hold-out` sets a tenth of the
 training samples aside, reports them after every epoch and saves nothing: rates and epochs were
@@ -152,10 +152,8 @@ def run(name: str, bits: int, options: argparse.Namespace) -> dict[str, Any]:
     figures["qat_interval"] = [round(v, 5) for v in interval(figures["qat"], len(last.y))]
     if not options.hold_out:
         figures |= _compare(model, last, steps, options.compare)
-        sfx.qat.save(model, HERE / example.folder / f"qat-{bits}.safetensors")
-        (HERE / example.folder / f"qat-{bits}.json").write_text(
-            json.dumps(figures, indent=1) + "\n"
-        )
+        sfx.qat.save(model, HERE / example.folder / f"qat{bits}.safetensors")
+        (HERE / example.folder / f"qat{bits}.json").write_text(json.dumps(figures, indent=1) + "\n")
     return figures
 
 

@@ -85,7 +85,7 @@ def _decode(data: Any, arrays: list[NDArray[Any]], hint: Any, where: str) -> Any
             return None
         kinds = [k for k in typing.get_args(hint) if k is not type(None)]
         return _decode(data, arrays, kinds[0], where)
-    if origin is np.ndarray:
+    if origin in (np.ndarray, NDArray):  # numpy 2.5: the alias is its own origin
         return _array(data, arrays, where)
     if origin is tuple:
         return _tuple(data, arrays, typing.get_args(hint), where)
