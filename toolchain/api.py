@@ -114,8 +114,17 @@ def load_model(
     timesteps      T, for an `.onnx` file that does not say it
     Raises InputError or UnsupportedError.
     """
+    from sfx.toolchain.qat.store import is_qat
+
     path = Path(path)
     digest = _sha256(path)
+    if is_qat(path):
+        raise InputError(
+            "SFX-E364",
+            "holds a fine-tuned model, whose integers are fixed",
+            where=str(path),
+            hint="compile it with `sfx compile`, train it on with sfx.qat.load",
+        )
     if path.suffix == ".nir":
         from sfx.frontends.nir_file import read_model
 
@@ -171,10 +180,12 @@ def compile(
     if hasattr(source, "infer_types"):  # a nir.NIRGraph, without importing nir for it
         source = _of_graph(source)
     if not isinstance(source, Source | str | Path):
+        _nothing_to_quantize(calibrate, "the fine-tuned model")
         return _compile_trained(source.program(), source.template.bits, "", chosen, stage)
     if not isinstance(source, Source) and Path(source).suffix == ".net":
         return _compile_netx(Path(source), chosen, calibrate, timesteps, stage)
     if not isinstance(source, Source) and is_qat(source):
+        _nothing_to_quantize(calibrate, str(source))
         stored = read_qat(source)
         digest = _sha256(Path(source))
         return _compile_trained(stored.program, stored.bits, digest, chosen, stage)
@@ -322,6 +333,16 @@ def _compile_netx(
     manifest = _manifest(path.stem, digest, target, placed)
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(placed, b"", manifest | {"calibration": None, "quantization": []})
+
+
+def _nothing_to_quantize(calibrate: Data | None, where: str) -> None:
+    if calibrate is not None:
+        raise InputError(
+            "SFX-E621",
+            "holds integers already, there is nothing to calibrate",
+            where=where,
+            hint="leave --calibrate out",
+        )
 
 
 def _compile_trained(

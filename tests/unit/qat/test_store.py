@@ -14,7 +14,9 @@ from typer.testing import CliRunner  # noqa: E402
 
 import sfx  # noqa: E402
 from sfx.toolchain import bundle as bundles  # noqa: E402
+from sfx.toolchain.api import load_model  # noqa: E402
 from sfx.toolchain.cli import app  # noqa: E402
+from sfx.toolchain.data import Data  # noqa: E402
 from sfx.toolchain.errors import InputError, SfxError  # noqa: E402
 from sfx.toolchain.qat.model import QatModel  # noqa: E402
 from tests.unit.qat.nets import events, labels, prepared, time_first, train  # noqa: E402
@@ -102,3 +104,12 @@ def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError) as error:
             sfx.qat.load(tmp_path / name)
         assert error.value.code == "SFX-E363"
+
+
+def test_a_fine_tuned_model_is_not_quantized_again(file: Path) -> None:
+    data = Data(events(2), None)
+    with pytest.raises(InputError, match="integers already"):
+        sfx.compile(file, calibrate=data)
+    with pytest.raises(InputError, match="integers are fixed") as error:
+        load_model(file)
+    assert error.value.code == "SFX-E364"
