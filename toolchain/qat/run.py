@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT
-from sfx.toolchain.errors import UnsupportedError
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.loops import groups, in_loops, is_loop
 from sfx.toolchain.qat import straight
@@ -117,7 +116,7 @@ class _Pass:
             j = w.whole
             if j.pre in within:
                 continue
-            a = _early(self._delivered(w), j)
+            a = _lagged(self._delivered(w), j.lag, isinstance(self.program[j.pre].neuron, p.Clock))
             ports[j.port] = a if j.port not in ports else ports[j.port] + a
         for port in q.neuron.ports:
             if port not in ports:
@@ -189,17 +188,17 @@ class _Pass:
         self.sent |= {n: torch.stack(values) for n, values in out.items()}
 
 
-def _early(a: Tensor, j: p.Projection) -> Tensor:
-    """What arrives at each step [T, B, n]: with a negative lag, what is sent so much later.
+def _lagged(a: Tensor, lag: int, periodic: bool) -> Tensor:
+    """What arrives at each step [T, B, n], moved `lag` steps later.
 
-    Such a sender is silent but at a sample's last step, so nothing comes from the next sample.
+    Legal Programs are silent where a lag reads another sample, so zeros stand there; a clock ticks
+    in every sample alike.
     """
-    if j.lag == 0:
-        return a
-    if j.lag > 0:
-        what = "no torch rule for a lag outside a loop"
-        raise UnsupportedError("SFX-E360", what, where=j.name)
-    return torch.cat([a[-j.lag :], torch.zeros_like(a[: -j.lag])])[: len(a)]
+    if lag == 0 or periodic:
+        return a.roll(lag, 0) if lag else a
+    if lag > 0:
+        return torch.cat([torch.zeros_like(a[:lag]), a])[: len(a)]
+    return torch.cat([a[-lag:], torch.zeros_like(a[:-lag])])[: len(a)]
 
 
 def _last_use(

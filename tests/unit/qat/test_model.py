@@ -181,3 +181,36 @@ def test_samples_are_needed() -> None:
     with pytest.raises(InputError, match="calibrat") as error:
         sfx.qat.prepare(spikeformer())
     assert error.value.code == "SFX-E362"
+
+
+def test_a_soft_reset_is_trained_too() -> None:
+    """A subtracting reset is several populations in a loop, with a clock and lags."""
+    from norse.torch import LIFBoxCell, LIFBoxParameters
+    from norse.torch.functional.reset import reset_subtract
+    from torch import nn
+
+    from sfx.frontends.neurons.multistep import MultiStep
+
+    torch.manual_seed(0)
+    parameters = LIFBoxParameters(
+        tau_mem_inv=torch.as_tensor(500.0),
+        v_th=torch.as_tensor(1.0),
+        reset_method=reset_subtract,
+    )
+    first, second = nn.Linear(12, 16), nn.Linear(16, 4)
+    with torch.no_grad():
+        first.weight.mul_(8)
+        first.bias.fill_(0.2)
+
+    class Mean(nn.Module):
+        def forward(self, logits: torch.Tensor) -> torch.Tensor:
+            return logits.mean(0)
+
+    net = nn.Sequential(first, MultiStep(LIFBoxCell(parameters, dt=1e-3)), second, Mean())
+    x = (np.random.default_rng(0).random((8, 5, 12)) < 0.4).astype(np.int64)
+    model = sfx.qat.prepare(net, calibrate=x)
+    assert any(j.lag for j in model.template.program.projections)
+    train(model, x, torch.arange(8) % 4, steps=6, rate=3e-3)
+    found = verify(model, x)
+    assert found.equal
+    assert found.silent == ()
