@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from sfx.toolchain.precision.judge import Judge, Score
 from sfx.toolchain.precision.search import Found
@@ -38,7 +40,7 @@ def sensitivity_table(ranked: Sequence[Sensitivity]) -> Table:
     return table
 
 
-def found_table(judge: Judge, found: Found, full: Score) -> Table:
+def found_table(judge: Judge, found: Found, full: Score) -> Group:
     """Bits of every layer, and what they save and cost."""
     count = len(judge.y)
     title = (
@@ -46,9 +48,9 @@ def found_table(judge: Judge, found: Found, full: Score) -> Table:
         f"{found.score.right / count:.2%} ({found.score.right} of {count}), "
         f"the best of {found.tried} choices"
     )
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     table.add_column("population", overflow="fold")
     table.add_column("bits", justify="right")
     for name in judge.layers():
         table.add_row(name, str(found.layers.get(name, judge.bits)))
-    return table
+    return Group(Text(title), table)
