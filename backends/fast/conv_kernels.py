@@ -65,9 +65,12 @@ def find_ends(li: Any, m: int, ends: Any) -> None:
 
 
 @numba.njit(inline="always")
-def add_shifted(target: Any, sums: Any, left: Any, right: Any) -> None:
-    """target += sums << left >> right (floor), in 32 bits."""
-    if len(target) == TILE:  # a fixed number of turns needs no remainder
+def add_shifted(target: Any, sums: Any, left: Any, right: Any, fresh: bool) -> None:
+    """target += sums << left >> right (floor), in 32 bits; target = if fresh."""
+    if fresh:
+        for o in range(len(target)):
+            target[o] = np.int32(np.int32(np.int32(sums[o]) << left) >> right)
+    elif len(target) == TILE:  # a fixed number of turns needs no remainder
         for o in range(TILE):
             target[o] += np.int32(np.int32(np.int32(sums[o]) << left) >> right)
     else:
@@ -77,12 +80,21 @@ def add_shifted(target: Any, sums: Any, left: Any, right: Any) -> None:
 
 @compiled
 def convolve(
-    index: Any, value: Any, count: Any, place: Any, weight: Any, most: int, shift: int, out: Any
+    index: Any,
+    value: Any,
+    count: Any,
+    place: Any,
+    weight: Any,
+    most: int,
+    shift: int,
+    fresh: bool,
+    out: Any,
 ) -> None:
     """out [N, Q, O] int32 += convolution << shift (>> -shift, floor). Inputs as of `list_pairs`.
 
     place [Q, taps] the input position or -1; weight [tiles, taps*pairs, TILE, 2] int8; `most`
-    entries of a list may be summed in 16 bits. A tile of weights serves many outputs.
+    entries of a list may be summed in 16 bits. If fresh, out is written, not added to. A tile of
+    weights serves many outputs.
     """
     n, positions, outputs = out.shape
     taps, pairs = place.shape[1], index.shape[1] - 1
@@ -111,10 +123,12 @@ def convolve(
                 begin, at = tile * TILE, base + tile * tile_bytes
                 end = min(outputs, begin + TILE)
                 for k in range(last - first):
-                    if lengths[k] > 0:
+                    if lengths[k] == 0 and fresh:
+                        flat[first + k, begin:end] = 0
+                    elif lengths[k] > 0:
                         skip = 2 * k * room
                         add_pairs(acc_at, li_at + skip, lv_at + skip, 0, lengths[k], at)
-                        add_shifted(flat[first + k, begin:end], acc, left, right)
+                        add_shifted(flat[first + k, begin:end], acc, left, right, fresh)
             continue
         total = np.empty((together, TILE), np.int32)
         ends = np.empty((together, chunks), np.int64)
@@ -135,11 +149,11 @@ def convolve(
                             row[o] += np.int32(acc[o])
                         e = stop
             for k in range(last - first):
-                add_shifted(flat[first + k, begin:end], total[k], left, right)
+                add_shifted(flat[first + k, begin:end], total[k], left, right, fresh)
 
 
 @compiled
-def convolve_channels(s: Any, place: Any, weight: Any, shift: int, out: Any) -> None:
+def convolve_channels(s: Any, place: Any, weight: Any, shift: int, fresh: bool, out: Any) -> None:
     """A kernel per channel: out [N, Q, C] int32 += (sum over taps of s * weight) << shift.
 
     s [N, P, C]; place [Q, taps] the input position or -1; weight [taps, C] int32.
@@ -157,5 +171,7 @@ def convolve_channels(s: Any, place: Any, weight: Any, shift: int, out: Any) -> 
             for c in range(channels):
                 total[c] += np.int32(row[c]) * w[c]
         target = out[sample, q]
+        if fresh:
+            target[:] = 0
         for c in range(channels):
             target[c] += np.int32(np.int32(total[c] << left) >> right)

@@ -36,12 +36,12 @@ class PairConv:
     largest: int
     shift: int
 
-    def add(self, sent: Sent, out: Values) -> None:
-        """out [N, Q, O] int32 += what `sent` brings."""
+    def add(self, sent: Sent, out: Values, fresh: bool) -> None:
+        """out [N, Q, O] int32 += (= if fresh) what `sent` brings."""
         p = sent.pairs(self.inputs)
         most = FULL // (p.largest * self.largest) if p.largest else FULL
         conv_kernels.convolve(
-            p.index, p.value, p.count, self.place, self.weight, most, self.shift, out
+            p.index, p.value, p.count, self.place, self.weight, most, self.shift, fresh, out
         )
 
 
@@ -56,10 +56,10 @@ class ChannelConv:
     weight: NDArray[np.int32]
     shift: int
 
-    def add(self, sent: Sent, out: Values) -> None:
-        """out [N, Q, C] int32 += what `sent` brings."""
+    def add(self, sent: Sent, out: Values, fresh: bool) -> None:
+        """out [N, Q, C] int32 += (= if fresh) what `sent` brings."""
         values = sent.last(self.inputs)
-        conv_kernels.convolve_channels(values, self.place, self.weight, self.shift, out)
+        conv_kernels.convolve_channels(values, self.place, self.weight, self.shift, fresh, out)
 
 
 Channels = PairConv | ChannelConv

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sfx.backends.fast import contractions, neurons
 from sfx.backends.fast.contract import read
 from sfx.backends.fast.neurons import State
-from sfx.backends.fast.projections import LIMIT, Wired
+from sfx.backends.fast.projections import LIMIT, Wired, put
 from sfx.backends.fast.sent import Sent, Values, in_order
 from sfx.backends.fast.tallies import PairTally, Tally
 from sfx.toolchain.arith import STATE_LIMIT, IntArray, wrap32
@@ -60,13 +60,12 @@ class Arena:
     def __init__(self) -> None:
         self._held: dict[str, NDArray[np.uint8]] = {}
 
-    def zeros(self, name: str, shape: tuple[int, ...], kind: Any) -> Values:
-        """Zeros; good until the next call with this name."""
+    def empty(self, name: str, shape: tuple[int, ...], kind: Any) -> Values:
+        """Anything is in it; good until the next call with this name."""
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize
         if name not in self._held or self._held[name].size < size:
             self._held[name] = np.empty(size, np.uint8)
         out: Values = self._held[name][:size].view(kind).reshape(shape)
-        out.fill(0)
         return out
 
 
@@ -267,12 +266,11 @@ class _Run:
         u_before = 0 if before is None else int(np.abs(before.u).max())
         kind = np.int32 if neurons.narrow(bound) and u_before <= STATE_LIMIT else np.int64
         u, v = (
-            self.ready.arena.zeros(f"{p.name if self.in_loop else ''}{n}", shape, kind)
+            self.ready.arena.empty(f"{p.name if self.in_loop else ''}{n}", shape, kind)
             for n in "uv"
         )
-        if before is not None:
-            u += in_order(before.u, 0, order).astype(kind)
-            v += in_order(before.v, 0, order).astype(kind)
+        u[...] = 0 if before is None else in_order(before.u, 0, order)
+        v[...] = 0 if before is None else in_order(before.v, 0, order)
         self.state[p.name] = State(u, v)
 
     def _tally(self, p: Population) -> Tally:
@@ -310,17 +308,21 @@ class _Run:
         """Input by port [B, S, size] from all populations that are not in `within`."""
         shape, order = (self.lanes, self.span.steps, p.size), self.ready.channels[p.name]
         kind = self.ready.port_type(p)
-        place = p.name if self.in_loop else ""
-        zeros = self.ready.arena.zeros
-        ports = {n: zeros(f"{place}:{n}", shape, kind) for n in p.neuron.ports}
+        place, arena = p.name if self.in_loop else "", self.ready.arena
+        ports = {n: arena.empty(f"{place}:{n}", shape, kind) for n in p.neuron.ports}
+        fresh = set(ports)
         for j in self.program.incoming[p.name]:
             if j.pre in within:
                 continue
             c = self.ready.contracted.get(j.pre)
+            new = j.port in fresh
             if c is None:
-                self.ready.wired[j.name].add(self._arriving(j), ports[j.port], order)
+                self.ready.wired[j.name].add(self._arriving(j), ports[j.port], order, new)
             else:
-                ports[j.port] += in_order(self._pairs(c, j), 0, order).reshape(shape)
+                put(ports[j.port], in_order(self._pairs(c, j), 0, order).reshape(shape), new)
+            fresh.discard(j.port)
+        for n in fresh:
+            ports[n].fill(0)
         return ports
 
     def _pairs(self, c: contractions.Contraction, j: Projection) -> Values:

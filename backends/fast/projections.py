@@ -72,25 +72,31 @@ class Wired:
         sizes = self.pre_size, self.post_size
         return _apply(self.connection, self.effective, *sizes, self.sums)
 
-    def add(self, sent: Sent, port: Values, order: int) -> None:
-        """port [B, S, post size] += what `sent` brings; `order` channels of port last, or 0."""
+    def add(self, sent: Sent, port: Values, order: int, fresh: bool) -> None:
+        """port [B, S, post size] += what `sent` brings; `order` channels of port last, or 0.
+
+        fresh: nothing is in port yet, not even zeros.
+        """
         if self.channels is not None:
-            self._add_channels(self.channels, sent, port, order)
+            self._add_channels(self.channels, sent, port, order, fresh)
         elif self.same:
-            port += self._scaled(in_order(sent.values, sent.channels, order), port.dtype)
+            brought = self._scaled(in_order(sent.values, sent.channels, order), port.dtype)
+            put(port, brought, fresh)
         else:
             flat = sent.flat.reshape(-1, sent.flat.shape[-1])
-            port += in_order(self(flat), 0, order).reshape(port.shape)
+            put(port, in_order(self(flat), 0, order).reshape(port.shape), fresh)
 
-    def _add_channels(self, conv: Channels, sent: Sent, port: Values, order: int) -> None:
+    def _add_channels(
+        self, conv: Channels, sent: Sent, port: Values, order: int, fresh: bool
+    ) -> None:
         shape = (sent.lead[0] * sent.lead[1], conv.positions, conv.outputs)
         direct = order == conv.outputs or (order == 0 and conv.positions == 1)
         if direct and port.dtype == np.int32:
-            conv.add(sent, port.reshape(shape))
+            conv.add(sent, port.reshape(shape), fresh)
             return
-        out = np.zeros(shape, dtype=np.int32)
-        conv.add(sent, out)
-        port += in_order(out.reshape(port.shape), conv.outputs, order)
+        out = np.empty(shape, dtype=np.int32)
+        conv.add(sent, out, True)
+        put(port, in_order(out.reshape(port.shape), conv.outputs, order), fresh)
 
     def _scaled(self, values: Values, kind: Any) -> Values:
         """weight * values with the exponent; 1 * values costs nothing."""
@@ -117,6 +123,14 @@ class Wired:
         if self.post_view is not None:
             out = _viewed(out, self.post_view)
         return out.reshape(len(s), -1)
+
+
+def put(port: Values, brought: Values, fresh: bool) -> None:
+    """port += brought, or = if nothing is in it yet."""
+    if fresh:
+        port[...] = brought
+    else:
+        port += brought
 
 
 def _is_identity(c: Structured) -> bool:
@@ -155,11 +169,15 @@ def _largest_sum(c: object, weight: IntArray, low: int, high: int, pre_size: int
             terms = int(np.prod([n for label, n in c.pre if label not in kept], dtype=np.int64))
             return int(abs(weight[0])) * max(-low, high) * terms
         case Sparse():
-            total = np.zeros(len(c.indptr) - 1, dtype=np.int64)
-            np.add.at(total, np.repeat(np.arange(len(total)), np.diff(c.indptr)), np.abs(weight))
+            rows = np.repeat(np.arange(len(c.indptr) - 1), np.diff(c.indptr))
+            up, down = (np.zeros(len(c.indptr) - 1, dtype=np.int64) for _ in range(2))
+            np.add.at(up, rows, np.maximum(weight, 0))
+            np.add.at(down, rows, np.maximum(-weight, 0))
         case _:
-            total = np.abs(weight).reshape(len(weight), -1).sum(axis=1)
-    return int(total.max(initial=0)) * max(-low, high)
+            flat = weight.reshape(len(weight), -1)
+            up, down = (np.maximum(w, 0).sum(axis=1) for w in (flat, -flat))
+    both = np.maximum(high * up - low * down, high * down - low * up)
+    return int(both.max(initial=0))
 
 
 def _apply(c: object, weight: IntArray, pre_size: int, post_size: int, sums: Any) -> Apply:
