@@ -221,7 +221,10 @@ class _Batch:
     def _before(self, j: Projection, t: int) -> Tensor:
         """What pre sent at step t - lag < 0 [size]: from the past."""
         old, back = self.on.past.sent.get(j.pre), j.lag - t
-        size = self.program[j.pre].size
+        size, period = self.program[j.pre].size, self.steps
+        if old is None and isinstance(self.program[j.pre].neuron, Clock):
+            tick = int(-back % period == period - 1)  # it ticks on
+            return torch.full((size,), tick, dtype=self.sent[j.pre].dtype, device=self.on.device)
         row = np.zeros(size, np.int64) if old is None or back > len(old) else old[-back]
         return torch.from_numpy(row.copy()).to(self.on.device).to(self.sent[j.pre].dtype)
 
