@@ -28,7 +28,7 @@ from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.npy import read_npy
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_ENTRIES = 100_000
 MAX_BYTES = 16 << 30
 """Largest unpacked size that is read; more is refused as a zip bomb."""

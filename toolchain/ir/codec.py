@@ -21,6 +21,7 @@ CLASSES: dict[str, Any] = {
     for c in (
         placed.PlacedProgram,
         placed.Block,
+        placed.Tile,
         placed.Usage,
         program.Program,
         program.Population,

@@ -2,51 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Program
+from sfx.toolchain.ir.program import Program, Shape
 
 
-def indices_of(ranges: Iterable[tuple[int, int]]) -> IntArray:
-    """The flat indices of ((start, stop), ...), in order."""
-    parts = [np.arange(start, stop, dtype=np.int64) for start, stop in ranges]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+@dataclass(frozen=True)
+class Tile:
+    """A box of neurons: the population's flat C order seen as `axes`, cut to start..stop of each.
 
+    Raises ValueError for a box that is empty or reaches out of its axes.
+    """
 
-def ranges_of(indices: IntArray) -> tuple[tuple[int, int], ...]:
-    """Ascending distinct indices as the fewest ((start, stop), ...)."""
-    if indices.size == 0:
-        return ()
-    cuts = np.flatnonzero(np.diff(indices) != 1) + 1
-    starts = indices[np.concatenate(([0], cuts))]
-    stops = indices[np.concatenate((cuts - 1, [indices.size - 1]))] + 1
-    return tuple(zip(starts.tolist(), stops.tolist(), strict=True))
+    axes: Shape
+    start: Shape
+    stop: Shape
+
+    def __post_init__(self) -> None:
+        if not len(self.axes) == len(self.start) == len(self.stop) or not all(
+            0 <= a < b <= n for a, b, n in zip(self.start, self.stop, self.axes, strict=True)
+        ):
+            raise ValueError(f"no tile of {self.axes}: {self.start} to {self.stop}")
+
+    @property
+    def lengths(self) -> Shape:
+        """Extent along each axis."""
+        return tuple(b - a for a, b in zip(self.start, self.stop, strict=True))
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons in it."""
+        return prod(self.lengths)
+
+    def of(self, flat: NDArray[np.generic]) -> NDArray[np.generic]:
+        """The tile's part of an array [..., population size], as a view [..., *lengths]."""
+        where = tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
+        return flat.reshape(*flat.shape[:-1], *self.axes)[(..., *where)]
+
+    @property
+    def indices(self) -> IntArray:
+        """Flat indices of its neurons, ascending."""
+        flat = np.zeros(1, dtype=np.int64)
+        for n, a, b in zip(self.axes, self.start, self.stop, strict=True):
+            flat = (flat[:, None] * n + np.arange(a, b, dtype=np.int64)).ravel()
+        return flat
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What one block takes of a core (units: neurons, words of synaptic memory, axons)."""
+    """What one block takes of a core (units: neurons, words of synaptic memory, axons).
+
+    stateful  how many of the neurons keep a state from step to step
+    axons_in, axons_out  at most so many: zero weights and shared axons are not subtracted
+    """
 
     neurons: int
     synapse_words: int
     axons_in: int
     axons_out: int
+    stateful: int = 0
 
 
 @dataclass(frozen=True)
 class Block:
-    """Neurons of one population that share a core: flat C-order indices, as index ranges.
-
-    ranges  ((start, stop), ...) into the flattened population, ascending, disjoint
-    core    index on the chip; chip index on the system
-    """
+    """Neurons of one population that share a core. core: index on the chip; chip: on the system."""
 
     population: str
-    ranges: tuple[tuple[int, int], ...]
+    tile: Tile
     chip: int
     core: int
     usage: Usage
@@ -54,16 +81,22 @@ class Block:
     @property
     def indices(self) -> IntArray:
         """Flat indices of its neurons in the population, ascending."""
-        return indices_of(self.ranges)
+        return self.tile.indices
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedProgram:
-    """A Program, the name of the target it was placed on, and its blocks (inputs have none)."""
+    """A Program, the name of the target it was placed on, and its blocks (inputs have none).
+
+    objective  what the mapping was made for: cores, latency or energy
+    seed       of the placement; equal seeds and inputs give equal blocks
+    """
 
     program: Program
     target: str
     blocks: tuple[Block, ...]
+    objective: str = "cores"
+    seed: int = 0
 
     @property
     def cores(self) -> int:

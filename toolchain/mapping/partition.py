@@ -1,30 +1,67 @@
-"""Partition: every population into the fewest equal blocks that each fit one core."""
+"""Partition: every population into equal tiles, each of which fits one core."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import FitError, Problem
-from sfx.toolchain.ir.placed import Usage, ranges_of
-from sfx.toolchain.ir.program import Clock, Input, Population, Program
-from sfx.toolchain.mapping.split import Axes, Candidates, Split, axes_of, candidates
+from sfx.toolchain.ir.placed import Tile, Usage
+from sfx.toolchain.ir.program import Clock, Input, Population, Program, Sparse
+from sfx.toolchain.mapping.axes import tile_axes
+from sfx.toolchain.mapping.demand import Rates
+from sfx.toolchain.mapping.grid import Grid, Grids, grids
+from sfx.toolchain.mapping.overlap import Pairs, overlap
 from sfx.toolchain.mapping.usage import Meter, describe
-from sfx.toolchain.targets.load import load, names
-from sfx.toolchain.targets.rules import axons_out, check_core, check_values, cores_available
-from sfx.toolchain.targets.target import Limits, Target
+from sfx.toolchain.targets.rules import axons_out, check_core
+from sfx.toolchain.targets.target import Limits
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A block that has no core yet: neurons of one population as ranges of flat indices."""
+    """A block that has no core yet. busy: seconds it keeps a core busy in a step (expected)."""
 
     population: str
-    ranges: tuple[tuple[int, int], ...]
+    tile: Tile
     usage: Usage
+    busy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """All pieces, population after population, and who of them sends to whom.
+
+    first  population -> index of its first piece; its tiles follow in the grid's order
+    pairs  (projection's pre, post, pairs of tiles), one entry per distinct wiring
+    """
+
+    pieces: tuple[Piece, ...]
+    grids: Mapping[str, Grid]
+    first: Mapping[str, int]
+    pairs: tuple[tuple[str, str, Pairs], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Wishes:
+    """What a partition is to be good at.
+
+    grain    largest share of a core that a tile may take (1: a core of its own)
+    busy     population -> seconds per neuron and step
+    most     seconds per step that a core may be busy; 0: as long as it likes
+    rate     population -> events per neuron and step, which weigh messages
+    nearly   grids that need at most so many times the fewest cores compete by their messages
+    """
+
+    grain: float
+    busy: Mapping[str, float]
+    rate: Rates
+    most: float = 0.0
+    nearly: float = 1.1
 
 
 def on_cores(program: Program) -> tuple[Population, ...]:
@@ -32,188 +69,244 @@ def on_cores(program: Program) -> tuple[Population, ...]:
     return tuple(p for p in program if not isinstance(p.neuron, Input | Clock))
 
 
-def partition(program: Program, target: Target) -> tuple[Piece, ...]:
-    """Every population in equal blocks, in program order; each block fits one core of `target`.
+class Partitioner:
+    """Cuts the populations of one Program for one target; keeps what all cuts have in common."""
 
-    Raises FitError: SFX-E410..E414 with what binds, or SFX-E42x for values the target cannot hold.
-    """
-    limits = target.limits
-    problems = check_values(program.populations, program.projections, limits)
-    if problems:
-        raise FitError.of(problems)
-    splits = _splits(program, limits)
-    while True:
-        needed = sum(s.blocks for s in splits.values())
-        if needed > limits.cores:
-            raise FitError.of([_too_many(program, target, needed)])
-        usages = _measure(program, splits, limits)
-        again = _too_full(program, splits, usages, limits)
-        if not again:
-            break
-        splits |= again
-    return tuple(
-        Piece(name, ranges_of(split.indices(b)), usages[name][b])
-        for name, split in splits.items()
-        for b in range(split.blocks)
-    )
+    def __init__(self, program: Program, limits: Limits) -> None:
+        self.program, self.limits = program, limits
+        self.meters = {
+            p.name: Meter(program, p, tile_axes(program, p), limits) for p in on_cores(program)
+        }
+        self.candidates = {name: grids(m.axes) for name, m in self.meters.items()}
+        self._pairs: dict[tuple[str, Grid, Grid], Pairs] = {}
+        self._known_words: dict[tuple[str, tuple[int, ...]], int] = {}
 
+    def partition(self, wishes: Wishes) -> Partition:
+        """Pieces that suit the wishes; every one fits a core. Raises FitError as `plan` does."""
+        return self.measured(self.plan(wishes), wishes)
 
-def _splits(program: Program, limits: Limits) -> dict[str, Split]:
-    """Each population's split by itself; all problems at once."""
-    splits: dict[str, Split] = {}
-    problems: list[Problem] = []
-    for population in on_cores(program):
-        found = _split(program, population, limits)
-        if isinstance(found, Split):
-            splits[population.name] = found
-        else:
-            problems.append(found)
-    if problems:
-        raise FitError.of(problems)
-    return splits
+    def plan(self, wishes: Wishes) -> dict[str, Grid]:
+        """Grids that suit the wishes, each population by itself.
 
-
-def _split(
-    program: Program, population: Population, limits: Limits, at_least: int = 1
-) -> Split | Problem:
-    """The split with the fewest blocks (>= at_least) whose sample blocks fit, or what stops it."""
-    meter = Meter(program, population, limits)
-    tries = candidates(axes_of(program, population))
-    fits = tries.neurons <= limits.neurons_per_core
-    fits &= meter.least_words(tries.channels, tries.neurons) <= limits.synapse_words_per_core
-    fits &= tries.blocks >= at_least
-    legal = tries.keep(fits)
-    found = _first_fit(legal, meter) if len(legal) else None
-    return _one_neuron(meter, tries.axes) if found is None else found
-
-
-def _first_fit(tries: Candidates, meter: Meter) -> Split | None:
-    """The first candidate that fits: gallop to one that does, then bisect the gap."""
-    good, step, bad = 0, 1, -1
-    while not _fits(tries[good], meter):
-        if good == len(tries) - 1:
-            return None
-        bad, good, step = good, min(good + step, len(tries) - 1), step * 2
-    while good - bad > 1:
-        middle = (good + bad) // 2
-        if _fits(tries[middle], meter):
-            good = middle
-        else:
-            bad = middle
-    return tries[good]
-
-
-def _fits(split: Split, meter: Meter) -> bool:
-    return not any(
-        check_core(
-            "",
-            meter.usage(split.indices(b), axons=meter.limits.axons_in_per_core > 0),
-            meter.limits,
-        )
-        for b in split.samples()
-    )
-
-
-def _one_neuron(meter: Meter, axes: Axes) -> Problem:
-    """What keeps even a core of its own from holding one neuron of the population."""
-    singles = Split(axes, axes)
-    for block in singles.samples():
-        one = singles.indices(block)
-        usage = meter.usage(one, axons=True)
-        problems = check_core(describe(meter.population, one), usage, meter.limits)
+        Raises FitError: SFX-E410..E413 with what binds, of all populations that cannot be cut.
+        """
+        chosen: dict[str, Grid] = {}
+        problems: list[Problem] = []
+        for name in self.meters:
+            found = self._choose(name, wishes)
+            if isinstance(found, Grid):
+                chosen[name] = found
+            else:
+                problems.append(found)
         if problems:
-            return problems[0]
-    raise AssertionError(f"{meter.population.name}: one neuron fits, yet no split was found")
+            raise FitError.of(problems)
+        return chosen
 
+    def lower_bound(self) -> tuple[int, str]:
+        """No mapping needs fewer cores, and the resource that says so.
 
-# --- all populations together ----------------------------------------------------------------
-
-
-def _measure(
-    program: Program, splits: Mapping[str, Split], limits: Limits
-) -> dict[str, list[Usage]]:
-    """The usage of every block, axons out included."""
-    usages: dict[str, list[Usage]] = {}
-    owners = {name: owner_of(split) for name, split in splits.items()}
-    sent = {name: np.zeros(split.blocks, dtype=np.int64) for name, split in splits.items()}
-    for name, split in splits.items():
-        meter = Meter(program, program[name], limits)
-        usages[name] = []
-        for b in range(split.blocks):
-            indices = split.indices(b)
-            heard = meter.listens_to(indices)
-            for pre in heard.keys() & owners.keys():
-                sent[pre] += np.bincount(owners[pre][heard[pre]], minlength=sent[pre].size)
-            axons = sum(a.size for a in heard.values())
-            usages[name].append(Usage(indices.size, meter.words(indices), axons, 0))
-    return {
-        name: [replace(u, axons_out=n) for u, n in zip(rows, sent[name].tolist(), strict=True)]
-        for name, rows in usages.items()
-    }
-
-
-def owner_of(split: Split) -> IntArray:
-    """The block of each neuron, flat."""
-    c, y, x = (
-        (np.arange(n, dtype=np.int64) * k + k - 1) // n
-        for n, k in zip(split.axes, split.parts, strict=True)
-    )
-    _, rows, columns = split.parts
-    grid = (c[:, None, None] * rows + y[:, None]) * columns + x
-    return grid.ravel()
-
-
-def _too_full(
-    program: Program, splits: Mapping[str, Split], usages: Mapping[str, list[Usage]], limits: Limits
-) -> dict[str, Split]:
-    """Finer splits for the populations of which a block breaks a rule; raises if there is none."""
-    again: dict[str, Split] = {}
-    for name, split in splits.items():
-        population = program[name]
-        problems = [
-            p
-            for b, usage in enumerate(usages[name])
-            for p in check_core(describe(population, split.indices(b)), usage, limits)
-        ]
-        if not problems:
-            continue
-        finer = _split(program, population, limits, _next_blocks(split, usages[name], limits))
-        if split.blocks >= population.size or not isinstance(finer, Split):
-            raise FitError.of(problems[:1])
-        again[name] = finer
-    return again
-
-
-def _next_blocks(split: Split, usages: list[Usage], limits: Limits) -> int:
-    """At least one block more; as many as the axons out need, since those halve with the block."""
-    most = max(usages, key=lambda u: u.axons_out)
-    if not axons_out("", most, limits):
-        return split.blocks + 1
-    more = split.blocks * most.axons_out // limits.axons_out_per_core
-    return max(split.blocks + 1, min(more, int(np.prod(split.axes))))
-
-
-def _too_many(program: Program, target: Target, needed: int) -> Problem:
-    problem = cores_available(program.name, needed, target.limits)
-    if problem is None:
-        raise AssertionError("called only where cores are missing")
-    for name in names():
-        other = load(name).limits
-        alike = bool(other.payload_bits) == bool(target.limits.payload_bits)
-        if other.cores <= target.limits.cores or not alike:
-            continue  # smaller, or another generation of neurons
-        if check_values(program.populations, program.projections, other):
-            continue
-        try:
-            count = sum(s.blocks for s in _splits(program, other).values())
-        except FitError:
-            continue
-        if count <= other.cores:
-            return replace(
-                problem,
-                hint=f"the smallest listed target that fits is {name} "
-                f"({count} of {other.cores} cores)",
+        All neurons over what a core holds, or every weight stored once over its memory.
+        """
+        neurons = words = 0.0
+        for name, meter in self.meters.items():
+            size = meter.population.size
+            neurons += self.limits.neuron_share(size, size if self._stateful(name) else 0)
+            words += int(meter.least_words(np.array([meter.axes], dtype=np.int64))[0])
+            words += sum(
+                j.connection.data.size * self.limits.weight_bits / self.limits.word_bits
+                for j in meter.incoming
+                if isinstance(j.connection, Sparse)
             )
-    return replace(
-        problem, hint="no listed target is large enough: use fewer channels, tokens or blocks"
-    )
+        bounds = {"neurons": neurons, "synapse_words": words / self.limits.synapse_words_per_core}
+        binds = max(bounds, key=lambda r: bounds[r])
+        return max(1, ceil(bounds[binds] - 1e-6)), binds
+
+    def _stateful(self, name: str) -> bool:
+        return self.meters[name].population.stateful
+
+    def measured(self, chosen: dict[str, Grid], wishes: Wishes) -> Partition:
+        """The partition by these grids, made finer where axons out need it."""
+        while True:
+            done = self._measure(chosen, wishes)
+            finer = self._too_full(done, wishes)
+            if not finer:
+                return done
+            chosen = chosen | finer
+
+    # --- one population -----------------------------------------------------------------------
+
+    def _choose(self, name: str, wishes: Wishes, at_least: int = 1) -> Grid | Problem:
+        meter, tries = self.meters[name], self.candidates[name]
+        share = self._shares(name, tries, wishes)
+        fits = (share <= wishes.grain) & (tries.blocks >= at_least)
+        if not fits.any():  # a grain finer than one neuron: whatever is legal
+            fits = (share <= 1) & (tries.blocks >= at_least)
+        legal, share = tries.keep(fits), share[fits]
+        if not len(legal):
+            return self._one_neuron(name)
+        order = self._order(name, legal, share, wishes)
+        if meter.regular:
+            return legal[int(order[0])]
+        return self._first_fit(name, legal.keep(order)) or self._one_neuron(name)
+
+    def _shares(self, name: str, tries: Grids, wishes: Wishes) -> NDArray[np.float64]:
+        """Share of a core that the largest tile of each grid takes, of its scarcest resource."""
+        meter, limits = self.meters[name], self.limits
+        neurons = tries.neurons
+        with_state = self._stateful(name) and limits.stateful_neurons_per_core
+        shares = [
+            neurons / (with_state or limits.neurons_per_core),
+            meter.least_words(tries.lengths) / limits.synapse_words_per_core,
+        ]
+        if limits.axons_in_per_core:
+            heard = sum(meter.axons_in(tries.lengths, j) for j in meter.incoming)
+            shares.append(heard / limits.axons_in_per_core)
+        if wishes.most:
+            # one neuron may be slower than wished: then it has the core for itself
+            busy = neurons * wishes.busy[name] / wishes.most
+            shares.append(np.where(neurons > 1, busy, np.minimum(busy, wishes.grain)))
+        out: NDArray[np.float64] = np.max(np.broadcast_arrays(*shares), axis=0)
+        return out
+
+    def _order(
+        self, name: str, legal: Grids, share: NDArray[np.float64], wishes: Wishes
+    ) -> IntArray:
+        """Best first: fewest cores if each held tiles of this population only, then messages."""
+        per_core = np.floor(1 / np.maximum(share, 1e-9) + 1e-9)
+        cores = np.where(legal.blocks >= per_core, legal.blocks / per_core, legal.blocks * share)
+        meter = self.meters[name]
+        sent = np.zeros(len(legal))
+        for j in meter.incoming:
+            sent += wishes.rate[j.pre] * legal.blocks * meter.axons_in(legal.lengths, j)
+        spread = np.ptp(legal.lengths, axis=1)
+        few = cores > wishes.nearly * cores.min()
+        return np.lexsort((spread, legal.blocks, np.round(sent, 6), np.where(few, cores, 0)))
+
+    def _first_fit(self, name: str, tries: Grids) -> Grid | None:
+        """Irregular populations: by fewest blocks, gallop to a grid that fits, bisect the gap."""
+        tries = tries.keep(np.argsort(tries.blocks, kind="stable"))
+        good, step, bad = 0, 1, -1
+        while not self._fits(name, tries[good]):
+            if good == len(tries) - 1:
+                return None
+            bad, good, step = good, min(good + step, len(tries) - 1), step * 2
+        while good - bad > 1:
+            middle = (good + bad) // 2
+            if self._fits(name, tries[middle]):
+                good = middle
+            else:
+                bad = middle
+        return tries[good]
+
+    def _fits(self, name: str, grid: Grid) -> bool:
+        return not any(
+            check_core("", self._usage(name, grid.tile(b)), self.limits) for b in grid.samples()
+        )
+
+    def _usage(self, name: str, tile: Tile, heard: int | None = None) -> Usage:
+        meter = self.meters[name]
+        if heard is None:
+            heard = meter.heard(tile) if self.limits.axons_in_per_core else 0
+        stateful = tile.neurons if self._stateful(name) else 0
+        return Usage(tile.neurons, self._words(name, tile), heard, 0, stateful)
+
+    def _words(self, name: str, tile: Tile) -> int:
+        meter, key = self.meters[name], (name, tile.lengths)
+        if not meter.regular:
+            return meter.words(tile)
+        if key not in self._known_words:
+            self._known_words[key] = meter.words(tile)
+        return self._known_words[key]
+
+    def _one_neuron(self, name: str) -> Problem:
+        """What keeps even a core of its own from holding one neuron of the population."""
+        meter = self.meters[name]
+        singles = Grid(meter.axes, meter.axes)
+        for block in singles.samples():
+            tile = singles.tile(block)
+            where = describe(meter.population, tile)
+            problems = check_core(where, self._usage(name, tile), self.limits)
+            if problems:
+                return problems[0]
+        raise AssertionError(f"{name}: one neuron fits, yet no grid was found")
+
+    # --- all populations together -------------------------------------------------------------
+
+    def _measure(self, chosen: Mapping[str, Grid], wishes: Wishes) -> Partition:
+        pairs = self._all_pairs(chosen)
+        first, count = {}, 0
+        for name, grid in chosen.items():
+            first[name] = count
+            count += grid.blocks
+        heard, sent = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        for pre, post, found in pairs:
+            np.add.at(heard, first[post] + found.post, found.neurons)
+            if pre in first:
+                np.add.at(sent, first[pre] + found.pre, found.neurons)
+        pieces = tuple(
+            self._piece(name, grid.tile(b), int(heard[i]), int(sent[i]), wishes)
+            for name, grid in chosen.items()
+            for b, i in enumerate(range(first[name], first[name] + grid.blocks))
+        )
+        return Partition(pieces, chosen, first, pairs)
+
+    def _piece(self, name: str, tile: Tile, heard: int, sent: int, wishes: Wishes) -> Piece:
+        usage = replace(self._usage(name, tile, heard), axons_out=sent)
+        return Piece(name, tile, usage, tile.neurons * wishes.busy[name])
+
+    def _all_pairs(self, chosen: Mapping[str, Grid]) -> tuple[tuple[str, str, Pairs], ...]:
+        out = []
+        for post, grid in chosen.items():
+            seen: set[object] = set()
+            for j in self.program.incoming[post]:
+                pre = chosen.get(j.pre) or _host(self.program[j.pre])
+                wiring = (j.pre, repr(self._wiring(j.name, post)))
+                if wiring in seen:
+                    continue  # the same axons once more, onto another port
+                seen.add(wiring)
+                key = (j.name, pre, grid)
+                if key not in self._pairs:
+                    self._pairs[key] = overlap(self.program, j, pre, grid)
+                out.append((j.pre, post, self._pairs[key]))
+        return tuple(out)
+
+    def _wiring(self, name: str, post: str) -> object:
+        found = self.meters[post].patterns[name]
+        if found is None:
+            return name
+        relations = [None if x.relation is None else x.relation.tobytes() for x in found.links]
+        return (found.pre, found.post, [(x.pre, x.post) for x in found.links], relations)
+
+    def _too_full(self, done: Partition, wishes: Wishes) -> dict[str, Grid]:
+        """Finer grids where a tile breaks a rule; raises FitError if there is none."""
+        again: dict[str, Grid] = {}
+        for name, grid in done.grids.items():
+            start = done.first[name]
+            mine = done.pieces[start : start + grid.blocks]
+            problems = [
+                p
+                for piece in mine
+                for p in check_core(
+                    describe(self.program[name], piece.tile), piece.usage, self.limits
+                )
+            ]
+            if not problems:
+                continue
+            finer = self._choose(name, wishes, self._next_blocks(grid, mine))
+            if grid.blocks >= self.program[name].size or not isinstance(finer, Grid):
+                raise FitError.of(problems[:1])
+            again[name] = finer
+        return again
+
+    def _next_blocks(self, grid: Grid, pieces: tuple[Piece, ...]) -> int:
+        """At least one more; as many as the axons out need, since those halve with the tile."""
+        most = max((p.usage for p in pieces), key=lambda u: u.axons_out)
+        if not axons_out("", most, self.limits):
+            return grid.blocks + 1
+        more = grid.blocks * most.axons_out // self.limits.axons_out_per_core
+        return max(grid.blocks + 1, min(more, int(np.prod(grid.axes))))
+
+
+def _host(population: Population) -> Grid:
+    """Populations without cores are one tile, at the host."""
+    return Grid(population.shape or (1,), (1,) * max(len(population.shape), 1))

@@ -1,4 +1,4 @@
-"""What a block takes of a core: neurons, words of synaptic memory, axons in."""
+"""What tiles take of a core: neurons, words of synaptic memory, axons in. From shapes alone."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from math import prod
 import numpy as np
 
 from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.connections import permutation
 from sfx.toolchain.ir.fan_in import FanIn
-from sfx.toolchain.ir.placed import Usage
-from sfx.toolchain.ir.program import Conv2d, Dense, Population, Program, Projection, Sparse
+from sfx.toolchain.ir.placed import Tile, Usage
+from sfx.toolchain.ir.program import Conv2d, Dense, Population, Program, Projection, Shape, Sparse
+from sfx.toolchain.mapping.axes import Link, Pattern, pattern
+from sfx.toolchain.mapping.overlap import Group, align
 from sfx.toolchain.targets.memory import (
     STRUCTURED_WORDS,
     dense_axon_words,
@@ -23,85 +24,127 @@ from sfx.toolchain.targets.target import Limits
 
 
 class Meter:
-    """Measures blocks of one population on one target. Holds what is common to all blocks."""
+    """Measures tiles of one population, all tiles along the same `axes`, on one target."""
 
-    def __init__(self, program: Program, population: Population, limits: Limits) -> None:
-        self.program = program
-        self.population = population
-        self.limits = limits
+    def __init__(
+        self, program: Program, population: Population, axes: Shape, limits: Limits
+    ) -> None:
+        self.program, self.population, self.limits = program, population, limits
+        self.axes = axes
         self.incoming = program.incoming[population.name]
+        self.patterns = {
+            j.name: pattern(j, program[j.pre].size, population.size) for j in self.incoming
+        }
+
+    @cached_property
+    def _groups(self) -> dict[str, list[Group]]:
+        return {
+            name: align(self.axes, p.post) for name, p in self.patterns.items() if p is not None
+        }
 
     @cached_property
     def _fans(self) -> dict[str, FanIn]:
         size = self.population.size
         return {j.name: FanIn(j, self.program[j.pre].size, size) for j in self.incoming}
 
-    @cached_property
-    def _views(self) -> dict[str, IntArray]:
-        size = self.population.size
-        return {j.name: permutation(j.post_view, size) for j in self.incoming if j.post_view}
+    @property
+    def regular(self) -> bool:
+        """True if every figure of a tile follows from its lengths."""
+        return not any(isinstance(j.connection, Sparse) for j in self.incoming)
 
-    def listens_to(self, indices: IntArray) -> dict[str, IntArray]:
-        """Per pre population, the distinct neurons that drive these neurons: the axons in."""
-        found: dict[str, list[IntArray]] = {}
+    def words(self, tile: Tile) -> int:
+        """Words of synaptic memory of a tile."""
+        lengths = np.array([tile.lengths], dtype=np.int64)
+        total = int(self.least_words(lengths)[0])
         for j in self.incoming:
-            found.setdefault(j.pre, []).append(self._fans[j.name].into(indices)[0])
-        return {
-            pre: parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
-            for pre, parts in found.items()
-        }
+            if isinstance(j.connection, Sparse):
+                _, synapses = self._fans[j.name].into(tile.indices)
+                total += int(sparse_axon_words(synapses, tile.neurons, self.limits).sum())
+        return total
 
-    def words(self, indices: IntArray) -> int:
-        """Words of synaptic memory of a block of these neurons."""
-        return sum(self._projection_words(j, indices) for j in self.incoming)
-
-    def _projection_words(self, j: Projection, indices: IntArray) -> int:
-        match j.connection:
-            case Dense():
-                return self.program[j.pre].size * dense_axon_words(indices.size, self.limits)
-            case Sparse():
-                _, synapses = self._fans[j.name].into(indices)
-                return int(sparse_axon_words(synapses, indices.size, self.limits).sum())
-            case Conv2d() as c:
-                at = indices if j.post_view is None else self._views[j.name][indices]
-                channels = np.unique(at // (c.out_shape[1] * c.out_shape[2])).size
-                return row_words(channels * prod(c.weight.shape[1:]), self.limits)
-            case _:
-                return STRUCTURED_WORDS
-
-    def usage(self, indices: IntArray, *, axons: bool) -> Usage:
-        """All but the axons out, which depend on where the others are; axons in only if asked."""
-        heard = self.listens_to(indices) if axons else {}
-        return Usage(indices.size, self.words(indices), sum(a.size for a in heard.values()), 0)
-
-    def least_words(self, channels: IntArray, neurons: IntArray) -> IntArray:
-        """A lower bound on the words of blocks with so many channels and neurons, all at once."""
-        total = np.zeros_like(neurons)
+    def least_words(self, lengths: IntArray) -> IntArray:
+        """Words of tiles of these lengths [n, axes], Sparse projections left out."""
+        total = np.zeros(len(lengths), dtype=np.int64)
+        neurons = lengths.prod(axis=1)
         for j in self.incoming:
             match j.connection:
                 case Dense():
-                    row = -(-neurons * self.limits.weight_bits // self.limits.word_bits)
-                    total += self.program[j.pre].size * (1 + row)
-                case Conv2d() as c if j.post_view is None:
-                    bits = channels * prod(c.weight.shape[1:]) * self.limits.weight_bits
-                    total += -(-bits // self.limits.word_bits)
-                case Sparse() | Conv2d():
+                    total += self.program[j.pre].size * dense_axon_words(neurons, self.limits)
+                case Conv2d() as c:
+                    weights = self._channels(j, lengths) * prod(c.weight.shape[1:])
+                    total += row_words(weights, self.limits)
+                case Sparse():
                     pass
                 case _:
                     total += STRUCTURED_WORDS
         return total
 
+    def _channels(self, j: Projection, lengths: IntArray) -> IntArray:
+        """Most out channels in a tile of each of these lengths."""
+        wiring = self.patterns[j.name]
+        if wiring is None or not isinstance(j.connection, Conv2d):
+            return np.minimum(lengths.prod(axis=1), self.population.size)
+        return self._extent(j.name, wiring.channels, wiring.post, lengths)
 
-def describe(population: Population, indices: IntArray) -> str:
-    """How messages name a block."""
+    def _extent(
+        self, name: str, positions: tuple[int, ...], post: Shape, lengths: IntArray
+    ) -> IntArray:
+        """At most so many places along these pattern axes lie in a tile of each of the lengths."""
+        out = np.ones(len(lengths), dtype=np.int64)
+        for g in self._groups[name]:
+            here = [p for p in g.pattern_axes if p in positions]
+            if here:
+                whole = prod(post[p] for p in here)
+                cut = lengths[:, list(g.grid_axes)].prod(axis=1)
+                out *= np.minimum(cut, whole)
+        return out
+
+    def axons_in(self, lengths: IntArray, j: Projection) -> IntArray:
+        """About how many pre neurons of `j` a tile of each of these lengths hears (an estimate)."""
+        wiring = self.patterns[j.name]
+        pre = self.program[j.pre].size
+        if wiring is None:
+            return np.full(len(lengths), pre, dtype=np.int64)
+        linked = {p for link in wiring.links for p in link.pre}
+        free = prod(n for p, n in enumerate(wiring.pre) if p not in linked)
+        out = np.full(len(lengths), free, dtype=np.int64)
+        for link in wiring.links:
+            extent = self._extent(j.name, link.post, wiring.post, lengths)
+            out *= _reach(link, wiring)[np.maximum(extent, 1) - 1]
+        return np.minimum(out, pre)
+
+    def heard(self, tile: Tile) -> int:
+        """Exactly how many pre neurons drive a tile: the axons in."""
+        found: dict[str, list[IntArray]] = {}
+        for j in self.incoming:
+            found.setdefault(j.pre, []).append(self._fans[j.name].into(tile.indices)[0])
+        return sum(np.unique(np.concatenate(parts)).size for parts in found.values())
+
+
+def _reach(link: Link, wiring: Pattern) -> IntArray:
+    """Pre places that 1, 2, ... neighbouring post places meet, at most [post places]."""
+    size = prod(wiring.post[p] for p in link.post)
+    if link.relation is None:
+        return np.arange(1, size + 1, dtype=np.int64)
+    first = link.relation.argmax(axis=0)
+    last = len(link.relation) - 1 - link.relation[::-1].argmax(axis=0)
+    gaps = int(link.relation.sum(axis=0).max())
+    out = np.empty(size, dtype=np.int64)
+    for n in range(1, size + 1):
+        span = last[n - 1 :] - first[: size - n + 1] + 1
+        out[n - 1] = min(int(span.max()), gaps * n)
+    return out
+
+
+def describe(population: Population, tile: Tile) -> str:
+    """How messages name a tile."""
     name = f"{population.name} ({population.module})" if population.module else population.name
-    if indices.size == 1:
-        return f"{name}, neuron {indices[0]}"
-    return f"{name}, {indices.size} of {population.size} neurons"
+    if tile.neurons == 1:
+        return f"{name}, neuron {tile.indices[0]}"
+    return f"{name}, {tile.neurons} of {population.size} neurons"
 
 
 def total(usages: Iterable[Usage]) -> Usage:
     """The sum: what blocks on one core take together (an upper bound where they share a kernel)."""
-    rows = [(u.neurons, u.synapse_words, u.axons_in, u.axons_out) for u in usages]
-    neurons, words, heard, sent = (sum(column) for column in zip(*rows, strict=True))
-    return Usage(neurons, words, heard, sent)
+    rows = [(u.neurons, u.synapse_words, u.axons_in, u.axons_out, u.stateful) for u in usages]
+    return Usage(*(sum(column) for column in zip(*rows, strict=True)))

@@ -45,9 +45,9 @@ def utilization(placed: PlacedProgram, target: Target) -> tuple[CoreUsage, ...]:
 def shares(usage: Usage, limits: Limits) -> dict[str, float]:
     """used / limit of every resource whose limit is public."""
     pairs = {
-        "neurons": (usage.neurons, limits.neurons_per_core),
         "synapse_words": (usage.synapse_words, limits.synapse_words_per_core),
         "axons_in": (usage.axons_in, limits.axons_in_per_core),
         "axons_out": (usage.axons_out, limits.axons_out_per_core),
     }
-    return {name: used / limit for name, (used, limit) in pairs.items() if limit}
+    neurons = {"neurons": limits.neuron_share(usage.neurons, usage.stateful)}
+    return neurons | {name: used / limit for name, (used, limit) in pairs.items() if limit}

@@ -7,22 +7,26 @@ one copy per core (the log's conv layers take 81 to 2880 words).
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.targets.target import Limits
+
+Number = TypeVar("Number", int, IntArray)
 
 HEADER_WORDS = 1
 STRUCTURED_WORDS = HEADER_WORDS + 1
 """A 0/1 pattern of labelled axes: a header and its one weight, however many axons use it."""
 
 
-def row_words(weights: int, limits: Limits) -> int:
+def row_words(weights: Number, limits: Limits) -> Number:
     """Words of `weights` weights side by side: ceil(n * weight_bits / word_bits)."""
     return -(-weights * limits.weight_bits // limits.word_bits)
 
 
-def dense_axon_words(neurons: int, limits: Limits) -> int:
+def dense_axon_words(neurons: Number, limits: Limits) -> Number:
     """Words of one axon onto `neurons` neurons, stored densely."""
     return HEADER_WORDS + row_words(neurons, limits)
 

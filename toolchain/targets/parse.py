@@ -44,7 +44,7 @@ OPTIONAL_COSTS = {
 }
 COSTS = REQUIRED_COSTS | OPTIONAL_COSTS
 
-_MAY_BE_ZERO = {"axons_in_per_core", "axons_out_per_core", "payload_bits"}
+_MAY_BE_ZERO = {"axons_in_per_core", "axons_out_per_core", "payload_bits", "stateful_neurons_per_core"}
 _SIGNED_PAIRS = {"weight_exp", "bias_exp"}
 _COST_KEYS = {"value", "unit", "low", "high", "source"}
 

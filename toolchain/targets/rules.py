@@ -243,16 +243,22 @@ def _shift(weights: IntArray, exponent: int, limits: Limits) -> int | None:
 # --- cores ----------------------------------------------------------------------------------
 
 
+ROUNDING = 1e-9
+"""Shares are sums of fractions."""
+
+
 def neurons_per_core(where: str, usage: Usage, limits: Limits) -> Problem | None:
-    """A core holds at most {neurons_per_core} neurons."""
-    if usage.neurons <= limits.neurons_per_core:
+    """A core holds at most {neurons_per_core} neurons, or {stateful_neurons_per_core} that keep a
+    state from step to step (0: no difference), or a mixture in proportion.
+    """
+    if limits.neuron_share(usage.neurons, usage.stateful) <= 1 + ROUNDING:
         return None
     return _broken(
         neurons_per_core,
         limits,
         "SFX-E410",
         where,
-        f"This one would hold {usage.neurons}.",
+        f"This one would hold {usage.neurons}, {usage.stateful} of them with a state.",
         "split the population over more cores",
     )
 

@@ -34,11 +34,18 @@ class Limits:
     """0: binary spikes only."""
     chip_grid: tuple[int, int] = (1, 1)
     """How the chips of the system are arranged (x, y)."""
+    stateful_neurons_per_core: int = 0
+    """Neurons that keep a state from step to step. 0: as many as `neurons_per_core`."""
 
     @property
     def cores(self) -> int:
         """Cores of the whole system."""
         return self.cores_per_chip * self.chips
+
+    def neuron_share(self, neurons: int, stateful: int) -> float:
+        """Share of a core that so many neurons take, `stateful` of them with a state."""
+        with_state = self.stateful_neurons_per_core or self.neurons_per_core
+        return (neurons - stateful) / self.neurons_per_core + stateful / with_state
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,109 @@
+"""Simulated annealing of cores on a mesh: swaps that bring talkers together.
+
+A core is drawn towards the weighted middle of the cores it talks to, or to a near slot; the swap
+is kept if it shortens the routes, or now and then while the temperature is high. Seeded: equal
+inputs give equal placements.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sfx.toolchain.arith import IntArray
+
+Array = NDArray[np.float64]
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _change(  # noqa: PLR0913
+    a: int,
+    b: int,
+    slot_a: int,
+    slot_b: int,
+    indptr: IntArray,
+    indices: IntArray,
+    weights: Array,
+    x: Array,
+    y: Array,
+    slot_of: IntArray,
+) -> float:
+    """Change of the total when core `a` moves from slot_a to slot_b (its partner b is left out)."""
+    total = 0.0
+    for e in range(indptr[a], indptr[a + 1]):
+        other = indices[e]
+        if other == b:
+            continue
+        at = slot_of[other]
+        after = abs(x[slot_b] - x[at]) + abs(y[slot_b] - y[at])
+        before = abs(x[slot_a] - x[at]) + abs(y[slot_a] - y[at])
+        total += weights[e] * (after - before)
+    return total
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def anneal(  # noqa: PLR0913
+    indptr: IntArray,
+    indices: IntArray,
+    weights: Array,
+    x: Array,
+    y: Array,
+    slot_of: IntArray,
+    movable: int,
+    nearest: IntArray,
+    grid: Array,
+    moves: int,
+    seed: int,
+) -> None:
+    """Improve slot_of [nodes] in place.
+
+    indptr, indices, weights  symmetric traffic in compressed rows; nodes from `movable` on (the
+            host) stay where they are
+    x, y    [slots] coordinates, chip borders counted as extra length
+    nearest [rows, columns, few] slots at each router of the whole system, -1 where there is none
+    grid    [2, longest] stretched coordinate of each router column (0) and row (1)
+    """
+    np.random.seed(seed)
+    slots = x.size
+    core_at = np.full(slots, -1, dtype=np.int64)
+    for c in range(slot_of.size):
+        if c < movable:
+            core_at[slot_of[c]] = c
+    rows, columns, few = nearest.shape
+    scale = 0.0
+    for e in range(weights.size):
+        scale += weights[e]
+    heat = 2.0 * scale / max(1, movable) / 4.0
+    cooling = np.exp(np.log(1e-3) / max(1, moves))
+    for _ in range(moves):
+        heat *= cooling
+        a = np.random.randint(movable)
+        here = slot_of[a]
+        total, mx, my = 0.0, 0.0, 0.0
+        for e in range(indptr[a], indptr[a + 1]):
+            at = slot_of[indices[e]]
+            total += weights[e]
+            mx += weights[e] * x[at]
+            my += weights[e] * y[at]
+        if total == 0.0 or np.random.random() < 0.3:
+            mx, my = x[here], y[here]
+        else:
+            mx, my = mx / total, my / total
+        column = np.searchsorted(grid[0, :columns], mx) + np.random.randint(-2, 3)
+        row = np.searchsorted(grid[1, :rows], my) + np.random.randint(-2, 3)
+        column = min(max(column, 0), columns - 1)
+        row = min(max(row, 0), rows - 1)
+        there = nearest[row, column, np.random.randint(few)]
+        if there < 0 or there == here:
+            continue
+        b = core_at[there]
+        gain = _change(a, b, here, there, indptr, indices, weights, x, y, slot_of)
+        if b >= 0:
+            gain += _change(b, a, there, here, indptr, indices, weights, x, y, slot_of)
+        if gain <= 0.0 or np.random.random() < np.exp(-gain / heat):
+            slot_of[a] = there
+            core_at[there] = a
+            core_at[here] = b
+            if b >= 0:
+                slot_of[b] = here

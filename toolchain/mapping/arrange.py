@@ -1,0 +1,112 @@
+"""Arrange: cores onto the mesh and over chips, so that spikes travel short ways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+import numpy as np
+from scipy import sparse
+
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.mapping.traffic import Traffic
+from sfx.toolchain.targets.mesh import Mesh
+from sfx.toolchain.targets.target import Limits
+
+BORDER = 8.0
+"""Hops that crossing to another chip is weighed as: those links are slow and shared."""
+MOVES_PER_CORE = 4000
+MOST_VISITS = 1_500_000_000
+"""Bound on the work: edges looked at."""
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """The cores of some chips, in their order on the mesh: where each is."""
+
+    chip: IntArray
+    core: IntArray
+    x: IntArray
+    y: IntArray
+
+    def __len__(self) -> int:
+        return self.chip.size
+
+
+def slots(limits: Limits, chips: int) -> Slots:
+    """All cores of the first `chips` chips of a compact rectangle, snaking from chip to chip."""
+    chosen = np.array(compact(limits.chip_grid, chips), dtype=np.int64)
+    chip = np.repeat(chosen, limits.cores_per_chip)
+    core = np.tile(np.arange(limits.cores_per_chip, dtype=np.int64), chosen.size)
+    x, y = Mesh.of(limits).router(chip, core)
+    return Slots(chip, core, x, y)
+
+
+def compact(grid: tuple[int, int], chips: int) -> list[int]:
+    """`chips` chips in a near square at the grid's corner, each next to the one before."""
+    width = min(grid[0], ceil(sqrt(chips)))
+    height = ceil(chips / width)
+    if height > grid[1]:
+        width, height = ceil(chips / grid[1]), grid[1]
+    out = []
+    for row in range(height):
+        columns = range(width) if row % 2 == 0 else range(width - 1, -1, -1)
+        out += [row * grid[0] + column for column in columns]
+    return out[:chips]
+
+
+def arrange(traffic: Traffic, limits: Limits, chips: int, seed: int) -> tuple[Slots, IntArray]:
+    """The slots of `chips` chips, and the slot of each core."""
+    from sfx.toolchain.mapping.anneal import anneal
+
+    place = slots(limits, chips)
+    cores = traffic.from_host.size
+    graph = with_host(traffic)
+    slot_of = np.append(np.arange(cores, dtype=np.int64), 0)
+    if cores > 1 and graph.nnz:
+        mesh = Mesh.of(limits)
+        x, y = stretched(place, mesh)
+        visits = 4.0 * graph.nnz / cores
+        moves = int(min(MOVES_PER_CORE * cores, MOST_VISITS / visits))
+        nearest, lines = _routers(place, mesh)
+        anneal(
+            graph.indptr.astype(np.int64),
+            graph.indices.astype(np.int64),
+            graph.data.astype(np.float64),
+            x,
+            y,
+            slot_of,
+            cores,
+            nearest,
+            lines,
+            moves,
+            seed,
+        )
+    return place, slot_of[:cores]
+
+
+def with_host(traffic: Traffic) -> sparse.csr_matrix:
+    """The traffic in both directions, symmetric, with the host as the last node."""
+    host = sparse.csr_matrix(traffic.from_host)
+    both = traffic.between + traffic.between.T
+    return sparse.csr_matrix(sparse.bmat([[both, host.T], [host, None]]))
+
+
+def stretched(place: Slots, mesh: Mesh) -> tuple[IntArray, IntArray]:
+    """Coordinates in which a chip border is BORDER long."""
+    return (
+        place.x + BORDER * (place.x // mesh.size[0]),
+        place.y + BORDER * (place.y // mesh.size[1]),
+    )
+
+
+def _routers(place: Slots, mesh: Mesh) -> tuple[IntArray, IntArray]:
+    """[rows, columns, cores per router] slots at each router, and the stretched lines [2, n]."""
+    rows, columns = int(place.y.max()) + 1, int(place.x.max()) + 1
+    nearest = np.full((rows, columns, mesh.cores_per_router), -1, dtype=np.int64)
+    within = place.core % mesh.cores_per_router
+    nearest[place.y, place.x, within] = np.arange(len(place))
+    n = max(rows, columns)
+    along = np.arange(n, dtype=np.float64)
+    lines = np.stack([along + BORDER * (np.arange(n) // size) for size in mesh.size])
+    return nearest, lines

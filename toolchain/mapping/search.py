@@ -1,0 +1,131 @@
+"""Search: the partition and packing that suit an objective best.
+
+cores    as few cores as possible, then few messages
+latency  the busiest core as idle as possible on the fewest chips
+energy   whichever of the two is expected to take less energy, static power included
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfx.toolchain.arith import IntArray
+from sfx.toolchain.errors import InputError
+from sfx.toolchain.ir.program import Program
+from sfx.toolchain.mapping.demand import Rates, rates, seconds_per_neuron
+from sfx.toolchain.mapping.pack import level, pack, shares
+from sfx.toolchain.mapping.partition import Partition, Partitioner, Wishes
+from sfx.toolchain.mapping.traffic import Traffic, traffic
+from sfx.toolchain.targets.target import Target
+
+Array = NDArray[np.float64]
+OBJECTIVES = ("cores", "latency", "energy")
+GRAINS = (1.0, 0.5, 0.25)
+AS_FEW = 1.02
+"""Maps within so many times the fewest cores compete by their messages."""
+ENOUGH = 1.05
+"""Cores over the lower bound with which the search for fewer ends."""
+LEVELS = ((1.0, 0.25), (1.0, 0.5), (1.15, 0.25), (1.4, 0.25), (2.0, 0.5))
+"""(times the fewest cores, grain): what is tried in turn to level a net over few chips."""
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """Pieces and the core of each, numbered from 0. bound: no map needs fewer cores."""
+
+    partition: Partition
+    core: IntArray
+    traffic: Traffic
+    bound: int
+    binds: str
+
+    @property
+    def cores(self) -> int:
+        """Cores in use."""
+        return self.traffic.from_host.size
+
+    @cached_property
+    def busy(self) -> Array:
+        """Expected seconds a step of each core."""
+        each = [p.busy for p in self.partition.pieces]
+        return np.bincount(self.core, weights=each, minlength=self.cores)
+
+    @property
+    def busiest(self) -> float:
+        """Expected seconds a step of the busiest core."""
+        return float(self.busy.max(initial=0.0))
+
+
+class Search:
+    """All tries for one Program and target share their measurements."""
+
+    def __init__(self, program: Program, target: Target, known: Rates) -> None:
+        self.target = target
+        self.parts = Partitioner(program, target.limits)
+        rate = rates(program, known)
+        self.wishes = Wishes(1.0, seconds_per_neuron(program, target, rate), rate)
+        self.order = {p.name: i for i, p in enumerate(program)}
+        self.bound, self.binds = self.parts.lower_bound()
+
+    def best(self, objective: str) -> Packed:
+        """Raises InputError (SFX-E403) for an unknown objective, FitError as `partition` does."""
+        if objective not in OBJECTIVES:
+            raise InputError(
+                "SFX-E403", f"no objective '{objective}'", hint=f"one of: {', '.join(OBJECTIVES)}"
+            )
+        few = self.fewest()
+        if objective == "cores":
+            return few
+        quick = self.quickest(few)
+        if objective == "latency":
+            return quick
+        return min((quick, few), key=self.energy)
+
+    def fewest(self) -> Packed:
+        """As few cores as a handful of grains finds, then few messages."""
+        tries = [self.packed(replace(self.wishes, grain=g)) for g in GRAINS]
+        if min(t.cores for t in tries) > ENOUGH * self.bound:
+            tries += [self.packed(replace(self.wishes, grain=g, nearly=1.02)) for g in GRAINS]
+        least = min(t.cores for t in tries)
+        allowed = max(least, int(min(AS_FEW * least, max(ENOUGH * self.bound, least))))
+        return min(
+            (t for t in tries if t.cores <= allowed), key=lambda t: (t.traffic.packets, t.cores)
+        )
+
+    def quickest(self, few: Packed) -> Packed:
+        """The busiest core as idle as the cores of the fewest chips allow.
+
+        No tile keeps a core busy for more than half of the mean, so that tiles level out.
+        """
+        limits = self.target.limits
+        for stretch, grain in LEVELS:
+            chips = ceil(stretch * few.cores / limits.cores_per_chip)
+            budget = min(chips, limits.chips) * limits.cores_per_chip
+            most = max(few.busy.sum() / budget, self.target.costs["t_barrier"].value)
+            found = self.packed(replace(self.wishes, most=most, grain=grain), budget)
+            if found.cores <= budget and found.busiest < few.busiest:
+                return found
+        return few
+
+    def packed(self, wishes: Wishes, budget: int = 0) -> Packed:
+        """Cut, and pack onto few cores, or level over `budget` of them."""
+        done = self.parts.partition(wishes)
+        group = np.array([self.order[p.population] for p in done.pieces], dtype=np.int64)
+        share = shares(done.pieces, self.target.limits)
+        busy = np.array([p.busy for p in done.pieces])
+        core = level(share, busy, group, budget) if budget else pack(share, group)
+        cores = int(core.max(initial=-1)) + 1
+        return Packed(done, core, traffic(done, core, cores, wishes.rate), self.bound, self.binds)
+
+    def energy(self, packed: Packed) -> float:
+        """Joules a step that differ between maps: messages, and static power for its time."""
+        cost = {name: q.value for name, q in self.target.costs.items()}
+        chips = -(-packed.cores // self.target.limits.cores_per_chip)
+        seconds = max(packed.busiest, cost["t_barrier"])
+        static = chips * (cost["p_static"] * seconds + cost.get("e_step", 0.0))
+        return cost["k"] * cost["e_message"] * packed.traffic.packets + static
