@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sfx.backends.lava.build import LavaNetwork
     from sfx.toolchain.ir.conventions import NirOptions
     from sfx.toolchain.ir.placed import PlacedProgram
+    from sfx.toolchain.mapping.place import MappingOptions
     from sfx.toolchain.precision.judge import Judge
     from sfx.toolchain.qat.model import QatModel
     from sfx.toolchain.quantize.options import Options
@@ -154,6 +155,8 @@ def compile(
     timesteps: int | None = None,
     takes: str = "TB",
     nir_options: NirOptions | None = None,
+    objective: str = "latency",
+    seed: int = 0,
     stage: Stage = lambda name: None,
     options: Options | None = None,
 ) -> Bundle:
@@ -167,28 +170,32 @@ def compile(
     options: method, bits and effort of the quantization (`sfx.toolchain.quantize.options`).
     model, takes: a network of one's own for a bare state_dict, see `load_model`.
     nir_options: dt and conventions of the framework that wrote a NIR file.
+    objective: what the mapping is good at: cores (fewest), latency (busiest core idlest) or energy.
+    seed: of the placement.
     Raises SfxError: InputError, UnsupportedError, or FitError if it does not fit the target.
     """
     from sfx.toolchain.compiler import compile_graph
     from sfx.toolchain.ir.nir_bridge import to_graph, write
+    from sfx.toolchain.mapping.place import MappingOptions
     from sfx.toolchain.qat.store import is_qat
     from sfx.toolchain.qat.store import read as read_qat
     from sfx.toolchain.targets import load as load_target
 
     start = time.perf_counter()
     chosen = load_target(target)
+    mapping = MappingOptions(objective, seed)
     if hasattr(source, "infer_types"):  # a nir.NIRGraph, without importing nir for it
         source = _of_graph(source)
     if not isinstance(source, Source | str | Path):
         _nothing_to_quantize(calibrate, "the fine-tuned model")
-        return _compile_trained(source.program(), source.template.bits, "", chosen, stage)
+        return _compile_trained(source.program(), source.template.bits, "", chosen, stage, mapping)
     if not isinstance(source, Source) and Path(source).suffix == ".net":
-        return _compile_netx(Path(source), chosen, calibrate, timesteps, stage)
+        return _compile_netx(Path(source), chosen, calibrate, timesteps, stage, mapping)
     if not isinstance(source, Source) and is_qat(source):
         _nothing_to_quantize(calibrate, str(source))
         stored = read_qat(source)
         digest = _sha256(Path(source))
-        return _compile_trained(stored.program, stored.bits, digest, chosen, stage)
+        return _compile_trained(stored.program, stored.bits, digest, chosen, stage, mapping)
     if not isinstance(source, Source):
         stage("export")
         shape = None if calibrate is None else tuple(calibrate.x.shape[1:])
@@ -205,7 +212,7 @@ def compile(
         samples, origin = calibrate.x, "--calibrate"
     if samples is not None:
         _check_calibration(samples, graph.timesteps)
-    compiled = compile_graph(graph, chosen, samples, stage, options)
+    compiled = compile_graph(graph, chosen, samples, stage, options, mapping)
     buffer = io.BytesIO()
     write(source.graph, buffer)
     calibration = (
@@ -306,7 +313,12 @@ def _nir_facts(dt: float, options: NirOptions | None) -> dict[str, Any]:
 
 
 def _compile_netx(
-    path: Path, target: Target, calibrate: Data | None, timesteps: int | None, stage: Stage
+    path: Path,
+    target: Target,
+    calibrate: Data | None,
+    timesteps: int | None,
+    stage: Stage,
+    mapping: MappingOptions,
 ) -> Bundle:
     """A lava-dl network: integers in, the same integers out. The bundle has no NIR source."""
     from sfx.frontends.netx import read
@@ -324,7 +336,7 @@ def _compile_netx(
     digest = _sha256(path)
     program = read(path, timesteps=timesteps)
     try:
-        placed = compile_program(program, target, stage)
+        placed = compile_program(program, target, stage, mapping)
     except SfxError as error:
         from sfx.backends.reference.backend import ReferenceBackend
         from sfx.toolchain.verify.overflow import explained
@@ -346,13 +358,18 @@ def _nothing_to_quantize(calibrate: Data | None, where: str) -> None:
 
 
 def _compile_trained(
-    program: Program, bits: Mapping[str, int], sha256: str, target: Target, stage: Stage
+    program: Program,
+    bits: Mapping[str, int],
+    sha256: str,
+    target: Target,
+    stage: Stage,
+    mapping: MappingOptions,
 ) -> Bundle:
     """A fine-tuned network: the integers it was trained with. The bundle has no NIR source."""
     from sfx.toolchain.compiler import compile_program
 
     start = time.perf_counter()
-    placed = compile_program(program, target, stage)
+    placed = compile_program(program, target, stage, mapping)
     manifest = _manifest(program.name, sha256, target, placed)
     stage(f"done in {time.perf_counter() - start:.1f} s")
     trained = {"weight_bits": dict(bits)}
@@ -371,6 +388,42 @@ def _manifest(name: str, sha256: str, target: Target, placed: PlacedProgram) -> 
         "target_table": to_table(target),
         "statistics": statistics(placed.program) | {"cores": placed.cores, "chips": placed.chips},
     }
+
+
+def remap(
+    bundle: Bundle,
+    data: Data | None = None,
+    *,
+    target: str | None = None,
+    objective: str = "latency",
+    seed: int = 0,
+    stage: Stage = lambda name: None,
+) -> Bundle:
+    """The same Program placed again: for another objective or target, or by measured spike rates.
+
+    data: samples whose events weigh the traffic; without them rates come from the calibration.
+    Raises FitError if it does not fit; no integer of the Program changes.
+    """
+    from sfx.toolchain.mapping.place import MappingOptions, place
+    from sfx.toolchain.targets import load as load_target
+    from sfx.toolchain.targets.table import to_table
+
+    chosen = target_of(bundle) if target is None else load_target(target)
+    records = bundle.manifest.get("quantization", ())
+    known = {r["population"]: r["rate"] for r in records if r.get("rate") is not None}
+    if data is not None:
+        stage("count events")
+        counts = run(bundle, data, backend_name="fast").counts
+        known |= {name: float(e.mean()) / counts.samples for name, e in counts.events.items()}
+    stage("place")
+    placed = place(bundle.program, chosen, MappingOptions(objective, seed, known))
+    statistics = bundle.manifest["statistics"] | {"cores": placed.cores, "chips": placed.chips}
+    manifest = bundle.manifest | {
+        "target": chosen.name,
+        "target_table": to_table(chosen),
+        "statistics": statistics,
+    }
+    return Bundle(placed, bundle.nir, manifest)
 
 
 def inspect(path: str | Path, nir_options: NirOptions | None = None) -> str:

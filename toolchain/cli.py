@@ -18,6 +18,7 @@ from sfx.toolchain.commands.diff import diff
 from sfx.toolchain.commands.doctor import doctor
 from sfx.toolchain.commands.export import export
 from sfx.toolchain.commands.inspect import inspect
+from sfx.toolchain.commands.map import map
 from sfx.toolchain.commands.quantize import quantize
 from sfx.toolchain.commands.replay import replay
 from sfx.toolchain.commands.report import report
@@ -36,6 +37,7 @@ for _command in (
     compile,
     check,
     quantize,
+    map,
     run,
     verify,
     replay,

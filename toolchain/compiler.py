@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.graph import Graph
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program
-from sfx.toolchain.mapping.place import place
+from sfx.toolchain.mapping.place import MappingOptions, place
 from sfx.toolchain.passes.balance_delays import BalanceDelays
 from sfx.toolchain.passes.base import GraphPass, run_passes
 from sfx.toolchain.passes.fold_batch_norm import FoldBatchNorm
@@ -64,10 +64,12 @@ def compile_graph(
     calibration: NDArray[Any] | None = None,
     stage: Stage = lambda name: None,
     options: Options | None = None,
+    mapping: MappingOptions | None = None,
 ) -> Compiled:
     """Lower, quantize, balance delays, partition and place.
 
-    calibration: events [K, T, *input shape]; options: how to quantize.
+    calibration: events [K, T, *input shape]; its spike rates also guide the mapping.
+    options: how to quantize; mapping: what the placement is made for.
     Raises SfxError of the pass that cannot go on.
     """
     start = time.perf_counter()
@@ -76,12 +78,18 @@ def compile_graph(
     stage("quantize")
     data = None if calibration is None else calibration.astype(np.int64)
     quantized = quantize(neuron_form, data, options=options)
-    placed = compile_program(quantized.program, target, stage)
+    counted = {r.population: r.rate for r in quantized.records if r.rate is not None}
+    chosen = mapping or MappingOptions()
+    chosen = replace(chosen, known=counted | dict(chosen.known))
+    placed = compile_program(quantized.program, target, stage, chosen)
     return Compiled(placed, neuron_form, quantized.records, time.perf_counter() - start)
 
 
 def compile_program(
-    program: Program, target: Target, stage: Stage = lambda name: None
+    program: Program,
+    target: Target,
+    stage: Stage = lambda name: None,
+    mapping: MappingOptions | None = None,
 ) -> PlacedProgram:
     """Balance delays, partition and place a Program; all that integers still need.
 
@@ -91,7 +99,7 @@ def compile_program(
     balanced = BalanceDelays(target.limits.max_delay).run(program)
     check_program(balanced, balanced=True)
     stage("place")
-    return place(balanced, target)
+    return place(balanced, target, mapping)
 
 
 def statistics(program: Program) -> dict[str, int]:

@@ -49,6 +49,7 @@ def check(
                 timesteps=timesteps,
                 takes=takes,
                 nir_options=nir_options(convention, dt, reset),
+                objective="cores",
                 stage=stage,
             )
     except SfxError as error:  # main() prints it and sets the exit status

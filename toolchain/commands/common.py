@@ -64,6 +64,15 @@ JsonOpt = Annotated[
     typer.Option("--json", metavar="FILE", help="Write the result as JSON ('-': stdout)"),
 ]
 
+ObjectiveOpt = Annotated[
+    str,
+    typer.Option(
+        help="What the mapping is good at: cores (fewest), latency (levelled over the fewest "
+        "chips) or energy"
+    ),
+]
+SeedOpt = Annotated[int, typer.Option(min=0, help="Seed of the placement")]
+
 JSON_SCHEMA = 1
 
 

@@ -21,7 +21,9 @@ from sfx.toolchain.commands.common import (
     FactoryOpt,
     JsonOpt,
     ModelArg,
+    ObjectiveOpt,
     ResetOpt,
+    SeedOpt,
     StepsOpt,
     TakesOpt,
     TargetOpt,
@@ -53,6 +55,8 @@ def compile(
         Path | None, typer.Option(metavar="PNG", help="Draw what rounding cost each layer")
     ] = None,
     takes: TakesOpt = "TB",
+    objective: ObjectiveOpt = "latency",
+    seed: SeedOpt = 0,
     json_file: JsonOpt = None,
 ) -> None:
     """Compile MODEL into a bundle: export, lower, quantize, balance delays, map."""
@@ -70,6 +74,8 @@ def compile(
             timesteps=timesteps,
             takes=takes,
             nir_options=nir_options(convention, dt, reset),
+            objective=objective,
+            seed=seed,
             stage=stage,
             options=quantize_options(bits, layer_bits, method, effort),
         )

@@ -1,9 +1,10 @@
 """Time of a step, latency and throughput.
 
-    T_step = max( neurons, synops, memory reads, heaviest link, chip border, host, barrier )
+    T_step = max( neurons, synops, memory reads, heaviest link, chip border, host, barrier ) + sync
 
 each a maximum over cores or links: eq. (1) of Timcheck et al. 2026 (arXiv:2601.10035), which is a
-lower bound. Its constants are not public; those of the target stand in for them.
+lower bound. Its constants are not public; those of the target stand in for them. `sync` is the
+synchronization that follows the work, for targets that give it (Loihi 1, after SANA-FE).
 """
 
 from __future__ import annotations
@@ -68,9 +69,10 @@ def timing(loads: Loads, target: Target, depth: int, chips: int) -> Timing:
     """Times for these loads. depth: phase of the output, in hardware steps."""
     series = [s for s in _series(loads, target, chips) if s.constants]
     stack = np.stack([s.ends for s in series])
-    steps = stack.max(axis=0)
+    after = _sync(loads, target)
+    steps = stack.max(axis=0) + np.array([[getattr(after, end)] for end in ENDS])
     binds = stack[:, 0].argmax(axis=0)
-    used = tuple(dict.fromkeys(c for s in series for c in s.constants))
+    used = tuple(dict.fromkeys(c for s in series for c in (*s.constants, *after.constants)))
     per_step = _mean(steps, used)
     count = steps.shape[1]
     terms = [_term(s, int(np.sum(binds == i)), loads) for i, s in enumerate(series)]
@@ -84,6 +86,13 @@ def timing(loads: Loads, target: Target, depth: int, chips: int) -> Timing:
         sample.inverse("1/s"),
         tuple(terms[i] for i in order),
     )
+
+
+def _sync(loads: Loads, target: Target) -> Estimate:
+    """Synchronization after the work of a step; it grows with the routers in use."""
+    routers = {(chip, core // target.limits.cores_per_router) for chip, core in loads.cores}
+    doublings = log2(max(len(routers), 1))
+    return charge(target.costs, {"t_sync": 1, "t_sync_per_doubling": doublings}, "s")
 
 
 def _mean(ends: Array, constants: tuple[str, ...]) -> Estimate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +40,10 @@ class Tile:
         """Number of neurons in it."""
         return prod(self.lengths)
 
-    def of(self, flat: NDArray[np.generic]) -> NDArray[np.generic]:
-        """The tile's part of an array [..., population size], as a view [..., *lengths]."""
+    def of(self, flat: NDArray[Any]) -> NDArray[Any]:
+        """The tile's part of an array [population size], as a view [*lengths]."""
         where = tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
-        return flat.reshape(*flat.shape[:-1], *self.axes)[(..., *where)]
+        return flat.reshape(self.axes)[where]
 
     @property
     def indices(self) -> IntArray:

@@ -16,8 +16,19 @@ from sfx.toolchain.arith import IntArray
 Array = NDArray[np.float64]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _change(  # noqa: PLR0913
+@njit(cache=True)
+def _draw(state: NDArray[np.uint64]) -> float:
+    """A number in [0, 1) by xorshift64*: the same on every machine."""
+    x = state[0]
+    x ^= x >> np.uint64(12)
+    x ^= x << np.uint64(25)
+    x ^= x >> np.uint64(27)
+    state[0] = x
+    return float((x * np.uint64(2685821657736338717)) >> np.uint64(11)) / 9007199254740992.0
+
+
+@njit(cache=True)
+def _change(
     a: int,
     b: int,
     slot_a: int,
@@ -42,8 +53,8 @@ def _change(  # noqa: PLR0913
     return total
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def anneal(  # noqa: PLR0913
+@njit(cache=True)
+def anneal(
     indptr: IntArray,
     indices: IntArray,
     weights: Array,
@@ -64,7 +75,9 @@ def anneal(  # noqa: PLR0913
     nearest [rows, columns, few] slots at each router of the whole system, -1 where there is none
     grid    [2, longest] stretched coordinate of each router column (0) and row (1)
     """
-    np.random.seed(seed)
+    state = np.array([2 * seed + 1], dtype=np.uint64)
+    for _ in range(16):
+        _draw(state)
     slots = x.size
     core_at = np.full(slots, -1, dtype=np.int64)
     for c in range(slot_of.size):
@@ -78,7 +91,7 @@ def anneal(  # noqa: PLR0913
     cooling = np.exp(np.log(1e-3) / max(1, moves))
     for _ in range(moves):
         heat *= cooling
-        a = np.random.randint(movable)
+        a = int(_draw(state) * movable)
         here = slot_of[a]
         total, mx, my = 0.0, 0.0, 0.0
         for e in range(indptr[a], indptr[a + 1]):
@@ -86,22 +99,22 @@ def anneal(  # noqa: PLR0913
             total += weights[e]
             mx += weights[e] * x[at]
             my += weights[e] * y[at]
-        if total == 0.0 or np.random.random() < 0.3:
+        if total == 0.0 or _draw(state) < 0.3:
             mx, my = x[here], y[here]
         else:
             mx, my = mx / total, my / total
-        column = np.searchsorted(grid[0, :columns], mx) + np.random.randint(-2, 3)
-        row = np.searchsorted(grid[1, :rows], my) + np.random.randint(-2, 3)
+        column = int(np.searchsorted(grid[0, :columns], mx)) + int(_draw(state) * 5) - 2
+        row = int(np.searchsorted(grid[1, :rows], my)) + int(_draw(state) * 5) - 2
         column = min(max(column, 0), columns - 1)
         row = min(max(row, 0), rows - 1)
-        there = nearest[row, column, np.random.randint(few)]
+        there = nearest[row, column, int(_draw(state) * few)]
         if there < 0 or there == here:
             continue
         b = core_at[there]
         gain = _change(a, b, here, there, indptr, indices, weights, x, y, slot_of)
         if b >= 0:
             gain += _change(b, a, there, here, indptr, indices, weights, x, y, slot_of)
-        if gain <= 0.0 or np.random.random() < np.exp(-gain / heat):
+        if gain <= 0.0 or _draw(state) < np.exp(-gain / heat):
             slot_of[a] = there
             core_at[there] = a
             core_at[here] = b

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from sfx.toolchain.arith import IntArray
@@ -13,6 +14,7 @@ from sfx.toolchain.mapping.traffic import Traffic
 from sfx.toolchain.targets.mesh import Mesh
 from sfx.toolchain.targets.target import Limits
 
+Array = NDArray[np.float64]
 BORDER = 8.0
 """Hops that crossing to another chip is weighed as: those links are slow and shared."""
 MOVES_PER_CORE = 4000
@@ -92,7 +94,7 @@ def with_host(traffic: Traffic) -> sparse.csr_matrix:
     return sparse.csr_matrix(sparse.bmat([[both, host.T], [host, None]]))
 
 
-def stretched(place: Slots, mesh: Mesh) -> tuple[IntArray, IntArray]:
+def stretched(place: Slots, mesh: Mesh) -> tuple[Array, Array]:
     """Coordinates in which a chip border is BORDER long."""
     return (
         place.x + BORDER * (place.x // mesh.size[0]),
@@ -100,7 +102,7 @@ def stretched(place: Slots, mesh: Mesh) -> tuple[IntArray, IntArray]:
     )
 
 
-def _routers(place: Slots, mesh: Mesh) -> tuple[IntArray, IntArray]:
+def _routers(place: Slots, mesh: Mesh) -> tuple[IntArray, Array]:
     """[rows, columns, cores per router] slots at each router, and the stretched lines [2, n]."""
     rows, columns = int(place.y.max()) + 1, int(place.x.max()) + 1
     nearest = np.full((rows, columns, mesh.cores_per_router), -1, dtype=np.int64)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -101,9 +102,9 @@ def _window(c: Conv2d, axis: int) -> NDArray[np.bool_]:
     """Rows (axis 0) or columns (axis 1) of the input that reach those of the output."""
     taps = np.arange(c.weight.shape[2 + axis]) * c.dilation[axis] - c.padding[axis]
     at = np.arange(c.out_shape[1 + axis])[:, None] * c.stride[axis] + taps
-    out: NDArray[np.bool_] = (
-        np.arange(c.in_shape[1 + axis])[:, None, None] == at[None]
-    ).any(axis=2)
+    out: NDArray[np.bool_] = (np.arange(c.in_shape[1 + axis])[:, None, None] == at[None]).any(
+        axis=2
+    )
     return out
 
 
@@ -135,9 +136,9 @@ def _seen(
 def refine(a: Sequence[int], b: Sequence[int]) -> Shape | None:
     """The coarsest axes that both `a` and `b` are products of; None if there are none."""
     ends = sorted(set(_strides(a)) | set(_strides(b)), reverse=True)
-    if prod(a) != prod(b) or any(x % y for x, y in zip(ends, ends[1:], strict=False)):
+    if prod(a) != prod(b) or any(x % y for x, y in pairwise(ends)):
         return None
-    return tuple(x // y for x, y in zip(ends, ends[1:], strict=False)) or (1,)
+    return tuple(x // y for x, y in pairwise(ends)) or (1,)
 
 
 def _strides(shape: Sequence[int]) -> list[int]:

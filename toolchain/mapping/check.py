@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import FitError, Problem
@@ -86,7 +87,7 @@ def _coverage(program: Program, blocks: Sequence[Block]) -> list[Problem]:
     return problems
 
 
-def _times(blocks: Sequence[Block], population: Population) -> IntArray:
+def _times(blocks: Sequence[Block], population: Population) -> NDArray[np.uint16]:
     """How many blocks hold each neuron."""
     times = np.zeros(population.size, dtype=np.uint16)
     for b in blocks:

@@ -45,8 +45,8 @@ def _guess(program: Program, population: Population, before: Rates) -> float:
     any_of = [1 - (1 - rate) ** fan for rate, fan in fans]
     joint = isinstance(population.neuron, LIF) and len(fans) > 1 and population.neuron.vth > 0
     if joint or isinstance(population.neuron, Product):  # all of its inputs at once
-        return prod(any_of)
-    return 1 - prod(1 - rate for rate in any_of)
+        return float(prod(any_of))
+    return 1 - float(prod(1 - rate for rate in any_of))
 
 
 def fan_in(program: Program, j: Projection) -> float:

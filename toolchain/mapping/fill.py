@@ -15,8 +15,8 @@ TOGETHER = 1e-3
 """What it is worth to join a piece of the same population: it breaks ties."""
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def fill(  # noqa: PLR0913
+@njit(cache=True)
+def fill(
     order: IntArray,
     share: Array,
     time: Array,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.ir.fan_in import FanIn
@@ -136,24 +137,52 @@ def _coordinates(place: IntArray, shape: Shape) -> tuple[IntArray, ...]:
 class _Component:
     """Axes of both sides that links join; independent of all other axes."""
 
-    def __init__(
-        self, wiring: Pattern, links: Sequence[Link], pre: _Side, post: _Side
-    ) -> None:
+    def __init__(self, wiring: Pattern, links: Sequence[Link], pre: _Side, post: _Side) -> None:
         self.wiring, self.links, self.pre, self.post = wiring, links, pre, post
 
     @property
+    def equal(self) -> bool:
+        """True if every link asks for equal places."""
+        return all(link.relation is None for link in self.links)
+
+    @property
     def cells(self) -> int:
-        return self.pre.size * self.post.size if self.links else max(self.pre.size, self.post.size)
+        """Size of the largest table that `pairs` makes."""
+        both = self.pre.size * self.post.size
+        return max(self.pre.size, self.post.size) if self.equal else both
 
     def pairs(self) -> Pairs:
         pre_tiles, pre_part = np.unique(self.pre.offset, return_inverse=True)
         post_tiles, post_part = np.unique(self.post.offset, return_inverse=True)
         if not self.links:
             counts = np.bincount(pre_part)[:, None] * np.ones(len(post_tiles), dtype=np.int64)
+        elif self.equal:
+            return self._equal_pairs(pre_tiles, pre_part, post_tiles, post_part)
         else:
             counts = _hits(self._meets(), pre_part, post_part)
         i, k = np.nonzero(counts)
         return Pairs(pre_tiles[i], post_tiles[k], counts[i, k])
+
+    def _equal_pairs(
+        self, pre_tiles: IntArray, pre_part: IntArray, post_tiles: IntArray, post_part: IntArray
+    ) -> Pairs:
+        """By joining both sides on what the links compare: no table of places."""
+        keys = max(int(np.prod([self._span(link) for link in self.links], dtype=np.float64)), 1)
+        a, b = (np.zeros(side.size, dtype=np.int64) for side in (self.pre, self.post))
+        for link in self.links:
+            a = a * self._span(link) + self.pre.value(link.pre, self.wiring.pre)
+            b = b * self._span(link) + self.post.value(link.post, self.wiring.post)
+        shapes = ((len(pre_tiles), keys), (keys, len(post_tiles)))
+        mine = sparse.csr_matrix((np.ones(a.size, dtype=np.int64), (pre_part, a)), shape=shapes[0])
+        hears = sparse.csr_matrix(
+            (np.ones(b.size, dtype=np.int64), (b, post_part)), shape=shapes[1]
+        )
+        hears.data[:] = 1
+        met = (mine @ hears).tocoo()
+        return Pairs(pre_tiles[met.row], post_tiles[met.col], met.data.astype(np.int64))
+
+    def _span(self, link: Link) -> int:
+        return int(np.prod([self.wiring.pre[p] for p in link.pre], dtype=np.int64))
 
     def _meets(self) -> NDArray[np.bool_]:
         """[pre places, post places]: wired to each other."""

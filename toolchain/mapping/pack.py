@@ -6,6 +6,7 @@ Resources add up (a kernel is counted for each of its pieces), so a packed core 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -38,12 +38,20 @@ class Partition:
 
     first  population -> index of its first piece; its tiles follow in the grid's order
     pairs  (projection's pre, post, pairs of tiles), one entry per distinct wiring
+    hosted population without cores -> its neurons
     """
 
     pieces: tuple[Piece, ...]
     grids: Mapping[str, Grid]
     first: Mapping[str, int]
     pairs: tuple[tuple[str, str, Pairs], ...]
+    hosted: Mapping[str, int]
+
+    def sizes(self, name: str) -> IntArray:
+        """Neurons of every piece of a population [pieces]; of a host's population [1]."""
+        if name in self.grids:
+            return self.grids[name].neurons()
+        return np.array([self.hosted[name]], dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +62,7 @@ class Wishes:
     busy     population -> seconds per neuron and step
     most     seconds per step that a core may be busy; 0: as long as it likes
     rate     population -> events per neuron and step, which weigh messages
+    hear     seconds that taking one message costs a core (0: not known)
     nearly   grids that need at most so many times the fewest cores compete by their messages
     """
 
@@ -61,6 +70,7 @@ class Wishes:
     busy: Mapping[str, float]
     rate: Rates
     most: float = 0.0
+    hear: float = 0.0
     nearly: float = 1.1
 
 
@@ -127,7 +137,7 @@ class Partitioner:
     def measured(self, chosen: dict[str, Grid], wishes: Wishes) -> Partition:
         """The partition by these grids, made finer where axons out need it."""
         while True:
-            done = self._measure(chosen, wishes)
+            done = self.measure(chosen, wishes)
             finer = self._too_full(done, wishes)
             if not finer:
                 return done
@@ -153,19 +163,26 @@ class Partitioner:
         """Share of a core that the largest tile of each grid takes, of its scarcest resource."""
         meter, limits = self.meters[name], self.limits
         neurons = tries.neurons
-        with_state = self._stateful(name) and limits.stateful_neurons_per_core
-        shares = [
-            neurons / (with_state or limits.neurons_per_core),
+        shares: list[NDArray[np.float64]] = [
+            neurons / self.most_neurons(name),
             meter.least_words(tries.lengths) / limits.synapse_words_per_core,
         ]
         if limits.axons_in_per_core:
-            heard = sum(meter.axons_in(tries.lengths, j) for j in meter.incoming)
+            heard = np.sum([meter.axons_in(tries.lengths, j) for j in meter.incoming], axis=0)
             shares.append(heard / limits.axons_in_per_core)
         if wishes.most:
             # one neuron may be slower than wished: then it has the core for itself
-            busy = neurons * wishes.busy[name] / wishes.most
+            busy = (neurons * wishes.busy[name] + self._hearing(name, tries, wishes)) / wishes.most
             shares.append(np.where(neurons > 1, busy, np.minimum(busy, wishes.grain)))
         out: NDArray[np.float64] = np.max(np.broadcast_arrays(*shares), axis=0)
+        return out
+
+    def _hearing(self, name: str, tries: Grids, wishes: Wishes) -> NDArray[np.float64]:
+        """Seconds a step that taking messages costs the core of a tile."""
+        out = np.zeros(len(tries))
+        for j in self.meters[name].incoming if wishes.hear else ():
+            heard = self.meters[name].axons_in(tries.lengths, j)
+            out += wishes.hear * wishes.rate[j.pre] * heard
         return out
 
     def _order(
@@ -180,25 +197,35 @@ class Partitioner:
             sent += wishes.rate[j.pre] * legal.blocks * meter.axons_in(legal.lengths, j)
         spread = np.ptp(legal.lengths, axis=1)
         few = cores > wishes.nearly * cores.min()
-        return np.lexsort((spread, legal.blocks, np.round(sent, 6), np.where(few, cores, 0)))
+        keys = (spread, legal.blocks, np.round(sent, 6), np.where(few, cores, 0))
+        order: IntArray = np.lexsort(keys)
+        return order
 
     def _first_fit(self, name: str, tries: Grids) -> Grid | None:
         """Irregular populations: by fewest blocks, gallop to a grid that fits, bisect the gap."""
         tries = tries.keep(np.argsort(tries.blocks, kind="stable"))
         good, step, bad = 0, 1, -1
-        while not self._fits(name, tries[good]):
+        while not self.fits(name, tries[good]):
             if good == len(tries) - 1:
                 return None
             bad, good, step = good, min(good + step, len(tries) - 1), step * 2
         while good - bad > 1:
             middle = (good + bad) // 2
-            if self._fits(name, tries[middle]):
+            if self.fits(name, tries[middle]):
                 good = middle
             else:
                 bad = middle
         return tries[good]
 
-    def _fits(self, name: str, grid: Grid) -> bool:
+    def most_neurons(self, name: str) -> int:
+        """Neurons of a population that one core holds, memory aside."""
+        with_state = self.limits.stateful_neurons_per_core if self._stateful(name) else 0
+        return with_state or self.limits.neurons_per_core
+
+    def fits(self, name: str, grid: Grid) -> bool:
+        """Does every sampled tile fit a core? (Axons out aside: they depend on the others.)"""
+        if grid.neurons().max() > self.most_neurons(name):
+            return False
         return not any(
             check_core("", self._usage(name, grid.tile(b)), self.limits) for b in grid.samples()
         )
@@ -232,27 +259,33 @@ class Partitioner:
 
     # --- all populations together -------------------------------------------------------------
 
-    def _measure(self, chosen: Mapping[str, Grid], wishes: Wishes) -> Partition:
+    def measure(self, chosen: Mapping[str, Grid], wishes: Wishes) -> Partition:
+        """The partition by these grids, legal or not."""
         pairs = self._all_pairs(chosen)
         first, count = {}, 0
         for name, grid in chosen.items():
             first[name] = count
             count += grid.blocks
         heard, sent = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        hearing = np.zeros(count)
         for pre, post, found in pairs:
+            taking = wishes.hear * wishes.rate[pre] * found.neurons
+            np.add.at(hearing, first[post] + found.post, taking)
             np.add.at(heard, first[post] + found.post, found.neurons)
             if pre in first:
                 np.add.at(sent, first[pre] + found.pre, found.neurons)
         pieces = tuple(
-            self._piece(name, grid.tile(b), int(heard[i]), int(sent[i]), wishes)
+            Piece(
+                name,
+                tile := grid.tile(b),
+                replace(self._usage(name, tile, int(heard[i])), axons_out=int(sent[i])),
+                tile.neurons * wishes.busy[name] + float(hearing[i]),
+            )
             for name, grid in chosen.items()
             for b, i in enumerate(range(first[name], first[name] + grid.blocks))
         )
-        return Partition(pieces, chosen, first, pairs)
-
-    def _piece(self, name: str, tile: Tile, heard: int, sent: int, wishes: Wishes) -> Piece:
-        usage = replace(self._usage(name, tile, heard), axons_out=sent)
-        return Piece(name, tile, usage, tile.neurons * wishes.busy[name])
+        hosted = {p.name: p.size for p in self.program if p.name not in chosen}
+        return Partition(pieces, chosen, first, pairs, hosted)
 
     def _all_pairs(self, chosen: Mapping[str, Grid]) -> tuple[tuple[str, str, Pairs], ...]:
         out = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from sfx.toolchain.errors import FitError, Problem
 from sfx.toolchain.ir.placed import Block, PlacedProgram
@@ -15,32 +15,36 @@ from sfx.toolchain.targets.load import load, names
 from sfx.toolchain.targets.rules import check_values, cores_available
 from sfx.toolchain.targets.target import Target
 
-OBJECTIVE = "latency"
 
-
-def place(
-    program: Program,
-    target: Target,
-    *,
-    objective: str = OBJECTIVE,
-    seed: int = 0,
-    known: Rates | None = None,
-) -> PlacedProgram:
-    """Partition, pack and arrange `program`; equal inputs give equal results.
+@dataclass(frozen=True)
+class MappingOptions:
+    """What a mapping is made for.
 
     objective  cores, latency or energy (see `mapping.search`)
+    seed       of the placement
     known      events per neuron and step of some populations; the rest is estimated
+    """
+
+    objective: str = "latency"
+    seed: int = 0
+    known: Rates = field(default_factory=dict)
+
+
+def place(program: Program, target: Target, options: MappingOptions | None = None) -> PlacedProgram:
+    """Partition, pack and arrange `program`; equal inputs give equal results.
+
     Raises FitError: SFX-E410..E414 with what binds, SFX-E42x for values the target cannot hold;
     InputError (SFX-E403) for an unknown objective.
     """
     problems = check_values(program.populations, program.projections, target.limits)
     if problems:
         raise FitError.of(problems)
-    packed = Search(program, target, known or {}).best(objective)
+    options = options or MappingOptions()
+    packed = Search(program, target, options.known).best(options.objective)
     if packed.cores > target.limits.cores:
         raise FitError.of([_too_many(program, target, packed.cores)])
-    placed = arranged(program, target, packed, seed)
-    placed = replace(placed, objective=objective)
+    placed = arranged(program, target, packed, options.seed)
+    placed = replace(placed, objective=options.objective)
     check_placed(placed, target)
     return placed
 
@@ -57,9 +61,15 @@ def arranged(program: Program, target: Target, packed: Packed, seed: int) -> Pla
     return PlacedProgram(program, target.name, blocks, seed=seed)
 
 
-def smallest(program: Program) -> tuple[str, int] | None:
-    """The smallest listed target that holds `program`, and the cores it needs there."""
+def smallest(program: Program, like: Target | None = None) -> tuple[str, int] | None:
+    """The smallest listed target that holds `program`, and the cores it needs there.
+
+    like: only targets of the same generation (binary or graded spikes).
+    """
     for name in names():
+        graded = bool(load(name).limits.payload_bits)
+        if like is not None and graded != bool(like.limits.payload_bits):
+            continue
         found = cores_needed(program, load(name))
         if found is not None:
             return name, found
@@ -82,7 +92,7 @@ def _too_many(program: Program, target: Target, needed: int) -> Problem:
     if problem is None:
         raise AssertionError("called only where cores are missing")
     hint = "no listed target is large enough: use fewer channels, tokens or blocks"
-    found = smallest(program)
+    found = smallest(program, target)
     if found is not None:
         name, cores = found
         available = load(name).limits.cores

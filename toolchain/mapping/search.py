@@ -2,7 +2,7 @@
 
 cores    as few cores as possible, then few messages
 latency  the busiest core as idle as possible on the fewest chips
-energy   whichever of the two is expected to take less energy, static power included
+energy   of these, and of nets levelled over fewer cores, what is expected to take least energy
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Packed:
     def busy(self) -> Array:
         """Expected seconds a step of each core."""
         each = [p.busy for p in self.partition.pieces]
-        return np.bincount(self.core, weights=each, minlength=self.cores)
+        busy: Array = np.bincount(self.core, weights=each, minlength=self.cores).astype(np.float64)
+        return busy
 
     @property
     def busiest(self) -> float:
@@ -68,7 +69,9 @@ class Search:
         self.target = target
         self.parts = Partitioner(program, target.limits)
         rate = rates(program, known)
-        self.wishes = Wishes(1.0, seconds_per_neuron(program, target, rate), rate)
+        taking = target.costs.get("t_message_in")
+        hear = taking.value if taking is not None else 0.0
+        self.wishes = Wishes(1.0, seconds_per_neuron(program, target, rate), rate, hear=hear)
         self.order = {p.name: i for i, p in enumerate(program)}
         self.bound, self.binds = self.parts.lower_bound()
 
@@ -84,7 +87,8 @@ class Search:
         quick = self.quickest(few)
         if objective == "latency":
             return quick
-        return min((quick, few), key=self.energy)
+        half, quarter = (self.levelled(few, max(1, round(quick.cores * f))) for f in (0.5, 0.25))
+        return min((quick, half, quarter, few), key=self.energy)
 
     def fewest(self) -> Packed:
         """As few cores as a handful of grains finds, then few messages."""
@@ -94,7 +98,8 @@ class Search:
         least = min(t.cores for t in tries)
         allowed = max(least, int(min(AS_FEW * least, max(ENOUGH * self.bound, least))))
         return min(
-            (t for t in tries if t.cores <= allowed), key=lambda t: (t.traffic.packets, t.cores)
+            (t for t in tries if t.cores <= allowed),
+            key=lambda t: (round(t.traffic.packets, 6), t.cores, len(t.core)),
         )
 
     def quickest(self, few: Packed) -> Packed:
@@ -106,11 +111,19 @@ class Search:
         for stretch, grain in LEVELS:
             chips = ceil(stretch * few.cores / limits.cores_per_chip)
             budget = min(chips, limits.chips) * limits.cores_per_chip
-            most = max(few.busy.sum() / budget, self.target.costs["t_barrier"].value)
-            found = self.packed(replace(self.wishes, most=most, grain=grain), budget)
-            if found.cores <= budget and found.busiest < few.busiest:
+            found = self.levelled(few, budget, grain)
+            if found is not few:
                 return found
         return few
+
+    def levelled(self, few: Packed, budget: int, grain: float = 0.25) -> Packed:
+        """Levelled over `budget` cores; `few` if that fails or nothing is gained."""
+        floor = self.target.costs["t_barrier"].value
+        if few.busiest <= floor:
+            return few
+        most = max(few.busy.sum() / budget, floor)
+        found = self.packed(replace(self.wishes, most=most, grain=grain), budget)
+        return found if found.cores <= budget and found.busiest < few.busiest else few
 
     def packed(self, wishes: Wishes, budget: int = 0) -> Packed:
         """Cut, and pack onto few cores, or level over `budget` of them."""

@@ -34,14 +34,14 @@ class Traffic:
 def traffic(partition: Partition, core: IntArray, cores: int, rate: Rates) -> Traffic:
     """Expected traffic when piece i is on core core[i].
 
-    A spike is one message to each core that holds a piece hearing it, so pieces of one population
-    that share a core are counted once where they hear the same neurons.
+    A spike is one message to each core that holds a piece hearing it.
     """
     rows, columns, weights = [], [], []
     host = np.zeros(cores)
     for pre, post, pairs in partition.pairs:
         to = core[partition.first[post] + pairs.post]
-        source, target, neurons = _once(pairs.pre, to, pairs.neurons, cores)
+        most = partition.sizes(pre)
+        source, target, neurons = _once(pairs.pre, to, pairs.neurons, most, cores)
         sent = neurons * rate[pre]
         if pre not in partition.first:
             np.add.at(host, target, sent)
@@ -59,11 +59,11 @@ def traffic(partition: Partition, core: IntArray, cores: int, rate: Rates) -> Tr
 
 
 def _once(
-    piece: IntArray, core: IntArray, neurons: IntArray, cores: int
+    piece: IntArray, core: IntArray, neurons: IntArray, most: IntArray, cores: int
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """Pairs (piece, core), each once, with the most neurons that any piece there hears."""
+    """Pairs (piece, core), each once: pieces there hear different neurons, at most all of them."""
     key = piece * cores + core
-    order = np.lexsort((neurons, key))
-    last = np.flatnonzero(np.diff(key[order], append=-1))
-    kept = order[last]
-    return piece[kept], core[kept], neurons[kept]
+    found, inverse = np.unique(key, return_inverse=True)
+    heard = np.bincount(inverse, weights=neurons, minlength=found.size).astype(np.int64)
+    source = found // cores
+    return source, found % cores, np.minimum(heard, most[source])

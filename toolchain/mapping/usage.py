@@ -83,7 +83,8 @@ class Meter:
         """Most out channels in a tile of each of these lengths."""
         wiring = self.patterns[j.name]
         if wiring is None or not isinstance(j.connection, Conv2d):
-            return np.minimum(lengths.prod(axis=1), self.population.size)
+            neurons: IntArray = lengths.prod(axis=1)
+            return neurons
         return self._extent(j.name, wiring.channels, wiring.post, lengths)
 
     def _extent(

@@ -40,13 +40,22 @@ OPTIONAL_COSTS = {
     "t_message_in": "s",
     "t_message_out": "s",
     "t_host_message": "s",
+    "t_sync": "s",
+    "t_sync_per_doubling": "s",
     "graded_message_bits": "bit",
 }
 COSTS = REQUIRED_COSTS | OPTIONAL_COSTS
 
-_MAY_BE_ZERO = {"axons_in_per_core", "axons_out_per_core", "payload_bits", "stateful_neurons_per_core"}
+_MAY_BE_ZERO = {
+    "axons_in_per_core",
+    "axons_out_per_core",
+    "payload_bits",
+    "stateful_neurons_per_core",
+}
 _SIGNED_PAIRS = {"weight_exp", "bias_exp"}
 _COST_KEYS = {"value", "unit", "low", "high", "source"}
+_FIT_KEYS = {"fitted_to", "prior"}
+_FIT_HINT = "a value fitted to a measurement also has fitted_to and prior, what one would take else"
 
 
 class _Reader:
@@ -151,26 +160,36 @@ def _costs(reader: _Reader, data: dict[str, Any], base: Target | None) -> dict[s
     costs = dict(base.costs) if base else {}
     given = reader.table(data, "costs", set(COSTS))
     for name, entry in given.items():
-        if not isinstance(entry, dict) or set(entry) != _COST_KEYS:
-            reader.complain(f"costs.{name} must be {{ value, unit, low, high, source }}")
-            continue
-        what = f"costs.{name}"
-        if entry["unit"] != COSTS[name]:
-            reader.complain(f"{what} is in {COSTS[name]!r}, not in {entry['unit']!r}")
-        low = reader.number(entry["low"], f"{what}.low", 0, strict=True)
-        high = reader.number(entry["high"], f"{what}.high", 0, strict=False)
-        if not low <= 1 <= high:
-            reader.complain(f"{what}: low <= 1 <= high must hold (they are factors on the value)")
-        costs[name] = Quantity(
-            reader.number(entry["value"], f"{what}.value", 0, strict=True),
-            COSTS[name],
-            low,
-            high,
-            reader.text(entry["source"], f"{what}.source"),
-        )
+        found = _quantity(reader, f"costs.{name}", COSTS[name], entry)
+        if found is not None:
+            costs[name] = found
     for name in sorted(set(REQUIRED_COSTS) - set(costs) - set(given)):
         reader.complain(f"costs.{name} is missing")
     return costs
+
+
+def _quantity(reader: _Reader, what: str, unit: str, entry: object) -> Quantity | None:
+    if not isinstance(entry, dict) or not _COST_KEYS <= set(entry) <= _COST_KEYS | _FIT_KEYS:
+        reader.complain(f"{what} must be {{ value, unit, low, high, source }}", _FIT_HINT)
+        return None
+    if entry["unit"] != unit:
+        reader.complain(f"{what} is in {unit!r}, not in {entry['unit']!r}")
+    low = reader.number(entry["low"], f"{what}.low", 0, strict=True)
+    high = reader.number(entry["high"], f"{what}.high", 0, strict=False)
+    if not low <= 1 <= high:
+        reader.complain(f"{what}: low <= 1 <= high must hold (they are factors on the value)")
+    fitted, prior = entry.get("fitted_to", ""), entry.get("prior")
+    if bool(fitted) != (prior is not None):
+        reader.complain(f"{what}: fitted_to and prior go together", _FIT_HINT)
+    return Quantity(
+        reader.number(entry["value"], f"{what}.value", 0, strict=True),
+        unit,
+        low,
+        high,
+        reader.text(entry["source"], f"{what}.source"),
+        reader.text(fitted, f"{what}.fitted_to") if fitted else "",
+        None if prior is None else _quantity(reader, f"{what}.prior", unit, prior),
+    )
 
 
 def _consistent(reader: _Reader, limits: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number with its unit, relative uncertainty (low, high factors) and source."""
+    """A number with its unit, relative uncertainty (low, high factors) and source.
+
+    fitted_to  the measurement that the value was fitted to, if one; then
+    prior      is what one would take without that measurement: used to predict it
+    """
 
     value: float
     unit: str
     low: float
     high: float
     source: str
+    fitted_to: str = ""
+    prior: Quantity | None = None
 
 
 @dataclass(frozen=True)
@@ -68,3 +74,11 @@ class Target:
     limits: Limits
     limit_sources: dict[str, str]
     costs: dict[str, Quantity]
+
+    def without(self, measurement: str) -> Target:
+        """The target as if `measurement` had not been made: priors for what was fitted to it."""
+        costs = {
+            name: q.prior if q.prior is not None and q.fitted_to == measurement else q
+            for name, q in self.costs.items()
+        }
+        return replace(self, costs=costs)

@@ -16,9 +16,9 @@ from sfx.toolchain.cost.proxy import op_proxy
 from sfx.toolchain.cost.synops import fan_out, synops
 from sfx.toolchain.ir import connections
 from sfx.toolchain.ir.program import Clock, Input, Structured
-from sfx.toolchain.mapping.place import place
 from sfx.toolchain.targets import load
 from tests.unit.cost.toy import Counts, toy_counts, toy_placed, toy_target
+from tests.unit.mapping.in_order import in_order
 from tests.unit.mapping.programs import Net, lif, transformer_like
 
 
@@ -175,7 +175,7 @@ def test_a_message_per_core_not_per_projection() -> None:
     net.add("input", (2,), Input())
     net.add("a", (2,), lif(), ("input", Structured(axes, axes)), ("input", Structured(axes, axes)))
     target = toy_target()
-    placed = place(net.done("a"), target)
+    placed = in_order(net.done("a"), target)
     counts = Counts(1, {"input": np.array([[1, 1]]), "a": np.zeros((1, 2), int)})
     events = estimate(placed, target, counts).events
     assert (events.messages, events.synops_conv) == (2, 4)
@@ -201,7 +201,7 @@ def test_clocks_tick_at_the_last_step() -> None:
     one = Structured((("n", 1),), (("n", 1),))
     net.add("a", (1,), lif(), ("input", one), ("clock", one))
     target = toy_target()
-    placed = place(net.done("a"), target)
+    placed = in_order(net.done("a"), target)
     counts = Counts(1, {"input": np.zeros((3, 1)), "a": np.zeros((3, 1))})
     assert estimate(placed, target, counts).events.messages == 1
 
@@ -247,7 +247,7 @@ def test_synops_do_not_depend_on_the_placement() -> None:
     for neurons in (40, 8192):
         limits = replace(load("loihi2").limits, neurons_per_core=neurons)
         target = replace(load("loihi2"), limits=limits)
-        cost = estimate(place(program, target), target, counts)
+        cost = estimate(in_order(program, target), target, counts)
         assert cost.events.synops == expected
         assert sum(c.synops for c in cost.per_core) == expected
         spikes = sum(int(events[p.name].sum()) for p in program if p.name != "input")
@@ -258,7 +258,7 @@ def test_synops_do_not_depend_on_the_placement() -> None:
 def test_values_are_plain_and_inside_their_ranges(name: str) -> None:
     program, target = transformer_like(), load(name)
     counts = Counts(3, {p.name: np.full((4, *p.shape), 1) for p in program})
-    values = estimate(place(program, target), target, counts).as_dict()
+    values = estimate(in_order(program, target), target, counts).as_dict()
     json.dumps(values, allow_nan=False)
     assert {"dynamic_j", "total_j", "op_proxy_j", "uncertainty"} <= set(values["energy"])
     assert {"step_s", "latency_s", "throughput_hz", "uncertainty"} <= set(values["latency"])

@@ -8,8 +8,8 @@ import numpy as np
 
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Dense, Graded, Input
-from sfx.toolchain.mapping.place import place
 from sfx.toolchain.targets import Quantity, Target, load
+from tests.unit.mapping.in_order import in_order
 from tests.unit.mapping.programs import Net, dense, lif
 
 
@@ -32,6 +32,7 @@ def toy_target(**costs: float) -> Target:
     limits = replace(
         base.limits,
         neurons_per_core=2,
+        stateful_neurons_per_core=0,
         mesh=(2, 2),
         cores_per_router=1,
         cores_per_chip=4,
@@ -58,7 +59,7 @@ def toy_placed(target: Target) -> PlacedProgram:
     net.add("a", (4,), lif(), ("input", dense(4, 4)))
     pairs = Dense(np.array([[2, 2, 0, 0], [0, 0, 2, 2]], dtype=np.int64))
     net.add("b", (2,), Graded(), ("a", pairs))
-    return place(net.done("b"), target)
+    return in_order(net.done("b"), target)
 
 
 def toy_counts() -> Counts:

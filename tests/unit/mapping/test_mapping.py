@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -10,23 +9,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfx.toolchain.errors import FitError
+from sfx.toolchain.errors import FitError, InputError
 from sfx.toolchain.ir.connections import matrix
-from sfx.toolchain.ir.placed import Block, PlacedProgram, Usage, indices_of, ranges_of
+from sfx.toolchain.ir.placed import Block, PlacedProgram, Tile, Usage
 from sfx.toolchain.ir.program import Conv2d, Dense, Graded, Input, Program, Sparse, Structured
 from sfx.toolchain.mapping.check import check_placed
-from sfx.toolchain.mapping.partition import owner_of, partition
-from sfx.toolchain.mapping.place import place
-from sfx.toolchain.mapping.split import Split
+from sfx.toolchain.mapping.grid import Grid
+from sfx.toolchain.mapping.overlap import owner_of
+from sfx.toolchain.mapping.place import MappingOptions, place
+from sfx.toolchain.mapping.search import Search
 from sfx.toolchain.mapping.utilization import utilization
 from sfx.toolchain.targets import Target, load
+from sfx.toolchain.targets.rules import check_core
 from tests.unit.mapping.programs import Net, conv, dense, lif, sparse, transformer_like
 
 LOIHI2 = load("loihi2")
 
 
+FEWEST = MappingOptions("cores")
+LEVEL = MappingOptions("latency")
+
+
 def target(**limits: int) -> Target:
-    return replace(LOIHI2, limits=replace(LOIHI2.limits, **limits))
+    """Loihi 2 with these limits; no difference between neurons with and without a state."""
+    fields = {"stateful_neurons_per_core": 0} | limits
+    return replace(LOIHI2, limits=replace(LOIHI2.limits, **fields))
 
 
 def blocks_of(placed: PlacedProgram, name: str) -> list[Block]:
@@ -44,7 +51,7 @@ def one_layer(connection: Conv2d | Dense | Sparse | Structured, pre: int, post: 
 
 
 def words(program: Program, where: Target = LOIHI2) -> list[int]:
-    return [b.usage.synapse_words for b in blocks_of(place(program, where), "layer")]
+    return [b.usage.synapse_words for b in blocks_of(place(program, where, FEWEST), "layer")]
 
 
 def test_dense_words_are_those_of_the_compiler_log() -> None:
@@ -75,7 +82,7 @@ def test_kernel_words_once_per_core() -> None:
 
 def test_pattern_words_do_not_depend_on_the_size() -> None:
     big = Structured((("n", 5000),), (("n", 5000),))
-    assert words(one_layer(big, 5000, 5000)) == [2]
+    assert set(words(one_layer(big, 5000, 5000))) == {2}
 
 
 # --- the shape of the blocks ---------------------------------------------------------------
@@ -85,54 +92,76 @@ def test_a_convolution_is_cut_into_tiles_with_all_channels() -> None:
     net = Net(1)
     net.add("input", (1, 8, 8), Input())
     net.add("layer", (4, 8, 8), lif(), ("input", conv(4, (1, 8, 8), 3, padding=1)))
-    placed = place(net.done("layer"), target(neurons_per_core=64))
-    tiles = [np.unravel_index(b.indices, (4, 8, 8)) for b in blocks_of(placed, "layer")]
-    assert [[sorted(set(axis.tolist())) for axis in tile] for tile in tiles] == [
-        [[0, 1, 2, 3], y, x]
-        for y in ([0, 1, 2, 3], [4, 5, 6, 7])
-        for x in ([0, 1, 2, 3], [4, 5, 6, 7])
-    ]
+    placed = place(net.done("layer"), target(neurons_per_core=64), FEWEST)
+    assert placed.cores == 4
+    # a cut by channels would make every spike go to several cores
+    assert all(b.tile.lengths[0] == 4 for b in blocks_of(placed, "layer"))
+    assert max(b.usage.axons_in for b in blocks_of(placed, "layer")) <= 32
 
 
 def test_a_kernel_too_large_for_a_core_is_cut_by_channels() -> None:
     net = Net(1)
     net.add("input", (512, 4, 1), Input())
     net.add("layer", (512, 4, 1), lif(), ("input", conv(512, (512, 4, 1), 1)))
-    placed = place(net.done("layer"), LOIHI2)
-    # 128 words a channel: 93 channels fit, so 6 blocks of 85 or 86
-    assert [b.usage.synapse_words for b in blocks_of(placed, "layer")] == [
-        128 * n for n in (85, 85, 86, 85, 85, 86)
-    ]
-    assert {b.usage.neurons for b in blocks_of(placed, "layer")} == {85 * 4, 86 * 4}
-    assert all(len(b.ranges) == 1 for b in blocks_of(placed, "layer"))
+    placed = place(net.done("layer"), LOIHI2, FEWEST)
+    # 128 words a channel, 512 channels: 5.5 cores' memory
+    assert placed.cores == 6
+    assert sum(b.usage.synapse_words for b in placed.blocks) == 128 * 512
+    assert all(b.tile.lengths[1] == 4 for b in placed.blocks)
 
 
-def test_other_populations_are_cut_into_flat_ranges() -> None:
+def test_an_attention_product_is_cut_where_nothing_is_sent_twice() -> None:
     net = Net(1)
-    net.add("input", (10, 10), Input())
-    axes = (("a", 10), ("b", 10))
-    net.add("layer", (10, 10), lif(), ("input", Structured(axes, axes)))
-    placed = place(net.done("layer"), target(neurons_per_core=40))
-    assert [b.ranges for b in blocks_of(placed, "layer")] == [
-        ((0, 33),),
-        ((33, 66),),
-        ((66, 100),),
-    ]
+    net.add("input", (8, 16), Input())
+    net.add(
+        "k", (8, 16), lif(), ("input", Structured((("n", 8), ("i", 16)), (("n", 8), ("i", 16))))
+    )
+    k = Structured((("n", 8), ("i", 16)), (("n", 8), ("i", 16), ("j", 16)))
+    v = Structured((("n", 8), ("j", 16)), (("n", 8), ("i", 16), ("j", 16)))
+    net.add("product", (8, 16, 16), lif(), ("k", k), ("k", v))
+    placed = place(net.done("product"), target(neurons_per_core=256), FEWEST)
+    tiles = blocks_of(placed, "product")
+    # cut along tokens, every spike of k goes to one tile only
+    assert all(b.tile.lengths[1:] == (16, 16) for b in tiles)
 
 
-@given(axes=st.tuples(*[st.integers(1, 9)] * 3), parts=st.tuples(*[st.integers(1, 9)] * 3))
-def test_a_split_covers_every_neuron_once(
+def test_stateful_neurons_take_more_of_a_core() -> None:
+    axes = (("n", 400),)
+    net = Net(1)
+    net.add("input", (400,), Input())
+    net.add("layer", (400,), lif(), ("input", Structured(axes, axes)))
+    net.add("out", (400,), Graded(), ("layer", Structured(axes, axes)))
+    tight = target(neurons_per_core=400, stateful_neurons_per_core=100)
+    placed = place(net.done("out"), tight, FEWEST)
+    assert placed.cores == 5  # four for the LIFs, one for the sums
+    mixed = Usage(200, 0, 0, 0, 75)
+    assert not check_core("", mixed, replace(tight.limits, neurons_per_core=600))
+    assert [p.code for p in check_core("", mixed, tight.limits)] == ["SFX-E410"]
+
+
+@settings(max_examples=20, deadline=None)
+@given(axes=st.tuples(*[st.integers(1, 5)] * 3), parts=st.tuples(*[st.integers(1, 5)] * 3))
+def test_a_grid_covers_every_neuron_once(
     axes: tuple[int, int, int], parts: tuple[int, int, int]
 ) -> None:
-    split = Split(axes, tuple(min(a, p) for a, p in zip(axes, parts, strict=True)))
-    owner = owner_of(split)
+    grid = Grid(axes, tuple(min(a, p) for a, p in zip(axes, parts, strict=True)))
+    owner = owner_of(grid)
     seen = np.zeros(np.prod(axes), dtype=np.int64)
-    for b in range(split.blocks):
-        indices = split.indices(b)
-        np.testing.assert_array_equal(indices_of(ranges_of(indices)), indices)
-        assert (owner[indices] == b).all()
-        seen[indices] += 1
+    for b in range(grid.blocks):
+        tile = grid.tile(b)
+        assert (owner[tile.indices] == b).all()
+        assert tile.neurons == tile.indices.size == grid.neurons()[b]
+        np.testing.assert_array_equal(tile.of(np.arange(seen.size)).ravel(), tile.indices)
+        seen[tile.indices] += 1
     assert (seen == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"), [((0,), (0,)), ((-1,), (2,)), ((0,), (5,)), ((0, 0), (1, 1))]
+)
+def test_an_impossible_tile_is_refused(start: tuple[int, ...], stop: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="no tile"):
+        Tile((4,), start, stop)
 
 
 # --- placement -------------------------------------------------------------------------------
@@ -141,21 +170,51 @@ def test_a_split_covers_every_neuron_once(
 def test_inputs_have_no_core_and_blocks_follow_program_order() -> None:
     program = transformer_like()
     placed = place(program, LOIHI2)
-    assert [b.population for b in placed.blocks] == [p.name for p in program][1:]
-    assert [(b.chip, b.core) for b in placed.blocks] == [(0, i) for i in range(8)]
-    assert (placed.cores, placed.chips, placed.target) == (8, 1, "loihi2")
+    assert list(dict.fromkeys(b.population for b in placed.blocks)) == [
+        p.name for p in program if not isinstance(p.neuron, Input)
+    ]
+    assert (placed.target, placed.objective, placed.seed) == ("loihi2", "latency", 0)
 
 
-def test_equal_inputs_give_equal_placements() -> None:
+@pytest.mark.parametrize("objective", ["cores", "latency", "energy"])
+def test_equal_inputs_and_seeds_give_equal_placements(objective: str) -> None:
     small = target(neurons_per_core=50)
-    assert place(transformer_like(), small).blocks == place(transformer_like(), small).blocks
+    first, second, other = (
+        place(transformer_like(), small, MappingOptions(objective, seed)).blocks
+        for seed in (1, 1, 2)
+    )
+    assert first == second
+    assert [(b.population, b.tile, b.usage) for b in first] == [
+        (b.population, b.tile, b.usage) for b in other
+    ]  # the seed is of the placement only
+
+
+def test_an_unknown_objective_is_named() -> None:
+    with pytest.raises(InputError, match=r"SFX-E403 .*'speed'"):
+        place(transformer_like(), LOIHI2, MappingOptions("speed"))
 
 
 def test_a_full_chip_is_followed_by_the_next() -> None:
     two = target(neurons_per_core=64, cores_per_chip=10, chips=4, chip_grid=(2, 2))  # type: ignore[arg-type]
-    placed = place(transformer_like(), two)
+    placed = place(transformer_like(), two, FEWEST)
     assert placed.chips == 2
-    assert [(b.chip, b.core) for b in placed.blocks][9:11] == [(0, 9), (1, 0)]
+    assert placed.cores <= 20
+
+
+def test_fewest_cores_is_close_to_the_lower_bound() -> None:
+    small = target(neurons_per_core=64)
+    bound, binds = Search(transformer_like(), small, {}).parts.lower_bound()
+    assert binds == "neurons"
+    assert place(transformer_like(), small, FEWEST).cores <= max(bound + 1, 1.05 * bound)
+
+
+def test_levelled_cores_are_about_equally_busy() -> None:
+    search = Search(transformer_like(), LOIHI2, {})
+    few, level = search.best("cores"), search.best("latency")
+    assert level.busiest < few.busiest
+    assert level.busiest <= max(1.6 * level.busy.mean(), LOIHI2.costs["t_barrier"].value)
+    assert level.traffic.packets >= few.traffic.packets  # what it costs
+    assert search.energy(search.best("energy")) <= min(map(search.energy, (few, level)))
 
 
 def brute_force(placed: PlacedProgram, b: Block) -> tuple[int, int]:
@@ -181,21 +240,22 @@ def brute_force(placed: PlacedProgram, b: Block) -> tuple[int, int]:
 
 
 def test_axons_are_those_of_the_matrices() -> None:
-    placed = place(transformer_like(), target(neurons_per_core=40))
+    placed = place(transformer_like(), target(neurons_per_core=40), FEWEST)
     assert placed.cores > 20
     for b in placed.blocks:
         assert (b.usage.axons_in, b.usage.axons_out) == brute_force(placed, b)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
     neurons=st.integers(8, 200),
     memory=st.integers(150, 600),
     heard=st.integers(60, 200),
     sent=st.integers(30, 300),
+    options=st.sampled_from([FEWEST, LEVEL]),
 )
 def test_whatever_the_limits_the_result_is_legal_or_refused(
-    neurons: int, memory: int, heard: int, sent: int
+    neurons: int, memory: int, heard: int, sent: int, options: MappingOptions
 ) -> None:
     tight = target(
         neurons_per_core=neurons,
@@ -204,7 +264,7 @@ def test_whatever_the_limits_the_result_is_legal_or_refused(
         axons_out_per_core=sent,
     )
     try:
-        placed = place(transformer_like(), tight)
+        placed = place(transformer_like(), tight, options)
     except FitError as refusal:
         codes = {p.code for p in refusal.problems}
         assert codes <= {"SFX-E411", "SFX-E412", "SFX-E413", "SFX-E414"}
@@ -218,7 +278,7 @@ def test_whatever_the_limits_the_result_is_legal_or_refused(
 
 
 def test_the_limits_of_the_property_above_do_bind() -> None:
-    free = place(transformer_like(), LOIHI2).cores
+    free = place(transformer_like(), target(), FEWEST).cores
     binding = (
         {"neurons_per_core": 60},
         {"synapse_words_per_core": 400},
@@ -226,7 +286,7 @@ def test_the_limits_of_the_property_above_do_bind() -> None:
         {"axons_out_per_core": 200},
     )
     for limit in binding:
-        assert place(transformer_like(), target(**limit)).cores > free, limit
+        assert place(transformer_like(), target(**limit), FEWEST).cores > free, limit
 
 
 # --- refusals ---------------------------------------------------------------------------------
@@ -266,7 +326,7 @@ def test_too_many_cores_names_the_smallest_target_that_fits() -> None:
     net.add("input", (2560,), Input())
     net.add("layer", (1500,), lif(), ("input", dense(1500, 2560)))  # 12 neurons a core
     with pytest.raises(FitError) as error:
-        place(net.done("layer"), LOIHI2)
+        place(net.done("layer"), LOIHI2, FEWEST)
     assert error.value.code == "SFX-E414"
     assert "needs 125 cores, there are 120" in str(error.value)
     assert "kapoho-point (125 of 960 cores)" in str(error.value)
@@ -277,14 +337,14 @@ def test_too_many_cores_and_no_listed_target_can_help() -> None:
     net.add("input", (4,), Input())
     net.add("a", (4,), lif(), ("input", dense(4, 4)))
     net.add("b", (4,), Graded(), ("a", dense(4, 4)), high=2**28)  # more than 24 bits
-    own = target(payload_bits=30, cores_per_chip=1)
+    own = target(payload_bits=30, cores_per_chip=1, neurons_per_core=4)
     with pytest.raises(FitError, match="no listed target is large enough"):
         place(net.done("b"), own)
 
 
 def test_graded_spikes_do_not_fit_loihi1() -> None:
     with pytest.raises(FitError) as error:
-        partition(transformer_like(), load("loihi1"))
+        place(transformer_like(), load("loihi1"))
     assert {p.code for p in error.value.problems} == {"SFX-E420", "SFX-E421"}
     assert len(error.value.problems) == 4  # the counted input; Product, Graded sum and head
 
@@ -300,7 +360,7 @@ def altered(placed: PlacedProgram, i: int, **fields: object) -> PlacedProgram:
 
 @pytest.fixture
 def placed() -> PlacedProgram:
-    return place(transformer_like(), LOIHI2)
+    return place(transformer_like(), LOIHI2, FEWEST)
 
 
 def refused(placed: PlacedProgram, code: str, where: Target = LOIHI2) -> str:
@@ -310,8 +370,13 @@ def refused(placed: PlacedProgram, code: str, where: Target = LOIHI2) -> str:
     return str(error.value)
 
 
+def cut(block: Block, stop: int) -> Tile:
+    """The first `stop` neurons of a block that holds its whole population."""
+    return Tile((block.tile.neurons,), (0,), (stop,))
+
+
 def test_a_neuron_on_no_core(placed: PlacedProgram) -> None:
-    text = refused(altered(placed, 0, ranges=((0, 511),)), "SFX-E430")
+    text = refused(altered(placed, 0, tile=cut(placed.blocks[0], 511)), "SFX-E430")
     assert "1 of 512 neurons" in text
     assert "the first, 511, is on 0" in text
 
@@ -321,13 +386,13 @@ def test_a_population_without_blocks(placed: PlacedProgram) -> None:
 
 
 def test_a_neuron_on_two_cores(placed: PlacedProgram) -> None:
-    extra = replace(placed.blocks[0], ranges=((5, 6),), core=50)
+    extra = replace(placed.blocks[0], tile=Tile((512,), (5,), (6,)), core=50)
     text = refused(replace(placed, blocks=(*placed.blocks, extra)), "SFX-E430")
     assert "5, is on 2" in text
 
 
-def test_a_range_outside_the_population(placed: PlacedProgram) -> None:
-    refused(altered(placed, 0, ranges=((0, 513),)), "SFX-E430")
+def test_a_tile_of_another_size(placed: PlacedProgram) -> None:
+    refused(altered(placed, 0, tile=Tile((513,), (0,), (513,))), "SFX-E430")
 
 
 def test_a_core_that_is_not_there(placed: PlacedProgram) -> None:
@@ -336,7 +401,7 @@ def test_a_core_that_is_not_there(placed: PlacedProgram) -> None:
 
 
 def test_an_input_on_a_core(placed: PlacedProgram) -> None:
-    extra = replace(placed.blocks[0], population="input", ranges=((0, 128),), core=50)
+    extra = replace(placed.blocks[0], population="input", core=50)
     refused(replace(placed, blocks=(*placed.blocks, extra)), "SFX-E430")
 
 
@@ -345,10 +410,10 @@ def test_a_wrong_record_of_usage(placed: PlacedProgram) -> None:
 
 
 def test_a_core_that_is_too_full(placed: PlacedProgram) -> None:
-    shared = altered(placed, 1, core=0)  # stem and pool on one core: 640 neurons
-    check_placed(shared, LOIHI2)
-    text = refused(shared, "SFX-E410", target(neurons_per_core=600))
-    assert "chip 0 core 0 (pool and stem)" in text
+    assert placed.cores == 1
+    text = refused(placed, "SFX-E410", target(neurons_per_core=600))
+    assert "chip 0 core" in text
+    assert "(gate and head and k and kv and pool and q and stem and sum)" in text
 
 
 def test_values_are_checked_again(placed: PlacedProgram) -> None:
@@ -359,28 +424,28 @@ def test_values_are_checked_again(placed: PlacedProgram) -> None:
 
 
 def test_utilization() -> None:
-    placed = place(one_layer(dense(100, 2560), 2560, 100), LOIHI2)
+    placed = place(one_layer(dense(100, 2560), 2560, 100), LOIHI2, FEWEST)
     rows = utilization(placed, LOIHI2)
     assert len(rows) == 9
     assert rows[0].populations == ("layer",)
     assert rows[0].binds == "synapse_words"
     assert rows[0].shares == {
-        "neurons": rows[0].usage.neurons / 8192,
+        "neurons": rows[0].usage.neurons / 3168,
         "synapse_words": rows[0].usage.synapse_words / 12000,
     }
 
 
-def test_a_million_neurons_in_seconds() -> None:
+def test_large_populations_cost_no_more_than_their_cores() -> None:
     net = Net(4)
-    net.add("input", (3, 128, 128), Input())
-    net.add("c1", (64, 128, 128), lif(), ("input", conv(64, (3, 128, 128), 3, padding=1)))
-    axes = (("c", 64), ("n", 128 * 128))
-    net.add("sum", (64,), Graded(), ("c1", Structured(axes, axes[:1])), high=128 * 128)
-    start = time.perf_counter()
-    placed = place(net.done("sum"), load("kapoho-point"))
-    assert placed.cores == 128 + 1
-    assert placed.chips == 2
-    assert time.perf_counter() - start < 30
+    net.add("input", (4, 256), Input())
+    tokens, pairs = (("h", 4), ("n", 256)), (("h", 4), ("n", 256), ("m", 256), ("d", 16))
+    net.add("q", (4, 256), lif(), ("input", Structured(tokens, tokens)))
+    # 4 million coincidences, counted by tiles: by neuron this would take minutes
+    net.add("product", (4, 256, 256, 16), lif(), ("q", Structured(tokens, pairs)))
+    net.add("sum", (4, 256), Graded(), ("product", Structured(pairs, tokens)), high=2**14)
+    search = Search(net.done("sum"), load("hala-point"), {})
+    assert search.bound == 1325  # 4 million neurons of 3168 a core, and the rest
+    assert search.best("cores").cores <= 1.05 * search.bound
 
 
 def test_recurrence_counts_its_own_cores() -> None:
@@ -390,7 +455,7 @@ def test_recurrence_counts_its_own_cores() -> None:
     program = net.done("layer")
     loop = replace(program.projections[0], name="loop", pre="layer", connection=dense(8, 8), lag=1)
     program = replace(program, projections=(*program.projections, loop))
-    placed = place(program, target(neurons_per_core=4))
+    placed = place(program, target(neurons_per_core=4), FEWEST)
     assert [b.usage.axons_in for b in placed.blocks] == [4 + 8, 4 + 8]
     assert [b.usage.axons_out for b in placed.blocks] == [8, 8]  # 4 neurons x 2 cores
 

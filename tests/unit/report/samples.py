@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from sfx.toolchain.ir.placed import PlacedProgram
-from sfx.toolchain.mapping.place import place
 from sfx.toolchain.report.collect import collect
 from sfx.toolchain.targets import Target, load
 from tests.unit.cost.toy import Counts
+from tests.unit.mapping.in_order import in_order
 from tests.unit.mapping.programs import transformer_like
 
 SAMPLES, STEPS = 3, 6
@@ -40,7 +40,10 @@ MANIFEST: dict[str, Any] = {
 def target(neurons_per_core: int = 24) -> Target:
     """A Loihi 2 with small cores, so that the net spreads over many."""
     base = load("loihi2")
-    return replace(base, limits=replace(base.limits, neurons_per_core=neurons_per_core))
+    return replace(
+        base,
+        limits=replace(base.limits, neurons_per_core=neurons_per_core, stateful_neurons_per_core=0),
+    )
 
 
 def toy() -> tuple[PlacedProgram, dict[str, np.ndarray], Counts]:
@@ -56,7 +59,7 @@ def toy() -> tuple[PlacedProgram, dict[str, np.ndarray], Counts]:
         body = s[p.phase : p.phase + SAMPLES * STEPS].reshape(SAMPLES, STEPS, *p.shape)
         spikes[p.name] = s.reshape(steps, *p.shape)
         events[p.name] = (body != 0).sum(axis=0)
-    return place(program, target()), spikes, Counts(SAMPLES, events)
+    return in_order(program, target()), spikes, Counts(SAMPLES, events)
 
 
 def values(*, counted: bool = True) -> dict[str, Any]:

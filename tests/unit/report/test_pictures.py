@@ -87,7 +87,7 @@ def test_chip_map_of_several_chips(data: tuple) -> None:
         placed.program,
         placed.target,
         tuple(
-            type(b)(b.population, b.ranges, i % 6, b.core, b.usage)
+            type(b)(b.population, b.tile, i % 6, b.core, b.usage)
             for i, b in enumerate(placed.blocks)
         ),
     )
