@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,12 +17,19 @@ from sfx.toolchain.commands.common import (
     write_json,
 )
 
+if TYPE_CHECKING:
+    from sfx.toolchain.bundle import Bundle
+    from sfx.toolchain.data import Data
+
 RASTER_SAMPLES = 2
 """Samples whose spikes the report page shows."""
 
 
 def report(
     bundle: BundleArg,
+    other: Annotated[
+        Path | None, typer.Argument(metavar="OTHER", help="Compare with this compiled model")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option("--input", metavar="DATA", help="Real inputs to count events on")
     ] = None,
@@ -31,7 +38,7 @@ def report(
     limit: LimitOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
-    """Mapping, energy and latency, each with its uncertainty and source."""
+    """Mapping, energy and latency, each with its uncertainty and source; or two models compared."""
     from sfx.toolchain import api
     from sfx.toolchain.bundle import atomic_write
     from sfx.toolchain.report import render
@@ -40,6 +47,9 @@ def report(
     samples = None if data is None else read_data(data, limit)
     with progress_bar("counting events") as progress:
         values = api.report(loaded, samples, progress=progress)
+    if other is not None:
+        _compare(values, api.load(other), samples, (bundle.name, other.name), json_file)
+        return
     out.print(render.summary(values))
     if html is not None:
         shown = None if samples is None else samples.x[:RASTER_SAMPLES]
@@ -57,3 +67,19 @@ def report(
         atomic_write(csv, render.csv(values).encode())
         out.print(f"table     {csv}")
     write_json(json_file, values)
+
+
+def _compare(
+    first: dict[str, Any],
+    other: Bundle,
+    samples: Data | None,
+    names: tuple[str, str],
+    json_file: Path | None,
+) -> None:
+    from sfx.toolchain import api
+    from sfx.toolchain.report.compared import compared, comparison
+
+    with progress_bar("counting events of the second") as progress:
+        second = api.report(other, samples, progress=progress)
+    out.print(compared(first, second, names))
+    write_json(json_file, {"names": list(names), "figures": comparison(first, second)})

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sfx.toolchain.commands.common import out
+from sfx.toolchain.commands.common import out, stages
 
 
 def targets(
     name: Annotated[str | None, typer.Argument(help="One target in detail")] = None,
+    fits: Annotated[
+        Path | None,
+        typer.Option(metavar="BUNDLE", help="What each target would need for a compiled model"),
+    ] = None,
 ) -> None:
-    """List the targets, or show one with its limits and the source of each."""
-    from sfx.toolchain.report.targets import target_details, target_list
+    """List the targets; show one with the source of each limit; or say which hold a model."""
+    from sfx.toolchain.report.targets import target_details, target_fits, target_list
 
-    out.print(target_list() if name is None else target_details(name))
+    if fits is None:
+        out.print(target_list() if name is None else target_details(name))
+        return
+    from sfx.toolchain import api
+
+    program = api.load(fits).program
+    with stages(f"mapping {fits.name}"):
+        table = target_fits(program, (name,) if name else None)
+    out.print(table)

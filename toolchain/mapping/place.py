@@ -70,21 +70,22 @@ def smallest(program: Program, like: Target | None = None) -> tuple[str, int] | 
         graded = bool(load(name).limits.payload_bits)
         if like is not None and graded != bool(like.limits.payload_bits):
             continue
-        found = cores_needed(program, load(name))
+        found, _ = needs(program, load(name))
         if found is not None:
             return name, found
     return None
 
 
-def cores_needed(program: Program, target: Target) -> int | None:
-    """Cores on `target`; None where it does not fit."""
-    if check_values(program.populations, program.projections, target.limits):
-        return None
+def needs(program: Program, target: Target) -> tuple[int | None, str]:
+    """The fewest cores on `target`; or None and the first thing that keeps it from fitting."""
+    problems = check_values(program.populations, program.projections, target.limits)
     try:
-        cores = Search(program, target, {}).best("cores").cores
-    except FitError:
-        return None
-    return cores if cores <= target.limits.cores else None
+        cores = 0 if problems else Search(program, target, {}).best("cores").cores
+    except FitError as refusal:
+        problems = list(refusal.problems)
+    if not problems and cores > target.limits.cores:
+        return None, f"needs {cores:,} cores"
+    return (None, f"{problems[0].where}: {problems[0].what}") if problems else (cores, "")
 
 
 def _too_many(program: Program, target: Target, needed: int) -> Problem:

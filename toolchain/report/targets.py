@@ -7,6 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from sfx.toolchain.ir.program import Program
+from sfx.toolchain.mapping.place import needs
 from sfx.toolchain.report.units import si
 from sfx.toolchain.targets.load import ALIASES, load, names
 from sfx.toolchain.targets.rules import (
@@ -41,6 +43,30 @@ def target_list() -> RenderableType:
             f"{limits.payload_bits} bit" if limits.payload_bits else "binary",
         )
     return Group(table, Text("\nsfx targets NAME shows every limit and cost with its source"))
+
+
+def target_fits(program: Program, chosen: tuple[str, ...] | None = None) -> RenderableType:
+    """What it would take: cores and chips of each listed target, or what keeps it from fitting.
+
+    Raises InputError (SFX-E401, SFX-E402) for an unknown target.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("target", no_wrap=True)
+    for column in ("cores", "of", "chips"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("")
+    smallest = ""
+    for name in chosen or names():
+        limits = load(name).limits
+        needed, why = needs(program, load(name))
+        if needed is None:
+            table.add_row(name, "-", f"{limits.cores:,}", "-", escape(why))
+            continue
+        smallest = smallest or name
+        chips = -(-needed // limits.cores_per_chip)
+        mark = "smallest that fits" if name == smallest else ""
+        table.add_row(name, f"{needed:,}", f"{limits.cores:,}", f"{chips:,}", mark)
+    return table
 
 
 def target_details(name: str) -> RenderableType:
