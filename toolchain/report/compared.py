@@ -69,7 +69,7 @@ def _at(values: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
     found: Any = values
     for key in path:
         found = None if found is None else found.get(key)
-    return found
+    return None if found is None else float(found)
 
 
 def _shown(value: float, unit: str) -> str:
