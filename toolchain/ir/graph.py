@@ -26,7 +26,8 @@ FloatArray = NDArray[np.float64]
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+# eq=False: those with arrays inherit it, and an inherited comparison of no fields is always true
+@dataclass(frozen=True, eq=False)
 class Op:
     """What a node computes. Fields are its constants; operands live in the node."""
 

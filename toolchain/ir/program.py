@@ -28,7 +28,8 @@ Shape = tuple[int, ...]
 # --- neuron programs ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+# eq=False: those with arrays inherit it, and an inherited comparison of no fields is always true
+@dataclass(frozen=True, eq=False)
 class NeuronProgram:
     """What each neuron of a population computes at each hardware step."""
 
@@ -148,7 +149,8 @@ class View:
         return x.reshape(*head, *self.split).transpose(order).reshape(*head, -1)
 
 
-@dataclass(frozen=True)
+# eq=False: those with arrays inherit it, and an inherited comparison of no fields is always true
+@dataclass(frozen=True, eq=False)
 class Connection:
     """How the values of pre become input of post: an integer matrix, in structured form."""
 
