@@ -8,8 +8,8 @@ Starts from FOLDER/model.pt and writes FOLDER/qatBITS.safetensors (for `sfx comp
 FOLDER/qatBITS.json. `sfx.qat.prepare` quantizes once; then the loop below is any torch loop: Adam
 with a one-cycle rate, samples moved as in training, the loss of the labels plus the divergence from
 the float model's logits. The last epoch's weights are kept. `--hold-out` sets a tenth of the
-training samples aside, reports them after every epoch and saves nothing: rates and epochs were
-chosen with it. Without it the test set is looked at once, at the end, where every value of every
+training samples aside, reports them after every epoch and saves nothing: choose rates and epochs
+with it. Without it the test set is looked at once, at the end, where every value of every
 population is compared with the Program on the reference backend (`--compare N`: on N samples).
 """
 
