@@ -191,8 +191,10 @@ def _matrix(
     shaped = x.reshape(len(x), *(c.lengths[i] for i in operand.axes))
     place = {axis: 1 + k for k, axis in enumerate(operand.axes)}
     shared, own = ([place[i] for i in part] for part in parts)
-    size = int(np.prod([c.lengths[i] for i in parts[0]], dtype=np.int64))
-    return np.ascontiguousarray(shaped.transpose(*shared, 0, *own)).reshape(size, len(x), -1)
+    # not -1: there may be no lane with a spike, and no size follows from an empty array
+    sizes = [int(np.prod([c.lengths[i] for i in part], dtype=np.int64)) for part in parts]
+    rows = np.ascontiguousarray(shaped.transpose(*shared, 0, *own))
+    return rows.reshape(sizes[0], len(x), sizes[1])
 
 
 def _spread(c: Contraction, operand: Operand, x: NDArray[np.float32]) -> NDArray[np.uint32]:

@@ -19,13 +19,19 @@ from tests import mutate
 from tests.strategies import random_program
 
 
+def with_lif() -> p.Program:
+    """A random Program with a LIF population."""
+    drawn = (random_program(seed) for seed in range(40))
+    return next(d for d in drawn if any(isinstance(q.neuron, p.LIF) for q in d))
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_program_does_not_differ_from_itself(seed: int) -> None:
     assert diff(random_program(seed), random_program(seed)) == []
 
 
 def test_each_change_is_named() -> None:
-    program = random_program(5)
+    program = with_lif()
     lif = next(q for q in program if isinstance(q.neuron, p.LIF))
     j = program.projections[0]
     assert isinstance(lif.neuron, p.LIF)
@@ -55,7 +61,7 @@ def test_a_weight_is_named_with_its_place() -> None:
 
 
 def test_the_command(tmp_path: Path) -> None:
-    program = random_program(5)
+    program = with_lif()
     lif = next(q for q in program if isinstance(q.neuron, p.LIF))
     files = []
     for i, made in enumerate((program, mutate.change_threshold(program, lif.name, 1))):
