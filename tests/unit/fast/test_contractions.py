@@ -116,3 +116,12 @@ def test_a_compiled_network_is_contracted() -> None:
     graph, x = graphs.live_case(True, False, 2)
     program = compile_graph(graph, load("loihi"), x).placed.program
     assert contractions.find(program)
+
+
+def test_counts_where_nothing_fires() -> None:
+    """No lane has a spike at any step, so a count is a product of empty arrays."""
+    program, x = attention(), np.zeros_like(events(2))
+    got, expected = FastBackend().run(program, x), REFERENCE.run(program, x)
+    assert not expected.counts.events["and"].any()
+    for name, counts in expected.counts.events.items():
+        assert np.array_equal(got.counts.events[name], counts), name
