@@ -119,7 +119,7 @@ def test_a_compiled_network_is_contracted() -> None:
 
 
 def test_counts_when_all_lanes_were_added_up() -> None:
-    """So many samples that their spikes are summed and dropped: none is held when counts are made."""
+    """So many samples that their spikes are summed and dropped before the counts are made."""
     program, x = attention(), events(200)
     got, expected = FastBackend().run(program, x), REFERENCE.run(program, x)
     for name, counts in expected.counts.events.items():
