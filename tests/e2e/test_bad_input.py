@@ -172,8 +172,13 @@ def test_model_that_exceeds_the_target(model: Path, tmp_path: Path) -> None:
 
     source = Path(load.__code__.co_filename).parent / "loihi2.toml"
     text = source.read_text().replace('name = "loihi2"', 'name = "small"')
-    assert "cores_per_chip = { value = 120" in text
-    text = text.replace("cores_per_chip = { value = 120", "cores_per_chip = { value = 4")
+    for limit, value, small in (
+        ("cores_per_chip", 120, 4),
+        ("neurons_per_core", 8192, 200),
+        ("stateful_neurons_per_core", 3168, 200),
+    ):
+        assert f"{limit} = {{ value = {value}" in text
+        text = text.replace(f"{limit} = {{ value = {value}", f"{limit} = {{ value = {small}")
     folder = tmp_path / "targets"
     folder.mkdir()
     (folder / "small.toml").write_text(text)
