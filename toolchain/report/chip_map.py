@@ -27,6 +27,8 @@ ROUTER_GAP = 0.3
 """Cores between two routers."""
 KEY_LINE = 0.155
 """Inches of a line of the key."""
+LONGEST = 5
+"""Characters that a core has room for; one with more populations says how many."""
 
 
 def chip_map(
@@ -39,6 +41,8 @@ def chip_map(
     chips: int = 4,
 ) -> Figure:
     """Every core of the first `chips` chips in use, coloured by load, numbered by population.
+
+    A core of many populations says how many ("6 p.").
 
     load   (chip, core) -> value; cores in use without one are white, unused ones have a pale
            frame. Routers are the grey squares; cores fill them in order.
@@ -143,6 +147,8 @@ def _chip(
         )
         if members:
             text = ",".join(str(numbers[m]) for m in members)
+            if len(text) > LONGEST:
+                text = f"{len(members)} p."
             dark = np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) < 0.5
             axes.text(
                 x + 0.5,
