@@ -105,7 +105,7 @@ def _refused(module: nn.Module, path: str) -> UnsupportedError:
 
 def _number(value: Any, name: str, path: str) -> float:
     """A constant of the neuron as Norse uses it (its float32 value, if it is a float32 tensor)."""
-    tensor = torch.as_tensor(value)
+    tensor = torch.as_tensor(value).detach()
     first = float(tensor.flatten()[0]) if tensor.numel() else float("nan")
     if not bool((tensor == first).all()):
         raise UnsupportedError(
