@@ -156,8 +156,8 @@ validation.
 {verdict} within 25 % of the measurement by constants that were not fitted to it (on Intel's map:
 step {off(intel.timing.step.value, MEASURED["step"])}, dynamic energy
 {off(intel.dynamic.value, MEASURED["dynamic"])}). No energy of a Loihi 2 operation is published,
-Loihi 1's process is older, the brief's factor 5 is a peak, and a step's time is taken as the largest
-of its terms, a lower bound: the ranges in the table are what these leave open.
+Loihi 1's process is older, the brief's factor 5 is a peak, and a step's time is taken as the
+largest of its terms, a lower bound: the ranges in the table are what these leave open.
 """
     )
     return "\n".join(lines)
