@@ -179,12 +179,20 @@ def _layer(group: h5py.Group, index: int) -> Layer:
         rows = int(np.prod(shape))
         if weight.ndim == 1 and weight.size % rows == 0:
             weight = weight.reshape(rows, -1)
+        _check_rank(weight, 2, where)
         return Layer(index, kind, shape, neuron, weight, bias)
     if weight.ndim == 5 and weight.shape[4] == 1:  # SLAYER's kernels have a time axis
         weight = weight[..., 0]
+    _check_rank(weight, 4, where)
     stride, padding, dilation = (_pair(group, k, where) for k in ("stride", "padding", "dilation"))
     groups = _whole(group.get("groups"), where, "groups")
     return Layer(index, kind, shape, neuron, weight, bias, stride, padding, dilation, groups)
+
+
+def _check_rank(weight: IntArray, rank: int, where: str) -> None:
+    if weight.ndim != rank or not weight.size:
+        what = f"weight has shape {weight.shape}, expected {rank} axes and no empty one"
+        raise InputError("SFX-E163", what, where=where)
 
 
 def _neuron(group: h5py.Group, where: str) -> Neuron:

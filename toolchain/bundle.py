@@ -121,6 +121,7 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
             raise CodecError("an array does not hold integers")
         placed = decode(json.loads(entries["program.json"]), arrays, PlacedProgram)
         _check(placed.program, path, balanced)
+        return Bundle(placed, entries["model.nir"], manifest)
     except SfxError:
         raise
     except (
@@ -133,7 +134,6 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
         RecursionError,
     ) as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
-    return Bundle(placed, entries["model.nir"], manifest)
 
 
 def _check(program: Program, path: str | Path, balanced: bool) -> None:

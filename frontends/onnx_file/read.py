@@ -129,7 +129,11 @@ class _Reader:
         self.put(free[0].name, g.Input(high), (), tuple(dims[1:]), self._name(free[0].name))
 
     def _output(self) -> str:
-        name = self.values[self.graph.output[0].name]
+        given = [o.name for o in self.graph.output]
+        if not given or given[0] not in self.values:
+            what = "has no output that its nodes make"
+            raise InputError("SFX-E171", what, where=self.where)
+        name = self.values[given[0]]
         if isinstance(self.nodes[name].op, g.Output):
             return name
         self.module = ""

@@ -13,8 +13,8 @@ import numpy as np
 
 from sfx.toolchain.bundle import Bundle, pack
 from tests.fuzz import damage
-from tests.fuzz.damage import Draw
 from tests.fuzz.data_sets import DATA_SETS
+from tests.fuzz.draw import Draw
 
 Damage = Callable[[Draw, bytes], bytes]
 
@@ -89,27 +89,36 @@ def _safetensors(folder: Path) -> list[bytes]:
     return [save({"w": torch.ones(2, 3)}, {"sfx": head}), save({"w": torch.ones(1)})]
 
 
-def _placed() -> Any:
-    from sfx.toolchain.ir.placed import PlacedProgram
-    from tests.strategies import random_program
-
-    return PlacedProgram(random_program(5), "loihi2", ())
+SMALL = {"populations": 2, "max_neurons": 6, "timesteps": 2}
+"""Programs that are read in a few milliseconds; four of them have every kind of part."""
 
 
 def _bundles(folder: Path) -> list[bytes]:
     from sfx.toolchain import bundle as bundles
-    from sfx.toolchain.compiler import compile_graph
+    from sfx.toolchain.compiler import compile_program
     from sfx.toolchain.targets import load
-    from tests.graphs import live_case
+    from tests.strategies import random_program
 
-    graph, x = live_case(False, True, 1)
-    made = (
-        Bundle(_placed(), b"", {}),
-        Bundle(compile_graph(graph, load("loihi"), x).placed, b"", {}),
-    )
-    for i, bundle in enumerate(made):
-        bundles.write(bundle, folder / f"{i}.sfx")
-    return [(folder / f"{i}.sfx").read_bytes() for i in range(2)]
+    made = []
+    for seed in range(4):
+        placed = compile_program(random_program(seed, **SMALL), load("loihi"))
+        bundles.write(Bundle(placed, b"", {"target": "loihi2"}), folder / f"{seed}.sfx")
+        made.append((folder / f"{seed}.sfx").read_bytes())
+    return made
+
+
+def _trained(folder: Path) -> list[bytes]:
+    from safetensors.numpy import save
+
+    from sfx.toolchain.ir.codec import encode
+    from tests.strategies import random_program
+
+    arrays: list[Any] = []
+    program = encode(random_program(1, **SMALL), arrays)
+    head = {"sfx": 1, "model": "qat", "program": program, "template": program}
+    head |= {"bits": {"a": 8}, "target": "loihi2", "reduce": "mean"}
+    tensors = {f"program/{i:05d}": np.array(a, order="C") for i, a in enumerate(arrays)}
+    return [save(tensors | {"w": np.ones(2, np.float32)}, {"sfx": json.dumps(head)})]
 
 
 def _replays(folder: Path) -> list[bytes]:
@@ -119,7 +128,7 @@ def _replays(folder: Path) -> list[bytes]:
     from sfx.toolchain.verify.compare import Mismatch
     from tests.strategies import random_events, random_program
 
-    drawn = (random_program(seed) for seed in range(40))
+    drawn = (random_program(seed, **SMALL) for seed in range(40))
     program = next(d for d in drawn if any(isinstance(q.neuron, p.LIF) for q in d))
     x = random_events(program, 2)
     record = ReferenceBackend().stream(program, x)
@@ -136,26 +145,51 @@ def _nirs(folder: Path) -> list[bytes]:
 
     from sfx.toolchain.ir.nir_bridge import write
 
-    one = np.ones(3)
-    graph = nir.NIRGraph(
-        nodes={
-            "input": nir.Input(np.array([2])),
-            "fc": nir.Affine(np.ones((3, 2)), np.zeros(3)),
-            "lif": nir.LIF(one * 0.02, one, one * 0, one, one * 0),
-            "output": nir.Output(np.array([3])),
-        },
-        edges=[("input", "fc"), ("fc", "lif"), ("lif", "output")],
-        metadata={"timesteps": 4},
-    )
-    buffer = io.BytesIO()
-    write(graph, buffer)
-    return [buffer.getvalue()]
+    def file(name: str, node: Any, size: int) -> bytes:
+        nodes = {"input": nir.Input(np.array([2])), name: node}
+        nodes["output"] = nir.Output(np.array([size]))
+        edges = [("input", name), (name, "output")]
+        buffer = io.BytesIO()
+        write(nir.NIRGraph(nodes, edges, metadata={"timesteps": 2}), buffer)
+        return buffer.getvalue()
+
+    one = np.ones(2)
+    return [
+        file("fc", nir.Affine(np.ones((3, 2)), np.zeros(3)), 3),
+        file("lif", nir.LIF(one * 0.02, one, one * 0, one, one * 0), 2),
+    ]
 
 
 def _nets(folder: Path) -> list[bytes]:
-    from tests.unit.netx.files import live_conv_net, write
+    from tests.unit.netx.files import conv, dense, neuron, write
 
-    return [write(folder / "a.net", live_conv_net()).read_bytes()]
+    cell = neuron(1000, 500, 100)
+    kernel = np.arange(4).reshape(1, 1, 2, 2)
+    first = [{"type": "input", "shape": np.array([1, 3, 3])}, conv(kernel, (1, 2, 2), cell)]
+    flat = {"type": "flatten", "shape": np.array([1, 1, 4])}
+    second = dense(np.arange(8).reshape(2, 4), cell, np.array([1, 2]))
+    return [
+        write(folder / "a.net", [*first, flat, second]).read_bytes(),
+        write(folder / "b.net", [second]).read_bytes(),
+    ]
+
+
+def _onnx(folder: Path) -> list[bytes]:
+    from sfx.frontends.onnx_file.write import to_onnx
+    from tests.graphs import live_case
+
+    graph, _ = live_case(False, True, 1)
+    return [to_onnx(graph).SerializeToString(deterministic=True)]
+
+
+def _ledgers(folder: Path) -> list[bytes]:
+    from sfx.toolchain.verify.compare import Mismatch, PopulationVerdict
+    from sfx.toolchain.verify.ledger import Ledger
+
+    first = Mismatch("p", "spikes", 4, None, None, 0, 0, 1)
+    ledger = Ledger(folder / "a.json", "key")
+    ledger.add({"p#0": (PopulationVerdict("p", 3, 6, 1, 2, 2), first)})
+    return [(folder / "a.json").read_bytes()]
 
 
 def _data(folder: Path) -> list[bytes]:
@@ -168,11 +202,10 @@ def _data(folder: Path) -> list[bytes]:
 
 
 def _targets(folder: Path) -> list[bytes]:
-    from sfx.toolchain.targets import load as module_load  # noqa: F401  # the package's folder
     from sfx.toolchain.targets.load import FOLDER
 
-    small = b'extends = "loihi2"\nname = "mine"\n'
-    return [(FOLDER / "loihi2.toml").read_bytes(), (FOLDER / "loihi1.toml").read_bytes(), small]
+    small = b'extends = "loihi2"\nname = "mine"\n[limits]\nmax_delay = 3\n'
+    return [(FOLDER / "loihi1.toml").read_bytes(), small]
 
 
 # --- readers ----------------------------------------------------------------------------------
@@ -203,6 +236,25 @@ def _read_bundle(path: Path) -> object:
     return bundle.read(path)
 
 
+def _read_trained(path: Path) -> object:
+    from sfx.toolchain.qat.store import read
+
+    return read(path)
+
+
+def _read_onnx(path: Path) -> object:
+    from sfx.frontends.onnx_file.read import read
+    from sfx.toolchain.ir.check import check_graph
+
+    return check_graph(read(path, timesteps=2))
+
+
+def _read_ledger(path: Path) -> object:
+    from sfx.toolchain.verify.ledger import Ledger
+
+    return Ledger(path, "key")
+
+
 def _read_replay(path: Path) -> object:
     from sfx.toolchain import replay
 
@@ -223,21 +275,22 @@ def _read_target(path: Path) -> object:
 
 READERS = (
     Reader("checkpoint", ".pt", _read_pt, _checkpoints, (_plain,)),
-    Reader("safetensors", ".safetensors", _read_pt, _safetensors),
+    Reader("safetensors", ".safetensors", _read_pt, _safetensors, (damage.safetensors,)),
+    Reader("fine-tuned", ".safetensors", _read_trained, _trained, (damage.safetensors,)),
     Reader("bundle", ".sfx", _read_bundle, _bundles, (_bundle, _bundle)),
     Reader("replay", ".replay", _read_replay, _replays, (_sealed, _sealed)),
     Reader("nir", ".nir", _read_nir, _nirs, (damage.hdf5,)),
     Reader("netx", ".net", _read_net, _nets, (damage.hdf5,)),
+    Reader("onnx", ".onnx", _read_onnx, _onnx, (damage.onnx_model,)),
     Reader("data", ".npz", _read_data, _data, (_plain,)),
-    Reader("target", ".toml", _read_target, _targets),
+    Reader("target", ".toml", _read_target, _targets, (damage.lines,)),
+    Reader("ledger", ".json", _read_ledger, _ledgers, (damage.json_text,)),
     *(Reader(*entry) for entry in DATA_SETS),
 )
 
 
-def damaged(reader: Reader, seeds: list[bytes], draw: Draw) -> bytes:
-    """One of the seeds, broken in one of the reader's ways."""
-    from hypothesis import strategies as st
-
-    content = draw(st.sampled_from(seeds))
-    way = draw(st.sampled_from((damage.raw, *reader.damage)))
-    return way(draw, content)
+def damaged(reader: Reader, seeds: list[bytes], choices: bytes) -> bytes:
+    """One of the seeds, broken in one of the reader's ways, as `choices` say."""
+    draw = Draw(choices)
+    content = draw.pick(seeds)
+    return draw.pick((damage.raw, *reader.damage))(draw, content)

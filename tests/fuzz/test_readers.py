@@ -1,22 +1,23 @@
 """No damaged file crashes a reader: it is read, or refused with an error of ours.
 
-A short run here; `scripts/fuzz.py` runs the same with 100,000 files a reader.
+A short run here; `scripts/fuzz.py` breaks 100,000 files a reader, led by what they cover.
 """
 
 from __future__ import annotations
 
+import random
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from sfx.toolchain.errors import SfxError
 from tests.fuzz.readers import READERS, Reader, damaged
 
 pytestmark = pytest.mark.needs_torch
 EXAMPLES = 80
+CHOICES = 40
+"""Bytes that decide what is broken, and how."""
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda r: r.name)
@@ -37,12 +38,8 @@ def test_seeds_are_sound(reader: Reader, tmp_path: Path) -> None:
 def test_damaged_files_are_refused_in_our_words(reader: Reader, tmp_path: Path) -> None:
     seeds = reader.seeds(tmp_path)
     path = tmp_path / f"damaged{reader.suffix}"
-
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.data())
-    def run(data: st.DataObject) -> None:
-        path.write_bytes(damaged(reader, seeds, data.draw))
+    source = random.Random(reader.name)
+    for _ in range(EXAMPLES):
+        path.write_bytes(damaged(reader, seeds, source.randbytes(CHOICES)))
         with suppress(SfxError):
             reader.read(path)
-
-    run()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 import typing
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -126,14 +127,21 @@ def _object(data: Any, arrays: list[NDArray[Any]], hint: Any, where: str) -> Any
     cls = CLASSES.get(name) if isinstance(name, str) else None
     if cls is None or not issubclass(cls, hint):
         raise CodecError(f"{where}: expected {hint.__name__}, got {_short(name)}")
-    hints = typing.get_type_hints(cls)
-    wanted = {f.name for f in fields(cls) if f.init}
+    hints = _fields(cls)
+    wanted = set(hints)
     given = set(data) - {"type"}
     if given != wanted:
         raise CodecError(f"{where}: {name} has fields {sorted(given)}, expected {sorted(wanted)}")
     label = data["name"] if isinstance(data.get("name"), str) else name
     values = {k: _decode(data[k], arrays, hints[k], f"{where}.{label}.{k}") for k in sorted(wanted)}
     return cls(**values)
+
+
+@cache
+def _fields(cls: Any) -> dict[str, Any]:
+    """Annotation of each field that a class is made with; evaluating them is slow."""
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in fields(cls) if f.init}
 
 
 def _short(data: Any) -> str:
