@@ -41,8 +41,8 @@ LONGEST = 48
 
 
 def fuzz(name: str, count: int, answer: Path) -> None:
-    """Break `count` files for one reader, led by atheris; write what happened to `answer`. Exits."""
-    import atheris
+    """Break `count` files for one reader, led by atheris; write the tally to `answer` and exit."""
+    import atheris  # of the extra `fuzz`
 
     with atheris.instrument_imports(include=["sfx"], exclude=_compiled()):
         from tests.fuzz.readers import READERS, damaged

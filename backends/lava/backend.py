@@ -73,6 +73,8 @@ class LavaBackend:
         check_input.balanced(program)
         check_input.played(program, played, steps)
         nothing = np.zeros((0, program.timesteps), dtype=np.int64)
+        # what Lava's channels carry, and half of what the worker would have to be handed
+        played = {name: record.astype(np.int32) for name, record in played.items()}
         job = Job(program, nothing, steps, states, os.getpid(), self.verbose, played)
         return self._record(job, progress)
 

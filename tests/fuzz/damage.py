@@ -189,7 +189,7 @@ def _hdf5_value(draw: Draw) -> Any:
 
 
 def onnx_model(draw: Draw, content: bytes) -> bytes:
-    """One node, constant or input of an ONNX model changed, left out, doubled or pointed outside."""
+    """A node, constant or input of an ONNX model changed, left out, doubled or pointed outside."""
     from onnx import TensorProto, load_model_from_string
 
     model = load_model_from_string(content)

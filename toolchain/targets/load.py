@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def load(name_or_path: str | Path) -> Target:
     text = str(name_or_path)
     listed = FOLDER / f"{ALIASES.get(text, text)}.toml"
     if "/" not in text and "\\" not in text and listed.is_file():
-        return _load_file(listed, (listed.stem,))
+        return _listed(listed.stem)
     if not text.endswith(".toml"):
         known = ", ".join([*names(), *(f"{a} (= {n})" for a, n in ALIASES.items())])
         raise InputError(
@@ -46,6 +47,11 @@ def load(name_or_path: str | Path) -> Target:
             hint=f"known targets: {known}; or give the path of your own .toml",
         )
     return _load_file(Path(name_or_path), ())
+
+
+@cache
+def _listed(name: str) -> Target:
+    return _load_file(FOLDER / f"{name}.toml", (name,))
 
 
 def _load_file(path: Path, seen: tuple[str, ...]) -> Target:
@@ -60,7 +66,7 @@ def _load_file(path: Path, seen: tuple[str, ...]) -> Target:
             where=str(path),
             hint=f"one of: {', '.join(p.stem for p in sorted(FOLDER.glob('*.toml')))}",
         )
-    return parse(data, str(path), _load_file(FOLDER / f"{base}.toml", (*seen, base)))
+    return parse(data, str(path), _listed(base))
 
 
 def _read(path: Path) -> dict[str, Any]:

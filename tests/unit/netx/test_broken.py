@@ -96,7 +96,7 @@ def test_a_missing_neuron(path: Path) -> None:
         ("weight", np.zeros((0, 1, 3, 2)), "SFX-E163"),
         ("weight", np.full((4, 1, 3, 2), 300), "SFX-E164"),
         ("weight", np.ones((4, 1, 4, 2), int), "SFX-E165"),
-        ("weight", np.ones((4, 3), int), "SFX-E165"),
+        ("weight", np.ones((4, 3), int), "SFX-E163"),
         ("bias", np.ones(3, int), "SFX-E165"),
         ("shape", np.array([4, 6, 3]), "SFX-E165"),
         ("shape", np.array([1 << 30, 1 << 30, 1 << 30]), "SFX-E165"),
