@@ -165,6 +165,9 @@ def _tallies(ready: Prepared, past: Past) -> dict[str, Tally | PairTally]:
 def _counts(tallies: Mapping[str, Counted], samples: int) -> Counts:
     return Counts(
         samples,
-        Later({n: t.event_counts for n, t in tallies.items()}),
-        Later({n: t.active_counts for n, t in tallies.items()}),
+        Later(
+            {n: t.event_counts for n, t in tallies.items()},
+            {n: t.event_total for n, t in tallies.items()},
+        ),
+        Later({n: t.active_counts for n, t in tallies.items()}, {}),
     )

@@ -2,35 +2,54 @@
 
 Every population computes from hardware step 0 on, thus from model step -phase on. A bias may drive
 neurons there; what is left over is the state of neurons without a reset, and what a recurrent
-projection brings into model step 0.
+projection brings into model step 0. Only the steps that this depends on are run (`windows`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+
 import numpy as np
 
 from sfx.backends.fast.execute import Past, Prepared, Span, execute
-from sfx.backends.fast.neurons import State
+from sfx.backends.fast.neurons import State, bias_of
+from sfx.backends.fast.projections import LIMIT
 from sfx.backends.fast.sent import Sent, in_order
-from sfx.toolchain.arith import IntArray
+from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, IntArray
 from sfx.toolchain.errors import BackendError
-from sfx.toolchain.ir.program import LIF, Population, Program
+from sfx.toolchain.ir.program import (
+    LIF,
+    Clock,
+    Graded,
+    GradedReLU,
+    Input,
+    Population,
+    Product,
+    Program,
+)
+
+Lags = Mapping[str, int]
+"""Steps before the first that matter of what each population sends."""
+_SILENCE = np.zeros((1, 0), dtype=np.int64)
+"""A sample of no step: the input's phase is 0."""
 
 
 def before_first_step(program: Program, ready: Prepared) -> Past:
     """The `Past` of a sample that runs alone through the balanced Program."""
     lags = _remembered(program, ready)
-    only = _with_all_before(program, {n for n, lag in lags.items() if lag} | _lasting(program))
-    if program.last_phase == 0 or not only:
+    last = windows(program, ready, lags)
+    if not any(last.values()):
         return Past()
+    longer = _longer(program, ready)
     try:
-        return _run(program, ready, lags, only)
+        return _run(longer, ready if longer is program else Prepared(longer), lags, last)
     except BackendError:  # declared ranges need to hold from model step 0 on only
-        return _run(program, Prepared(program, wide=True), lags, only)
+        return _run(program, Prepared(program, wide=True), lags, last)
 
 
-def _remembered(program: Program, ready: Prepared) -> dict[str, int]:
-    """Steps before the first that matter of what each population sends."""
+def _remembered(program: Program, ready: Prepared) -> Lags:
     lags = {p.name: max((0, *(j.lag for j in program.outgoing[p.name]))) for p in program}
     for c in ready.contracted.values():
         if c.both:  # a coincidence neuron keeps its input for a step
@@ -38,22 +57,99 @@ def _remembered(program: Program, ready: Prepared) -> dict[str, int]:
     return lags
 
 
-def _lasting(program: Program) -> set[str]:
-    """Populations whose state no reset clears."""
-    return {p.name for p in program if isinstance(p.neuron, LIF) and not p.neuron.reset}
+def windows(program: Program, ready: Prepared, lags: Lags) -> dict[str, int]:
+    """Last steps before model step 0 that each population has to run, at most its phase.
+
+    A reset, of the sample before, forgets all that was earlier; so does a neuron whose state is
+    gone after a step. A loop remembers everything.
+    """
+    last: dict[str, int] = {}
+    for group, loop in reversed(ready.groups):
+        wanted = max(_wanted(program, ready, program[n], lags[n], last) for n in group)
+        for n in group:
+            last[n] = _steps(program, ready, program[n], wanted, loop)
+        longest = max(last[n] for n in group)
+        last |= dict.fromkeys(group, longest)  # a loop runs together
+    return last
 
 
-def _with_all_before(program: Program, names: set[str]) -> frozenset[str]:
-    found, new = set(names), list(names)
-    while new:
-        pre = {j.pre for j in program.incoming[new.pop()]} - found
-        found |= pre
-        new += pre
-    return frozenset(found)
+def _wanted(
+    program: Program, ready: Prepared, p: Population, lag: int, last: Mapping[str, int]
+) -> int:
+    """Last steps of which it matters what p sends, or what state it is in at their end."""
+    readers = [
+        last[j.post] + j.lag for j in program.outgoing[p.name] if last.get(j.post, 0)
+    ]  # absent: of the same loop
+    state = p.name not in ready.contracted and _lasting(p)
+    return max(lag, int(state), *readers, 0)
 
 
-def _run(program: Program, ready: Prepared, lags: dict[str, int], only: frozenset[str]) -> Past:
-    steps = program.last_phase
+def _lasting(p: Population) -> bool:
+    """No reset clears its state."""
+    return isinstance(p.neuron, LIF) and not p.neuron.reset
+
+
+def _steps(program: Program, ready: Prepared, p: Population, wanted: int, loop: bool) -> int:
+    """Steps to run for `wanted` steps that are right."""
+    if not wanted:
+        return 0
+    if loop or (_lasting(p) and not _forgets(program, ready, p)):
+        return p.phase
+    if isinstance(p.neuron, LIF) and p.neuron.reset:
+        wanted = -(-wanted // program.timesteps) * program.timesteps
+    return min(wanted, p.phase)
+
+
+def _forgets(program: Program, ready: Prepared, p: Population) -> bool:
+    """True if nothing of u, v is left a step later: full decay, and |v| < 4096 always.
+
+    Only of what hears 0 and 1: other ranges need to hold from model step 0 on only.
+    """
+    n, reads = p.neuron, program.incoming[p.name]
+    assert isinstance(n, LIF)
+    if (n.du, n.dv) != (DECAY_UNITY - 1, DECAY_UNITY - 1):
+        return False
+    if not all(isinstance(program[j.pre].neuron, LIF | Clock | Input) for j in reads):
+        return False
+    largest = (ready.bound[p.name] << INPUT_SHIFT) + int(np.abs(bias_of(p)).max(initial=0))
+    return largest < DECAY_UNITY
+
+
+def _longer(program: Program, ready: Prepared) -> Program:
+    """`program` with the ranges of loops that run as long as the pipeline takes to fill.
+
+    The clock may reach an accumulator too late to clear it before step 0. These ranges are no
+    proof, but the run checks them.
+    """
+    times = 1 + -(-program.last_phase // program.timesteps)
+    factor: dict[str, int] = {}
+    for group, loop in ready.groups:
+        new = {n: _factor(program, program[n], factor) for n in group}
+        most = times * max(new.values()) if loop else 1
+        factor |= {n: max(f, most) if program[n].graded else 1 for n, f in new.items()}
+    if all(f == 1 for f in factor.values()):
+        return program
+    return replace(program, populations=tuple(_scaled(p, factor[p.name]) for p in program))
+
+
+def _factor(program: Program, p: Population, known: Mapping[str, int]) -> int:
+    """How much larger than declared what p computes may be, from what it hears."""
+    if not isinstance(p.neuron, Graded | GradedReLU | Product):
+        return 1
+    ports = dict.fromkeys(p.neuron.ports, 1)
+    for j in program.incoming[p.name]:
+        ports[j.port] = max(ports[j.port], known.get(j.pre, 1))
+    return prod(ports.values())
+
+
+def _scaled(p: Population, factor: int) -> Population:
+    if factor == 1:
+        return p
+    low, high = max(p.low * factor, -LIMIT), min(p.high * factor, LIMIT - 1)
+    return replace(p, low=low, high=high)
+
+
+def _run(program: Program, ready: Prepared, lags: Lags, last: Mapping[str, int]) -> Past:
     sent: dict[str, IntArray] = {}
     state: dict[str, State] = {}
 
@@ -61,13 +157,9 @@ def _run(program: Program, ready: Prepared, lags: dict[str, int], only: frozense
         lag = lags[p.name]
         if lag and s.flat[0, -lag:].any():
             sent[p.name] = s.flat[0, -lag:].astype(np.int64)
-        lasting = isinstance(p.neuron, LIF) and not p.neuron.reset
-        if lasting and now is not None and (now.u.any() or now.v.any()):
+        if _lasting(p) and now is not None and (now.u.any() or now.v.any()):
             order = ready.channels[p.name]
             state[p.name] = State(*(in_order(a, order, 0).astype(np.int64) for a in (now.u, now.v)))
 
-    begin = {p.name: steps - p.phase for p in program}
-    span = Span(steps, origin=steps, begin=begin, only=only)
-    silence = np.zeros((1, steps, *program.input.shape), dtype=np.int64)
-    execute(ready, silence, span, Past(), keep, ready.tallies(steps))
+    execute(ready, _SILENCE, Span(last=last), Past(), keep, None)
     return Past(sent, state)

@@ -49,6 +49,10 @@ class DeviceTally:
         out: IntArray = self.active.cpu().numpy().astype(np.int64).reshape(self.shape)
         return out
 
+    def event_total(self) -> int:
+        """The sum of `event_counts`."""
+        return int(self.events.sum(dtype=torch.int64))
+
 
 Tallies = dict[str, DeviceTally | PairTally]
 

@@ -42,16 +42,26 @@ class Past:
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """Which steps are run: S of them; step i is model step i - origin (mod T counts).
+    """Which steps are run.
 
-    begin  step at which a population starts to compute; before it is silent
-    only   populations to run, with all that they hear from; None: all
+    steps  that every population runs, from model step 0 on
+    last   or, if given: of each population so many last steps before model step 0; of others none
     """
 
-    steps: int
-    origin: int = 0
-    begin: Mapping[str, int] = field(default_factory=dict)
-    only: frozenset[str] | None = None
+    steps: int = 0
+    last: Mapping[str, int] | None = None
+
+    def of(self, name: str) -> int:
+        """Steps that a population runs."""
+        return self.steps if self.last is None else self.last.get(name, 0)
+
+    def origin(self, name: str) -> int:
+        """Model step 0, counted from the first step that the population runs."""
+        return 0 if self.last is None else self.of(name)
+
+    def begin(self, p: Population) -> int:
+        """Step at which a population starts to compute; before it is silent."""
+        return 0 if self.last is None else max(0, self.of(p.name) - p.phase)
 
 
 class Arena:
@@ -189,18 +199,20 @@ def execute(
     span: Span,
     past: Past,
     keep: Keep,
-    tallies: Tallies,
+    tallies: Tallies | None,
 ) -> None:
     """Run all populations over `span` from x [B, S, *input shape]; hand each to `keep`.
 
-    Adds to `tallies`, by population. Raises BackendError (SFX-E541) for values out of range.
+    Adds to `tallies`, by population, if there are any. Raises BackendError (SFX-E541) for values
+    out of range.
     """
     run = _Run(ready, len(x), span, past, tallies)
     for i, (group, loop) in enumerate(ready.groups):
-        if span.only is not None and group[0] not in span.only:
+        if not span.of(group[0]):
             continue
         if group[0] in ready.contracted:
-            run.count_pairs(ready.contracted[group[0]])
+            if tallies is not None:
+                run.count_pairs(ready.contracted[group[0]], tallies)
             continue
         run.group(group, loop, x)
         for n in group:
@@ -214,7 +226,7 @@ class _Run:
     """The lanes while they run: what populations sent [B, S, size], as long as it is needed."""
 
     def __init__(
-        self, ready: Prepared, lanes: int, span: Span, past: Past, tallies: Tallies
+        self, ready: Prepared, lanes: int, span: Span, past: Past, tallies: Tallies | None
     ) -> None:
         self.ready, self.program, self.span, self.past = ready, ready.program, span, past
         self.lanes, self.tallies = lanes, tallies
@@ -222,9 +234,9 @@ class _Run:
         self.sent: dict[str, Sent] = {}
         self.state: dict[str, State] = {}
 
-    def count_pairs(self, c: contractions.Contraction) -> None:
+    def count_pairs(self, c: contractions.Contraction, tallies: Tallies) -> None:
         """The counts of a population that is not simulated."""
-        tally = self.tallies[c.name]
+        tally = tallies[c.name]
         assert isinstance(tally, PairTally)
         tally.add(self.sent[c.a.name].flat, self.sent[c.b.name].flat)
 
@@ -234,17 +246,16 @@ class _Run:
             self._start(self.program[n])
         first = self.program[group[0]]
         if isinstance(first.neuron, Input):
-            self._events(first, x.reshape(self.lanes, self.span.steps, -1))
+            self._events(first, x.reshape(self.lanes, self.span.of(first.name), -1))
         elif isinstance(first.neuron, Clock):
             self._clock(first)
         elif loop:
             self._loop(group)
         elif not self._silent(first):
-            begin = self.span.begin.get(first.name, 0)
             ports = self._ports(first, frozenset())
             if isinstance(first.neuron, LIF):
                 self._begin_state(first, self._largest(first, ports["a_in"]))
-            self._steps(first, ports, slice(begin, self.span.steps))
+            self._steps(first, ports, slice(self.span.begin(first), self.span.of(first.name)))
 
     def _largest(self, p: Population, port: Values) -> int:
         """No input is larger: as proved from the ranges, or else as measured."""
@@ -254,7 +265,7 @@ class _Run:
         return neurons.largest(port)
 
     def _start(self, p: Population) -> None:
-        shape = (self.lanes, self.span.steps, p.size)
+        shape = (self.lanes, self.span.of(p.name), p.size)
         order = self.ready.channels[p.name]
         self.sent[p.name] = Sent(np.zeros(shape, dtype=self.ready.sent_type(p)), order)
         self._tally(p).room(self.lanes)
@@ -274,6 +285,8 @@ class _Run:
         self.state[p.name] = State(u, v)
 
     def _tally(self, p: Population) -> Tally:
+        if self.tallies is None:  # nobody looks at it
+            return Tally(self.span.of(p.name), p.shape, self.ready.channels[p.name])
         tally = self.tallies[p.name]
         assert isinstance(tally, Tally)
         return tally
@@ -284,8 +297,8 @@ class _Run:
 
     def _clock(self, p: Population) -> None:
         span, period = self.span, self.program.timesteps
-        i = np.arange(span.steps)
-        ticks = ((i - span.origin) % period == period - 1) & (i >= span.begin.get(p.name, 0))
+        i = np.arange(span.of(p.name))
+        ticks = ((i - span.origin(p.name)) % period == period - 1) & (i >= span.begin(p))
         self.sent[p.name].values[:] = ticks[:, None]
         self._tally(p).events[:] += (self.lanes * ticks[:, None]).astype(np.uint8)
 
@@ -300,19 +313,19 @@ class _Run:
 
     def _sends(self, name: str) -> bool:
         c = self.ready.contracted.get(name)
-        if c is None:
-            return self.sent[name].any
-        return self.sent[c.a.name].any and self.sent[c.b.name].any
+        if c is not None:
+            return self._sends(c.a.name) and self._sends(c.b.name)
+        return name in self.sent and self.sent[name].any
 
     def _ports(self, p: Population, within: frozenset[str]) -> dict[str, Values]:
         """Input by port [B, S, size] from all populations that are not in `within`."""
-        shape, order = (self.lanes, self.span.steps, p.size), self.ready.channels[p.name]
+        shape, order = (self.lanes, self.span.of(p.name), p.size), self.ready.channels[p.name]
         kind = self.ready.port_type(p)
         place, arena = p.name if self.in_loop else "", self.ready.arena
         ports = {n: arena.empty(f"{place}:{n}", shape, kind) for n in p.neuron.ports}
         fresh = set(ports)
         for j in self.program.incoming[p.name]:
-            if j.pre in within:
+            if j.pre in within or not self.span.of(j.pre):
                 continue
             c = self.ready.contracted.get(j.pre)
             new = j.port in fresh
@@ -328,30 +341,39 @@ class _Run:
     def _pairs(self, c: contractions.Contraction, j: Projection) -> Values:
         """What `j` brings from a population that is not simulated [B*S, size]."""
         wired = self.ready.wired[j.name]
-        a, b = self.sent[c.a.name], self.sent[c.b.name]
+        a, b = (self._shifted(o.name, j.post) for o in (c.a, c.b))
         return wired.scale(read(c, self.ready.reading[j.name], a, b, wired.sums))
 
     def _arriving(self, j: Projection) -> Sent:
-        """What pre sent `lag` steps before each step."""
-        if j.lag == 0:
-            return self.sent[j.pre]
-        s = self.sent[j.pre].flat
-        steps = self.span.steps
-        out = np.zeros_like(s)
-        if j.lag < 0:  # read early: silent after the last step run (check_program)
-            out[:, : max(steps + j.lag, 0)] = s[:, -j.lag :]
-            return Sent(out, 0)
-        out[:, j.lag :] = s[:, : max(steps - j.lag, 0)]
-        for t in range(min(j.lag, steps)):
-            out[:, t] = self._before(j, t, s.dtype)
-        return Sent(out, 0)
+        """What pre sent `lag` steps before each step of post."""
+        arriving = self._shifted(j.pre, j.post, j.lag)
+        if j.lag > 0 and self.span.last is None:
+            s = arriving.values
+            for t in range(min(j.lag, s.shape[1])):
+                s[:, t] = in_order(self._before(j, t, s.dtype), 0, arriving.channels)
+        return arriving
+
+    def _shifted(self, pre: str, post: str, lag: int = 0) -> Sent:
+        """What pre sent `lag` steps before each step of post; zeros where it did not run.
+
+        What is read early (lag < 0) is silent after the last step run (check_program).
+        """
+        span, sent = self.span, self.sent[pre]
+        have, want = span.of(pre), span.of(post)
+        ahead = span.origin(pre) - span.origin(post) - lag
+        if have == want and ahead == 0:
+            return sent
+        out = np.zeros((self.lanes, want, sent.values.shape[2]), sent.values.dtype)
+        some = slice(max(0, -ahead), max(0, min(want, have - ahead)))
+        out[:, some] = sent.values[:, some.start + ahead : some.stop + ahead]
+        return Sent(out, sent.channels)
 
     def _before(self, j: Projection, t: int, kind: Any) -> Values:
         """What pre sent at step t - lag < 0 [size]: from the past."""
         old = self.past.sent.get(j.pre)
         back = j.lag - t
         pre, period = self.program[j.pre], self.program.timesteps
-        if old is None and isinstance(pre.neuron, Clock) and not self.span.origin:
+        if old is None and isinstance(pre.neuron, Clock) and self.span.last is None:
             return np.full(pre.size, -back % period == period - 1, dtype=kind)  # it ticks on
         if old is None or back > len(old):
             return np.zeros(self.program[j.pre].size, dtype=kind)
@@ -365,7 +387,7 @@ class _Run:
             shaped = {n: wrap32(a) for n, a in shaped.items()}
         neurons.steps(
             p, ready.bias.get(p.name), shaped, self.state.get(p.name),
-            self.span.origin - steps.start, self.program.timesteps,
+            self.span.origin(p.name) - steps.start, self.program.timesteps,
             self.sent[p.name].values[:, steps], self._tally(p), steps, checked=not ready.wide,
         )  # fmt: skip
 
@@ -377,9 +399,9 @@ class _Run:
                 self._begin_state(self.program[n], self.ready.bound[n])
         ports = {n: self._ports(self.program[n], within) for n in group}
         inner = {n: [j for j in self.program.incoming[n] if j.pre in within] for n in group}
-        for t in range(self.span.steps):
+        for t in range(self.span.of(group[0])):
             for n in group:
-                if t < self.span.begin.get(n, 0):
+                if t < self.span.begin(self.program[n]):
                     continue
                 for j in inner[n]:
                     s = self.sent[j.pre].values

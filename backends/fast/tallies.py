@@ -56,6 +56,11 @@ class Tally:
         """Neurons with something to update [S, *shape]."""
         return self._shaped(self.active if self._full is None else self._full[1] + self.active)
 
+    def event_total(self) -> int:
+        """The sum of `event_counts`."""
+        full = 0 if self._full is None else int(self._full[0].sum(dtype=np.int64))
+        return full + int(self.events.sum(dtype=np.int64))
+
     def _shaped(self, counts: Values) -> IntArray:
         wide: IntArray = in_order(counts, self.channels, 0).astype(np.int64)
         return wide.reshape(self.shape)
@@ -70,6 +75,10 @@ class Counted(Protocol):
 
     def active_counts(self) -> IntArray:
         """Neurons with something to update [S, *shape]."""
+        ...
+
+    def event_total(self) -> int:
+        """The sum of `event_counts`, without that array."""
         ...
 
 
@@ -128,6 +137,17 @@ class PairTally:
         """Neurons with something to update [S, *shape]."""
         return self._counts(1)
 
+    def event_total(self) -> int:
+        """The sum of `event_counts`: no pair is looked at."""
+        total = int(self._done[0].sum(dtype=np.int64)) if self._done.size else 0
+        for t in range(self.steps):
+            a, b = (self._at(f, t, False) for f in (self.a, self.b))
+            left, right = _factors(self.contraction, a, b)
+            total += int(
+                (left.sum(axis=2, dtype=np.int64) * right.sum(axis=2, dtype=np.int64)).sum()
+            )
+        return total
+
     def _counts(self, which: int) -> IntArray:
         total = self._total(which).astype(np.int64)
         if self._done.size:
@@ -171,17 +191,30 @@ def _pair_counts(
     c: Contraction, a: NDArray[np.float32], b: NDArray[np.float32]
 ) -> NDArray[np.uint32]:
     """[*axes]: sum over lanes of a b; exact, because counts stay below 2^24."""
-    shared = [i for i in c.a.axes if i in c.b.axes]
-    only_a = [i for i in c.a.axes if i not in shared]
-    only_b = [i for i in c.b.axes if i not in shared]
-    left, right = _matrix(c, c.a, a, [shared, only_a]), _matrix(c, c.b, b, [shared, only_b])
+    left, right = _factors(c, a, b)
     product = np.matmul(left.transpose(0, 2, 1), right)  # [shared, only a, only b]
-    order = [*shared, *only_a, *only_b]
+    order = [i for part in _parts(c) for i in part]
     shaped = product.reshape([c.lengths[i] for i in order])
     out: NDArray[np.uint32] = shaped.transpose([order.index(i) for i in range(len(order))]).astype(
         np.uint32
     )
     return out
+
+
+def _parts(c: Contraction) -> tuple[list[int], list[int], list[int]]:
+    """Axes of both operands, of a alone, of b alone."""
+    shared = [i for i in c.a.axes if i in c.b.axes]
+    alone = ([i for i in o.axes if i not in shared] for o in (c.a, c.b))
+    only_a, only_b = alone
+    return shared, only_a, only_b
+
+
+def _factors(
+    c: Contraction, a: NDArray[np.float32], b: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """a, b [lanes, n] -> [shared, lanes, own]."""
+    shared, only_a, only_b = _parts(c)
+    return _matrix(c, c.a, a, [shared, only_a]), _matrix(c, c.b, b, [shared, only_b])
 
 
 def _matrix(
@@ -208,10 +241,16 @@ def _spread(c: Contraction, operand: Operand, x: NDArray[np.float32]) -> NDArray
 
 
 class Later(Mapping[str, IntArray]):
-    """Arrays by population, made when asked for and not kept."""
+    """Arrays by population, made when asked for and not kept; `totals` are their sums."""
 
-    def __init__(self, make: Mapping[str, Callable[[], IntArray]]) -> None:
-        self._make = make
+    def __init__(
+        self, make: Mapping[str, Callable[[], IntArray]], totals: Mapping[str, Callable[[], int]]
+    ) -> None:
+        self._make, self._totals = make, totals
+
+    def total(self, name: str) -> int:
+        """The sum of an array."""
+        return self._totals[name]() if name in self._totals else int(self[name].sum())
 
     def __getitem__(self, name: str) -> IntArray:
         return self._make[name]()

@@ -39,6 +39,7 @@ def run(
     import numpy as np
 
     from sfx.toolchain import api
+    from sfx.toolchain.cost.activity import total
     from sfx.toolchain.cost.synops import synops
 
     loaded, samples = api.load(bundle), read_data(data, limit)
@@ -54,7 +55,7 @@ def run(
             progress=progress,
         )
     accuracy = None if samples.y is None else float(np.mean(result.predictions == samples.y))
-    spikes = sum(int(e.sum()) for e in result.counts.events.values())
+    spikes = sum(total(result.counts.events, name) for name in result.counts.events)
     ops = synops(loaded.program, result.counts)
     values = {
         "backend": result.backend,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,20 @@ class EventCounts(Protocol):
     def active(self) -> Mapping[str, NDArray[np.int64]]:
         """Neurons updated."""
         ...
+
+
+@runtime_checkable
+class Totals(Protocol):
+    """Event counts that are summed without being made."""
+
+    def total(self, name: str) -> int:
+        """Sum over steps and neurons of a population's."""
+        ...
+
+
+def total(events: Mapping[str, NDArray[np.int64]], name: str) -> int:
+    """Events of all steps and neurons of a population."""
+    return events.total(name) if isinstance(events, Totals) else int(events[name].sum())
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.cost.activity import EventCounts
+from sfx.toolchain.cost.activity import EventCounts, total
 from sfx.toolchain.ir.fan_in import FanIn
 from sfx.toolchain.ir.program import Program, Projection, Structured
 
@@ -36,9 +36,12 @@ def synapses(program: Program, projection: Projection) -> int:
 
 def synops(program: Program, counts: EventCounts) -> int:
     """Synaptic operations of all samples of `counts`: each event drives its neuron's synapses."""
-    total = 0
-    for j in program.projections:
-        events = np.asarray(counts.events[j.pre], dtype=np.int64)
-        sent = events.reshape(-1, program[j.pre].size).sum(axis=0)
-        total += int(sent @ fan_out(program, j))
-    return total
+    return sum(_driven(program, j, counts) for j in program.projections)
+
+
+def _driven(program: Program, j: Projection, counts: EventCounts) -> int:
+    size = program[j.pre].size
+    if isinstance(j.connection, Structured):  # all neurons drive equally many
+        return total(counts.events, j.pre) * (synapses(program, j) // size)
+    sent = np.asarray(counts.events[j.pre], dtype=np.int64).reshape(-1, size).sum(axis=0)
+    return int(sent @ fan_out(program, j))
