@@ -162,7 +162,7 @@ def integer_right(
 
 def qat_file(task: Task, bits: int) -> Path:
     """Where a model fine-tuned at so many bits lies, if there is one."""
-    return task.folder / f"qat-{bits}.safetensors"
+    return task.folder / f"qat{bits}.safetensors"
 
 
 def wanted(task: Task, methods: list[str], bits: list[int]) -> list[tuple[str, int]]:

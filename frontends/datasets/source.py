@@ -194,4 +194,8 @@ def held_out(source: Source, split: str | None, every: int) -> Source:
         members = np.flatnonzero(source.labels == label)
         rank[members] = np.arange(len(members))
     test = rank % every == every - 1
+    if split == "test" and not test.any():
+        raise option(
+            f"--every is {every}, but no class has so many samples", "a smaller --every, at least 2"
+        )
     return source.pick(np.flatnonzero(test if split == "test" else ~test))

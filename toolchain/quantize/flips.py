@@ -8,10 +8,12 @@ integers: the search chooses, the integers are counted afterwards.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.ir.graph import FloatArray
@@ -20,9 +22,22 @@ BIAS_STEPS = (0.04, -0.04, 0.02, -0.02, 0.01, -0.01)
 """Changes of a bias that are tried, in thresholds."""
 
 
+@dataclass(frozen=True, eq=False)
+class Flipped:
+    """Mantissas q [O, F], what to add to the biases [O], what is still wrong [O]; the changes."""
+
+    q: IntArray
+    shift: FloatArray
+    wrong: IntArray
+    changes: int
+
+
 @numba.njit(cache=True, nogil=True)
 def _wrong(current: Any, target: Any, keep: float, threshold: float) -> int:
-    """Wrong spikes of one lane: v <- keep * v + current, spike above the threshold, then 0."""
+    """What is wrong in one lane: v <- keep * v + current, spike above the threshold, then 0.
+
+    Every step weighs |target|; a spike is wanted where target > 0.
+    """
     v, wrong = 0.0, 0
     for t in range(len(current)):
         v = v * keep + current[t]
@@ -30,7 +45,7 @@ def _wrong(current: Any, target: Any, keep: float, threshold: float) -> int:
         if fires:
             v = 0.0
         if fires != (target[t] > 0):
-            wrong += 1
+            wrong += abs(target[t])
     return wrong
 
 
@@ -52,11 +67,13 @@ def search(
     high: int,
     step: int,
     sweeps: int,
+    left: Any,
 ) -> int:
     """Changes q [O, F], shift [O] and current [O, L, T] in place; returns the changes made.
 
     x [F, L, T] inputs; lanes[starts[j]:starts[j+1]] those in which input j is active; target
-    [O, L, T] spikes wanted; unit [O] real weight of mantissa 1; steps: bias changes to try.
+    [O, L, T] weight of each step, above 0 where a spike is wanted; left [O] what is wrong at the
+    end; unit [O] real weight of mantissa 1; steps: bias changes to try.
     """
     outs = len(q)
     count, timesteps = target.shape[1], target.shape[2]
@@ -112,6 +129,7 @@ def search(
                         wrong[lane] = _wrong(current[o, lane], target[o, lane], keep, threshold)
             if changes == before:
                 break
+        left[o] = wrong.sum()
     return changes
 
 
@@ -124,7 +142,7 @@ def active(x: IntArray) -> tuple[IntArray, IntArray]:
 
 def flip(
     x: IntArray,
-    target: IntArray,
+    target: NDArray[np.integer[Any]],
     current: FloatArray,
     q: IntArray,
     unit: FloatArray,
@@ -132,12 +150,12 @@ def flip(
     keep: float,
     threshold: float,
     sweeps: int,
-) -> tuple[IntArray, FloatArray, int]:
-    """Better mantissas [O, F], what to add to the biases [O] and how many changes that took.
+) -> Flipped:
+    """Better mantissas, found from q [O, F].
 
     grid: lowest and highest mantissa and the step. `current` [O, L, T] belongs to q.
     """
-    found, shift = q.copy(), np.zeros(len(q))
+    found, shift, wrong = q.copy(), np.zeros(len(q)), np.zeros(len(q), np.int64)
     starts, lanes = active(x)
     order = np.argsort(-np.diff(starts), kind="stable")
     changes = search(
@@ -155,5 +173,6 @@ def flip(
         threshold,
         *grid,
         sweeps,
+        wrong,
     )
-    return found, shift, int(changes)
+    return Flipped(found, shift, wrong, int(changes))

@@ -17,7 +17,7 @@ from sfx.toolchain.ir.ranges import Range
 from sfx.toolchain.ir.wires import wires_into
 from sfx.toolchain.quantize.build import Build, Inputs, Stream, drive, inputs_of
 from sfx.toolchain.quantize.cell_real import real_cell
-from sfx.toolchain.quantize.fit import Problem, fit
+from sfx.toolchain.quantize.fit import fit
 from sfx.toolchain.quantize.lif import COARSER, QuantizedLIF, RealLIF, run_lif, simulate
 from sfx.toolchain.quantize.mantissa import (
     BITS,
@@ -30,6 +30,7 @@ from sfx.toolchain.quantize.mantissa import (
 )
 from sfx.toolchain.quantize.memory import memory_bits
 from sfx.toolchain.quantize.payload import Nearest, mean_error, rounding
+from sfx.toolchain.quantize.problem import Problem
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.quantize.values import Values
 

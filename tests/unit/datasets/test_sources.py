@@ -65,6 +65,11 @@ def test_sets_without_a_split_are_split_by_class(root: Path) -> None:
     assert np.array_equal(sample(whole, 7, frames), counted_from(rows(13, (128, 128)), 3))
 
 
+def test_a_split_without_a_sample_is_refused(root: Path) -> None:
+    with pytest.raises(InputError, match="--every is 5, but no class has so many samples"):
+        find("cifar10-dvs", root / "cifar10-dvs", split="test", every=5)
+
+
 def counted_from(events: list[tuple[int, int, int, int]], steps: int) -> np.ndarray:
     """As `counted`, on 128x128, time from the first event."""
     found = np.zeros((steps, 2, 128, 128), np.uint8)

@@ -166,13 +166,15 @@ def test_the_search_finds_what_it_counts() -> None:
         return np.einsum("of,flt->olt", q / 64, x) + shift[:, None, None]
 
     before = current(q, np.zeros(3))
-    found, shift, changes = flip(x, target, before, q, unit, (-192, 192, step), 0.5, 1.0, 3)
-    wrong = [
-        np.count_nonzero(spikes(c, 0.5, 1.0) != target) for c in (before, current(found, shift))
-    ]
-    assert changes > 0
-    assert wrong[1] < wrong[0]
-    assert np.array_equal(found % step, np.zeros_like(found))
+    worth = np.where(rng.random(target.shape) < 0.5, 1, 2)  # what a wrong step counts
+    goal = np.where(target > 0, worth, -worth)
+    found = flip(x, goal, before, q, unit, (-192, 192, step), 0.5, 1.0, 3)
+    after = current(found.q, found.shift)
+    wrong = [(worth * (spikes(c, 0.5, 1.0) != target)).sum(axis=(1, 2)) for c in (before, after)]
+    assert found.changes > 0
+    assert np.array_equal(found.wrong, wrong[1])
+    assert wrong[1].sum() < wrong[0].sum()
+    assert np.array_equal(found.q % step, np.zeros_like(found.q))
 
 
 @given(st.integers(2, 8), st.integers(0, 1000))
