@@ -24,6 +24,7 @@ from sfx.toolchain import bundle as bundles
 from sfx.toolchain.bundle import Bundle
 from sfx.toolchain.data import Data, check_input
 from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.files import atomic_write
 from sfx.toolchain.ir.program import Program
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _write_onnx_model(graph: nir.NIRGraph, path: Path) -> None:
     from sfx.toolchain.ir.nir_bridge import to_graph
 
     model = to_onnx(to_graph(graph))
-    bundles.atomic_write(path, model.SerializeToString(deterministic=True))
+    atomic_write(path, model.SerializeToString(deterministic=True))
 
 
 def load_model(
@@ -709,7 +710,7 @@ def export_onnx(bundle: Bundle | Program, path: str | Path) -> None:
     from sfx.backends.onnx.export import export as onnx_export
 
     model = onnx_export(_program(bundle))
-    bundles.atomic_write(Path(path), model.SerializeToString(deterministic=True))
+    atomic_write(Path(path), model.SerializeToString(deterministic=True))
 
 
 def export_netx(bundle: Bundle | Program, path: str | Path) -> str:
@@ -731,7 +732,7 @@ def export_netx(bundle: Bundle | Program, path: str | Path) -> str:
         copy = Path(folder) / "copy.net"
         copy.write_bytes(made.content)
         made.check(program, read(copy))
-    bundles.atomic_write(Path(path), made.content)
+    atomic_write(Path(path), made.content)
     return made.left_out
 
 

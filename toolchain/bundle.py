@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.files import atomic_write
 from sfx.toolchain.ir.codec import CodecError, decode, encode
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program
@@ -66,31 +65,6 @@ def write(bundle: Bundle, path: str | Path) -> None:
     }
     entries["manifest.json"] = _json(manifest)
     atomic_write(Path(path), pack(entries))
-
-
-def atomic_write(path: Path, data: bytes) -> None:
-    """Write `data` to `path` in one step. Raises InputError (SFX-E603)."""
-    temporary = ""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(
-            "SFX-E603",
-            f"cannot be written: {error.strerror or error}",
-            where=str(path),
-            hint="choose a writable folder with enough space",
-        ) from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def read(path: str | Path, *, balanced: bool = True) -> Bundle:

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from sfx.backends import check_input
 from sfx.backends.base import Stream
 from sfx.toolchain.arith import IntArray
-from sfx.toolchain.bundle import atomic_write, pack, unpack
+from sfx.toolchain.bundle import pack, unpack
 from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.files import atomic_write
 from sfx.toolchain.ir.check_program import (
     exponents,
     integer_types,

@@ -101,7 +101,7 @@ def write_json(path: Path | None, values: dict[str, Any]) -> None:
     """Write a result atomically ('-': to stdout); nothing without a path."""
     if path is None:
         return
-    from sfx.toolchain.bundle import atomic_write
+    from sfx.toolchain.files import atomic_write
 
     text = json.dumps({"schema_version": JSON_SCHEMA, **values}, indent=1, allow_nan=False)
     if str(path) == "-":

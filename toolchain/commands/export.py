@@ -23,8 +23,8 @@ def export(
 ) -> None:
     """Write the compiled model in another format."""
     from sfx.toolchain import api
-    from sfx.toolchain.bundle import atomic_write
     from sfx.toolchain.errors import InputError
+    from sfx.toolchain.files import atomic_write
 
     if to not in ("onnx", "netx", "nir"):
         raise InputError("SFX-E640", f"no format '{to}'", hint="use --to onnx, netx or nir")

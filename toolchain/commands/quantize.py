@@ -101,7 +101,7 @@ def quantize(
 
 
 def _write(path: Path, layers: Any) -> None:
-    from sfx.toolchain.bundle import atomic_write
+    from sfx.toolchain.files import atomic_write
 
     rows = [f'"{name}" = {bits}\n' for name, bits in layers.items()]
     atomic_write(path, ("[bits]\n" + "".join(rows)).encode())

@@ -40,7 +40,7 @@ def report(
 ) -> None:
     """Mapping, energy and latency, each with its uncertainty and source; or two models compared."""
     from sfx.toolchain import api
-    from sfx.toolchain.bundle import atomic_write
+    from sfx.toolchain.files import atomic_write
     from sfx.toolchain.report import render
 
     loaded = api.load(bundle)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +12,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from sfx.toolchain.errors import InputError
+from sfx.toolchain.files import replacing
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every member: equal samples make equal files
 
@@ -36,30 +35,12 @@ def write(
     what `samples` raises.
     """
     kind = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
-    temporary = ""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", kind) as archive:
-            with archive.open(_member("x", kind), "w", force_zip64=True) as file:
-                _stream(file, samples, (len(labels), *shape))
-            for name, array in {"y": labels, **more}.items():
-                with archive.open(_member(name, kind), "w") as file:
-                    npy.write_array(file, array, allow_pickle=False)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            "SFX-E603",
-            f"cannot be written: {reason}",
-            where=str(path),
-            hint="choose a writable folder with enough space",
-        ) from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+    with replacing(path) as stream, zipfile.ZipFile(stream, "w", kind) as archive:
+        with archive.open(_member("x", kind), "w", force_zip64=True) as file:
+            _stream(file, samples, (len(labels), *shape))
+        for name, array in {"y": labels, **more}.items():
+            with archive.open(_member(name, kind), "w") as file:
+                npy.write_array(file, array, allow_pickle=False)
 
 
 def _member(name: str, kind: int) -> zipfile.ZipInfo:

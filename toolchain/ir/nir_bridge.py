@@ -8,7 +8,6 @@ look at the raw file, and everything is checked here, all problems at once (SFX-
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,6 +18,7 @@ import nir
 import numpy as np
 
 from sfx.toolchain.errors import InputError, Problem, SfxError
+from sfx.toolchain.files import replacing
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import nir_ext as ext
 from sfx.toolchain.ir.check import ShapeProblem, check_graph, loops, output_shape
@@ -72,7 +72,8 @@ def read(path: str | os.PathLike[str] | BinaryIO) -> nir.NIRGraph:
 def write(graph: Graph | nir.NIRGraph, path: str | os.PathLike[str] | BinaryIO) -> None:
     """Write a .nir file, whole or not at all; `path` may be an open binary file.
 
-    The same graph always gives the same bytes. Raises InputError SFX-E212 for names with '/'.
+    The same graph always gives the same bytes. Raises InputError SFX-E212 for names with '/',
+    SFX-E603 if the file cannot be written.
     """
     source = from_graph(graph) if isinstance(graph, Graph) else graph
     what = "a name with '/' breaks the file"
@@ -82,21 +83,8 @@ def write(graph: Graph | nir.NIRGraph, path: str | os.PathLike[str] | BinaryIO) 
     if not isinstance(path, str | os.PathLike):
         nir.write(path, source)
         return
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".nir.tmp")
-    os.close(handle)
-    try:
-        nir.write(temporary, source)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with replacing(Path(path)) as stream:
+        nir.write(stream, source)
 
 
 # --- NIR -> Graph ---------------------------------------------------------------------------

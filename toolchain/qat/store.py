@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.bundle import atomic_write
 from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.files import atomic_write
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.codec import CodecError, decode, encode
 from sfx.toolchain.ir.program import Program

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from sfx.toolchain.errors import InputError
+from sfx.toolchain.files import atomic_write
 from sfx.toolchain.verify.compare import Mismatch, Part, PopulationVerdict
 
 
@@ -16,7 +16,7 @@ class Ledger:
     """`parts` by label of the piece; written to `path`, if there is one, whenever some are added.
 
     key: what the comparison is of. Raises InputError (SFX-E705) if the file is of another one or
-    cannot be read or written.
+    cannot be read.
     """
 
     def __init__(self, path: Path | None, key: str) -> None:
@@ -40,7 +40,7 @@ class Ledger:
             )
 
     def add(self, parts: Mapping[str, Part]) -> None:
-        """Keep these too; the file is replaced in one step, never half written."""
+        """Keep these too. Raises InputError (SFX-E603) if the file cannot be written."""
         self.parts |= parts
         if self._path is None:
             return
@@ -48,15 +48,8 @@ class Ledger:
             label: [asdict(part), None if first is None else asdict(first)]
             for label, (part, first) in self.parts.items()
         }
-        draft = self._path.with_name(self._path.name + ".draft")
-        try:
-            draft.write_text(json.dumps({"key": self._key, "parts": rows}, indent=1) + "\n")
-            os.replace(draft, self._path)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise InputError(
-                "SFX-E705", f"cannot be written: {reason}", where=str(self._path)
-            ) from error
+        text = json.dumps({"key": self._key, "parts": rows}, indent=1) + "\n"
+        atomic_write(self._path, text.encode())
 
 
 def _part(verdict: dict[str, object], first: dict[str, object] | None) -> Part:

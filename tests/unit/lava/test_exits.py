@@ -239,3 +239,31 @@ def _wait_until_empty(path: Path) -> None:
     while list(path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert list(path.iterdir()) == []
+
+
+LOST = """
+import sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from sfx.backends.lava import group, worker
+
+calls = Path(sys.argv[1]) / "calls"
+
+def slow(session, *, spare=None):
+    calls.write_text(calls.read_text() + "." if calls.exists() else ".")
+    time.sleep(3 * worker.PARENT_SECONDS)
+
+group.end = slow
+job = SimpleNamespace(parent=-1)
+worker._follow_parent(job, SimpleNamespace(path=Path(sys.argv[1]) / "job"))
+time.sleep(60)
+"""
+
+
+def test_a_slow_clean_up_is_not_begun_again(tmp_path: Path) -> None:
+    """On a busy machine it takes longer than the time between two looks at the parent."""
+    (tmp_path / "job").mkdir()
+    done = subprocess.run([sys.executable, "-c", LOST, str(tmp_path)], timeout=60)
+    assert done.returncode == 1
+    assert (tmp_path / "calls").read_text() == "."
+    assert not (tmp_path / "job").exists()

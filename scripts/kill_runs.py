@@ -1,0 +1,321 @@
+"""Kill any process of a run at a random moment, many times; see that nothing is left of it.
+
+    python scripts/kill_runs.py [--count 100] [--json FILE]
+
+Each turn starts a command, waits a random time and sends a signal to a random process of it: the
+command itself, the worker, or one of the processes that Lava forks. Then, within `SECONDS`:
+
+* no process of the run is left (each carries a mark in its environment),
+* none of the shared memory that they mapped is left, nor any other that is new and no one's,
+* the folder of temporary files is empty,
+* every file in the working folder is whole: a bundle reads as the one or the other that was
+  written, JSON parses, a record of `--resume` is gone on with; nothing else lies there.
+
+The record grows with each turn, with the turn's number as seed; an ended run goes on from there.
+The exit status is 1 if anything was left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+RECORD = ROOT / "docs" / "kills.json"
+MARK = "SFX_KILLED_RUN"
+SECONDS = 120.0
+SHARED = Path("/dev/shm")
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+WRITER = """
+import sys
+from sfx.toolchain import bundle
+a, b = (bundle.read(f"{n}.sfx") for n in "ab")
+while True:
+    for which in (a, b):
+        bundle.write(which, "out.sfx")
+"""
+"""Bundles written one after the other, so that most moments fall into a write."""
+
+COMMANDS: dict[str, list[str]] = {
+    "verify": [
+        "-m",
+        "sfx.toolchain.cli",
+        "verify",
+        "a.sfx",
+        "--input",
+        "x.npz",
+        "--json",
+        "v.json",
+    ],
+    "layerwise": [
+        *("-m", "sfx.toolchain.cli", "verify", "a.sfx", "--input", "x.npz"),
+        *("--mode", "layerwise", "--resume", "done.json"),
+    ],
+    "run": [
+        *("-m", "sfx.toolchain.cli", "run", "a.sfx", "--input", "x.npz"),
+        *("--backend", "lava", "--json", "r.json"),
+    ],
+    "compile": ["-m", "sfx.toolchain.cli", "compile", "m.net", "-o", "out.sfx"],
+    "write": ["-c", WRITER],
+}
+WITH_LAVA = ("verify", "layerwise", "run")
+FORKED = 6
+"""Processes of a run from which on some are Lava's."""
+TURNS = ("verify", "write", "layerwise", "run", "write", "verify", "layerwise", "compile")
+
+
+@dataclass
+class Turn:
+    """What was killed and what was left. phase: what Lava's worker was doing, "" without one."""
+
+    number: int
+    command: str
+    victim: str = ""
+    signal: str = ""
+    after_s: float = 0.0
+    phase: str = ""
+    processes: int = 0
+    segments: int = 0
+    left: list[str] = field(default_factory=list)
+
+
+def marked(mark: str) -> list[int]:
+    """Pids of the live processes that carry the mark."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            dead = (entry / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+            if not dead and f"{MARK}={mark}".encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def segments(pids: list[int]) -> set[str]:
+    """Names of the shared memory that these processes have mapped."""
+    found: set[str] = set()
+    for pid in pids:
+        try:
+            lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+        except OSError:
+            continue
+        found |= {n.split()[0] for l in lines if len(n := l.partition("/dev/shm/")[2])}
+    return {n for n in found if n.startswith("psm_")}
+
+
+def everyone() -> list[int]:
+    """Every pid."""
+    return [int(e.name) for e in Path("/proc").iterdir() if e.name.isdigit()]
+
+
+def prepare(folder: Path) -> None:
+    """Two bundles, samples, and a .net file to compile."""
+    from tests.strategies import random_events, random_program
+    from tests.unit.netx.files import live_conv_net, write
+
+    from sfx.toolchain import bundle as bundles
+    from sfx.toolchain.bundle import Bundle
+    from sfx.toolchain.compiler import compile_program
+    from sfx.toolchain.targets import load
+    from sfx.toolchain.targets.table import to_table
+
+    program = random_program(5, populations=2, max_neurons=8)
+    for name in ("a", "b"):
+        placed = compile_program(program, load("loihi"))
+        facts = {
+            "target": "loihi2",
+            "target_table": to_table(load("loihi")),
+            "model": {"name": name},
+        }
+        # b carries much more, so that writing takes a while
+        nir = os.urandom(1 << 20) if name == "b" else b""
+        bundles.write(Bundle(placed, nir, facts), folder / f"{name}.sfx")
+    np.savez(folder / "x.npz", x=random_events(program, 40).astype(np.uint8))
+    write(folder / "m.net", live_conv_net())
+
+
+def victim(pids: list[int], parent: int, rng: random.Random) -> tuple[int, str]:
+    """One of the run's processes: the parent, the worker or one of Lava's, each as often."""
+    groups: dict[str, list[int]] = {"command": [parent]}
+    for pid in pids:
+        if pid == parent:
+            continue
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            leader = os.getsid(pid) == pid
+        except OSError:
+            continue
+        kind = "worker" if leader and b"lava.worker" in command else "process of Lava"
+        groups.setdefault(kind, []).append(pid)
+    kind = rng.choice(sorted(groups))
+    return rng.choice(groups[kind]), kind
+
+
+def phase(temporary: Path) -> str:
+    """What the worker said last."""
+    for path in temporary.glob("sfx-lava-*/phase"):
+        try:
+            return path.read_text()
+        except OSError:
+            return ""
+    return "loading Lava" if any(temporary.glob("sfx-lava-*")) else ""
+
+
+def turn(number: int, prepared: Path, longest: dict[str, float]) -> Turn:
+    """One run, one kill, and what was left."""
+    rng = random.Random(number)
+    command = TURNS[number % len(TURNS)]
+    done = Turn(number, command)
+    mark = secrets.token_hex(8)
+    before = {p.name for p in SHARED.iterdir()}
+    with tempfile.TemporaryDirectory() as name:
+        work, temporary = Path(name) / "work", Path(name) / "tmp"
+        work.mkdir(), temporary.mkdir()
+        for path in prepared.iterdir():
+            (work / path.name).write_bytes(path.read_bytes())
+        given = {p.name for p in work.iterdir()}
+        path = f"{ROOT / 'src'}:{os.environ.get('PYTHONPATH', '')}"
+        run = subprocess.Popen(
+            [sys.executable, *COMMANDS[command]],
+            cwd=work,
+            env={**os.environ, MARK: mark, "TMPDIR": str(temporary), "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        seen: set[str] = set()
+        moment = rng.uniform(0.0, longest[command])
+        start = time.monotonic()
+        if rng.random() < 0.5:  # half of them count from when Lava's processes are there
+            while run.poll() is None and command in WITH_LAVA and len(marked(mark)) < FORKED:
+                time.sleep(0.05)
+            moment = time.monotonic() - start + moment / 4
+        while time.monotonic() - start < moment and run.poll() is None:
+            seen |= segments(marked(mark))
+            time.sleep(0.1)
+        pids = marked(mark)
+        seen |= segments(pids)
+        if run.poll() is None:
+            pid, done.victim = victim(pids, run.pid, rng)
+            number_of = rng.choice(SIGNALS)
+            done.signal, done.phase = number_of.name, phase(temporary)
+            try:
+                os.kill(pid, number_of)
+            except ProcessLookupError:
+                done.victim = "ended before"
+        else:
+            done.victim = "ended before"
+        done.after_s = round(time.monotonic() - start, 2)
+        done.processes = len(pids)
+        end = time.monotonic() + SECONDS
+        if command == "write" and done.victim == "ended before":
+            run.kill()
+        while (left := marked(mark)) and time.monotonic() < end:
+            seen |= segments(left)
+            run.poll()
+            time.sleep(0.1)
+        run.poll()
+        done.segments = len(seen)
+        done.left += [f"process {p}" for p in left]
+        new = {p.name for p in SHARED.iterdir() if p.name.startswith("psm_")} - before
+        done.left += [f"segment {n}" for n in sorted((new - segments(everyone())) | (new & seen))]
+        done.left += [f"temporary {p.name}" for p in temporary.iterdir()]
+        done.left += broken(work, given)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+    return done
+
+
+def broken(work: Path, given: set[str]) -> list[str]:
+    """What is not whole in the working folder, or should not be there."""
+    from sfx.toolchain import bundle as bundles
+    from sfx.toolchain.errors import SfxError
+
+    found = []
+    for path in work.iterdir():
+        try:
+            if path.suffix == ".sfx":
+                bundles.read(path)
+            elif path.suffix == ".json":
+                json.loads(path.read_text())
+            elif path.name not in given and path.suffix != ".replay":
+                found.append(f"file {path.name}")
+        except (SfxError, ValueError) as error:
+            found.append(f"broken {path.name}: {error}")
+    return found
+
+
+def main() -> int:
+    """Turns until there are `count`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--json", type=Path, default=RECORD)
+    options = parser.parse_args()
+    rows: list[dict[str, Any]] = (
+        json.loads(options.json.read_text()) if options.json.exists() else []
+    )
+    with tempfile.TemporaryDirectory() as name:
+        prepared = Path(name)
+        prepare(prepared)
+        longest: dict[str, float] = {}
+        while (number := len(rows)) < options.count:
+            command = TURNS[number % len(TURNS)]
+            if command not in longest:
+                longest[command] = measured(command, prepared)
+            done = turn(number, prepared, longest)
+            rows.append(asdict(done))
+            options.json.write_text(json.dumps(rows, indent=1) + "\n")
+            what = ", ".join(done.left) or "nothing left"
+            print(
+                f"{number:>3} {command:<10} {done.signal:<8} {done.victim:<16} after "
+                f"{done.after_s:>6.2f} s {done.phase:<12} {done.processes:>3} processes: {what}",
+                flush=True,
+            )
+    kinds = Counter(r["victim"] for r in rows)
+    bad = [r["number"] for r in rows if r["left"]]
+    print(f"{len(rows)} turns: {dict(kinds)}; something left in {len(bad)}: {bad}")
+    return int(bool(bad))
+
+
+def measured(command: str, prepared: Path) -> float:
+    """How long the command takes when nothing kills it (a writer: 3 s)."""
+    if command == "write":
+        return 3.0
+    with tempfile.TemporaryDirectory() as name:
+        for path in prepared.iterdir():
+            (Path(name) / path.name).write_bytes(path.read_bytes())
+        start = time.monotonic()
+        path = f"{ROOT / 'src'}:{os.environ.get('PYTHONPATH', '')}"
+        done = subprocess.run(
+            [sys.executable, *COMMANDS[command]],
+            cwd=name,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise SystemExit(f"{command} fails by itself:\n{done.stdout}{done.stderr}")
+        return time.monotonic() - start
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Writing a file in one step: a reader sees the old one or the new one, never half of it.
+
+The content has no name until it is complete (O_TMPFILE), so a process that is killed while it
+writes leaves nothing behind; where the file system has no such files, a named draft beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from sfx.toolchain.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A stream whose content takes the place of `path` when the block ends without an exception.
+
+    Raises InputError (SFX-E603) if it cannot be written; `path` is then as it was.
+    """
+    try:
+        with _unnamed(path) or _named(path) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+            _move(stream, path)
+    except OSError as error:
+        raise InputError(
+            "SFX-E603",
+            f"cannot be written: {error.strerror or error}",
+            where=str(path),
+            hint="choose a writable folder with enough space",
+        ) from error
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write `data` to `path` in one step. Raises InputError (SFX-E603)."""
+    with replacing(path) as stream:
+        stream.write(data)
+
+
+def _unnamed(path: Path) -> IO[bytes] | None:
+    try:
+        return os.fdopen(os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b")
+    except (OSError, AttributeError):  # not on this file system, or not on this system
+        return None
+
+
+def _named(path: Path) -> IO[bytes]:
+    stream = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.")  # noqa: SIM115
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(stream.name, 0o666 & ~umask)
+    return stream  # type: ignore[return-value]  # a wrapper that deletes its file when closed
+
+
+def _move(stream: IO[bytes], path: Path) -> None:
+    """Give the complete file a name of its own beside `path`, then that of `path`."""
+    draft = path.parent / f".{path.name}.{secrets.token_hex(8)}"
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        if isinstance(stream.name, str):
+            os.link(stream.name, draft)
+        else:  # an absolute path ignores the folder, but makes Python follow the link to the file
+            os.link(f"/proc/self/fd/{stream.fileno()}", draft, src_dir_fd=folder)
+        os.replace(draft, path)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+        with suppress(FileNotFoundError):
+            draft.unlink()
