@@ -66,7 +66,8 @@ def read(path: str | os.PathLike[str]) -> Any:
             "SFX-E110",
             "is a bare pickle or in the torch.save format from before version 1.6",
             where=str(file),
-            hint="load it where you trust it and save it again with torch.save, or as .safetensors",
+            hint="load it where you trust it and save it again with torch.save, or as "
+            ".safetensors; --trust-pickle runs whatever code it holds",
         )
     raise InputError(
         "SFX-E110",
@@ -82,8 +83,11 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Raises InputError: what `read` raises; SFX-E115 keys that are missing or of the wrong type,
     SFX-E116 weights that are NaN or infinite (all of them, by key), SFX-E117 an unknown model.
     """
-    content = read(path)
-    where = str(path)
+    return validated(read(path), str(path))
+
+
+def validated(content: Any, where: str) -> Checkpoint:
+    """`content` of a file as a checkpoint. Raises InputError (SFX-E115 to E117)."""
     if not isinstance(content, dict) or "sfx" not in content:
         raise InputError(
             "SFX-E115",

@@ -12,38 +12,51 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sfx.frontends import checkpoint, zoo
+from sfx.frontends import checkpoint, trusted_pickle, zoo
 from sfx.toolchain.errors import InputError
 
 
 def load_torch(
-    path: Path, *, model: str | None = None, example_shape: tuple[int, ...] | None = None
+    path: Path,
+    *,
+    model: str | None = None,
+    example_shape: tuple[int, ...] | None = None,
+    trust_pickle: bool = False,
 ) -> tuple[nn.Module, Tensor, NDArray[Any] | None]:
     """The network in eval mode, an example input [T, 1, *input shape], and its own samples.
 
     path           a checkpoint that names its architecture, or with `model` a bare state_dict
+                   (with `trust_pickle` also a whole network)
     model          `pkg.module:factory`; the factory takes no argument and returns the network
-    example_shape  (T, *input shape), needed with `model`
+    example_shape  (T, *input shape), needed with `model` and for a whole network
+    trust_pickle   let Python's unpickler run what the file says (`sfx.frontends.trusted_pickle`)
     Raises InputError (SFX-E1xx): unreadable file, unknown architecture, keys or shapes that do
     not match, a factory that cannot be imported.
     """
+    content = trusted_pickle.load(path) if trust_pickle else checkpoint.read(path)
+    if isinstance(content, nn.Module):
+        return content.eval(), _example(example_shape, str(path)), None
     if model is not None:
-        if example_shape is None:
-            raise InputError(
-                "SFX-E150",
-                "the shape of a sample is not known",
-                where=model,
-                hint="give samples with --calibrate DATA",
-            )
+        example = _example(example_shape, model)
         net = _factory(model)()
-        _load_state(net, _state_dict(checkpoint.read(path), path), path)
-        return net.eval(), torch.zeros(example_shape[0], 1, *example_shape[1:]), None
-    saved = checkpoint.load_checkpoint(path)
+        _load_state(net, _state_dict(content, path), path)
+        return net.eval(), example, None
+    saved = checkpoint.validated(content, str(path))
     net = zoo.build(saved.model, saved.config)
     _load_state(net, saved.state_dict, path)
-    example: Tensor = net.example_input()
     samples = None if saved.calibration is None else np.asarray(saved.calibration)
-    return net.eval(), example, samples
+    return net.eval(), net.example_input(), samples
+
+
+def _example(shape: tuple[int, ...] | None, where: str) -> Tensor:
+    if shape is None:
+        raise InputError(
+            "SFX-E150",
+            "the shape of a sample is not known",
+            where=where,
+            hint="give samples with --calibrate DATA",
+        )
+    return torch.zeros(shape[0], 1, *shape[1:])
 
 
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:

@@ -30,7 +30,10 @@ SHOWN = 10
 """Problems listed before the rest is only counted."""
 
 Call = Callable[[tuple[Any, ...]], Any]
-HINT = "save plain data and tensors only: torch.save({..., 'state_dict': model.state_dict()}, path)"
+HINT = (
+    "save plain data and tensors only: torch.save({..., 'state_dict': model.state_dict()}, path); "
+    "if you know who made it, --trust-pickle runs it"
+)
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def segments(pids: list[int]) -> set[str]:
             lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
         except OSError:
             continue
-        found |= {n.split()[0] for l in lines if len(n := l.partition("/dev/shm/")[2])}
+        found |= {n.split()[0] for line in lines if len(n := line.partition("/dev/shm/")[2])}
     return {n for n in found if n.startswith("psm_")}
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from sfx.toolchain.verify.diff import Change
 
 Stage = Callable[[str], None]
-SOURCES = ("versions", "model", "target", "calibration")
+SOURCES = ("versions", "model", "target", "calibration", "trusted_pickle")
 """What a manifest says of a bundle's origin; its statistics and records follow from the Program."""
 BACKENDS = ("reference", "fast", "lava", "onnx")
 
@@ -57,6 +57,8 @@ class Source:
     name: str
     sha256: str
     calibration: NDArray[Any] | None
+    trusted: bool = False
+    """Read by Python's unpickler, because the user said so."""
 
 
 def export(
@@ -107,6 +109,7 @@ def load_model(
     example_shape: tuple[int, ...] | None = None,
     takes: str = "TB",
     timesteps: int | None = None,
+    trust_pickle: bool = False,
 ) -> Source:
     """Read a model file: `.pt`, `.safetensors` (our checkpoint format), `.nir` or `.onnx`.
 
@@ -114,12 +117,18 @@ def load_model(
     example_shape  (T, *input shape) to trace that network with
     takes          what that network's forward() takes, see `export`
     timesteps      T, for an `.onnx` file that does not say it
+    trust_pickle   let a `.pt` run whatever code it holds: whole networks, old files. Only for
+                   files that you trust; the bundle records it
     Raises InputError or UnsupportedError.
     """
     from sfx.toolchain.qat.store import is_qat
 
     path = Path(path)
     digest = _sha256(path)
+    if trust_pickle and path.suffix not in (".pt", ".pth"):
+        from sfx.frontends import trusted_pickle
+
+        trusted_pickle.load(path)  # which says why not
     if is_qat(path):
         raise InputError(
             "SFX-E364",
@@ -142,9 +151,12 @@ def load_model(
         )
     from sfx.frontends.load import load_torch
 
-    net, example, calibration = load_torch(path, model=model, example_shape=example_shape)
-    graph = export(net, example, name=path.stem, takes=takes if model is not None else "TB")
-    return Source(graph, path.stem, digest, calibration)
+    net, example, calibration = load_torch(
+        path, model=model, example_shape=example_shape, trust_pickle=trust_pickle
+    )
+    own = model is not None or not hasattr(net, "example_input")
+    graph = export(net, example, name=path.stem, takes=takes if own else "TB")
+    return Source(graph, path.stem, digest, calibration, trust_pickle)
 
 
 def compile(
@@ -160,6 +172,7 @@ def compile(
     seed: int = 0,
     stage: Stage = lambda name: None,
     options: Options | None = None,
+    trust_pickle: bool = False,
 ) -> Bundle:
     """Compile a model for `target` ('loihi' is loihi2; or a TOML file).
 
@@ -170,6 +183,7 @@ def compile(
     or instead of what a lava-dl `.net` file says. A `.net` holds integers: nothing is quantized.
     options: method, bits and effort of the quantization (`sfx.toolchain.quantize.options`).
     model, takes: a network of one's own for a bare state_dict, see `load_model`.
+    trust_pickle: let a `.pt` run whatever code it holds, see `load_model`; in the manifest.
     nir_options: dt and conventions of the framework that wrote a NIR file.
     objective: what the mapping is good at: cores (fewest), latency (busiest core idlest) or energy.
     seed: of the placement.
@@ -190,9 +204,9 @@ def compile(
     if not isinstance(source, Source | str | Path):
         _nothing_to_quantize(calibrate, "the fine-tuned model")
         return _compile_trained(source.program(), source.template.bits, "", chosen, stage, mapping)
-    if not isinstance(source, Source) and Path(source).suffix == ".net":
+    if not isinstance(source, Source) and not trust_pickle and Path(source).suffix == ".net":
         return _compile_netx(Path(source), chosen, calibrate, timesteps, stage, mapping)
-    if not isinstance(source, Source) and is_qat(source):
+    if not isinstance(source, Source) and not trust_pickle and is_qat(source):
         _nothing_to_quantize(calibrate, str(source))
         stored = read_qat(source)
         digest = _sha256(Path(source))
@@ -201,7 +215,14 @@ def compile(
         stage("export")
         shape = None if calibrate is None else tuple(calibrate.x.shape[1:])
         steps = timesteps if shape is None or timesteps is not None else shape[0]
-        source = load_model(source, model=model, example_shape=shape, takes=takes, timesteps=steps)
+        source = load_model(
+            source,
+            model=model,
+            example_shape=shape,
+            takes=takes,
+            timesteps=steps,
+            trust_pickle=trust_pickle,
+        )
     stage("import NIR")
     # A NIR file need not say T; the samples do. A traced network has T baked in.
     steps = timesteps
@@ -227,6 +248,7 @@ def compile(
         "nir": _nir_facts(graph.dt, nir_options),
         "quantization": [r.as_dict() for r in compiled.records],
         "quantize_options": _options(options),
+        "trusted_pickle": source.trusted,
     }
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(compiled.placed, buffer.getvalue(), manifest)

@@ -13,6 +13,7 @@ from sfx.toolchain.commands.common import (
     StepsOpt,
     TakesOpt,
     TargetOpt,
+    TrustOpt,
     nir_options,
     optional_data,
     out,
@@ -31,6 +32,7 @@ def check(
     convention: ConventionOpt = None,
     dt: DtOpt = None,
     reset: ResetOpt = None,
+    trust_pickle: TrustOpt = False,
     json_file: JsonOpt = None,
 ) -> None:
     """Say whether MODEL compiles and fits, with every problem at once; nothing is written."""
@@ -51,6 +53,7 @@ def check(
                 nir_options=nir_options(convention, dt, reset),
                 objective="cores",
                 stage=stage,
+                trust_pickle=trust_pickle,
             )
     except SfxError as error:  # main() prints it and sets the exit status
         write_json(json_file, {"fits": False, "problems": [asdict(p) for p in error.problems]})

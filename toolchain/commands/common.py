@@ -38,6 +38,14 @@ TakesOpt = Annotated[
         "shows itself) or step (one step)",
     ),
 ]
+TrustOpt = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle",
+        help="Let a .pt file run whatever code it holds (whole networks, files from before torch "
+        "1.6). Only for files that you trust",
+    ),
+]
 InputOpt = Annotated[Path, typer.Option("--input", metavar="DATA", help="Samples, .npz with x, y")]
 LimitOpt = Annotated[int | None, typer.Option(min=1, help="Use the first N samples only")]
 StepsOpt = Annotated[

@@ -27,6 +27,7 @@ from sfx.toolchain.commands.common import (
     StepsOpt,
     TakesOpt,
     TargetOpt,
+    TrustOpt,
     nir_options,
     optional_data,
     out,
@@ -57,6 +58,7 @@ def compile(
     takes: TakesOpt = "TB",
     objective: ObjectiveOpt = "latency",
     seed: SeedOpt = 0,
+    trust_pickle: TrustOpt = False,
     json_file: JsonOpt = None,
 ) -> None:
     """Compile MODEL into a bundle: export, lower, quantize, balance delays, map."""
@@ -77,6 +79,7 @@ def compile(
             objective=objective,
             seed=seed,
             stage=stage,
+            trust_pickle=trust_pickle,
             options=quantize_options(bits, layer_bits, method, effort),
         )
         destination = output or model.with_suffix(".sfx")
