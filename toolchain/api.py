@@ -482,8 +482,15 @@ def load(path: str | Path, *, balanced: bool = True) -> Bundle:
     """Read `model.sfx`. Raises InputError (SFX-E60x).
 
     balanced=False accepts a Program whose delays were changed on purpose (see `verify`).
+    A bundle of an older schema is mapped again, onto its target as it is listed now.
     """
-    return bundles.read(path, balanced=balanced)
+    bundle = bundles.read(path, balanced=balanced)
+    if bundle.manifest["schema_version"] != bundles.UNPLACED:
+        return bundle
+    from sfx.toolchain.targets import names
+
+    target = bundle.placed.target
+    return remap(bundle, target=target if target in names() else None)
 
 
 def backend(name: str, *, memory: int | None = None, device: str = "cpu") -> Backend:

@@ -28,6 +28,9 @@ from sfx.toolchain.ir.program import Program
 from sfx.toolchain.npy import read_npy
 
 SCHEMA_VERSION = 2
+UNPLACED = 1
+"""Bundles of this schema are read without their mapping, whose form was another; `sfx.load` maps
+them again. Their Programs are what they were."""
 MAX_ENTRIES = 100_000
 MAX_BYTES = 16 << 30
 """Largest unpacked size that is read; more is refused as a zip bomb."""
@@ -76,12 +79,12 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
     try:
         manifest = json.loads(entries["manifest.json"])
         version = manifest.get("schema_version") if isinstance(manifest, dict) else None
-        if version != SCHEMA_VERSION:
+        if version not in (UNPLACED, SCHEMA_VERSION):
             raise InputError(
                 "SFX-E602",
-                f"bundle schema {version!r}, this sfx reads {SCHEMA_VERSION}",
+                f"bundle schema {version!r}, this sfx reads {UNPLACED} and {SCHEMA_VERSION}",
                 where=str(path),
-                hint="compile the model again with this version",
+                hint="install a newer sfx, or compile the model again with this one",
             )
         expected = manifest["sha256"]
         for name in sorted(set(entries) - {"manifest.json"}):
@@ -93,7 +96,10 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
         arrays = [read_npy(io.BytesIO(entries[n]), len(entries[n])) for n in names]
         if any(a.dtype.kind not in "iu" for a in arrays):
             raise CodecError("an array does not hold integers")
-        placed = decode(json.loads(entries["program.json"]), arrays, PlacedProgram)
+        body = json.loads(entries["program.json"])
+        if version == UNPLACED:
+            body |= {"blocks": [], "objective": "latency", "seed": 0}
+        placed = decode(body, arrays, PlacedProgram)
         _check(placed.program, path, balanced)
         return Bundle(placed, entries["model.nir"], manifest)
     except SfxError:

@@ -21,14 +21,20 @@ from sfx.toolchain.errors import InputError
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A stream whose content takes the place of `path` when the block ends without an exception.
 
+    A link is followed; a device or a pipe is written to, not replaced.
     Raises InputError (SFX-E603) if it cannot be written; `path` is then as it was.
     """
     try:
-        with _unnamed(path) or _named(path) as stream:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as stream:
+                yield stream
+            return
+        end = Path(os.path.realpath(path))
+        with _unnamed(end) or _named(end) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-            _move(stream, path)
+            _move(stream, end)
     except OSError as error:
         raise InputError(
             "SFX-E603",
@@ -56,7 +62,7 @@ def _named(path: Path) -> IO[bytes]:
     umask = os.umask(0)
     os.umask(umask)
     os.chmod(stream.name, 0o666 & ~umask)
-    return stream  # type: ignore[return-value]  # a wrapper that deletes its file when closed
+    return stream  # a wrapper that deletes its file when closed
 
 
 def _move(stream: IO[bytes], path: Path) -> None:
