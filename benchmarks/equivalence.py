@@ -7,8 +7,8 @@ fires, and the trained network of the examples. Each turn takes the next model, 
 samples of the next seed, and compares the spikes of every neuron at every hardware step, with the
 first seed of each model u and v of LIF neurons too: against Lava layer by layer on Intel's
 processes, against ONNX Runtime whole. A row with a silent population is not counted. Rows go to
-benchmarks/equivalence.json and the page docs/equivalence.md; a run that was ended goes on after the last row. The exit status is 1 if
-anything differed.
+benchmarks/equivalence.json and the page docs/equivalence.md; a run that was ended goes on
+after the last row. The exit status is 1 if anything differed.
 """
 
 from __future__ import annotations
