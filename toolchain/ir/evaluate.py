@@ -63,7 +63,8 @@ def _run(
     names = {n.name for n in graph} if keep is None else set(keep)
     plan = _plan(graph)
     lazy = set() if keep is None else _lazy_products(graph, names)
-    group = max(1, CHUNK_BYTES // (8 * graph.timesteps * _largest(graph, lazy)))
+    summed = set() if keep is None else _summed_products(graph, names)
+    group = max(1, CHUNK_BYTES // (8 * graph.timesteps * _largest(graph, lazy | summed)))
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
 
     def store(node: Node, values: FloatArray) -> None:
@@ -71,7 +72,7 @@ def _run(
         parts[node.name].append(np.ascontiguousarray(values, dtype=kind))
 
     for start in range(0, data.shape[0], group):
-        _run_group(graph, plan, lazy, data[start : start + group], names, store)
+        _run_group(graph, plan, lazy, summed, data[start : start + group], names, store)
         if progress is not None:
             progress(min(start + group, data.shape[0]), data.shape[0])
     return {n.name: _joined(parts.pop(n.name)) for n in graph if n.name in names}
@@ -147,6 +148,22 @@ def _lazy_products(graph: Graph, keep: set[str]) -> set[str]:
     return found
 
 
+def _summed_products(graph: Graph, keep: set[str]) -> set[str]:
+    """Products that only a TimeSum reads, through views: contracted over the steps at once."""
+    found = set()
+    for node in graph.of_type(g.Product, g.Threshold):
+        chain = [node]
+        while len(graph.consumers[chain[-1].name]) == 1:
+            chain.append(graph[graph.consumers[chain[-1].name][0][0]])
+            if not isinstance(chain[-1].op, g.VIEWS):
+                break
+        alone = chain[-1].producers == (chain[-2].name,) if len(chain) > 1 else False
+        kept = any(n.name in keep for n in chain[:-1])
+        if alone and isinstance(chain[-1].op, g.TimeSum) and not kept and _is_product(graph, node):
+            found.add(node.name)
+    return found
+
+
 def _is_product(graph: Graph, node: Node) -> bool:
     """A Product, or a threshold that two spikes pass only together."""
     if isinstance(node.op, g.Product):
@@ -189,6 +206,7 @@ def _run_group(
     graph: Graph,
     plan: list[tuple[Node, ...]],
     lazy: set[str],
+    summed: set[str],
     x: FloatArray,
     keep: set[str],
     store: Callable[[Node, FloatArray], None],
@@ -204,6 +222,9 @@ def _run_group(
             values[node.name] = x
         elif node.name in lazy:
             continue
+        elif node.name in summed:
+            a, b = _operands(values, node)
+            values[node.name] = contract(a, b, (1,))[:, None]
         elif node.producers and node.producers[0] in lazy:
             product = graph[node.producers[0]]
             a, b = _operands(values, product)
@@ -212,7 +233,7 @@ def _run_group(
             _release(values, left, product)
         else:
             operands = [_total(values, port) for port in node.inputs]
-            values[node.name] = _all_steps(node, operands)
+            values[node.name] = _all_steps(node, operands, graph.timesteps)
         for member in step:
             if member.name in keep:
                 store(member, values[member.name])
@@ -237,8 +258,8 @@ def _total(values: dict[str, FloatArray], producers: tuple[str, ...]) -> FloatAr
     return total
 
 
-def _all_steps(node: Node, operands: list[FloatArray]) -> FloatArray:
-    """One node over [K, T, *shape] operands."""
+def _all_steps(node: Node, operands: list[FloatArray], timesteps: int) -> FloatArray:
+    """One node over [K, T, *shape] operands; [K, 1, *shape] for what only a sum over T reads."""
     if isinstance(node.op, g.Product):
         return operands[0] * operands[1]
     (x,) = operands
@@ -249,7 +270,11 @@ def _all_steps(node: Node, operands: list[FloatArray]) -> FloatArray:
         summed: FloatArray = np.cumsum(node.op.gain * x, axis=1)
         return summed
     if isinstance(node.op, g.TimeSum):
-        return np.broadcast_to(x.sum(axis=1, keepdims=True), x.shape)
+        total = x.sum(axis=1, keepdims=True)
+        return np.broadcast_to(total, (len(x), timesteps, *x.shape[2:]))
+    if isinstance(node.op, g.VIEWS) and x.shape[1] > 1 and x.strides[1] == 0:
+        once = _all_steps(node, [x[:, :1]], timesteps)  # the same at every step
+        return np.broadcast_to(once, (*x.shape[:2], *node.shape))
     lead = x.shape[:2]
     if isinstance(node.op, g.Expand):
         return np.broadcast_to(x, (*lead, *node.shape))

@@ -27,7 +27,7 @@ from sfx.toolchain.quantize.mantissa import BITS
 from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.quantize.rounded import add_lif, add_output, add_relu, add_stream
-from sfx.toolchain.quantize.values import Values, coincidences
+from sfx.toolchain.quantize.values import Values, coincidences, over_steps
 
 Progress = Callable[[int, int], None]
 COUNT_BITS = 8
@@ -281,9 +281,17 @@ def _summed_over_steps(
     build: Build, node: g.Node, made: list[p.Projection], values: Mapping[str, Values]
 ) -> IntArray:
     """The sum of what arrived up to each step, or in the whole sample [K, T, n]."""
+    if isinstance(node.op, g.TimeSum) and len(made) == 1 and _shifts_nothing(made[0]):
+        assert isinstance(made[0].connection, p.Structured)
+        once = over_steps(made[0].connection, values[made[0].pre])
+        return np.broadcast_to(once, (len(once), build.graph.timesteps, once.shape[2]))
     total = build.zeros(node)
     for j in made:
         total += drive(build, replace(j, post=node.name), values)
     if isinstance(node.op, g.TimeSum):
         return np.broadcast_to(total.sum(axis=1, keepdims=True), total.shape)
     return np.cumsum(total, axis=1, out=total)
+
+
+def _shifts_nothing(j: p.Projection) -> bool:
+    return isinstance(j.connection, p.Structured) and j.weight_exp == 0

@@ -10,12 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfx.toolchain.compiler import lower
+from sfx.toolchain.ir import evaluate
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.connections import matrix_of
 from sfx.toolchain.ir.program import Structured
 from sfx.toolchain.quantize import quantize as module
 from sfx.toolchain.quantize.quantize import quantize
-from sfx.toolchain.quantize.values import Coincidences, array, coincidences, structured
+from sfx.toolchain.quantize.values import (
+    Coincidences,
+    array,
+    coincidences,
+    over_steps,
+    structured,
+)
 from tests.graphs import Builder, live_case
 
 LENGTHS = {"i": 2, "j": 6, "k": 3, "l": 4}
@@ -63,6 +70,26 @@ def test_sums_of_coincidences_are_the_sums_of_their_array(
     cut = (("i", 2), ("j1", 2), ("j2", 3), ("k", 3), ("l", 4))
     reader = Structured(cut, tuple(n for n in cut if n[0] in post or n[0] == "j1"))
     assert np.array_equal(structured(reader, found), by_matrix(reader, sent))
+    total = by_matrix(reader, sent).sum(axis=1, keepdims=True)
+    assert np.array_equal(over_steps(reader, found), total)
+    assert np.array_equal(over_steps(reader, sent), total)
+
+
+@given(labels, labels, labels, st.integers(0, 99))
+def test_what_is_the_same_at_every_step_is_read_once(a: str, b: str, post: str, seed: int) -> None:
+    """A sample's total as an operand: kept once, equal to its copies at all steps."""
+    rng = np.random.default_rng(seed)
+    sides = [Structured(axes(side), axes("ijkl")) for side in (a, b)]
+    sizes = [int(np.prod([n for _, n in c.pre])) for c in sides]
+    spikes, total = rng.integers(0, 2, (*LEAD, sizes[0])), rng.integers(0, 9, (2, 1, sizes[1]))
+    held = np.broadcast_to(total, (*LEAD, sizes[1]))
+    reader = Structured(axes("ijkl"), tuple(n for n in axes("ijkl") if n[0] in post), 2)
+    sent = structured(sides[0], spikes) * structured(sides[1], held.copy())
+    assert np.array_equal(structured(sides[1], held), structured(sides[1], held.copy()))
+    found = coincidences(sides[0], spikes, sides[1], held)
+    if found is not None:
+        assert np.array_equal(array(found), sent)
+        assert np.array_equal(structured(reader, found), by_matrix(reader, sent))
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -84,6 +111,53 @@ def test_records_and_weights_are_those_of_the_full_arrays(
     assert len(kept) >= 4, "attention's products were not kept as operands"
     monkeypatch.setattr(module, "coincidences", lambda *operands: None)
     assert quantize(low, x).records == folded.records
+
+
+def _temporal(tokens: int, width: int) -> g.Graph:
+    """q times the sample's total of k^T v, token by token: no sum over the pairs at a step."""
+    b = Builder()
+    b.add("input", g.Input(), shape=(tokens, width))
+    square = (tokens, width, width)
+    for n, shape in (("q", (tokens, width, 1)), ("k", (tokens, width, 1)), ("v", (tokens, 1, width))):
+        b.add(n, g.LIF(0.5, 0.2), "input", shape=(tokens, width))
+        b.add(f"{n}1", g.Reshape(), n, shape=shape)
+        b.add(f"{n}2", g.Expand(), f"{n}1", shape=square)
+    b.add("kv", g.Product(), ("k2",), ("v2",), shape=square)
+    b.add("view", g.Reshape(), "kv", shape=(1, *square))
+    b.add("total", g.TimeSum(), "view", shape=(1, *square))
+    b.add("flat", g.Reshape(), "total", shape=square)
+    b.add("qkv", g.Product(), ("q2",), ("flat",), shape=square)
+    b.add("sum", g.ReduceSum((1,)), "qkv", shape=(tokens, width))
+    b.add("scale", g.Scale(0.25), "sum", shape=(tokens, width))
+    b.add("lif", g.LIF(0.5, 0.5), "scale", shape=(tokens, width))
+    b.add("row", g.Reshape(), "lif", shape=(tokens * width,))
+    b.add("head", g.Linear(np.ones((2, tokens * width)), np.zeros(2)), "row", shape=(2,))
+    b.add("output", g.Output("mean"), "head", shape=(2,))
+    return g.Graph(g.topological(tuple(b.nodes.values())), timesteps=4)
+
+
+def test_a_total_over_the_steps_is_that_of_the_full_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    low = lower(_temporal(6, 5))
+    x = np.random.default_rng(0).integers(0, 2, (3, 4, 6, 5))
+    every, few = evaluate.run(low, x), evaluate.run(low, x, keep={"lif", "output"})
+    assert every["lif"].any()
+    assert all(np.array_equal(values, every[name]) for name, values in few.items())
+    folded = quantize(low, x)
+    monkeypatch.setattr(module, "coincidences", lambda *operands: None)
+    assert quantize(low, x).records == folded.records
+
+
+def test_totals_over_the_steps_take_no_array_of_all_coincidences() -> None:
+    tokens, width, samples = 16, 24, 8
+    low = lower(_temporal(tokens, width))
+    x = np.random.default_rng(0).integers(0, 2, (samples, 4, tokens, width))
+    coincident = samples * 4 * tokens * width * width  # bytes at one byte each
+    tracemalloc.start()
+    quantize(low, x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # the totals themselves, in eight bytes: two per coincidence of all steps
+    assert peak < 12 * coincident, peak / coincident
 
 
 def _attention(tokens: int, width: int) -> g.Graph:
