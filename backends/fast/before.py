@@ -28,6 +28,7 @@ from sfx.toolchain.ir.program import (
     Population,
     Product,
     Program,
+    Projection,
 )
 
 Lags = Mapping[str, int]
@@ -50,36 +51,54 @@ def before_first_step(program: Program, ready: Prepared) -> Past:
 
 
 def _remembered(program: Program, ready: Prepared) -> Lags:
-    lags = {p.name: max((0, *(j.lag for j in program.outgoing[p.name]))) for p in program}
+    lags = {
+        p.name: max(
+            (0, *(j.lag for j in program.outgoing[p.name] if not _cancels(program, ready, j)))
+        )
+        for p in program
+    }
     for c in ready.contracted.values():
         if c.both:  # a coincidence neuron keeps its input for a step
             lags |= {n: max(lags[n], 1) for n in (c.a.name, c.b.name)}
     return lags
 
 
+def _cancels(program: Program, ready: Prepared, j: Projection) -> bool:
+    """Of an accumulator that the tick at step -1 clears: what it brings itself to step 0 is 0."""
+    a = ready.accumulators.get(j.pre)
+    return a is not None and j.post in (a.memory, a.clear) and _ticked(program, a.tick.pre)
+
+
+def _ticked(program: Program, name: str) -> bool:
+    """A clock, or a relay of it, has sent the tick at model step -1."""
+    return program[name].phase > 0 and all(_ticked(program, j.pre) for j in program.incoming[name])
+
+
 def windows(program: Program, ready: Prepared, lags: Lags) -> dict[str, int]:
     """Last steps before model step 0 that each population has to run, at most its phase.
 
     A reset, of the sample before, forgets all that was earlier; so does a neuron whose state is
-    gone after a step. A loop remembers everything.
+    gone after a step. A loop remembers everything; of an accumulator that is what it hears.
     """
-    last: dict[str, int] = {}
+    last, hears = dict[str, int](), dict[str, int]()
     for group, loop in reversed(ready.groups):
-        wanted = max(_wanted(program, ready, program[n], lags[n], last) for n in group)
-        for n in group:
-            last[n] = _steps(program, ready, program[n], wanted, loop)
-        longest = max(last[n] for n in group)
-        last |= dict.fromkeys(group, longest)  # a loop runs together
+        wanted = max(_wanted(program, ready, program[n], lags[n], hears) for n in group)
+        steps = [_steps(program, ready, program[n], wanted, loop) for n in group]
+        hears |= dict.fromkeys(group, max(steps))  # a loop runs together
+        if group[0] in ready.accumulators:
+            steps = [min(wanted, program[n].phase) for n in group]
+        last |= dict.fromkeys(group, max(steps))
     return last
 
 
 def _wanted(
-    program: Program, ready: Prepared, p: Population, lag: int, last: Mapping[str, int]
+    program: Program, ready: Prepared, p: Population, lag: int, hears: Mapping[str, int]
 ) -> int:
-    """Last steps of which it matters what p sends, or what state it is in at their end."""
-    readers = [
-        last[j.post] + j.lag for j in program.outgoing[p.name] if last.get(j.post, 0)
-    ]  # absent: of the same loop
+    """Last steps of which it matters what p sends, or what state it is in at their end.
+
+    hears: last steps of which it matters what a population hears; absent: of the same loop.
+    """
+    readers = [hears[j.post] + j.lag for j in program.outgoing[p.name] if hears.get(j.post, 0)]
     state = p.name not in ready.contracted and _lasting(p)
     return max(lag, int(state), *readers, 0)
 

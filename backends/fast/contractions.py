@@ -60,12 +60,15 @@ class Reading:
     new: Axes
 
 
-def find(program: Program) -> dict[str, Contraction]:
-    """The contractions of a Program, by population. None reads another."""
+def find(program: Program, wholes: frozenset[str] = frozenset()) -> dict[str, Contraction]:
+    """The contractions of a Program, by population. None reads another.
+
+    wholes: populations that may read every pair: accumulators, which add them up over the steps.
+    """
     loops, found = in_loops(program), dict[str, Contraction]()
     for p in program:
         if p.name not in loops and p.name != program.readout.population:
-            contraction = _contraction(program, p)
+            contraction = _contraction(program, p, wholes)
             if contraction is not None:
                 found[p.name] = contraction
     for name in list(found):
@@ -74,11 +77,13 @@ def find(program: Program) -> dict[str, Contraction]:
     return found
 
 
-def _contraction(program: Program, p: Population) -> Contraction | None:
+def _contraction(program: Program, p: Population, wholes: frozenset[str]) -> Contraction | None:
     incoming, outgoing = program.incoming[p.name], program.outgoing[p.name]
     if len(incoming) != 2 or not outgoing or not _plain(incoming, exponent=True):
         return None
-    if not _plain(outgoing, exponent=False) or not all(_reduces(j) for j in outgoing):
+    if not _plain(outgoing, exponent=False) or not all(
+        _reduces(j) or j.post in wholes for j in outgoing
+    ):
         return None
     both = isinstance(p.neuron, LIF)
     if not (_is_and(program, p) if both else _is_product(program, p)):

@@ -7,14 +7,14 @@ pipelined one, step by step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.backends.fast import contractions, neurons
+from sfx.backends.fast import accumulators, contractions, neurons
 from sfx.backends.fast.contract import read
 from sfx.backends.fast.neurons import State
 from sfx.backends.fast.projections import LIMIT, Wired, put
@@ -40,6 +40,14 @@ class Past:
     state: Mapping[str, State] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Window:
+    """`steps` steps, the first of them model step -origin."""
+
+    steps: int
+    origin: int
+
+
 @dataclass(frozen=True, eq=False)
 class Span:
     """Which steps are run.
@@ -58,6 +66,10 @@ class Span:
     def origin(self, name: str) -> int:
         """Model step 0, counted from the first step that the population runs."""
         return 0 if self.last is None else self.of(name)
+
+    def window(self, name: str) -> Window:
+        """The steps that a population runs."""
+        return Window(self.of(name), self.origin(name))
 
     def begin(self, p: Population) -> int:
         """Step at which a population starts to compute; before it is silent."""
@@ -92,6 +104,7 @@ class Prepared:
             for j in program.projections
         }
         self.groups = [(g, is_loop(program, g)) for g in groups(program)]
+        self.accumulators = {} if wide else self._accumulators()
         self.contracted = {} if wide else self._contractions()
         self.reading = {
             j.name: contractions.reading(j, c.lengths)
@@ -112,11 +125,20 @@ class Prepared:
         self.biased = frozenset(n for n, bias in self.bias.items() if bias.any())
         self.arena = Arena()
 
+    def _accumulators(self) -> dict[str, accumulators.Accumulator]:
+        """Those whose sums need no wrap."""
+        return {
+            name: a
+            for name, a in accumulators.find(self.program).items()
+            if not any(self.wired[j.name].wraps for j in self.program.incoming[a.memory])
+            and sum(self.wired[j.name].bound for j in self.program.incoming[a.memory]) < LIMIT
+        }
+
     def _contractions(self) -> dict[str, contractions.Contraction]:
         """Those whose sums need no wrap."""
         return {
             name: c
-            for name, c in contractions.find(self.program).items()
+            for name, c in contractions.find(self.program, frozenset(self.accumulators)).items()
             if not any(self.wired[j.name].wraps for j in self.program.outgoing[name])
         }
 
@@ -249,6 +271,9 @@ class _Run:
             self._events(first, x.reshape(self.lanes, self.span.of(first.name), -1))
         elif isinstance(first.neuron, Clock):
             self._clock(first)
+        elif loop and group[0] in self.ready.accumulators and not set(group) & set(self.past.sent):
+            if not all(map(self._silent, map(self.program.__getitem__, group))):
+                self._accumulate(self.ready.accumulators[group[0]])
         elif loop:
             self._loop(group)
         elif not self._silent(first):
@@ -317,9 +342,12 @@ class _Run:
             return self._sends(c.a.name) and self._sends(c.b.name)
         return name in self.sent and self.sent[name].any
 
-    def _ports(self, p: Population, within: frozenset[str]) -> dict[str, Values]:
+    def _ports(
+        self, p: Population, within: frozenset[str], window: Window | None = None
+    ) -> dict[str, Values]:
         """Input by port [B, S, size] from all populations that are not in `within`."""
-        shape, order = (self.lanes, self.span.of(p.name), p.size), self.ready.channels[p.name]
+        window = window or self.span.window(p.name)
+        shape, order = (self.lanes, window.steps, p.size), self.ready.channels[p.name]
         kind = self.ready.port_type(p)
         place, arena = p.name if self.in_loop else "", self.ready.arena
         ports = {n: arena.empty(f"{place}:{n}", shape, kind) for n in p.neuron.ports}
@@ -329,38 +357,52 @@ class _Run:
                 continue
             c = self.ready.contracted.get(j.pre)
             new = j.port in fresh
-            if c is None:
-                self.ready.wired[j.name].add(self._arriving(j), ports[j.port], order, new)
+            if c is not None:
+                pairs = self._pairs(c, j, window)
+                put(ports[j.port], in_order(pairs, 0, order).reshape(shape), new)
+            elif j.lag < 0 and self.ready.wired[j.name].same:
+                self._add_early(j, ports[j.port], window, new)
             else:
-                put(ports[j.port], in_order(self._pairs(c, j), 0, order).reshape(shape), new)
+                self.ready.wired[j.name].add(self._arriving(j, window), ports[j.port], order, new)
             fresh.discard(j.port)
         for n in fresh:
             ports[n].fill(0)
         return ports
 
-    def _pairs(self, c: contractions.Contraction, j: Projection) -> Values:
+    def _pairs(self, c: contractions.Contraction, j: Projection, window: Window) -> Values:
         """What `j` brings from a population that is not simulated [B*S, size]."""
         wired = self.ready.wired[j.name]
-        a, b = (self._shifted(o.name, j.post) for o in (c.a, c.b))
+        a, b = (self._shifted(o.name, window) for o in (c.a, c.b))
         return wired.scale(read(c, self.ready.reading[j.name], a, b, wired.sums))
 
-    def _arriving(self, j: Projection) -> Sent:
+    def _add_early(self, j: Projection, port: Values, window: Window, fresh: bool) -> None:
+        """As `Wired.add`, step by step for the few at which a sample's total is sent."""
+        if fresh:
+            port.fill(0)
+        sent, order = self.sent[j.pre], self.ready.channels[j.post]
+        ahead = self.span.origin(j.pre) - window.origin - j.lag
+        for s in np.flatnonzero(sent.speaks):
+            if 0 <= s - ahead < window.steps:
+                values = in_order(sent.values[:, s], sent.channels, order)
+                port[:, s - ahead] += self.ready.wired[j.name].scaled(values, port.dtype)
+
+    def _arriving(self, j: Projection, window: Window) -> Sent:
         """What pre sent `lag` steps before each step of post."""
-        arriving = self._shifted(j.pre, j.post, j.lag)
+        arriving = self._shifted(j.pre, window, j.lag)
         if j.lag > 0 and self.span.last is None:
             s = arriving.values
             for t in range(min(j.lag, s.shape[1])):
                 s[:, t] = in_order(self._before(j, t, s.dtype), 0, arriving.channels)
         return arriving
 
-    def _shifted(self, pre: str, post: str, lag: int = 0) -> Sent:
-        """What pre sent `lag` steps before each step of post; zeros where it did not run.
+    def _shifted(self, pre: str, window: Window, lag: int = 0) -> Sent:
+        """What pre sent `lag` steps before each step of the window; zeros where it did not run.
 
         What is read early (lag < 0) is silent after the last step run (check_program).
         """
         span, sent = self.span, self.sent[pre]
-        have, want = span.of(pre), span.of(post)
-        ahead = span.origin(pre) - span.origin(post) - lag
+        have, want = span.of(pre), window.steps
+        ahead = span.origin(pre) - window.origin - lag
         if have == want and ahead == 0:
             return sent
         out = np.zeros((self.lanes, want, sent.values.shape[2]), sent.values.dtype)
@@ -390,6 +432,62 @@ class _Run:
             self.span.origin(p.name) - steps.start, self.program.timesteps,
             self.sent[p.name].values[:, steps], self._tally(p), steps, checked=not ready.wide,
         )  # fmt: skip
+
+    def _accumulate(self, a: accumulators.Accumulator) -> None:
+        """Memory and clear together: what is held is added up, and starts again after a tick."""
+        m, c = self.program[a.memory], self.program[a.clear]
+        held = np.zeros((self.lanes, m.size), np.int32)
+        window = self.span.window(m.name)
+        for earlier in self._earlier(m, window):
+            self._hold(a, held, earlier, lambda t, tick: None)
+        sent, cleared = self.sent[m.name].values, self.sent[c.name].values
+        memory, clear = self._tally(m), self._tally(c)
+
+        def keep(t: int, tick: bool) -> None:
+            busy = np.count_nonzero(held, axis=0).astype(np.uint8)
+            sent[:, t] = held
+            memory.events[t] += busy  # M hears M[t], so as many are active
+            memory.active[t] += busy
+            clear.active[t] += np.uint8(self.lanes) if tick else busy
+            if tick:
+                cleared[:, t] = held
+                clear.events[t] += busy
+
+        self._hold(a, held, window, keep)
+
+    def _earlier(self, p: Population, window: Window) -> Iterator[Window]:
+        """The steps from -phase to the window, in parts of a sample's length."""
+        if self.span.last is None:
+            return
+        first = p.phase  # steps before model step 0
+        while first > window.origin:
+            steps = min(self.program.timesteps, first - window.origin)
+            yield Window(steps, first)
+            first -= steps
+
+    def _hold(
+        self,
+        a: accumulators.Accumulator,
+        held: Values,
+        window: Window,
+        keep: Callable[[int, bool], None],
+    ) -> None:
+        """Add what M hears in the window to `held`, step by step; `keep` sees it at each."""
+        m = self.program[a.memory]
+        heard = self._ports(m, frozenset((a.memory, a.clear)), window)["a_in"]
+        ticks = (
+            self._shifted(a.tick.pre, window).values[0, :, 0]
+            if self.span.of(a.tick.pre)
+            else np.zeros(window.steps, np.int8)
+        )
+        for t in range(window.steps):
+            held += heard[:, t]
+            low, high = int(held.min()), int(held.max())
+            if low < min(m.low, 0) or high > max(m.high, 0):
+                raise neurons.out_of_range(m, low, high)
+            keep(t, bool(ticks[t]))
+            if ticks[t]:
+                held[:] = 0
 
     def _loop(self, group: tuple[str, ...]) -> None:
         within = frozenset(group)

@@ -80,7 +80,7 @@ class Wired:
         if self.channels is not None:
             self._add_channels(self.channels, sent, port, order, fresh)
         elif self.same:
-            brought = self._scaled(in_order(sent.values, sent.channels, order), port.dtype)
+            brought = self.scaled(in_order(sent.values, sent.channels, order), port.dtype)
             put(port, brought, fresh)
         else:
             flat = sent.flat.reshape(-1, sent.flat.shape[-1])
@@ -98,7 +98,7 @@ class Wired:
         conv.add(sent, out, True)
         put(port, in_order(out.reshape(port.shape), conv.outputs, order), fresh)
 
-    def _scaled(self, values: Values, kind: Any) -> Values:
+    def scaled(self, values: Values, kind: Any) -> Values:
         """weight * values with the exponent; 1 * values costs nothing."""
         if self.weight != 1 or self.exponent:
             values = values.astype(kind) * kind.type(self.weight)
@@ -106,7 +106,7 @@ class Wired:
 
     def scale(self, total: Values) -> Values:
         """What post receives for sums with unit weight: weight and exponent applied."""
-        return self._scaled(total, np.dtype(self.sums))
+        return self.scaled(total, np.dtype(self.sums))
 
     def __call__(self, s: Values) -> Values:
         """s [N, *pre shape] -> [N, post size], memory of its own, neurons in C order."""

@@ -60,6 +60,12 @@ class Sent:
         return self._pairs[channels]
 
     @cached_property
+    def speaks(self) -> Values:
+        """Steps [S] at which something was sent in some lane."""
+        out: Values = self.values.any(axis=(0, 2))
+        return out
+
+    @cached_property
     def any(self) -> bool:
         """True if something was sent."""
         return bool(self.values.any())

@@ -85,9 +85,7 @@ def _wide(x: IntArray, shape: Sequence[int], axes: Sequence[int]) -> FloatArray:
     return np.broadcast_to(wide, (*lead, *axes))
 
 
-def _narrow(
-    c: Structured, x: Values, *, steps: bool = False
-) -> tuple[IntArray, tuple[int, ...]]:
+def _narrow(c: Structured, x: Values, *, steps: bool = False) -> tuple[IntArray, tuple[int, ...]]:
     """The connection's result with length 1 on the axes it broadcasts, and its full shape.
 
     steps: summed over the steps, which then have length 1 too.
@@ -114,11 +112,11 @@ def _summed(c: Structured, x: Values, steps: bool) -> IntArray:
         found = _contracted(x, c, post, steps)
         if found is not None:
             return found
-        x = x.array()
+    whole = array(x)
     gone = tuple(2 + i for i, (label, _) in enumerate(c.pre) if label not in post)
     if steps:
-        x = x.sum(axis=1, keepdims=True, dtype=np.int64)
-    shaped = x.reshape(*x.shape[:2], *sizes)
+        whole = whole.sum(axis=1, keepdims=True, dtype=np.int64)
+    shaped = whole.reshape(*whole.shape[:2], *sizes)
     return shaped.sum(axis=gone, dtype=np.int64) if gone else shaped.astype(np.int64)
 
 

@@ -118,7 +118,11 @@ def _temporal(tokens: int, width: int) -> g.Graph:
     b = Builder()
     b.add("input", g.Input(), shape=(tokens, width))
     square = (tokens, width, width)
-    for n, shape in (("q", (tokens, width, 1)), ("k", (tokens, width, 1)), ("v", (tokens, 1, width))):
+    for n, shape in (
+        ("q", (tokens, width, 1)),
+        ("k", (tokens, width, 1)),
+        ("v", (tokens, 1, width)),
+    ):
         b.add(n, g.LIF(0.5, 0.2), "input", shape=(tokens, width))
         b.add(f"{n}1", g.Reshape(), n, shape=shape)
         b.add(f"{n}2", g.Expand(), f"{n}1", shape=square)
