@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,14 @@ from sfx.frontends.neurons import registry
 from sfx.frontends.tracing.rules import RULES
 from sfx.frontends.tracing.step_op import OpaqueStep
 from sfx.toolchain.errors import InputError, Problem, SfxError, UnsupportedError
+
+NOT_THE_MODELS = (
+    "/site-packages/",
+    "/dist-packages/",
+    "/frontends/tracing/",
+    "/frontends/neurons/",
+)
+"""Places whose lines say nothing about the model."""
 
 
 @contextmanager
@@ -128,14 +137,26 @@ def trace(model: nn.Module, example: Tensor, *, loop: bool) -> Any:
             "on values, and without state kept in attributes; for other inputs see the argument "
             "`takes` of sfx.export (--takes)"
         )
+        what = f"torch.export cannot trace the model ({type(error).__name__}: {text})"
         if "not installed as a submodule" in text:
             hint = "forward() creates a module (nn.X(...)): create it in __init__"
-        raise InputError(
-            "SFX-E102",
-            f"torch.export cannot trace the model ({type(error).__name__}: {text})",
-            where=type(model).__name__,
-            hint=hint,
-        ) from error
+        if "data-dependent" in text.lower() or "DataDependent" in type(error).__name__:
+            what = "the control flow here depends on values, which the chip cannot follow"
+            hint = "compute with neurons and masks for every input alike, without if and while"
+        raise InputError("SFX-E102", what, where=_place(model, error), hint=hint) from error
+
+
+def _place(model: nn.Module, error: Exception) -> str:
+    """`module.path (file.py:line)` of the model's own code that was running, as far as known."""
+    paths = {id(m): name for name, m in model.named_modules()}
+    where, line = type(model).__name__, ""
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        if any(part in file for part in NOT_THE_MODELS):
+            continue
+        line = f"{file.rsplit('/', 1)[-1]}:{number}"
+        where = paths.get(id(frame.f_locals.get("self")), "") or where
+    return f"{where} ({line})" if line else where
 
 
 @contextmanager

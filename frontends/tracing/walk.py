@@ -17,19 +17,12 @@ from torch import Tensor, fx
 from sfx.frontends.tracing.dims import TIME, Dims
 from sfx.frontends.tracing.emitter import Emitter, Refusal, Stream
 from sfx.frontends.tracing.ops_steps import LOOP, STEPWISE, Partial, State, accumulated
-from sfx.frontends.tracing.prepare import op_name
+from sfx.frontends.tracing.prepare import NOT_THE_MODELS, op_name
 from sfx.frontends.tracing.rules import RULES, hint_for
 from sfx.toolchain.errors import Problem, UnsupportedError
 
 PREFIX = "model."
 """Of every path: the attribute of `prepare.Traced` that holds the model."""
-NOT_THE_MODELS = (
-    "/site-packages/",
-    "/dist-packages/",
-    "/frontends/tracing/",
-    "/frontends/neurons/",
-)
-"""Places whose lines say nothing about the model."""
 UNKNOWN = object()
 """Value of a node that was refused, or that depends on one."""
 SMALL = 4096

@@ -1,0 +1,96 @@
+"""What the PyTorch door says of a model that cannot be deployed: all problems at once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("norse")
+
+from norse.torch import LIBoxCell, LIFBoxCell  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
+from sfx.frontends.torch_export import export  # noqa: E402
+from sfx.toolchain.errors import SfxError  # noqa: E402
+
+pytestmark = pytest.mark.needs_torch
+
+EXPECTED = Path(__file__).parent / "expected" / "door_messages.txt"
+T, TOKENS, DIM = 4, 5, 8
+
+
+class SoftmaxAttention(nn.Module):
+    """A transformer block as it is written without spikes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q = nn.Linear(DIM, DIM)
+        self.norm = nn.LayerNorm(DIM)
+        self.act = nn.GELU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        attention = torch.softmax(self.q(x) @ x.transpose(-1, -2), -1) @ x
+        hidden: Tensor = self.act(self.norm(attention))
+        return hidden
+
+
+class FloatTransformer(nn.Module):
+    """Softmax, LayerNorm and GELU, one level down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = SoftmaxAttention()
+        self.head = nn.Linear(DIM, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.block(x).mean(2))
+        return logits
+
+
+class Analog(nn.Module):
+    """A leaky integrator without spikes as the read-out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spikes, self.readout = MultiStep(LIFBoxCell()), MultiStep(LIBoxCell())
+
+    def forward(self, x: Tensor) -> Tensor:
+        potential: Tensor = self.readout(self.spikes(x))
+        return potential
+
+
+class Gate(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2 if x.sum() > 0 else x
+
+
+class DataDependent(nn.Module):
+    """A branch that depends on values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.head = Gate(), nn.Linear(DIM, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.gate(x))
+        return logits
+
+
+def message(model: nn.Module) -> str:
+    """Of the refusal, without what differs between torch versions and edits of this file."""
+    with pytest.raises(SfxError) as error:
+        export(model, torch.zeros(T, 1, TOKENS, DIM))
+    text = re.sub(r"\.py:\d+\)", ".py:LINE)", "\n".join(map(str, error.value.problems)))
+    return re.sub(r"aten::_?(native_)?", "aten::", text)
+
+
+def test_messages(request: pytest.FixtureRequest) -> None:
+    models = (FloatTransformer, Analog, DataDependent)
+    text = "\n".join(f"# {m.__name__}: {m.__doc__}\n{message(m())}\n" for m in models)
+    if request.config.getoption("--update-golden"):
+        EXPECTED.write_text(text)
+    assert EXPECTED.read_text() == text
