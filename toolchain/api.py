@@ -22,7 +22,7 @@ import sfx
 from sfx.backends.base import Backend, Progress, Result, Stream
 from sfx.toolchain import bundle as bundles
 from sfx.toolchain.bundle import Bundle
-from sfx.toolchain.data import Data, check_input
+from sfx.toolchain.data import Data, at_every_step, check_input
 from sfx.toolchain.errors import InputError, SfxError
 from sfx.toolchain.files import atomic_write
 from sfx.toolchain.ir.program import Program
@@ -190,6 +190,7 @@ def compile(
     Raises SfxError: InputError, UnsupportedError, or FitError if it does not fit the target.
     """
     from sfx.toolchain.compiler import compile_graph
+    from sfx.toolchain.ir import graph as g
     from sfx.toolchain.ir.nir_bridge import to_graph, write
     from sfx.toolchain.mapping.place import MappingOptions
     from sfx.toolchain.qat.store import is_qat
@@ -215,14 +216,15 @@ def compile(
         stage("export")
         shape = None if calibrate is None else tuple(calibrate.x.shape[1:])
         steps = timesteps if shape is None or timesteps is not None else shape[0]
-        source = load_model(
+        load = functools.partial(
+            load_model,
             source,
             model=model,
-            example_shape=shape,
             takes=takes,
             timesteps=steps,
             trust_pickle=trust_pickle,
         )
+        source = load(example_shape=shape) if takes != "B" else _load_for_images(load, shape)
     stage("import NIR")
     # A NIR file need not say T; the samples do. A traced network has T baked in.
     steps = timesteps
@@ -233,6 +235,7 @@ def compile(
     if calibrate is not None:
         samples, origin = calibrate.x, "--calibrate"
     if samples is not None:
+        samples = at_every_step(samples, graph.of_type(g.Input)[0].shape, graph.timesteps)
         _check_calibration(samples, graph.timesteps)
     compiled = compile_graph(graph, chosen, samples, stage, options, mapping)
     buffer = io.BytesIO()
@@ -252,6 +255,19 @@ def compile(
     }
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(compiled.placed, buffer.getvalue(), manifest)
+
+
+def _load_for_images(load: Callable[..., Source], shape: tuple[int, ...] | None) -> Source:
+    """A network that shows one image at each of its steps; the samples may be the images."""
+    try:
+        return load(example_shape=shape)
+    except InputError as error:
+        if shape is None or error.problems[0].code not in ("SFX-E101", "SFX-E102"):
+            raise
+        try:
+            return load(example_shape=(1, *shape))
+        except SfxError:
+            raise error from None
 
 
 def judge(
@@ -534,8 +550,7 @@ def run(
     per core of this machine). memory, device: as of `backend`. Raises InputError (SFX-E630, E631).
     """
     program = _program(bundle)
-    check_input(data.x, program.input, program.timesteps, "data")
-    x = data.x.astype(np.int64)
+    x = _events(program, data.x)
     make = functools.partial(backend, backend_name, memory=memory, device=device)
     if engine == "dask":
         from sfx.toolchain import cluster
@@ -559,10 +574,16 @@ def stream(
     progress: Progress | None = None,
 ) -> Stream:
     """The hardware-step record of samples streamed back to back."""
-    check_input(x, program.input, program.timesteps, "data")
     return backend(backend_name).stream(
-        program, x.astype(np.int64), states=states, progress=progress
+        program, _events(program, x), states=states, progress=progress
     )
+
+
+def _events(program: Program, x: NDArray[Any]) -> NDArray[np.int64]:
+    """Samples [K, T, *input shape], or [K, *input shape] for every step, checked."""
+    x = at_every_step(x, program.input.shape, program.timesteps)
+    check_input(x, program.input, program.timesteps, "data")
+    return x.astype(np.int64)
 
 
 def verify(
@@ -599,12 +620,13 @@ def verify(
     other = witness or program
     if [(p.name, p.shape) for p in program] != [(p.name, p.shape) for p in other]:
         raise InputError("SFX-E703", "the two Programs do not have the same populations")
+    x = _events(program, x)
     if mode == "layerwise":
         chosen = replayer(backend(against))
         expected = stream(program, x, "reference", states=states)
         verdict = layerwise(
             program,
-            x.astype(np.int64),
+            x,
             expected,
             chosen,
             witness=other,

@@ -111,7 +111,9 @@ def _chain(program: Program) -> tuple[list[Population], str, list[Problem]]:
             problems.append(_branch(population, "receives from", pres))
         if any(j.lag for j in incoming):
             problems.append(_problem(population.name, "a recurrent or delayed connection"))
-        if isinstance(population.neuron, LIF):
+        if isinstance(population.neuron, LIF) and not incoming:
+            problems.append(_problem(population.name, "hears nothing and fires by its bias"))
+        elif isinstance(population.neuron, LIF):
             chain.append(population)
         elif isinstance(population.neuron, Graded) and not posts:
             left_out = population.name

@@ -146,8 +146,13 @@ def trace(model: nn.Module, example: Tensor, *, loop: bool) -> Any:
         raise InputError("SFX-E102", what, where=_place(model, error), hint=hint) from error
 
 
-def _place(model: nn.Module, error: Exception) -> str:
+def _place(model: nn.Module, error: BaseException) -> str:
     """`module.path (file.py:line)` of the model's own code that was running, as far as known."""
+    first = error.__cause__ or error.__context__
+    if first is not None:  # torch wraps what it caught
+        place = _place(model, first)
+        if place.endswith(")"):
+            return place
     paths = {id(m): name for name, m in model.named_modules()}
     where, line = type(model).__name__, ""
     for frame, number in traceback.walk_tb(error.__traceback__):

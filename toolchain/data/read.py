@@ -86,6 +86,13 @@ def _arrays(path: Path, hint: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
     return found[0], found[1] if len(found) > 1 else None
 
 
+def at_every_step(x: NDArray[Any], shape: tuple[int, ...], timesteps: int) -> NDArray[Any]:
+    """Samples [K, T, *shape]; those without time [K, *shape], as images are, at every step."""
+    if x.shape[1:] != shape:
+        return x
+    return np.broadcast_to(x[:, None], (len(x), timesteps, *shape))
+
+
 def check_input(x: NDArray[Any], population: Population, timesteps: int, where: str) -> None:
     """Raise InputError (SFX-E612) if `x` cannot enter the Program's input population."""
     wanted = (timesteps, *population.shape)
