@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 BORDER = 8.0
 """Hops that crossing to another chip is weighed as: those links are slow and shared."""
 MOVES_PER_CORE = 4000
+FEW_MOVES = 200
+"""For an estimate of how long the ways will be."""
 MOST_VISITS = 1_500_000_000
 """Bound on the work: edges looked at."""
 
@@ -57,7 +59,19 @@ def compact(grid: tuple[int, int], chips: int) -> list[int]:
     return out[:chips]
 
 
-def arrange(traffic: Traffic, limits: Limits, chips: int, seed: int) -> tuple[Slots, IntArray]:
+def length(traffic: Traffic, limits: Limits, chips: int) -> float:
+    """About how far all messages of a step travel once arranged, chip borders weighed."""
+    place, slot = arrange(traffic, limits, chips, 0, FEW_MOVES)
+    x, y = stretched(place, Mesh.of(limits))
+    ways = traffic.between.tocoo()
+    a, b = slot[ways.row], slot[ways.col]
+    between = ways.data @ (np.abs(x[a] - x[b]) + np.abs(y[a] - y[b]))
+    return float(between + traffic.from_host @ (x[slot] + y[slot]))
+
+
+def arrange(
+    traffic: Traffic, limits: Limits, chips: int, seed: int, moves_per_core: int = MOVES_PER_CORE
+) -> tuple[Slots, IntArray]:
     """The slots of `chips` chips, and the slot of each core."""
     from sfx.toolchain.mapping.anneal import anneal
 
@@ -69,7 +83,7 @@ def arrange(traffic: Traffic, limits: Limits, chips: int, seed: int) -> tuple[Sl
         mesh = Mesh.of(limits)
         x, y = stretched(place, mesh)
         visits = 4.0 * graph.nnz / cores
-        moves = int(min(MOVES_PER_CORE * cores, MOST_VISITS / visits))
+        moves = int(min(moves_per_core * cores, MOST_VISITS / visits))
         nearest, lines = _routers(place, mesh)
         anneal(
             graph.indptr.astype(np.int64),

@@ -44,7 +44,7 @@ def pack(share: Array, group: IntArray) -> IntArray:
     order = np.lexsort((group, -np.round(share.max(axis=1), 6)))
     nothing = np.zeros(len(share))
     light = np.ones(len(share), dtype=np.bool_)
-    return _renumbered(fill(order, share, nothing, light, group, 1.0, 0))
+    return renumbered(fill(order, share, nothing, light, group, 1.0, 0))
 
 
 def level(share: Array, busy: Array, group: IntArray, cores: int) -> IntArray:
@@ -60,10 +60,10 @@ def level(share: Array, busy: Array, group: IntArray, cores: int) -> IntArray:
     room = share.max(axis=1)
     light = room > time
     order = np.lexsort((-np.where(light, room, time), light))
-    return _renumbered(fill(order, share, time, light, group, 0.0, cores))
+    return renumbered(fill(order, share, time, light, group, 0.0, cores))
 
 
-def _renumbered(core: IntArray) -> IntArray:
+def renumbered(core: IntArray) -> IntArray:
     """Cores in use, numbered in the order of their first pieces."""
     _, first, inverse = np.unique(core, return_index=True, return_inverse=True)
     rank = np.empty(first.size, dtype=np.int64)

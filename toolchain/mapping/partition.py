@@ -59,6 +59,8 @@ class Wishes:
     """What a partition is to be good at.
 
     grain    largest share of a core that a tile may take (1: a core of its own)
+    filler   the same for tiles that leave their core idle for half of `most`: small enough to
+             fill the room beside those that keep a core busy
     busy     population -> seconds per neuron and step
     most     seconds per step that a core may be busy; 0: as long as it likes
     rate     population -> events per neuron and step, which weigh messages
@@ -72,6 +74,7 @@ class Wishes:
     most: float = 0.0
     hear: float = 0.0
     nearly: float = 1.1
+    filler: float = 1.0
 
 
 def on_cores(program: Program) -> tuple[Population, ...]:
@@ -147,8 +150,10 @@ class Partitioner:
 
     def _choose(self, name: str, wishes: Wishes, at_least: int = 1) -> Grid | Problem:
         meter, tries = self.meters[name], self.candidates[name]
-        share = self._shares(name, tries, wishes)
-        fits = (share <= wishes.grain) & (tries.blocks >= at_least)
+        room, busy = self._shares(name, tries, wishes)
+        share = np.maximum(room, busy)
+        most = np.where(busy < 0.5 * wishes.grain, min(wishes.filler, wishes.grain), wishes.grain)
+        fits = (share <= most) & (tries.blocks >= at_least)
         if not fits.any():  # a grain finer than one neuron: whatever is legal
             fits = (share <= 1) & (tries.blocks >= at_least)
         legal, share = tries.keep(fits), share[fits]
@@ -159,8 +164,12 @@ class Partitioner:
             return legal[int(order[0])]
         return self._first_fit(name, legal.keep(order)) or self._one_neuron(name)
 
-    def _shares(self, name: str, tries: Grids, wishes: Wishes) -> NDArray[np.float64]:
-        """Share of a core that the largest tile of each grid takes, of its scarcest resource."""
+    def _shares(
+        self, name: str, tries: Grids, wishes: Wishes
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Shares of a core that the largest tile of each grid takes: of its room (the scarcest
+        resource) and of its time.
+        """
         meter, limits = self.meters[name], self.limits
         neurons = tries.neurons
         shares: list[NDArray[np.float64]] = [
@@ -170,12 +179,12 @@ class Partitioner:
         if limits.axons_in_per_core:
             heard = np.sum([meter.axons_in(tries.lengths, j) for j in meter.incoming], axis=0)
             shares.append(heard / limits.axons_in_per_core)
-        if wishes.most:
-            # one neuron may be slower than wished: then it has the core for itself
-            busy = (neurons * wishes.busy[name] + self._hearing(name, tries, wishes)) / wishes.most
-            shares.append(np.where(neurons > 1, busy, np.minimum(busy, wishes.grain)))
-        out: NDArray[np.float64] = np.max(np.broadcast_arrays(*shares), axis=0)
-        return out
+        room: NDArray[np.float64] = np.max(np.broadcast_arrays(*shares), axis=0)
+        if not wishes.most:
+            return room, np.zeros(len(tries))
+        busy = (neurons * wishes.busy[name] + self._hearing(name, tries, wishes)) / wishes.most
+        # one neuron may be slower than wished: then it has the core for itself
+        return room, np.where(neurons > 1, busy, np.minimum(busy, wishes.grain))
 
     def _hearing(self, name: str, tries: Grids, wishes: Wishes) -> NDArray[np.float64]:
         """Seconds a step that taking messages costs the core of a tile."""

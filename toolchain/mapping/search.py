@@ -1,7 +1,7 @@
 """Search: the partition and packing that suit an objective best.
 
 cores    as few cores as possible, then few messages
-latency  the busiest core as idle as possible on the fewest chips
+latency  of maps whose busiest core is nearly as idle as the fewest chips allow, few messages
 energy   of these, and of nets levelled over fewer cores, what is expected to take least energy
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import ceil
+from math import ceil, inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir.program import Program
+from sfx.toolchain.mapping.arrange import length
 from sfx.toolchain.mapping.demand import Rates, rates, seconds_per_neuron
-from sfx.toolchain.mapping.pack import level, pack, shares
+from sfx.toolchain.mapping.flows import flows
+from sfx.toolchain.mapping.pack import level, pack, renumbered, shares
 from sfx.toolchain.mapping.partition import Partition, Partitioner, Wishes
+from sfx.toolchain.mapping.regroup import regroup
 from sfx.toolchain.mapping.traffic import Traffic, traffic
 from sfx.toolchain.targets.target import Target
 
@@ -30,8 +33,17 @@ AS_FEW = 1.02
 """Maps within so many times the fewest cores compete by their messages."""
 ENOUGH = 1.05
 """Cores over the lower bound with which the search for fewer ends."""
-LEVELS = ((1.0, 0.25), (1.0, 0.5), (1.15, 0.25), (1.4, 0.25), (2.0, 0.5))
-"""(times the fewest cores, grain): what is tried in turn to level a net over few chips."""
+NEARLY = 1.25
+"""Maps whose busiest core is busy at most so many times the least found compete by how far their
+messages travel: the constants of a step's time are not known better than that."""
+STRETCHES = (1.0, 1.15, 1.4, 2.0)
+"""Times the fewest cores: over how many chips a net is levelled, the first that work."""
+LEVELS = ((1.0, 1.0), (1.0, 0.75), (1.0, 0.35), (0.5, 0.5), (0.25, 0.25))
+"""(grain, filler) of what is tried to level a net: large tiles send few messages."""
+STRAY = 1.3
+"""Levelled maps may need so many times the cores they were meant for."""
+COARSE = 3
+"""The first so many are all tried, finer ones only if none of them fits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +99,7 @@ class Search:
         quick = self.quickest(few)
         if objective == "latency":
             return quick
-        half, quarter = (self.levelled(few, max(1, round(quick.cores * f))) for f in (0.5, 0.25))
+        half, quarter = (self._over(few, max(1, round(quick.cores * f))) for f in (0.5, 0.25))
         return min((quick, half, quarter, few), key=self.energy)
 
     def fewest(self) -> Packed:
@@ -97,33 +109,60 @@ class Search:
             tries += [self.packed(replace(self.wishes, grain=g, nearly=1.02)) for g in GRAINS]
         least = min(t.cores for t in tries)
         allowed = max(least, int(min(AS_FEW * least, max(ENOUGH * self.bound, least))))
-        return min(
+        best = min(
             (t for t in tries if t.cores <= allowed),
             key=lambda t: (round(t.traffic.packets, 6), t.cores, len(t.core)),
         )
+        return self.regrouped(best)
 
     def quickest(self, few: Packed) -> Packed:
-        """The busiest core as idle as the cores of the fewest chips allow.
+        """The busiest core nearly as idle as the cores of the fewest chips allow, short ways.
 
-        No tile keeps a core busy for more than half of the mean, so that tiles level out.
+        Messages count because they bind next: on the links between chips even first.
         """
         limits = self.target.limits
-        for stretch, grain in LEVELS:
+        for stretch in STRETCHES:
             chips = ceil(stretch * few.cores / limits.cores_per_chip)
             budget = min(chips, limits.chips) * limits.cores_per_chip
-            found = self.levelled(few, budget, grain)
-            if found is not few:
-                return found
+            found = self._levels(few, budget)
+            if found:
+                most = NEARLY * min(t.busiest for t in found)
+                best = min((t for t in found if t.busiest <= most), key=self._way)
+                return self.regrouped(best, most)
         return few
 
-    def levelled(self, few: Packed, budget: int, grain: float = 0.25) -> Packed:
-        """Levelled over `budget` cores; `few` if that fails or nothing is gained."""
+    def _way(self, packed: Packed) -> tuple[float, int]:
+        limits = self.target.limits
+        chips = ceil(packed.cores / limits.cores_per_chip)
+        return round(length(packed.traffic, limits, chips), 6), packed.cores
+
+    def _over(self, few: Packed, budget: int) -> Packed:
+        found = self.levelled(few, budget)
+        return found if found is few else self.regrouped(found, NEARLY * found.busiest)
+
+    def _levels(self, few: Packed, budget: int) -> list[Packed]:
+        """What levels the net over about `budget` cores."""
+        found: list[Packed] = []
+        for i, (grain, filler) in enumerate(LEVELS):
+            if i >= COARSE and found:
+                break
+            tried = self.levelled(few, budget, grain, filler)
+            if tried is not few:
+                found.append(tried)
+        return found
+
+    def levelled(
+        self, few: Packed, budget: int, grain: float = 1.0, filler: float = 0.75
+    ) -> Packed:
+        """Levelled over about `budget` cores; `few` if that fails or nothing is gained."""
         floor = self.target.costs["t_barrier"].value
         if few.busiest <= floor:
             return few
         most = max(few.busy.sum() / budget, floor)
-        found = self.packed(replace(self.wishes, most=most, grain=grain), budget)
-        return found if found.cores <= budget and found.busiest < few.busiest else few
+        wishes = replace(self.wishes, most=most, grain=grain, filler=filler)
+        found = self.packed(wishes, budget)
+        fits = found.cores <= max(budget, min(STRAY * budget, self.target.limits.cores))
+        return found if fits and found.busiest < few.busiest else few
 
     def packed(self, wishes: Wishes, budget: int = 0) -> Packed:
         """Cut, and pack onto few cores, or level over `budget` of them."""
@@ -132,8 +171,22 @@ class Search:
         share = shares(done.pieces, self.target.limits)
         busy = np.array([p.busy for p in done.pieces])
         core = level(share, busy, group, budget) if budget else pack(share, group)
+        return self._traffic(done, core)
+
+    def regrouped(self, packed: Packed, most: float = inf) -> Packed:
+        """Pieces that talk on one core where they fit; no core busy for longer than `most`."""
+        done = packed.partition
+        share, busy = (
+            shares(done.pieces, self.target.limits),
+            np.array([p.busy for p in done.pieces]),
+        )
+        core = regroup(packed.core, share, busy, flows(done, self.wishes.rate), most)
+        return self._traffic(done, renumbered(core))
+
+    def _traffic(self, done: Partition, core: IntArray) -> Packed:
         cores = int(core.max(initial=-1)) + 1
-        return Packed(done, core, traffic(done, core, cores, wishes.rate), self.bound, self.binds)
+        sent = traffic(flows(done, self.wishes.rate), core, cores)
+        return Packed(done, core, sent, self.bound, self.binds)
 
     def energy(self, packed: Packed) -> float:
         """Joules a step that differ between maps: messages, and static power for its time."""

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from sfx.toolchain.arith import IntArray
-from sfx.toolchain.mapping.demand import Rates
-from sfx.toolchain.mapping.partition import Partition
+from sfx.toolchain.mapping.flows import Flows
 
 Array = NDArray[np.float64]
 
@@ -31,39 +30,22 @@ class Traffic:
         return float(self.between.sum() + self.from_host.sum())
 
 
-def traffic(partition: Partition, core: IntArray, cores: int, rate: Rates) -> Traffic:
+def traffic(flows: Flows, core: IntArray, cores: int) -> Traffic:
     """Expected traffic when piece i is on core core[i].
 
-    A spike is one message to each core that holds a piece hearing it.
+    A spike is one message to each core that holds a piece hearing it: pieces there are taken to
+    hear different neurons of a source, at most all of them.
     """
-    rows, columns, weights = [], [], []
-    host = np.zeros(cores)
-    for pre, post, pairs in partition.pairs:
-        to = core[partition.first[post] + pairs.post]
-        most = partition.sizes(pre)
-        source, target, neurons = _once(pairs.pre, to, pairs.neurons, most, cores)
-        sent = neurons * rate[pre]
-        if pre not in partition.first:
-            np.add.at(host, target, sent)
-            continue
-        rows.append(core[partition.first[pre] + source])
-        columns.append(target)
-        weights.append(sent)
-    if not rows:
-        return Traffic(sparse.csr_matrix((cores, cores)), host)
-    triples = (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns)))
-    between = sparse.csr_matrix(triples, shape=(cores, cores))
+    found = flows.heard.tocoo()
+    onto = sparse.csr_matrix(
+        (found.data, (found.row, core[found.col])), shape=(flows.size.size, cores), dtype=np.int64
+    )
+    most = np.repeat(flows.size, np.diff(onto.indptr))
+    sent = np.minimum(onto.data, most) * np.repeat(flows.rate, np.diff(onto.indptr))
+    by_source = sparse.csr_matrix((sent, onto.indices, onto.indptr), shape=onto.shape)
+    n = flows.pieces
+    own = sparse.csr_matrix((np.ones(n), (core, np.arange(n))), shape=(cores, n))
+    between = sparse.csr_matrix(own @ by_source[:n])
     between.setdiag(0)
     between.eliminate_zeros()
-    return Traffic(between, host)
-
-
-def _once(
-    piece: IntArray, core: IntArray, neurons: IntArray, most: IntArray, cores: int
-) -> tuple[IntArray, IntArray, IntArray]:
-    """Pairs (piece, core), each once: pieces there hear different neurons, at most all of them."""
-    key = piece * cores + core
-    found, inverse = np.unique(key, return_inverse=True)
-    heard = np.bincount(inverse, weights=neurons, minlength=found.size).astype(np.int64)
-    source = found // cores
-    return source, found % cores, np.minimum(heard, most[source])
+    return Traffic(between, np.asarray(by_source[n:].sum(axis=0)).ravel())
