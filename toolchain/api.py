@@ -711,21 +711,29 @@ def diff(a: Bundle, b: Bundle) -> list[Change]:
 
 
 def report(
-    bundle: Bundle, data: Data | None = None, *, progress: Progress | None = None
+    bundle: Bundle,
+    data: Data | None = None,
+    *,
+    verified: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Mapping, energy and latency as plain values (the keys of `sfx report --json`).
 
     data: real inputs whose events are counted on the reference backend. Without them only the
     mapping is reported, because energy without events would be a guess.
+    verified: the JSON of `sfx verify` on this model. Raises InputError (SFX-E218) if it is not.
     """
     from sfx.toolchain.report.collect import collect
+    from sfx.toolchain.report.verdict import read_verdict
 
+    verdict = None if verified is None else read_verdict(Path(verified), bundle.program)
     result = None if data is None else run(bundle, data, progress=progress)
     counts = None if result is None else result.counts
     accuracy = None
     if result is not None and data is not None and data.y is not None:
         accuracy = float(np.mean(result.predictions == data.y))
-    return collect(bundle.placed, counts, accuracy, bundle.manifest, target_of(bundle))
+    target = target_of(bundle)
+    return collect(bundle.placed, counts, accuracy, bundle.manifest, target, verdict)
 
 
 def target_of(bundle: Bundle) -> Target:

@@ -35,6 +35,10 @@ def report(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="One offline page")] = None,
     csv: Annotated[Path | None, typer.Option(help="Table per population")] = None,
+    verified: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="Show this verdict of `sfx verify --json` as well"),
+    ] = None,
     limit: LimitOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
@@ -46,7 +50,7 @@ def report(
     loaded = api.load(bundle)
     samples = None if data is None else read_data(data, limit)
     with progress_bar("counting events") as progress:
-        values = api.report(loaded, samples, progress=progress)
+        values = api.report(loaded, samples, verified=verified, progress=progress)
     if other is not None:
         _compare(values, api.load(other), samples, (bundle.name, other.name), json_file)
         return

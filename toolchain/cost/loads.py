@@ -17,11 +17,16 @@ from numpy.typing import NDArray
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.cost.activity import Activity
 from sfx.toolchain.cost.energy import Events
-from sfx.toolchain.cost.links import LinkLoads
 from sfx.toolchain.ir.fan_in import FanIn
 from sfx.toolchain.ir.placed import Block, PlacedProgram
 from sfx.toolchain.ir.program import Conv2d, Dense, Program, Projection, Sparse
-from sfx.toolchain.targets.memory import dense_axon_words, row_words, sparse_axon_words
+from sfx.toolchain.targets.links import Link, LinkLoads
+from sfx.toolchain.targets.memory import (
+    dense_axon_words,
+    row_words,
+    sparse_axon_words,
+    stored_bits,
+)
 from sfx.toolchain.targets.mesh import Mesh, hops
 from sfx.toolchain.targets.target import Target
 
@@ -37,6 +42,7 @@ class Loads:
     sent, received  messages
     host      messages from the host per step
     link, chip_link  bits on the heaviest link and on the heaviest border between chips
+    links     bits per sample over every link in use
     chip_crossings   messages x chip borders crossed, per sample
     """
 
@@ -52,6 +58,7 @@ class Loads:
     host: Array
     link: Array
     chip_link: Array
+    links: tuple[Link, ...]
     chip_crossings: float
     events: dict[str, Events]
 
@@ -95,6 +102,7 @@ class _Counter:
         self.links = LinkLoads(t, self.mesh, int(self.at[1].max(initial=0)))
         self.crossings = 0.0
         self.events = {p.name: Events() for p in self.program}
+        self.stored = {j.name: stored_bits(j, self.limits) for j in self.program.projections}
         self.fans = {
             j.name: FanIn(j, self.program[j.pre].size, self.program[j.post].size)
             for j in self.program.projections
@@ -127,6 +135,7 @@ class _Counter:
             self.host,
             self.links.heaviest(),
             self.links.heaviest_chip_link(),
+            self.links.used(),
             self.crossings,
             self.events,
         )
@@ -171,15 +180,16 @@ class _Counter:
 
     def _words_read(self, j: Projection, synapses: IntArray, neurons: int) -> IntArray:
         """Words that one spike of each axon reads."""
+        bits = self.stored[j.name]
         match j.connection:
             case Dense():
-                return np.full(synapses.size, dense_axon_words(neurons, self.limits))
+                return np.full(synapses.size, dense_axon_words(neurons, bits, self.limits))
             case Sparse():
-                return sparse_axon_words(synapses, neurons, self.limits)
+                return sparse_axon_words(synapses, neurons, bits, self.limits)
             case Conv2d() as c:
                 entries = prod(c.weight.shape[2:]) * c.weight.shape[0] // c.groups
-                most = row_words(entries, self.limits)
-                words = -(-synapses * self.limits.weight_bits // self.limits.word_bits)
+                most = row_words(entries, bits, self.limits)
+                words = row_words(synapses, bits, self.limits)
                 return np.minimum(words, most)
             case _:
                 return np.ones(synapses.size, dtype=np.int64)

@@ -21,6 +21,7 @@ from sfx.toolchain.cost.proxy import SOURCE, Proxy, op_proxy
 from sfx.toolchain.cost.timing import Timing, timing
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import NeuronProgram
+from sfx.toolchain.targets.links import Link
 from sfx.toolchain.targets.target import Target
 
 
@@ -61,7 +62,10 @@ class CoreCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """Energy and time of one sample (the mean of the samples counted), streamed back to back."""
+    """Energy and time of one sample (the mean of the samples counted), streamed back to back.
+
+    links  bits per sample over every link in use
+    """
 
     target: Target
     samples: int
@@ -74,6 +78,7 @@ class Cost:
     timing: Timing
     events: Events
     chip_crossings: float
+    links: tuple[Link, ...]
     populations: tuple[PopulationCost, ...]
     per_core: tuple[CoreCost, ...]
 
@@ -153,6 +158,7 @@ def estimate(placed: PlacedProgram, target: Target, counts: EventCounts) -> Cost
         timing=times,
         events=events,
         chip_crossings=loads.chip_crossings,
+        links=loads.links,
         populations=_populations(placed, target, activity, loads),
         per_core=_cores(loads),
     )

@@ -42,6 +42,19 @@ def tiles(parts: Partitioner, wishes: Wishes) -> dict[str, Grid]:
     return {name: _fewest(parts, name, m.axes) for name, m in parts.meters.items()}
 
 
+def tiles_over(parts: Partitioner, wishes: Wishes, cores: int) -> dict[str, Grid]:
+    """2-D tiles over about `cores` cores: each population gets them by the time it takes."""
+    took = {name: m.population.size * wishes.busy[name] for name, m in parts.meters.items()}
+    spare = cores - sum(grid.blocks for grid in tiles(parts, wishes).values())
+    more = max(spare, 0) / max(sum(took.values()), 1e-30)
+    return {
+        name: _fewest(
+            parts, name, m.axes, _fewest(parts, name, m.axes).blocks + int(more * took[name])
+        )
+        for name, m in parts.meters.items()
+    }
+
+
 def halving(parts: Partitioner, wishes: Wishes) -> dict[str, Grid]:
     """The last axis cut into pieces of 2^n places, the largest that fit."""
     del wishes
@@ -63,14 +76,18 @@ BASELINES: dict[str, Callable[[Partitioner, Wishes], dict[str, Grid]]] = {
 }
 
 
-def _fewest(parts: Partitioner, name: str, axes: tuple[int, ...]) -> Grid:
-    """The fitting grid of these axes with fewest pieces, then uncut channels, then squares."""
+def _fewest(parts: Partitioner, name: str, axes: tuple[int, ...], at_least: int = 1) -> Grid:
+    """The fitting grid of these axes with fewest pieces, then uncut channels, then squares.
+
+    at_least  pieces; as many as there can be where there are not so many
+    """
     from sfx.toolchain.mapping.grid import grids
 
     tries = grids(axes)
     spread = np.ptp(tries.lengths[:, 1:], axis=1) if len(axes) > 1 else np.zeros(len(tries))
     order = np.lexsort((spread, tries.parts[:, 0], tries.blocks))
+    enough = min(at_least, int(tries.blocks.max()))
     for i in order.tolist():
-        if parts.fits(name, tries[i]):
+        if tries.blocks[i] >= enough and parts.fits(name, tries[i]):
             return tries[i]
     raise FitError.of([Problem("SFX-E410", name, "does not fit", "use the mapping of sfx")])

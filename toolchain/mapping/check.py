@@ -22,6 +22,7 @@ from sfx.toolchain.targets.memory import (
     dense_axon_words,
     row_words,
     sparse_axon_words,
+    stored_bits,
 )
 from sfx.toolchain.targets.rules import check_core, check_values
 from sfx.toolchain.targets.target import Limits, Target
@@ -158,6 +159,7 @@ class _Counter:
                 size = program[b.population].size
                 self.owner.setdefault(b.population, np.full(size, -1, np.int64))[b.indices] = i
         self.fans: dict[str, FanIn] = {}
+        self.bits: dict[str, int] = {}
         self.views: dict[str, IntArray] = {}
 
     def _fan(self, j: Projection) -> FanIn:
@@ -166,19 +168,22 @@ class _Counter:
         return self.fans[j.name]
 
     def words(self, j: Projection, indices: IntArray, limits: Limits) -> int:
+        if j.name not in self.bits:
+            self.bits[j.name] = stored_bits(j, limits)
+        bits = self.bits[j.name]
         match j.connection:
             case Dense():
-                return self.program[j.pre].size * dense_axon_words(indices.size, limits)
+                return self.program[j.pre].size * dense_axon_words(indices.size, bits, limits)
             case Sparse():
                 _, synapses = self._fan(j).into(indices)
-                return int(sparse_axon_words(synapses, indices.size, limits).sum())
+                return int(sparse_axon_words(synapses, indices.size, bits, limits).sum())
             case Conv2d() as c:
                 if j.post_view is not None and j.name not in self.views:
                     self.views[j.name] = permutation(j.post_view, self.program[j.post].size)
                 at = indices if j.post_view is None else self.views[j.name][indices]
                 present = np.zeros(c.out_shape[0], dtype=bool)
                 present[at // (c.out_shape[1] * c.out_shape[2])] = True
-                return row_words(int(present.sum()) * prod(c.weight.shape[1:]), limits)
+                return row_words(int(present.sum()) * prod(c.weight.shape[1:]), bits, limits)
             case _:
                 return STRUCTURED_WORDS
 

@@ -126,7 +126,7 @@ class Partitioner:
             neurons += self.limits.neuron_share(size, size if self._stateful(name) else 0)
             words += int(meter.least_words(np.array([meter.axes], dtype=np.int64))[0])
             words += sum(
-                j.connection.data.size * self.limits.weight_bits / self.limits.word_bits
+                j.connection.data.size * meter.bits[j.name] / self.limits.word_bits
                 for j in meter.incoming
                 if isinstance(j.connection, Sparse)
             )

@@ -48,4 +48,5 @@ def regroup(core: IntArray, share: Array, time: Array, flows: Flows, most: float
         SWEEPS,
         MOST_VISITS,
     )
-    return at[: core.size]
+    found: IntArray = at[: core.size]
+    return found

@@ -19,6 +19,7 @@ from sfx.toolchain.targets.memory import (
     dense_axon_words,
     row_words,
     sparse_axon_words,
+    stored_bits,
 )
 from sfx.toolchain.targets.target import Limits
 
@@ -35,6 +36,11 @@ class Meter:
         self.patterns = {
             j.name: pattern(j, program[j.pre].size, population.size) for j in self.incoming
         }
+
+    @cached_property
+    def bits(self) -> dict[str, int]:
+        """Bits of a stored weight of each projection into the population."""
+        return {j.name: stored_bits(j, self.limits) for j in self.incoming}
 
     @cached_property
     def _groups(self) -> dict[str, list[Group]]:
@@ -59,7 +65,8 @@ class Meter:
         for j in self.incoming:
             if isinstance(j.connection, Sparse):
                 _, synapses = self._fans[j.name].into(tile.indices)
-                total += int(sparse_axon_words(synapses, tile.neurons, self.limits).sum())
+                words = sparse_axon_words(synapses, tile.neurons, self.bits[j.name], self.limits)
+                total += int(words.sum())
         return total
 
     def least_words(self, lengths: IntArray) -> IntArray:
@@ -69,10 +76,11 @@ class Meter:
         for j in self.incoming:
             match j.connection:
                 case Dense():
-                    total += self.program[j.pre].size * dense_axon_words(neurons, self.limits)
+                    words = dense_axon_words(neurons, self.bits[j.name], self.limits)
+                    total += self.program[j.pre].size * words
                 case Conv2d() as c:
                     weights = self._channels(j, lengths) * prod(c.weight.shape[1:])
-                    total += row_words(weights, self.limits)
+                    total += row_words(weights, self.bits[j.name], self.limits)
                 case Sparse():
                     pass
                 case _:

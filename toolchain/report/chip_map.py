@@ -1,4 +1,4 @@
-"""The chip map: which population sits on which core, and how busy each core is."""
+"""The chip map: which population sits on which core, how busy each core and each link is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sfx.toolchain.report.figure import INK, STYLE, save
 from sfx.toolchain.report.units import si
 from sfx.toolchain.targets.target import Target
 
-LOAD = "YlOrRd"
+LOAD, FLOW = "YlOrRd", "PuBu"
 CORE = 0.3
 """Inches of a core on the map."""
 ROUTER_GAP = 0.3
@@ -39,6 +39,7 @@ def chip_map(
     *,
     label: str = "load",
     chips: int = 4,
+    links: Sequence[Mapping[str, Any]] = (),
 ) -> Figure:
     """Every core of the first `chips` chips in use, coloured by load, numbered by population.
 
@@ -46,6 +47,8 @@ def chip_map(
 
     load   (chip, core) -> value; cores in use without one are white, unused ones have a pale
            frame. Routers are the grey squares; cores fill them in order.
+    links  {source, target, bits} between routers (x, y) of the whole system: bars between the
+           squares, the darker the more; each direction has its own half
     """
     used = sorted({b.chip for b in placed.blocks})
     drawn = used[:chips]
@@ -66,6 +69,7 @@ def chip_map(
             box = (0.15 / width, bottom / tall, pitch_x / width, pitch_y / tall)
             axes = figure.add_axes(box)
             _chip(axes, chip, target, placed, numbers, load, colours)
+            _links(axes, chip, target, links)
         _key(
             figure,
             placed,
@@ -81,6 +85,14 @@ def chip_map(
         bar.set_label(label, fontsize=7, labelpad=1)
         bar_axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: si(x, "")))
         bar_axes.tick_params(labelsize=6, length=2, pad=1)
+        if links:
+            heaviest = si(max(link["bits"] for link in links), "bit")
+            figure.text(
+                wide / width,
+                0.3 / tall,
+                f"bars between routers: messages, heaviest {heaviest} per sample",
+                fontsize=7,
+            )
         if len(drawn) < len(used):
             figure.text(
                 wide / width, 0.1 / tall, f"{len(used) - len(drawn)} more chips in use", fontsize=7
@@ -88,6 +100,31 @@ def chip_map(
     if path is not None:
         save(figure, path)
     return figure
+
+
+def _links(axes: Axes, chip: int, target: Target, links: Sequence[Mapping[str, Any]]) -> None:
+    """The links that leave the routers of a chip, each in its half of the gap."""
+    side, pitch = _side(target), _side(target) + ROUTER_GAP
+    (columns, rows), grid = target.limits.mesh, target.limits.chip_grid[0]
+    corner = (chip % grid * columns, chip // grid * rows)
+    most = max((link["bits"] for link in links), default=0.0)
+    shades = colormaps[FLOW]
+    for link in links:
+        x, y = (link["source"][i] - corner[i] for i in (0, 1))
+        if not (0 <= x < columns and 0 <= y < rows):
+            continue
+        dx, dy = (link["target"][i] - link["source"][i] for i in (0, 1))
+        start = max(dx, dy) > 0  # towards larger coordinates: the half above, or to the right
+        colour = shades(0.15 + 0.85 * link["bits"] / most)
+        along, across = ROUTER_GAP * 0.72, side * 0.4
+        if dx:
+            left = x * pitch + (side + 0.14 * ROUTER_GAP if dx > 0 else -0.86 * ROUTER_GAP)
+            top = y * pitch + side * (0.06 if start else 0.54)
+            axes.add_patch(Rectangle((left, top), along, across, color=colour, lw=0, zorder=3))
+        else:
+            top = y * pitch + (side + 0.14 * ROUTER_GAP if dy > 0 else -0.86 * ROUTER_GAP)
+            left = x * pitch + side * (0.54 if start else 0.06)
+            axes.add_patch(Rectangle((left, top), across, along, color=colour, lw=0, zorder=3))
 
 
 def _side(target: Target) -> int:
@@ -159,7 +196,7 @@ def _chip(
                 color="white" if dark else INK,
                 fontsize=7 if len(text) < 3 else 5.5,
             )
-    axes.set(xlim=(-0.15, columns * pitch), ylim=(rows * pitch, -0.15))
+    axes.set(xlim=(-ROUTER_GAP, columns * pitch), ylim=(rows * pitch, -ROUTER_GAP))
     axes.set_axis_off()
     used = len(held)
     axes.set_title(

@@ -11,6 +11,7 @@ from sfx.toolchain.cost.synops import fan_out
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Graded, GradedReLU, Product
 from sfx.toolchain.mapping.utilization import CoreUsage, utilization
+from sfx.toolchain.targets.links import Link
 from sfx.toolchain.targets.load import load
 from sfx.toolchain.targets.target import Target
 
@@ -36,12 +37,14 @@ def collect(
     accuracy: float | None,
     manifest: Mapping[str, Any],
     target: Target | None = None,
+    verified: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Mapping and, with event counts, energy and latency.
 
     counts   events of a run; None: `energy` and `latency` are None, because energy without
              events would be a guess
     target   default: the listed target that `placed` names
+    verified a verdict of `sfx verify --json` on this model, if there is one
     Units: joules, seconds, hertz. Raises InputError (SFX-E401) if that target is not listed.
     """
     target = target or load(placed.target)
@@ -67,6 +70,8 @@ def collect(
         "events": None,
         "per_population": _populations(placed, cost),
         "per_core": [_core(c, costs.get((c.chip, c.core))) for c in cores],
+        "links": None if cost is None else [_link(link) for link in cost.links],
+        "equivalence": None if verified is None else dict(verified),
         "quantization": list(manifest.get("quantization", ())),
         "manifest": {k: v for k, v in manifest.items() if k not in SHOWN_ELSEWHERE},
         "notes": _notes(placed, target, cost),
@@ -149,6 +154,10 @@ def _core(core: CoreUsage, cost: CoreCost | None) -> dict[str, Any]:
     }
     names = ("synops", "peak_synops", "fired", "received", "sent")
     return row | {name: None if cost is None else getattr(cost, name) for name in names}
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return {"source": list(link.source), "target": list(link.target), "bits": link.bits}
 
 
 def _notes(placed: PlacedProgram, target: Target, cost: Cost | None) -> list[str]:

@@ -26,6 +26,8 @@ FIGURES = (
     ("hops", ("events", "hops"), ""),
     ("dynamic energy", ("energy", "dynamic_j"), "J"),
     ("total energy", ("energy", "total_j"), "J"),
+    ("45 nm proxy (no device)", ("energy", "op_proxy_j"), "J"),
+    ("45 nm proxy, dense twin", ("energy", "op_proxy_ann_j"), "J"),
     ("time step", ("latency", "step_s"), "s"),
     ("latency", ("latency", "latency_s"), "s"),
     ("throughput", ("latency", "throughput_hz"), "/s"),

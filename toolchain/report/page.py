@@ -79,6 +79,7 @@ def _map(values: Mapping[str, Any], placed: PlacedProgram, target: Target) -> An
     rows = values["per_core"]
     if values["energy"] is not None:
         load_of = {(r["chip"], r["core"]): r["synops"] for r in rows}
-        return chip_map(placed, target, load_of, label="synaptic operations per sample")
+        label = "synaptic operations per sample"
+        return chip_map(placed, target, load_of, label=label, links=values["links"])
     load_of = {(r["chip"], r["core"]): 100 * r["shares"][r["binds"]] for r in rows}
     return chip_map(placed, target, load_of, label="fullest resource of the core, %")

@@ -20,6 +20,8 @@ def summary(values: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The parts of the report, top to bottom."""
     yield Text(f"Report for {values['model']} on {values['target']['title']}", style="bold")
     yield Text(values["verdict"], style="green")
+    if values["equivalence"] is not None:
+        yield _equivalence(values["equivalence"])
     yield _network(values)
     if values["energy"] is None:
         yield Text("Energy and latency need events: give real inputs with --input DATA.\n")
@@ -30,6 +32,15 @@ def summary(values: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield from _populations(values)
     for note in values["notes"]:
         yield Text(f"note: {note}", style="dim")
+
+
+def _equivalence(verdict: Mapping[str, Any]) -> Text:
+    word = "equal" if verdict["equal"] else "NOT EQUAL"
+    return Text(
+        f"{word} to {verdict['against']}: {count(verdict['compared'])} values compared, "
+        f"{count(verdict['mismatches'])} differ",
+        style="green" if verdict["equal"] else "bold red",
+    )
 
 
 def _group(title: str) -> Table:

@@ -51,6 +51,7 @@ _MAY_BE_ZERO = {
     "axons_out_per_core",
     "payload_bits",
     "stateful_neurons_per_core",
+    "least_weight_bits",
 }
 _SIGNED_PAIRS = {"weight_exp", "bias_exp"}
 _COST_KEYS = {"value", "unit", "low", "high", "source"}
@@ -199,6 +200,11 @@ def _consistent(reader: _Reader, limits: dict[str, Any]) -> None:
         reader.complain(
             f"cores_per_chip is {limits['cores_per_chip']}, but the mesh {x} x {y} x {per_router} "
             f"has room for {room}"
+        )
+    if limits.get("least_weight_bits", 0) > limits["weight_bits"]:
+        reader.complain(
+            f"least_weight_bits is {limits['least_weight_bits']}, more than weight_bits, "
+            f"{limits['weight_bits']}"
         )
     columns, rows = limits.get("chip_grid", (1, 1))
     if columns * rows < limits["chips"]:

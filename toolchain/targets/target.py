@@ -34,6 +34,8 @@ class Limits:
     """0: binary spikes only."""
     chip_grid: tuple[int, int] = (1, 1)
     """How the chips of the system are arranged (x, y)."""
+    least_weight_bits: int = 0
+    """Fewest bits that a stored weight takes. 0: every weight takes `weight_bits`."""
     stateful_neurons_per_core: int = 0
     """Neurons that keep a state from step to step. 0: as many as `neurons_per_core`."""
 

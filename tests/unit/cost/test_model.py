@@ -268,3 +268,13 @@ def test_values_are_plain_and_inside_their_ranges(name: str) -> None:
             assert group[key] > 0 or key in ("steps_j",), key
     assert values["energy"]["sources"]["k"] == target.costs["k"].source
     assert values["latency"]["sources"]["t_barrier"] == target.costs["t_barrier"].source
+
+
+def test_synchronization_comes_after_the_work_and_grows_with_the_routers() -> None:
+    target = toy_target(t_access=1.0, t_barrier=3.0)
+    plain = estimate(toy_placed(target), target, toy_counts()).timing.step
+    target = toy_target(t_access=1.0, t_barrier=3.0, t_sync=10.0, t_sync_per_doubling=4.0)
+    synced = estimate(toy_placed(target), target, toy_counts()).timing.step
+    assert plain.value == 3.0
+    assert synced.value == pytest.approx(3.0 + 10.0 + 4.0 * np.log2(3))  # three routers in use
+    assert synced.high == pytest.approx(plain.high + 2 * (10.0 + 4.0 * np.log2(3)))

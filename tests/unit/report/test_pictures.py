@@ -112,3 +112,17 @@ def test_svg_for_a_page_has_no_prolog(data: tuple) -> None:
     assert text.startswith("<svg")
     assert "<metadata" not in text
     assert "stem" in text
+
+
+def test_chip_map_draws_every_link_of_the_chip_darker_the_more(data: tuple) -> None:
+    placed, _, _, load = data
+    links = values()["links"]
+    assert len({link["bits"] for link in links}) > 3
+    plain = pictures.chip_map(placed, target(), load)
+    figure = pictures.chip_map(placed, target(), load, links=links)
+    bars = len(figure.axes[0].patches) - len(plain.axes[0].patches)
+    assert bars == len(links)  # one chip
+    drawn = figure.axes[0].patches[-bars:]
+    shades = [sum(p.get_facecolor()[:3]) for p in drawn]
+    order = np.argsort([link["bits"] for link in links])
+    assert all(np.diff(np.array(shades)[order]) <= 1e-9)  # darker and darker

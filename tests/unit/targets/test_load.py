@@ -140,3 +140,56 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
 def test_a_target_survives_the_tables_of_a_bundle(name: str) -> None:
     target = load(name)
     assert parse(json.loads(json.dumps(to_table(target))), "bundle") == target
+
+
+# --- values fitted to a measurement -----------------------------------------------------------
+
+FITTED = """
+name = "mine"
+extends = "loihi2"
+[costs]
+p_static = { value = 2.0, unit = "W", low = 0.9, high = 1.1, source = "a board", %s }
+"""
+PRIOR = 'prior = { value = 1.0, unit = "W", low = 0.5, high = 2.0, source = "a guess" }'
+
+
+def test_a_prediction_of_a_measurement_takes_the_prior_of_what_was_fitted_to_it(
+    tmp_path: Path,
+) -> None:
+    target = load(own(tmp_path, FITTED % f'fitted_to = "the board", {PRIOR}'))
+    assert target.costs["p_static"].value == 2.0
+    assert target.without("the board").costs["p_static"].value == 1.0
+    assert target.without("the board").costs["p_static"].source == "a guess"
+    assert target.without("another").costs == target.costs
+
+
+def test_what_pilotnet_set_is_not_used_to_predict_pilotnet() -> None:
+    target = load("loihi2")
+    fitted = {name for name, q in target.costs.items() if q.fitted_to}
+    assert fitted == {"k", "t_synop_dense", "t_synop_sparse", "t_synop_conv"}
+    blind = target.without("PilotNet LIF")
+    for name in fitted:
+        prior = target.costs[name].prior
+        assert prior is not None
+        assert blind.costs[name] == prior != target.costs[name]
+
+
+@pytest.mark.parametrize(
+    ("extra", "what"),
+    [
+        ('fitted_to = "the board"', "fitted_to and prior go together"),
+        (PRIOR, "fitted_to and prior go together"),
+        (f"fitted_to = 3, {PRIOR}", "must be a non-empty text"),
+        ('fitted_to = "the board", prior = 3', r"p_static.prior must be"),
+        (f'fitted_to = "b", {PRIOR.replace("W", "J")}', "is in 'W', not in 'J'"),
+    ],
+)
+def test_half_a_fit_is_refused(tmp_path: Path, extra: str, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        load(own(tmp_path, FITTED % extra))
+
+
+def test_what_a_fit_was_made_to_survives_a_bundle() -> None:
+    target = load("loihi2")
+    again = parse(json.loads(json.dumps(to_table(target))), "in a bundle")
+    assert again == target

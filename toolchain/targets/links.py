@@ -6,6 +6,8 @@ long it is.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,15 @@ from sfx.toolchain.targets.mesh import Mesh
 
 Array = NDArray[np.float64]
 Routers = tuple[IntArray, IntArray]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link in one direction, from a router (x, y) to the next, and the bits of all steps."""
+
+    source: tuple[int, int]
+    target: tuple[int, int]
+    bits: float
 
 
 class LinkLoads:
@@ -41,6 +52,18 @@ class LinkLoads:
         loads = [np.cumsum(d, axis=-1)[..., :-1] for d in (self._x, self._y)]
         most: Array = np.max([load.max(axis=(0, 2, 3)) for load in loads], axis=0)
         return most
+
+    def used(self) -> tuple[Link, ...]:
+        """Every link that carries anything."""
+        out = []
+        for differences, dx, dy in ((self._x, 1, 0), (self._y, 0, 1)):
+            sums = np.cumsum(differences.sum(axis=1), axis=-1)[..., :-1]
+            for direction, lane, start in np.argwhere(sums > 1e-9).tolist():
+                a = (start, lane) if dx else (lane, start)
+                b = (a[0] + dx, a[1] + dy)
+                ends = (a, b) if direction == 0 else (b, a)
+                out.append(Link(*ends, float(sums[direction, lane, start])))
+        return tuple(out)
 
     def heaviest_chip_link(self) -> Array:
         """Bits over the heaviest border between two chips, per step and direction [T]."""

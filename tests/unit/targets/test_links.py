@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfx.toolchain.cost.links import LinkLoads
+from sfx.toolchain.targets.links import LinkLoads
 from sfx.toolchain.targets.mesh import Mesh
 
 MESH = Mesh((3, 2), 1, (2, 2))  # 6 x 4 routers on 2 x 2 chips
@@ -57,3 +57,16 @@ def test_one_chip_has_no_border() -> None:
     loads.send((np.array([0]), np.array([0])), (np.array([2]), np.array([1])), one)
     assert loads.heaviest().tolist() == [1]
     assert loads.heaviest_chip_link().tolist() == [0]
+
+
+def test_used_links_carry_what_was_sent_and_name_their_ends() -> None:
+    loads = LinkLoads(2, MESH, 3)
+    loads.send(
+        (np.array([0]), np.array([0])), (np.array([2]), np.array([1])), np.array([[3.0], [4.0]])
+    )
+    found = {(link.source, link.target): link.bits for link in loads.used()}
+    assert found == {((0, 0), (1, 0)): 7, ((1, 0), (2, 0)): 7, ((2, 0), (2, 1)): 7}
+    loads.send(
+        (np.array([2]), np.array([1])), (np.array([2]), np.array([0])), np.array([[1.0], [0.0]])
+    )
+    assert {(x.source, x.target): x.bits for x in loads.used()}[(2, 1), (2, 0)] == 1
