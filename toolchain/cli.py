@@ -16,6 +16,7 @@ from sfx.toolchain.commands.compile import compile
 from sfx.toolchain.commands.data import app as data
 from sfx.toolchain.commands.diff import diff
 from sfx.toolchain.commands.doctor import doctor
+from sfx.toolchain.commands.explain import explain
 from sfx.toolchain.commands.export import export
 from sfx.toolchain.commands.inspect import inspect
 from sfx.toolchain.commands.map import map
@@ -47,6 +48,7 @@ for _command in (
     inspect,
     targets,
     doctor,
+    explain,
 ):
     app.command()(_command)
 app.add_typer(data, name="data")
