@@ -26,6 +26,7 @@ from sfx.toolchain.ir.program import (
     Population,
     Program,
     Projection,
+    Structured,
 )
 
 CODE = "SFX-E642"
@@ -54,9 +55,7 @@ class Exported:
             ours = program[name]
             pre, behind = program.incoming[name][0].pre, back.incoming[theirs.name][0].pre
             want, got = _total(program, name), _total(back, theirs.name)
-            if program[pre].size != back[behind].size or np.any(
-                want.toarray() != got.toarray() * (1 << shift)
-            ):
+            if program[pre].size != back[behind].size or (want != got * (1 << shift)).nnz:
                 raise _refused(ours, "netx rounds its weights")
 
 
@@ -78,6 +77,8 @@ def export(program: Program) -> Exported:
         problems = [Problem(CODE, program.name, "no population of LIF neurons, netx needs one")]
     if problems:
         raise UnsupportedError.of(problems)
+    if layers[1]["type"] == "input":  # the neurons of the input, instead of an input without
+        del layers[0]
     names = tuple(p.name for p in chain)
     shifts = tuple(_shift(program, p) for p in chain)
     return Exported(_write(layers, program.timesteps), names, left_out, shifts)
@@ -158,6 +159,8 @@ def _layer(program: Program, population: Population) -> list[dict[str, Any]]:
     mantissa = bias >> (INPUT_SHIFT + shift)
     if np.any(mantissa << (INPUT_SHIFT + shift) != bias):
         raise _refused(population, "a bias is no multiple of 64, the scale of netx's biases")
+    if _takes_pixels(incoming, pre) and not mantissa.any():
+        return [{"type": "input", "shape": np.array(population.shape)} | common]
     if all(_plain_conv(j, incoming[0]) for j in incoming):
         return [_conv(incoming, population, shift) | common | _bias(mantissa, axis=True)]
     flat = [] if len(pre.shape) == 1 else [{"type": "flatten", "shape": np.array([pre.size])}]
@@ -188,6 +191,15 @@ def _shift(program: Program, population: Population) -> int:
     largest = (sums * (pre.high - min(pre.low, 0)) << INPUT_SHIFT) + int(np.abs(bias).max())
     exact = not np.any(bias % (1 << (INPUT_SHIFT + least)))
     return int(least) if exact and program.timesteps * largest < STATE_LIMIT else 0
+
+
+def _takes_pixels(incoming: tuple[Projection, ...], pre: Population) -> bool:
+    """netx's input layer with a neuron: each neuron takes one value of the sample as it is."""
+    (j, *others) = incoming
+    c = j.connection
+    plain = j.weight_exp == 0 and j.pre_view is None and j.post_view is None and not others
+    same = isinstance(c, Structured) and c.pre == c.post and c.weight == 1
+    return isinstance(pre.neuron, Input) and pre.graded and plain and same
 
 
 def _plain_conv(j: Projection, first: Projection) -> bool:

@@ -154,3 +154,16 @@ def test_a_population_that_hears_nothing_is_refused(tmp_path: Path) -> None:
     alone = tuple(j for j in program.projections if j.post != program.populations[1].name)
     with pytest.raises(UnsupportedError, match="hears nothing"):
         export(replace(program, projections=alone))
+
+
+def test_an_input_layer_with_neurons_comes_back(tmp_path: Path) -> None:
+    """What reads pixels in lava-dl's own nets is written as such a layer again."""
+    program = written(tmp_path, "image", files.live_image_net())
+    assert program.input.graded
+    again = tmp_path / "again.net"
+    api.export_netx(program, again)
+    back = balanced(again)
+    assert [(q.name, q.shape) for q in back] == [(q.name, q.shape) for q in program]
+    x = np.random.default_rng(0).integers(0, 256, (2, program.timesteps, *program.input.shape))
+    ours, theirs = (ReferenceBackend().layers(q, x) for q in (program, back))
+    assert all(s.any() and np.array_equal(s, theirs[n]) for n, s in ours.items())
