@@ -26,6 +26,7 @@ from sfx.toolchain.data import Data, at_every_step, check_input
 from sfx.toolchain.errors import InputError, SfxError
 from sfx.toolchain.files import atomic_write
 from sfx.toolchain.ir.program import Program
+from sfx.toolchain.memory import of_record, of_run, require
 
 if TYPE_CHECKING:
     import nir
@@ -173,6 +174,7 @@ def compile(
     stage: Stage = lambda name: None,
     options: Options | None = None,
     trust_pickle: bool = False,
+    memory: int | None = None,
 ) -> Bundle:
     """Compile a model for `target` ('loihi' is loihi2; or a TOML file).
 
@@ -184,6 +186,7 @@ def compile(
     options: method, bits and effort of the quantization (`sfx.toolchain.quantize.options`).
     model, takes: a network of one's own for a bare state_dict, see `load_model`.
     trust_pickle: let a `.pt` run whatever code it holds, see `load_model`; in the manifest.
+    memory: bytes it may take; refused before it starts (SFX-E605) if that cannot be enough.
     nir_options: dt and conventions of the framework that wrote a NIR file.
     objective: what the mapping is good at: cores (fewest), latency (busiest core idlest) or energy.
     seed: of the placement.
@@ -237,7 +240,7 @@ def compile(
     if samples is not None:
         samples = at_every_step(samples, graph.of_type(g.Input)[0].shape, graph.timesteps)
         _check_calibration(samples, graph.timesteps)
-    compiled = compile_graph(graph, chosen, samples, stage, options, mapping)
+    compiled = compile_graph(graph, chosen, samples, stage, options, mapping, memory)
     buffer = io.BytesIO()
     write(source.graph, buffer)
     calibration = (
@@ -547,9 +550,11 @@ def run(
     """Simulated hardware inference on every sample of `data`.
 
     engine "dask" spreads the samples over the workers of `scheduler` (an address; None: one worker
-    per core of this machine). memory, device: as of `backend`. Raises InputError (SFX-E630, E631).
+    per core of this machine). memory, device: as of `backend`. Raises InputError (SFX-E630, E631;
+    SFX-E605 if one sample takes more memory than there is, or than `memory`).
     """
     program = _program(bundle)
+    require(of_run(program, backend_name), f"one sample on {backend_name}", allowed=memory)
     x = _events(program, data.x)
     make = functools.partial(backend, backend_name, memory=memory, device=device)
     if engine == "dask":
@@ -597,6 +602,7 @@ def verify(
     sample_fraction: float = 1.0,
     resume: Path | None = None,
     replay_file: Path | None = None,
+    memory: int | None = None,
     progress: Progress | None = None,
 ) -> Verdict:
     """Run the reference and `against` on the samples streamed back to back; compare everything.
@@ -605,6 +611,7 @@ def verify(
           through `against` alone, of `sample_fraction` of its neurons, kept in `resume`
     witness  hand `against` this Program instead: how to see that the comparison can fail.
     replay_file  written if something differs: the first neuron that does, with all it received
+    memory  bytes it may take; refused before it starts (SFX-E605) if that cannot be enough
     Raises MissingPartError where the witness is not installed.
     """
     from sfx.toolchain.verify.compare import compare
@@ -621,6 +628,9 @@ def verify(
     if [(p.name, p.shape) for p in program] != [(p.name, p.shape) for p in other]:
         raise InputError("SFX-E703", "the two Programs do not have the same populations")
     x = _events(program, x)
+    steps = len(x) * program.timesteps + program.last_phase
+    records = of_record(program, steps, states) * (1 if mode == "layerwise" else 2)
+    require(records, f"the record of {steps} steps", allowed=memory)
     if mode == "layerwise":
         chosen = replayer(backend(against))
         expected = stream(program, x, "reference", states=states)

@@ -25,6 +25,7 @@ from sfx.toolchain.files import atomic_write
 from sfx.toolchain.ir.codec import CodecError, decode, encode
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program
+from sfx.toolchain.memory import require
 from sfx.toolchain.npy import read_npy
 
 SCHEMA_VERSION = 2
@@ -96,6 +97,7 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
         arrays = [read_npy(io.BytesIO(entries[n]), len(entries[n])) for n in names]
         if any(a.dtype.kind not in "iu" for a in arrays):
             raise CodecError("an array does not hold integers")
+        require(8 * sum(a.size for a in arrays), "its Program", where=str(path))
         body = json.loads(entries["program.json"])
         if version == UNPLACED:
             body |= {"blocks": [], "objective": "latency", "seed": 0}
@@ -173,6 +175,7 @@ def unpack(path: Path) -> dict[str, bytes]:
                 raise _damaged(path, f"{len(infos)} entries, {total} bytes unpacked")
             if len({i.filename for i in infos}) != len(infos):
                 raise _damaged(path, "an entry occurs twice")
+            require(total, "unpacking it", where=str(path))
             return {i.filename: z.read(i) for i in infos}
     except OSError as error:
         reason = error.strerror or str(error)

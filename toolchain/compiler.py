@@ -17,6 +17,7 @@ from sfx.toolchain.ir.graph import Graph
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.mapping.place import MappingOptions, place
+from sfx.toolchain.memory import of_compile, require
 from sfx.toolchain.passes.balance_delays import BalanceDelays
 from sfx.toolchain.passes.base import GraphPass, run_passes
 from sfx.toolchain.passes.fold_batch_norm import FoldBatchNorm
@@ -65,16 +66,20 @@ def compile_graph(
     stage: Stage = lambda name: None,
     options: Options | None = None,
     mapping: MappingOptions | None = None,
+    memory: int | None = None,
 ) -> Compiled:
     """Lower, quantize, balance delays, partition and place.
 
     calibration: events [K, T, *input shape]; its spike rates also guide the mapping.
     options: how to quantize; mapping: what the placement is made for.
+    memory: bytes that it may take (default: what is free); SFX-E605 if that cannot be enough.
     Raises SfxError of the pass that cannot go on.
     """
     start = time.perf_counter()
     stage("lower")
     neuron_form = lower(graph)
+    samples = 0 if calibration is None else len(calibration)
+    require(of_compile(neuron_form, samples), "compiling it", allowed=memory)
     stage("quantize")
     data = None if calibration is None else calibration.astype(np.int64)
     quantized = quantize(neuron_form, data, options=options)

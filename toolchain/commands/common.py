@@ -38,6 +38,14 @@ TakesOpt = Annotated[
         "shows itself) or step (one step)",
     ),
 ]
+MemoryOpt = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="MB",
+        help="Memory it may take: refused at once if too little",
+    ),
+]
 TrustOpt = Annotated[
     bool,
     typer.Option(

@@ -20,6 +20,7 @@ from sfx.toolchain.commands.common import (
     DtOpt,
     FactoryOpt,
     JsonOpt,
+    MemoryOpt,
     ModelArg,
     ObjectiveOpt,
     ResetOpt,
@@ -59,6 +60,7 @@ def compile(
     objective: ObjectiveOpt = "latency",
     seed: SeedOpt = 0,
     trust_pickle: TrustOpt = False,
+    memory: MemoryOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
     """Compile MODEL into a bundle: export, lower, quantize, balance delays, map."""
@@ -80,6 +82,7 @@ def compile(
             seed=seed,
             stage=stage,
             trust_pickle=trust_pickle,
+            memory=None if memory is None else memory << 20,
             options=quantize_options(bits, layer_bits, method, effort),
         )
         destination = output or model.with_suffix(".sfx")

@@ -25,7 +25,7 @@ def run(
     device: Annotated[str, typer.Option(help="cpu or cuda (fast only)")] = "cpu",
     memory: Annotated[
         int | None,
-        typer.Option(min=1, metavar="MB", help="Memory for a batch, so for its size (fast only)"),
+        typer.Option(min=1, metavar="MB", help="Memory it may take (fast: a batch, so its size)"),
     ] = None,
     engine: Annotated[str, typer.Option(help="local, or dask: spread the samples")] = "local",
     scheduler: Annotated[

@@ -12,6 +12,7 @@ from sfx.toolchain.commands.common import (
     InputOpt,
     JsonOpt,
     LimitOpt,
+    MemoryOpt,
     out,
     progress_bar,
     read_data,
@@ -49,6 +50,7 @@ def verify(
             help="Where something differs: the neuron for 'sfx replay' (default: BUNDLE.replay)",
         ),
     ] = None,
+    memory: MemoryOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
     """Prove that a witness computes what the reference does: every spike, u and v at every step."""
@@ -70,6 +72,7 @@ def verify(
             sample_fraction=sample_fraction,
             resume=resume,
             replay_file=kept,
+            memory=None if memory is None else memory << 20,
             progress=progress,
         )
     out.print(verify_summary(verdict))

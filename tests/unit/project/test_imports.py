@@ -16,6 +16,7 @@ BASE = {"arith", "ir"}
 COMPILER = BASE | {"targets"}
 BACKEND = BASE | {"backends.base", "backends.check_input"}
 TOOLS = COMPILER | {"passes", "quantize", "mapping", "cost", "verify", "bundle", "data", "replay"}
+TOOLS |= {"memory"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "files": set(),
@@ -28,7 +29,8 @@ LAYERS: dict[str, set[str]] = {
     "cost": COMPILER,
     "verify": BASE | {"backends.base"},
     "npy": set(),
-    "bundle": COMPILER | {"npy"},
+    "memory": BASE,
+    "bundle": COMPILER | {"npy", "memory"},
     "replay": BASE | {"npy", "bundle", "verify", "backends.base", "backends.check_input"},
     "data": BASE | {"npy"},
     "cluster": BASE | {"backends.base"},

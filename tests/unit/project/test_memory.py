@@ -1,0 +1,117 @@
+"""What cannot fit is refused before it starts, with the number."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sfx.toolchain import api, memory
+from sfx.toolchain import bundle as bundles
+from sfx.toolchain.bundle import Bundle
+from sfx.toolchain.compiler import compile_graph, lower
+from sfx.toolchain.data import Data
+from sfx.toolchain.errors import InputError
+from sfx.toolchain.ir.placed import PlacedProgram
+from sfx.toolchain.targets import load
+from tests.graphs import live_case
+from tests.strategies import random_events, random_program
+
+PROGRAM = random_program(3)
+X = random_events(PROGRAM, 2)
+
+
+def scarce(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    monkeypatch.setattr(memory, "free", lambda: free)
+
+
+def test_free_heeds_the_limit_of_the_process() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    before = memory.free()
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (memory.psutil.Process().memory_info().vms, hard))
+        assert memory.free() < 1 << 20 < before
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def test_the_message_has_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    scarce(monkeypatch, 2 << 30)
+    with pytest.raises(InputError, match=r"SFX-E605 m: x needs at least 3\.0 GB.*2\.0 GB are free"):
+        memory.require(3 << 30, "x", where="m")
+    with pytest.raises(InputError, match=r"--memory allows 1\.0 MB"):
+        memory.require(3 << 20, "x", allowed=1 << 20)
+    memory.require(2 << 30, "x")
+
+
+@pytest.mark.parametrize("mode", ["full", "layerwise"])
+@pytest.mark.parametrize("states", [False, True])
+def test_verify(mode: str, states: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records are as large as was said, so the last byte decides."""
+    steps = len(X) * PROGRAM.timesteps + PROGRAM.last_phase
+    record = api.stream(PROGRAM, X, "reference", states=states)
+    arrays = [a for m in (record.spikes, record.u, record.v) for a in m.values()]
+    needed = sum(a.nbytes for a in arrays)
+    assert memory.of_record(PROGRAM, steps, states) == needed
+    twice = needed * (1 if mode == "layerwise" else 2)
+    scarce(monkeypatch, 1 << 40)
+    call = {"against": "reference", "mode": mode, "states": states}
+    assert api.verify(PROGRAM, X, memory=twice, **call).equal
+    with pytest.raises(InputError, match="SFX-E605"):
+        api.verify(PROGRAM, X, memory=twice - 1, **call)
+    scarce(monkeypatch, twice - 1)
+    with pytest.raises(InputError, match=r"SFX-E605.*are free"):
+        api.verify(PROGRAM, X, **call)
+
+
+@pytest.mark.parametrize("backend", ["fast", "reference", "onnx", "lava"])
+def test_run(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused before the backend is even looked for."""
+    needed = memory.of_run(PROGRAM, backend)
+    assert needed > 0
+    scarce(monkeypatch, needed - 1)
+    with pytest.raises(InputError, match=f"SFX-E605.*one sample on {backend}"):
+        api.run(PROGRAM, Data(X, None), backend_name=backend)
+
+
+def test_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, x = live_case(False, True, 1)
+    needed = memory.of_compile(lower(graph), len(x))
+    assert needed > memory.of_compile(lower(graph), 0) > 0
+    with pytest.raises(InputError, match=r"SFX-E605.*compiling it.*--memory"):
+        compile_graph(graph, load("loihi"), x, memory=needed - 1)
+    scarce(monkeypatch, needed - 1)
+    with pytest.raises(InputError, match=r"SFX-E605.*compiling it.*are free"):
+        compile_graph(graph, load("loihi"), x)
+
+
+def test_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice: what it unpacks to, and its integers as 64 bits."""
+    path, wide = tmp_path / "m.sfx", one_large_array(tmp_path / "wide.sfx")
+    bundles.write(Bundle(PlacedProgram(PROGRAM, "loihi2", ()), b"", {}), path)
+    entries = bundles.unpack(path)
+    unpacked = sum(map(len, entries.values()))
+    scarce(monkeypatch, unpacked - 1)
+    with pytest.raises(InputError, match=r"SFX-E605.*unpacking it"):
+        bundles.read(path)
+    scarce(monkeypatch, 1 << 20)
+    with pytest.raises(InputError, match=r"SFX-E605.*its Program needs at least"):
+        bundles.read(wide)
+
+
+def one_large_array(path: Path) -> Path:
+    """A bundle with 256 thousand integers of one byte each."""
+    bundles.write(Bundle(PlacedProgram(PROGRAM, "loihi2", ()), b"", {}), path)
+    entries = bundles.unpack(path)
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(1 << 18, np.int8))
+    entries["arrays/00000.npy"] = buffer.getvalue()
+    manifest = json.loads(entries.pop("manifest.json"))
+    manifest["sha256"] = {k: hashlib.sha256(v).hexdigest() for k, v in entries.items()}
+    path.write_bytes(bundles.pack(entries | {"manifest.json": json.dumps(manifest).encode()}))
+    return path
