@@ -16,13 +16,8 @@ import numpy as np
 
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import InputError, Problem, SfxError
+from sfx.toolchain.ir.hdf5 import faults
 
-MAX_BYTES = 4 << 30
-"""Largest sum of a file's arrays, unpacked, as int64: what is read must fit in memory."""
-MAX_ITEMS = 50_000
-"""Most groups and arrays in a file; a layer has about 20."""
-MAX_DEPTH = 8
-"""Deepest nesting of groups; netx needs 4. Ends a walk through a group that contains itself."""
 MAX_TEXT = 64
 """Longest name of a type, in bytes."""
 SUPPORTED_LAYERS = ("input", "conv", "flatten", "dense")
@@ -79,7 +74,8 @@ def read_file(path: Path) -> NetFile:
     layers (SFX-E161 layer type, SFX-E162 neuron, SFX-E163 fields).
     """
     with _opened(path) as file:
-        _check_links(file, path)
+        for what in faults(file):
+            raise _unreadable(path, what)
         group = file.get("layer")
         if not isinstance(group, h5py.Group) or not len(group):
             raise _unreadable(path, "has no group 'layer', so it is not a netx file")
@@ -111,34 +107,6 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 def _unreadable(path: Path, what: str) -> InputError:
     hint = "a .net file is what lava-dl's export_hdf5 writes"
     return InputError("SFX-E160", what, where=str(path), hint=hint)
-
-
-def _check_links(file: h5py.File, path: Path) -> None:
-    """Every item is in this file, and all of them together fit in memory."""
-    total = items = 0
-    todo: list[tuple[str, h5py.Group]] = [("", file)]
-    while todo:
-        prefix, group = todo.pop()
-        for key in group:
-            name = f"{prefix}/{key}"
-            items += 1
-            if items > MAX_ITEMS:
-                raise _unreadable(path, f"holds more than {MAX_ITEMS} items")
-            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                raise _unreadable(path, f"{name} is a link to another place")
-            item = group[key]
-            if isinstance(item, h5py.Group):
-                if name.count("/") > MAX_DEPTH:
-                    raise _unreadable(path, f"{name} is nested more than {MAX_DEPTH} deep")
-                todo.append((name, item))
-            elif not isinstance(item, h5py.Dataset):
-                raise _unreadable(path, f"{name} is neither a group nor an array")
-            elif item.is_virtual or item.external:
-                raise _unreadable(path, f"{name} keeps its data in another file")
-            else:
-                total += (item.size or 0) * max(8, item.dtype.itemsize)
-    if total > MAX_BYTES:
-        raise _unreadable(path, f"unpacks to {total} bytes, more than the limit of {MAX_BYTES}")
 
 
 def _layer(group: h5py.Group, index: int) -> Layer:

@@ -138,7 +138,7 @@ def prepare(folder: Path) -> None:
     from sfx.toolchain.targets import load
     from sfx.toolchain.targets.table import to_table
 
-    program = random_program(5, populations=2, max_neurons=8)
+    program = random_program(3, populations=2, max_neurons=8)
     for name in ("a", "b"):
         placed = compile_program(program, load("loihi"))
         facts = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +50,7 @@ class LavaBackend:
         check_input.balanced(program)
         x = check_input.events(program, x)
         steps = len(x) * program.timesteps + program.last_phase
-        job = Job(program, x, steps, states, os.getpid(), self.verbose)
+        job = Job(program, x, steps, states, self.verbose)
         return self._record(job, progress)
 
     def replay(
@@ -75,7 +74,7 @@ class LavaBackend:
         nothing = np.zeros((0, program.timesteps), dtype=np.int64)
         # what Lava's channels carry, and half of what the worker would have to be handed
         played = {name: record.astype(np.int32) for name, record in played.items()}
-        job = Job(program, nothing, steps, states, os.getpid(), self.verbose, played)
+        job = Job(program, nothing, steps, states, self.verbose, played)
         return self._record(job, progress)
 
     def _record(self, job: Job, progress: Progress | None) -> Stream:
@@ -84,8 +83,9 @@ class LavaBackend:
         program = job.program
         with runtime.directory() as where:
             limits.check(limits.need(program, recorded=True), _record_bytes(job), where.path)
-            runtime.execute(job, where, patience=self.patience, progress=progress)
-            return _read(job, where)
+            return runtime.execute(
+                job, where, lambda: _read(job, where), patience=self.patience, progress=progress
+            )
 
     def run(self, program: Program, x: IntArray, *, progress: Progress | None = None) -> Result:
         """Run K samples; sums and event counts come from the recorded spikes.

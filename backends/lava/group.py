@@ -33,7 +33,7 @@ def members(session: int) -> list[int]:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:  # it ended meanwhile
             continue
-        if int(fields[3]) == session and fields[0] not in "ZX":
+        if len(fields) > 3 and int(fields[3]) == session and fields[0] not in "ZX":
             found.append(int(entry.name))
     return found
 
@@ -56,19 +56,23 @@ def segments(pids: list[int]) -> set[Path]:
 
 
 def end(session: int, *, spare: int | None = None) -> None:
-    """Kill every process of the session but `spare`, then remove the segments they leave.
+    """Kill every process of the session but `spare`, and remove the segments they have mapped.
+
+    Whoever does this may be killed at any moment. So the session's leader is left running to the
+    last, for it does the same once it has lost its parent; and segments lose their names while
+    those that have them mapped still live, or no one could find them.
 
     Must run before the session's leader is waited for: until then its number is not given away.
     """
-    _signal(_others(session, spare), signal.SIGSTOP)  # none may make another segment
+    _signal(_others(session, session), signal.SIGSTOP)  # none may make another segment
     time.sleep(SETTLE_SECONDS)
-    mapped = segments(members(session))
+    for path in segments(members(session)):
+        path.unlink(missing_ok=True)
     deadline = time.monotonic() + KILL_SECONDS
     while (left := _others(session, spare)) and time.monotonic() < deadline:
-        _signal(left, signal.SIGKILL)  # again, for those forked before their parent's turn came
+        # again and again, for those forked before their parent's turn came
+        _signal([pid for pid in left if pid != session] or left, signal.SIGKILL)
         time.sleep(SETTLE_SECONDS)
-    for path in mapped:
-        path.unlink(missing_ok=True)
 
 
 def _others(session: int, spare: int | None) -> list[int]:

@@ -26,7 +26,7 @@ from sfx.toolchain.ir.program import LIF, Program
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One run. `events` [K, T, *input shape]; `parent` the pid that must stay alive.
+    """One run. `events` [K, T, *input shape].
 
     played  where given, what each Input sends [steps, *shape], step by step, instead of `events`
     """
@@ -35,7 +35,6 @@ class Job:
     events: IntArray
     steps: int
     states: bool
-    parent: int
     verbose: bool = False
     played: Mapping[str, IntArray] | None = None
 
@@ -85,16 +84,20 @@ class Directory:
         self._outcome = path / "outcome.json"
 
     def write_job(self, job: Job) -> None:
-        """Store the job and make the files that the Lava processes fill."""
-        self._job.write_bytes(pickle.dumps(job))
+        """Make the files that the Lava processes fill, then store the job, in one step."""
         _allocate(self.clock, (1,), np.int64)
         _allocate(self.values, (job.steps, width(columns(job.program))), np.int32)
         if job.states:
             shape = (job.steps, 2, width(columns(job.program, lif_only=True)))
             _allocate(self.states, shape, np.int32, self.unwritten)
+        draft = self._job.with_suffix(".draft")
+        draft.write_bytes(pickle.dumps(job))
+        os.replace(draft, self._job)
 
-    def read_job(self) -> Job:
-        """The job as its parent wrote it."""
+    def read_job(self) -> Job | None:
+        """The job as its parent wrote it, None before that."""
+        if not self._job.exists():
+            return None
         job = pickle.loads(self._job.read_bytes())
         if not isinstance(job, Job):
             raise TypeError(f"not a job: {type(job).__name__}")

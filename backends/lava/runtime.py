@@ -16,12 +16,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import sfx
 from sfx.backends.base import Progress
@@ -29,6 +29,7 @@ from sfx.backends.lava import group
 from sfx.backends.lava.job import Directory, Job, Outcome
 from sfx.toolchain.errors import BackendError, MissingPartError
 
+T = TypeVar("T")
 POLL_SECONDS = 0.05
 COUNT_SECONDS = 1.0
 """How often the worker's processes are counted, the sign of life while Lava starts."""
@@ -80,17 +81,22 @@ def directory() -> Iterator[Directory]:
 
 
 def execute(
-    job: Job, where: Directory, *, patience: Patience, progress: Progress | None = None
-) -> None:
-    """Run `job` in a worker; on return the records in `where` are complete.
+    job: Job,
+    where: Directory,
+    result: Callable[[], T],
+    *,
+    patience: Patience,
+    progress: Progress | None = None,
+) -> T:
+    """Run `job` in a worker; what `result` makes of the complete records in `where`.
 
-    Raises BackendError: SFX-E506 a Lava process failed (named), SFX-E507 no progress,
-    SFX-E508 too long, SFX-E509 the worker died.
+    The worker is there from before the first file until after the last: were this process killed,
+    it would remove them. Raises BackendError: SFX-E506 a Lava process failed (named), SFX-E507 no
+    progress, SFX-E508 too long, SFX-E509 the worker died.
     """
-    where.write_job(job)
     with where.log.open("wb") as log:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "sfx.backends.lava.worker", str(where.path)],
+            [sys.executable, "-m", "sfx.backends.lava.worker", str(where.path), str(os.getpid())],
             cwd=where.path,  # a file of the user's named lava.py must not be imported
             # many processes on few cores: threads in each would only get in the way
             env={**os.environ, "PYTHONPATH": _python_path(), "OMP_NUM_THREADS": "1"},
@@ -100,9 +106,13 @@ def execute(
             start_new_session=True,  # its session marks all processes that Lava forks
         )
         try:
+            where.write_job(job)
             _watch(worker, job, where, patience, progress)
+            return result()
         finally:
             with _uninterrupted():
+                group.end(worker.pid, spare=worker.pid)
+                shutil.rmtree(where.path, ignore_errors=True)
                 group.end(worker.pid)
                 worker.wait()
 

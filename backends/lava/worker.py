@@ -1,4 +1,4 @@
-"""The worker: `python -m sfx.backends.lava.worker DIRECTORY` runs one job in Lava.
+"""The worker: `python -m sfx.backends.lava.worker DIRECTORY PARENT` runs one job in Lava.
 
 A process of its own, because Lava sets the start method of multiprocessing when it is imported,
 forks one OS process per Lava process, and can hang: when a process model raises before it sends,
@@ -163,14 +163,14 @@ def _failure(where: str, error: BaseException) -> Outcome:
     return Outcome(False, where, f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
-def _follow_parent(job: Job, directory: Directory) -> None:
+def _follow(parent: int, directory: Directory) -> None:
     """When the parent is gone, end everything here, the job directory included.
 
     By a timer signal, because Lava may be blocked anywhere. Forked processes inherit no timer.
     """
 
     def look(number: int, frame: FrameType | None) -> None:
-        if os.getppid() != job.parent:
+        if os.getppid() != parent:
             # not again meanwhile: on a busy machine this takes longer than until the next signal
             signal.setitimer(signal.ITIMER_REAL, 0)
             group.end(os.getsid(0), spare=os.getpid())
@@ -181,11 +181,12 @@ def _follow_parent(job: Job, directory: Directory) -> None:
     signal.setitimer(signal.ITIMER_REAL, PARENT_SECONDS, PARENT_SECONDS)
 
 
-def main(path: str) -> None:
+def main(path: str, parent: str) -> None:
     """Run the job in the directory `path`, report, and wait to be ended."""
     directory = Directory(Path(path))
-    job = directory.read_job()
-    _follow_parent(job, directory)
+    _follow(int(parent), directory)
+    while (job := directory.read_job()) is None:  # the parent writes it while Lava is imported
+        time.sleep(POLL_SECONDS)
     # multiprocessing makes a folder for its sockets: here, where it goes with the job. Relative,
     # because the path of a socket holds 107 bytes at most.
     os.chdir(path)
@@ -204,4 +205,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

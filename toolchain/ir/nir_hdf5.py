@@ -12,16 +12,12 @@ import h5py
 import nir.ir
 
 from sfx.toolchain.errors import Problem
-
-MAX_BYTES = 8 << 30
-"""Largest sum of a file's arrays, unpacked; a compressed file may claim more than memory holds."""
-MAX_DEPTH = 32
-"""Groups nested deeper are refused; NIR needs 4 levels per subgraph."""
+from sfx.toolchain.ir.hdf5 import faults
 
 
 def file_problems(file: h5py.File, where: str) -> Iterator[Problem]:
     """Every problem of the file `where` (SFX-E201, E202, E204, E211)."""
-    bad = list(_link_problems(file, where))
+    bad = [Problem("SFX-E201", where, what) for what in faults(file)]
     yield from bad
     if bad:
         return
@@ -29,33 +25,6 @@ def file_problems(file: h5py.File, where: str) -> Iterator[Problem]:
         yield Problem("SFX-E201", where, "has no group 'node', so it is not a NIR file")
         return
     yield from _group_problems(file["node"], "")
-
-
-def _link_problems(file: h5py.File, where: str) -> Iterator[Problem]:
-    """Nothing may point outside the file or back into it, and the arrays must fit in memory."""
-    total = 0
-    todo = [("", file)]
-    while todo:
-        path, group = todo.pop()
-        for key in group:
-            name = f"{path}/{key}"
-            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                yield Problem("SFX-E201", where, f"{name} is a link to another place")
-                continue
-            item = group[key]
-            if isinstance(item, h5py.Group):
-                if len(path.split("/")) > MAX_DEPTH:
-                    yield Problem("SFX-E201", where, f"{name} is nested more than {MAX_DEPTH} deep")
-                    return
-                todo.append((name, item))
-            elif item.is_virtual or item.external:
-                yield Problem("SFX-E201", where, f"{name} keeps its data in another file")
-            else:
-                total += item.size * item.dtype.itemsize if item.shape is not None else 0
-    if total > MAX_BYTES:
-        yield Problem(
-            "SFX-E201", where, f"unpacks to {total} bytes, more than the limit of {MAX_BYTES}"
-        )
 
 
 def _text(dataset: object) -> str:

@@ -254,8 +254,7 @@ def slow(session, *, spare=None):
     time.sleep(3 * worker.PARENT_SECONDS)
 
 group.end = slow
-job = SimpleNamespace(parent=-1)
-worker._follow_parent(job, SimpleNamespace(path=Path(sys.argv[1]) / "job"))
+worker._follow(-1, SimpleNamespace(path=Path(sys.argv[1]) / "job"))
 time.sleep(60)
 """
 
@@ -267,3 +266,59 @@ def test_a_slow_clean_up_is_not_begun_again(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert (tmp_path / "calls").read_text() == "."
     assert not (tmp_path / "job").exists()
+
+
+KILLED_WHILE_ENDING = """
+import json, os, signal, sys
+from sfx.backends.lava import group, runtime
+from tests.unit.lava import test_exits
+from tests.unit.lava.nets import chain, events
+
+step = int(sys.argv[1])
+net, witness = chain(2), test_exits.Witness()
+calls = {"signal": group._signal, "segments": group.segments, "rmtree": runtime.shutil.rmtree}
+count = 0
+
+def dies(call):
+    def counted(*arguments, **options):
+        global count
+        count += witness.session != 0
+        if count == step:
+            facts = [witness.session, witness.members, sorted(map(str, witness.segments))]
+            print(json.dumps(facts), flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments, **options)
+    return counted
+
+from sfx.backends.lava.backend import LavaBackend
+def tell(done, total):
+    if not witness.session:
+        witness(done, total)
+        group._signal = dies(calls["signal"])
+        group.segments = dies(calls["segments"])
+        runtime.shutil.rmtree = dies(calls["rmtree"])
+
+LavaBackend().stream(net, events(net, 20), progress=tell)
+"""
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_a_parent_killed_while_it_cleans_up_leaves_nothing(step: int, tmp_path: Path) -> None:
+    """Before it stops the others, before it looks for segments, before it kills, before it
+    removes the files: the worker does the rest."""
+    paths = os.pathsep.join([str(Path(sfx.__file__).resolve().parents[1]), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_ENDING, str(step)],
+        env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=120,
+    )
+    assert done.returncode == -signal.SIGKILL
+    session, members, segments = json.loads(done.stdout)
+    witness = Witness(session, members, set(map(Path, segments)))
+    _wait_until_empty(tmp_path)
+    deadline = time.monotonic() + 20
+    while group.members(session) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    witness.assert_all_gone()
