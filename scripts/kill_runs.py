@@ -265,9 +265,9 @@ def broken(work: Path, given: set[str]) -> list[str]:
 
 
 def main() -> int:
-    """Turns until there are `count`."""
+    """Turns until `count` processes were killed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--count", type=int, default=100, help="kills in all")
     parser.add_argument("--json", type=Path, default=RECORD)
     options = parser.parse_args()
     rows: list[dict[str, Any]] = (
@@ -277,7 +277,8 @@ def main() -> int:
         prepared = Path(name)
         prepare(prepared)
         longest: dict[str, float] = {}
-        while (number := len(rows)) < options.count:
+        while sum(bool(r["signal"]) for r in rows) < options.count:
+            number = len(rows)
             command = TURNS[number % len(TURNS)]
             if command not in longest:
                 longest[command] = measured(command, prepared)

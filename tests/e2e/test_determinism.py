@@ -50,7 +50,8 @@ def test_a_nir_file(tmp_path: Path) -> None:
     other = np.where(np.arange(x.size).reshape(x.shape) == 0, 1 - x, x)
     for name, samples in (("x", x), ("y", other)):  # one event differs: the comparison can fail
         api.save(
-            api.compile(tmp_path / "m.nir", calibrate=api.Data(samples, None)), tmp_path / name
+            api.compile(tmp_path / "m.nir", calibrate=api.Data(samples.astype(np.uint8), None)),
+            tmp_path / name,
         )
     same, differs = (hashlib.sha256((tmp_path / n).read_bytes()).hexdigest() for n in "xy")
     assert {same} == found
