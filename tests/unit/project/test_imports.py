@@ -35,6 +35,7 @@ LAYERS: dict[str, set[str]] = {
     "data": BASE | {"npy"},
     "cluster": BASE | {"backends.base"},
     "doctor": COMPILER,
+    "explain": set(),
     "compiler": TOOLS,
     "precision": TOOLS,
     "report": TOOLS | {"precision"},
