@@ -165,9 +165,8 @@ weights. Written by `python benchmarks/models.py`; times are CPU seconds of one 
 "Equal spikes" compares the 8-bit Program with the float model on the calibration sample: each
 layer quantized alone, and with all earlier layers quantized as well. Random weights amplify a
 wrong spike from layer to layer as trained ones do not, so the second figure is a lower bound.
-"Run s" is one sample on the fast backend, once readied; - where it was not measured (with
-`--compile-only`) or takes more than {MEMORY_GB} GB. Rows of 2026-11-23 are wall seconds, and older
-than the contraction of attention in calibration, which cut the memory of Spikformer 4-384 by half.
+"Run s" is one sample on the fast backend, once readied, within {MEMORY_GB} GB; - where it was not
+measured (`--compile-only`) or takes more.
 Lossless versions of all families reproduce torch exactly (`tests/e2e/test_families.py`).
 
 | model | parameters | neurons | synapses | T | depth | cores (chips) | export s | compile s | GB \

@@ -805,6 +805,24 @@ def export_netx(bundle: Bundle | Program, path: str | Path) -> str:
     return made.left_out
 
 
+def standard_nir(bundle: Bundle) -> bytes:
+    """The bundle's NIR source as a file of standard nodes. Raises UnsupportedError (SFX-E644)."""
+    from sfx.toolchain.ir.conventions import NirOptions
+    from sfx.toolchain.ir.nir_bridge import read, to_graph, write
+    from sfx.toolchain.standard_nir import standard
+
+    if not bundle.nir:
+        raise InputError("SFX-E641", "the bundle has no NIR source")
+    facts = bundle.manifest.get("nir", {})
+    options = NirOptions(facts.get("convention"), facts.get("dt"), facts.get("reset"))
+    graph = to_graph(
+        read(io.BytesIO(bundle.nir)), timesteps=bundle.program.timesteps, options=options
+    )
+    buffer = io.BytesIO()
+    write(standard(graph), buffer)
+    return buffer.getvalue()
+
+
 def _program(bundle: Bundle | Program) -> Program:
     return bundle if isinstance(bundle, Program) else bundle.program
 

@@ -20,6 +20,12 @@ def export(
             "(.net); nir: the source graph"
         ),
     ] = "onnx",
+    standard_only: Annotated[
+        bool,
+        typer.Option(
+            "--standard-only", help="With --to nir: standard nodes only, views as dense layers"
+        ),
+    ] = False,
 ) -> None:
     """Write the compiled model in another format."""
     from sfx.toolchain import api
@@ -28,6 +34,8 @@ def export(
 
     if to not in ("onnx", "netx", "nir"):
         raise InputError("SFX-E640", f"no format '{to}'", hint="use --to onnx, netx or nir")
+    if standard_only and to != "nir":
+        raise InputError("SFX-E640", "--standard-only is of NIR", hint="use it with --to nir")
     left_out = ""
     with stages(f"exporting {bundle.name}") as stage:
         stage(to)
@@ -37,7 +45,7 @@ def export(
         elif to == "netx":
             left_out = api.export_netx(loaded, output)
         elif loaded.nir:
-            atomic_write(output, loaded.nir)
+            atomic_write(output, api.standard_nir(loaded) if standard_only else loaded.nir)
         else:
             raise InputError("SFX-E641", "the bundle has no NIR source", where=str(bundle))
     out.print(f"wrote {output}", markup=False, soft_wrap=True)
