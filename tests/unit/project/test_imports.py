@@ -36,6 +36,7 @@ LAYERS: dict[str, set[str]] = {
     "cluster": BASE | {"backends.base"},
     "doctor": COMPILER,
     "explain": set(),
+    "standard_nir": COMPILER | {"passes"},
     "compiler": TOOLS,
     "precision": TOOLS,
     "report": TOOLS | {"precision"},
