@@ -1,6 +1,7 @@
 """Fine-tunes a trained example in integers, compares it with its Program, and keeps the figures.
 
-    python examples/qat.py digits --bits 4 3
+    python examples/qat.py digits --bits 3
+    python examples/qat.py digits --bits 4 --rate 2e-3
     python examples/qat.py nmnist nmnist_small.npz --bits 4
     python examples/qat.py mnist mnist.npz --bits 4 --samples 12000
 
