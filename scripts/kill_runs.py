@@ -270,6 +270,8 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100, help="kills in all")
     parser.add_argument("--json", type=Path, default=RECORD)
     options = parser.parse_args()
+    # a shell's background job ignores SIGINT, and so would what it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rows: list[dict[str, Any]] = (
         json.loads(options.json.read_text()) if options.json.exists() else []
     )
@@ -278,7 +280,7 @@ def main() -> int:
         prepare(prepared)
         longest: dict[str, float] = {}
         while sum(bool(r["signal"]) for r in rows) < options.count:
-            number = len(rows)
+            number = rows[-1]["number"] + 1 if rows else 0
             command = TURNS[number % len(TURNS)]
             if command not in longest:
                 longest[command] = measured(command, prepared)

@@ -24,12 +24,7 @@ VALUE = 8
 
 def free() -> int:
     """Bytes that this process may still take: of the machine, its container, its own limit."""
-    found = [psutil.virtual_memory().available]
-    try:
-        limit = int((CGROUP / "memory.max").read_text())
-        found.append(limit - int((CGROUP / "memory.current").read_text()))
-    except (OSError, ValueError):  # no such group, or "max"
-        pass
+    found = [psutil.virtual_memory().available, *_of_container()]
     try:
         import resource
     except ImportError:  # not on Windows
@@ -38,6 +33,18 @@ def free() -> int:
     if soft != resource.RLIM_INFINITY:
         found.append(soft - psutil.Process().memory_info().vms)
     return max(0, min(found))
+
+
+def _of_container() -> list[int]:
+    """What the control group leaves; its cached files give way, so they are not in use."""
+    try:
+        limit = int((CGROUP / "memory.max").read_text())
+        used = int((CGROUP / "memory.current").read_text())
+        rows = (row.split() for row in (CGROUP / "memory.stat").read_text().splitlines())
+        stat = {key: int(value) for key, value in rows}
+    except (OSError, ValueError):  # no such group, or "max"
+        return []
+    return [limit - used + stat.get("active_file", 0) + stat.get("inactive_file", 0)]
 
 
 def require(needed: int, what: str, *, where: str = "", allowed: int | None = None) -> None:

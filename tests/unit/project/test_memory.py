@@ -40,6 +40,19 @@ def test_free_heeds_the_limit_of_the_process() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
+def test_free_heeds_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that it caches give way."""
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    before = memory.free()
+    assert before > 5000
+    (tmp_path / "memory.current").write_text("900\n")
+    (tmp_path / "memory.stat").write_text("anon 500\nactive_file 100\ninactive_file 200\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.free() > 5000
+    (tmp_path / "memory.max").write_text("1000\n")
+    assert memory.free() == 400
+
+
 def test_the_message_has_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     scarce(monkeypatch, 2 << 30)
     with pytest.raises(InputError, match=r"SFX-E605 m: x needs at least 3\.0 GB.*2\.0 GB are free"):
