@@ -406,7 +406,8 @@ class _Run:
         if have == want and ahead == 0:
             return sent
         out = np.zeros((self.lanes, want, sent.values.shape[2]), sent.values.dtype)
-        some = slice(max(0, -ahead), max(0, min(want, have - ahead)))
+        start = min(max(0, -ahead), want)
+        some = slice(start, max(start, min(want, have - ahead)))
         out[:, some] = sent.values[:, some.start + ahead : some.stop + ahead]
         return Sent(out, sent.channels)
 

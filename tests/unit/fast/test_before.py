@@ -29,7 +29,7 @@ from tests.unit.fast.test_equal import REFERENCE, differences
 pytestmark = pytest.mark.needs_torch
 
 T, SAMPLES = 3, 2
-MODES = [("temporal", False), ("joint", True), ("joint", False), ("divided", True)]
+MODES = [("temporal", False), ("joint", True), ("joint", False), ("divided", False)]
 
 
 @functools.cache
