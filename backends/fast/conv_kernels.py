@@ -9,147 +9,250 @@ from __future__ import annotations
 from typing import Any
 
 from sfx.backends.fast.compiled import compiled, np, numba
-from sfx.backends.fast.multiply_add import TILE, add_pairs
+from sfx.backends.fast.multiply_add import TILE, add_taps, copy_list
+from sfx.backends.fast.update import lif_step
 
-CHUNK = 192
-"""Rows of weights of a tile that stay in the first-level cache."""
-LISTED = 1 << 16
-"""List entries that a thread gathers before it multiplies: they stay in its second-level cache."""
+CHUNK = 16
+"""Pairs of channels of a list whose end is noted: a sum may stop and go on there."""
+SHORT = 128
+"""Pairs of inputs up to which the lists under the taps of an output are gathered into one."""
+ROWS = 32
+"""Outputs a thread sums together: they and the weights of a group stay in its caches."""
 
 
 @compiled
-def list_pairs(s: Any, index: Any, value: Any, count: Any) -> None:
-    """For each row of s [R, pairs] uint16 the pairs that are not zero: their index and value.
+def list_pairs(s: Any, index: Any, value: Any, ends: Any) -> None:
+    """For each row of s [R, words] uint64 the pairs that are not zero: their index and value.
 
-    index, value [R, pairs + 1] uint16 (entries beyond count [R] are arbitrary).
+    A word holds as many pairs as values fit. index [R, pairs] uint16, value [R, pairs] uint16 or
+    uint32 (beyond the end arbitrary); ends [R, chunks + 1] the entries before each chunk.
     """
-    rows, pairs = s.shape
+    rows, words = s.shape
+    per = 8 // value.itemsize
+    chunk = CHUNK // per
     for r in numba.prange(rows):
         k = 0
-        for i in range(pairs):
-            pair = s[r, i]
-            index[r, k] = i
-            value[r, k] = pair
-            k += pair != 0
-        count[r] = k
+        ends[r, 0] = 0
+        for c in range(ends.shape[1] - 1):
+            for w in range(c * chunk, min(words, (c + 1) * chunk)):
+                word = s[r, w]
+                if word == 0:
+                    continue
+                for j in range(per):
+                    pair = value.dtype.type(word >> np.uint64(j * (64 // per)))
+                    index[r, k] = w * per + j
+                    value[r, k] = pair
+                    k += pair != 0
+            ends[r, c + 1] = k
 
 
 @numba.njit(inline="always")
 def gather(
-    index: Any, value: Any, count: Any, first: int, places: Any, pairs: int, li: Any, lv: Any
-) -> int:
-    """One output's list (li, lv): the inputs under all taps, by row of the weights; its length."""
-    m = 0
-    for tap in range(len(places)):
-        p = places[tap]
-        if p < 0:
-            continue
-        row = first + p
-        entries, start = count[row], tap * pairs
-        for e in range(entries):
-            li[m + e] = index[row, e] + start
-            lv[m + e] = value[row, e]
-        m += entries
-    return m
+    index: Any, value: Any, ends: Any, place: Any, groups: Any, rows: Any, first: int,
+    li: Any, lv: Any, le: Any,
+) -> None:  # fmt: skip
+    """The lists under all taps of outputs first .. at steps `rows` as one: li, lv [Q*S, room].
+
+    Indices count from the first tap on; le [Q*S, G+1] is where each group of whole taps ends.
+    """
+    pairs, steps = index.shape[1], len(rows)
+    index_at, value_at = index.ctypes.data, value.ctypes.data
+    for k in range(len(le)):
+        q, row = first + k // steps, rows[k % steps]
+        m = 0
+        for g in range(len(groups)):
+            for tap in range(groups[g, 0], groups[g, 1]):
+                p = place[q, tap]
+                if p < 0:
+                    continue
+                count = ends[row + p, ends.shape[1] - 1]
+                copy_list(
+                    value,
+                    index_at + (row + p) * index.strides[0],
+                    value_at + (row + p) * value.strides[0],
+                    count, tap * pairs,
+                    li.ctypes.data + k * li.strides[0] + m * li.itemsize,
+                    lv.ctypes.data + k * lv.strides[0] + m * lv.itemsize,
+                )  # fmt: skip
+                m += count
+            le[k, g + 1] = m
 
 
 @numba.njit(inline="always")
-def find_ends(li: Any, m: int, ends: Any) -> None:
-    """ends[c]: entries of the ascending list li [m] that lie in chunks 0..c of CHUNK rows."""
-    e = 0
-    for chunk in range(len(ends)):
-        limit = (chunk + 1) * CHUNK
-        while e < m and li[e] < limit:
-            e += 1
-        ends[chunk] = e
+def sum_gathered(
+    li: Any, lv: Any, le: Any, weight: Any, tile: int, total: Any
+) -> None:  # fmt: skip
+    """total [Q, S, TILE] int32 from the lists of `gather`."""
+    li_at, lv_at, le_at, total_at = (
+        li.ctypes.data,
+        lv.ctypes.data,
+        le.ctypes.data,
+        total.ctypes.data,
+    )
+    here = np.zeros(1, np.int32)
+    for g in range(le.shape[1] - 1):
+        for k in range(total.shape[0] * total.shape[1]):
+            add_taps(
+                weight, tile, li_at + k * li.strides[0], lv_at + k * lv.strides[0],
+                le_at + k * le.strides[0], le.shape[1], li.shape[1], here.ctypes.data,
+                (0, 1), (g, g + 1), g == 0, total_at + k * total.strides[1],
+            )  # fmt: skip
 
 
 @numba.njit(inline="always")
-def add_shifted(target: Any, sums: Any, left: Any, right: Any, fresh: bool) -> None:
-    """target += sums << left >> right (floor), in 32 bits; target = if fresh."""
-    if fresh:
-        for o in range(len(target)):
-            target[o] = np.int32(np.int32(np.int32(sums[o]) << left) >> right)
-    elif len(target) == TILE:  # a fixed number of turns needs no remainder
-        for o in range(TILE):
-            target[o] += np.int32(np.int32(np.int32(sums[o]) << left) >> right)
-    else:
-        for o in range(len(target)):
-            target[o] += np.int32(np.int32(np.int32(sums[o]) << left) >> right)
+def sum_listed(
+    index: Any, value: Any, ends: Any, place: Any, weight: Any, groups: Any, rows: Any,
+    first: int, tile: int, total: Any,
+) -> None:  # fmt: skip
+    """total [Q, S, TILE] int32: outputs first .. first+Q-1 of a tile at steps `rows` [S].
+
+    A group's weights serve all these outputs. rows: the first list of each step.
+    """
+    index_at, value_at, ends_at = index.ctypes.data, value.ctypes.data, ends.ctypes.data
+    place_at, total_at = place.ctypes.data, total.ctypes.data
+    for g in range(len(groups)):
+        taps, chunks = (groups[g, 0], groups[g, 1]), (groups[g, 2], groups[g, 3])
+        for k in range(total.shape[0]):
+            for t in range(total.shape[1]):
+                add_taps(
+                    weight, tile,
+                    index_at + rows[t] * index.strides[0],
+                    value_at + rows[t] * value.strides[0],
+                    ends_at + rows[t] * ends.strides[0],
+                    ends.shape[1], index.shape[1],
+                    place_at + (first + k) * place.strides[0],
+                    taps, chunks, g == 0,
+                    total_at + k * total.strides[0] + t * total.strides[1],
+                )  # fmt: skip
+
+
+@numba.njit(inline="always")
+def short(place: Any, index: Any) -> Any:
+    """True if the lists of several taps are better gathered into a long one."""
+    return place.shape[1] > 1 and index.shape[1] <= SHORT
 
 
 @compiled
 def convolve(
-    index: Any,
-    value: Any,
-    count: Any,
-    place: Any,
-    weight: Any,
-    most: int,
-    shift: int,
-    fresh: bool,
-    out: Any,
-) -> None:
+    index: Any, value: Any, ends: Any, place: Any, weight: Any, groups: Any, shift: int,
+    fresh: bool, out: Any,
+) -> None:  # fmt: skip
     """out [N, Q, O] int32 += convolution << shift (>> -shift, floor). Inputs as of `list_pairs`.
 
-    place [Q, taps] the input position or -1; weight [tiles, taps*pairs, TILE, 2] int8; `most`
-    entries of a list may be summed in 16 bits. If fresh, out is written, not added to. A tile of
-    weights serves many outputs.
+    place [Q, taps] the input position or -1; weight [tiles, taps, pairs, TILE, 2] int8 or int16;
+    groups [G, 4]: taps from, to, chunks from, to: what may be summed together. If fresh, out is
+    written, not added to.
     """
     n, positions, outputs = out.shape
-    taps, pairs = place.shape[1], index.shape[1] - 1
-    inputs = len(count) // n
-    room = taps * pairs + 1
-    chunks = (taps * pairs + CHUNK - 1) // CHUNK
-    together = min(64, max(1, LISTED // room))
-    rows = n * positions
-    flat = out.reshape(rows, outputs)
+    inputs = len(ends) // n
+    blocks = (positions + ROWS - 1) // ROWS
     left, right = np.int32(max(shift, 0)), np.int32(max(-shift, 0))
-    base, tile_bytes = weight.ctypes.data, weight.shape[1] * TILE * 2
-    for block in numba.prange((rows + together - 1) // together):
-        first, last = block * together, min(rows, (block + 1) * together)
-        li = np.empty((together, room), np.uint16)
-        lv = np.empty((together, room), np.uint16)
-        lengths = np.empty(together, np.int64)
-        acc = np.empty(TILE, np.int16)
-        li_at, lv_at, acc_at = li.ctypes.data, lv.ctypes.data, acc.ctypes.data
-        longest = 0
-        for k in range(last - first):
-            sample, q = (first + k) // positions, (first + k) % positions
-            lengths[k] = gather(index, value, count, sample * inputs, place[q], pairs, li[k], lv[k])
-            longest = max(longest, lengths[k])
-        if longest <= most:  # one pass in 16 bits
-            for tile in range(weight.shape[0]):
-                begin, at = tile * TILE, base + tile * tile_bytes
-                end = min(outputs, begin + TILE)
-                for k in range(last - first):
-                    if lengths[k] == 0 and fresh:
-                        flat[first + k, begin:end] = 0
-                    elif lengths[k] > 0:
-                        skip = 2 * k * room
-                        add_pairs(acc_at, li_at + skip, lv_at + skip, 0, lengths[k], at)
-                        add_shifted(flat[first + k, begin:end], acc, left, right, fresh)
-            continue
-        total = np.empty((together, TILE), np.int32)
-        ends = np.empty((together, chunks), np.int64)
-        for k in range(last - first):
-            find_ends(li[k], lengths[k], ends[k])
-        for tile in range(weight.shape[0]):
-            begin, at = tile * TILE, base + tile * tile_bytes
-            end = min(outputs, begin + TILE)
-            total[:] = 0
-            for chunk in range(chunks):
-                for k in range(last - first):
-                    skip, row = 2 * k * room, total[k]
-                    e = ends[k, chunk - 1] if chunk > 0 else 0
-                    while e < ends[k, chunk]:
-                        stop = min(ends[k, chunk], e + most)
-                        add_pairs(acc_at, li_at + skip, lv_at + skip, e, stop, at)
-                        for o in range(TILE):
-                            row[o] += np.int32(acc[o])
-                        e = stop
-            for k in range(last - first):
-                add_shifted(flat[first + k, begin:end], total[k], left, right, fresh)
+    gathered = short(place, index)
+    tiles = weight.shape[0] if gathered else 1  # of one task
+    tasks = n * blocks
+    for task in numba.prange(weight.shape[0] // tiles * tasks):
+        sample, first = task % tasks // blocks, task % blocks * ROWS
+        total = np.empty((min(ROWS, positions - first), 1, TILE), np.int32)
+        rows = np.full(1, sample * inputs)
+        li, lv, le = room_for(index, value, place, groups, len(total) if gathered else 0)
+        if gathered:
+            gather(index, value, ends, place, groups, rows, first, li, lv, le)
+        for tile in range(task // tasks * tiles, (task // tasks + 1) * tiles):
+            if gathered:
+                sum_gathered(li, lv, le, weight, tile, total)
+            else:
+                sum_listed(index, value, ends, place, weight, groups, rows, first, tile, total)
+            begin, end = tile * TILE, min(outputs, (tile + 1) * TILE)
+            for k in range(len(total)):
+                row, target = total[k, 0], out[sample, first + k, begin:end]
+                if fresh:
+                    for o in range(end - begin):
+                        target[o] = np.int32(np.int32(row[o] << left) >> right)
+                else:
+                    for o in range(end - begin):
+                        target[o] += np.int32(np.int32(row[o] << left) >> right)
+
+
+@numba.njit(inline="always")
+def room_for(index: Any, value: Any, place: Any, groups: Any, rows: int) -> Any:
+    """Room for `gather` of so many rows."""
+    room = place.shape[1] * index.shape[1] + 16
+    return (
+        np.empty((rows, room), index.dtype),
+        np.empty((rows, room), value.dtype),
+        np.zeros((rows, len(groups) + 1), np.int64),
+    )
+
+
+@compiled
+def convolve_lif(
+    index: Any, value: Any, ends: Any, place: Any, weight: Any, groups: Any, shift: int,
+    extra: Any, bias: Any, decays: Any, first: int, every: int, begin: int,
+    out: Any, events: Any, active: Any,
+) -> None:  # fmt: skip
+    """`convolve`, and at once the neurons that receive it: their input never leaves the caches.
+
+    extra [B, S, n] int32 what else they receive ([0, 0, 0]: nothing); bias [n], decays as of
+    `update`; u = v = 0 at step `begin`, before which nothing is sent. The rest as of `lif`.
+    """
+    lanes, steps, n = out.shape
+    positions = len(place)
+    outputs, inputs = n // positions, len(ends) // (lanes * steps)
+    together = max(1, ROWS // steps)
+    blocks = (positions + together - 1) // together
+    gathered = short(place, index)
+    tiles = weight.shape[0] if gathered else 1  # of one task
+    for task in numba.prange(weight.shape[0] // tiles * blocks):
+        q = task % blocks * together
+        total = np.empty((min(together, positions - q), steps - begin, TILE), np.int32)
+        li, lv, le = room_for(index, value, place, groups, total.size // TILE if gathered else 0)
+        for b in range(lanes):
+            rows = (b * steps + begin + np.arange(steps - begin)) * inputs
+            if gathered:
+                gather(index, value, ends, place, groups, rows, q, li, lv, le)
+            for tile in range(task // blocks * tiles, (task // blocks + 1) * tiles):
+                if gathered:
+                    sum_gathered(li, lv, le, weight, tile, total)
+                else:
+                    sum_listed(index, value, ends, place, weight, groups, rows, q, tile, total)
+                size = min(TILE, outputs - tile * TILE)
+                update(
+                    total, shift, extra, bias, decays, first, every, b, begin,
+                    q * outputs + tile * TILE, outputs, size, out, events, active,
+                )  # fmt: skip
+
+
+@numba.njit(inline="always")
+def update(
+    total: Any, shift: int, extra: Any, bias: Any, decays: Any, first: int, every: int, b: int,
+    begin: int, at: int, outputs: int, size: int, out: Any, events: Any, active: Any,
+) -> None:  # fmt: skip
+    """Neurons at .. at+size-1, and the same `outputs` later, by row of total [Q, S, TILE]."""
+    shifts = max(shift, 0), max(-shift, 0)
+    u, v = np.empty(TILE, np.int32), np.empty(TILE, np.int32)
+    extra_at, nothing = np.int64(extra.ctypes.data), np.int64(0)
+    for k in range(total.shape[0]):
+        u[:] = 0
+        v[:] = 0
+        left = (begin - first) % every if every > 0 else 0
+        for t in range(total.shape[1]):
+            if left == every:
+                left = 0
+                u[:] = 0
+                v[:] = 0
+            left += 1
+            s = begin + t
+            more = nothing
+            if len(extra) > 0:
+                more = extra_at + b * extra.strides[0] + s * extra.strides[1] + 4 * at
+            lif_step(
+                size, total.ctypes.data + k * total.strides[0] + t * total.strides[1], shifts,
+                more, u.ctypes.data, v.ctypes.data, bias.ctypes.data + 4 * at, decays,
+                out.ctypes.data + b * out.strides[0] + s * out.strides[1] + at,
+                events.ctypes.data + s * events.strides[0] + at,
+                active.ctypes.data + s * active.strides[0] + at,
+            )  # fmt: skip
+        at += outputs
 
 
 @compiled

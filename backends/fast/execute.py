@@ -16,13 +16,23 @@ from numpy.typing import NDArray
 
 from sfx.backends.fast import accumulators, contractions, neurons
 from sfx.backends.fast.contract import read
+from sfx.backends.fast.convolutions import PairConv
 from sfx.backends.fast.neurons import State
 from sfx.backends.fast.projections import LIMIT, Wired, put
 from sfx.backends.fast.sent import Sent, Values, in_order
 from sfx.backends.fast.tallies import PairTally, Tally
 from sfx.toolchain.arith import STATE_LIMIT, IntArray, wrap32
 from sfx.toolchain.ir.loops import groups, is_loop
-from sfx.toolchain.ir.program import LIF, Clock, Input, Population, Program, Projection
+from sfx.toolchain.ir.program import (
+    LIF,
+    Clock,
+    Graded,
+    GradedReLU,
+    Input,
+    Population,
+    Program,
+    Projection,
+)
 
 Keep = Callable[[Population, Sent, State | None], None]
 """Called with a population, what it sent, and its state after the last step (in C order)."""
@@ -123,6 +133,15 @@ class Prepared:
             if isinstance(p.neuron, LIF)
         }
         self.biased = frozenset(n for n, bias in self.bias.items() if bias.any())
+        self.small = frozenset(
+            n for n, bias in self.bias.items() if np.abs(bias).max(initial=0) <= 1 << 24
+        )
+        self.fused = {
+            n: j
+            for group, loop in self.groups
+            for n in group
+            if not loop and (j := self._fused(program[n])) is not None
+        }
         self.arena = Arena()
 
     def _accumulators(self) -> dict[str, accumulators.Accumulator]:
@@ -175,9 +194,38 @@ class Prepared:
                 return channels
         return 0
 
+    def _fused(self, p: Population) -> Projection | None:
+        """The heaviest convolution into LIF neurons that one kernel computes with them, if any."""
+        if not isinstance(p.neuron, LIF) or not self.narrow(p, self.bound[p.name]):
+            return None
+        fits = [
+            j
+            for j in self.program.incoming[p.name]
+            if isinstance(conv := self.wired[j.name].channels, PairConv)
+            and j.lag == 0
+            and j.pre not in self.contracted
+            and (self.channels[p.name] == conv.outputs or conv.positions == 1)
+        ]
+        return max(fits, key=lambda j: self.wired[j.name].effective.size, default=None)
+
+    def narrow(self, p: Population, bound: int) -> bool:
+        """True if LIF neurons that receive at most `bound` can be computed in 32 bits."""
+        return not self.wide and p.name in self.small and neurons.narrow(p, bound)
+
     def port_type(self, p: Population) -> Any:
-        """int32 if no sum over the projections of a port can leave it, else int64."""
+        """The least of int8 (graded neurons, no convolution), int32, int64 that holds the sums."""
+        if self.tiny(p):
+            return np.int8
         return np.int64 if self.wide or self.bound[p.name] >= LIMIT else np.int32
+
+    def tiny(self, p: Population) -> bool:
+        """True if a byte holds what graded neurons receive, and no convolution brings it."""
+        return (
+            isinstance(p.neuron, Graded | GradedReLU)
+            and not self.wide
+            and self.bound[p.name] < 128
+            and all(self.wired[j.name].channels is None for j in self.program.incoming[p.name])
+        )
 
     def sent_type(self, p: Population) -> Any:
         """Type that holds every value `p` sends."""
@@ -260,13 +308,15 @@ class _Run:
         """The counts of a population that is not simulated."""
         tally = tallies[c.name]
         assert isinstance(tally, PairTally)
-        tally.add(self.sent[c.a.name].flat, self.sent[c.b.name].flat)
+        a, b = self.sent[c.a.name], self.sent[c.b.name]
+        tally.add(a.values, b.values, (a.channels, b.channels))
 
     def group(self, group: tuple[str, ...], loop: bool, x: IntArray) -> None:
         """One population, or the populations of a loop together step by step."""
-        for n in group:
-            self._start(self.program[n])
         first = self.program[group[0]]
+        quiet = loop or (not isinstance(first.neuron, Input | Clock) and self._silent(first))
+        for n in group:
+            self._start(self.program[n], quiet)
         if isinstance(first.neuron, Input):
             self._events(first, x.reshape(self.lanes, self.span.of(first.name), -1))
         elif isinstance(first.neuron, Clock):
@@ -276,23 +326,51 @@ class _Run:
                 self._accumulate(self.ready.accumulators[group[0]])
         elif loop:
             self._loop(group)
-        elif not self._silent(first):
-            ports = self._ports(first, frozenset())
+        elif not quiet:
+            main = self.ready.fused.get(first.name)
+            if main is not None and self.span.of(main.pre) and not self._keeps_state(first):
+                self._fused(first, main)
+                return
+            ports = self._ports(first, lambda j: True)
             if isinstance(first.neuron, LIF):
                 self._begin_state(first, self._largest(first, ports["a_in"]))
             self._steps(first, ports, slice(self.span.begin(first), self.span.of(first.name)))
 
+    def _keeps_state(self, p: Population) -> bool:
+        """True if u and v are there before the first step, or wanted after the last."""
+        assert isinstance(p.neuron, LIF)
+        return p.name in self.past.state or (self.span.last is not None and not p.neuron.reset)
+
+    def _fused(self, p: Population, main: Projection) -> None:
+        """LIF neurons together with the convolution `main`; all else into their port before."""
+        ready, n = self.ready, p.neuron
+        assert isinstance(n, LIF)
+        conv = ready.wired[main.name].channels
+        assert isinstance(conv, PairConv)
+        others = len(self.program.incoming[p.name]) > 1
+        extra = self._ports(p, lambda j: j is not main)["a_in"] if others else None
+        begin, tally = self.span.begin(p), self._tally(p)
+        conv.drive(
+            self._arriving(main, self.span.window(p.name)), extra, ready.bias[p.name],
+            neurons.decays_of(n, np.int32, ready.bound[p.name]),
+            self.span.origin(p.name), self.program.timesteps if n.reset else 0, begin,
+            self.sent[p.name].values, tally.events, tally.active,
+        )  # fmt: skip
+
     def _largest(self, p: Population, port: Values) -> int:
         """No input is larger: as proved from the ranges, or else as measured."""
         bound = self.ready.bound[p.name]
-        if self.ready.wide or port.dtype != np.int32 or neurons.narrow(bound):
+        if self.ready.wide or port.dtype != np.int32 or self.ready.narrow(p, bound):
             return bound
         return neurons.largest(port)
 
-    def _start(self, p: Population) -> None:
+    def _start(self, p: Population, quiet: bool) -> None:
+        """Room for what `p` sends: zeros if `quiet`, else where it does not compute yet."""
         shape = (self.lanes, self.span.of(p.name), p.size)
-        order = self.ready.channels[p.name]
-        self.sent[p.name] = Sent(np.zeros(shape, dtype=self.ready.sent_type(p)), order)
+        order, kind = self.ready.channels[p.name], self.ready.sent_type(p)
+        values = np.zeros(shape, kind) if quiet else np.empty(shape, kind)
+        values[:, : self.span.begin(p)] = 0
+        self.sent[p.name] = Sent(values, order)
         self._tally(p).room(self.lanes)
 
     def _begin_state(self, p: Population, bound: int) -> None:
@@ -300,7 +378,10 @@ class _Run:
         before = self.past.state.get(p.name)
         shape, order = (self.lanes, p.size), self.ready.channels[p.name]
         u_before = 0 if before is None else int(np.abs(before.u).max())
-        kind = np.int32 if neurons.narrow(bound) and u_before <= STATE_LIMIT else np.int64
+        small = self.ready.narrow(p, bound) and u_before <= STATE_LIMIT
+        kind = np.int32 if small else np.int64
+        if small and not self.in_loop and not self._keeps_state(p):
+            shape = 0, p.size  # the kernel begins with zeros
         u, v = (
             self.ready.arena.empty(f"{p.name if self.in_loop else ''}{n}", shape, kind)
             for n in "uv"
@@ -343,9 +424,12 @@ class _Run:
         return name in self.sent and self.sent[name].any
 
     def _ports(
-        self, p: Population, within: frozenset[str], window: Window | None = None
+        self,
+        p: Population,
+        wanted: Callable[[Projection], bool],
+        window: Window | None = None,
     ) -> dict[str, Values]:
-        """Input by port [B, S, size] from all populations that are not in `within`."""
+        """Input by port [B, S, size] from all projections that are `wanted`."""
         window = window or self.span.window(p.name)
         shape, order = (self.lanes, window.steps, p.size), self.ready.channels[p.name]
         kind = self.ready.port_type(p)
@@ -353,7 +437,7 @@ class _Run:
         ports = {n: arena.empty(f"{place}:{n}", shape, kind) for n in p.neuron.ports}
         fresh = set(ports)
         for j in self.program.incoming[p.name]:
-            if j.pre in within or not self.span.of(j.pre):
+            if not wanted(j) or not self.span.of(j.pre):
                 continue
             c = self.ready.contracted.get(j.pre)
             new = j.port in fresh
@@ -384,7 +468,8 @@ class _Run:
         for s in np.flatnonzero(sent.speaks):
             if 0 <= s - ahead < window.steps:
                 values = in_order(sent.values[:, s], sent.channels, order)
-                port[:, s - ahead] += self.ready.wired[j.name].scaled(values, port.dtype)
+                brought = self.ready.wired[j.name].scaled(values, port.dtype)
+                put(port[:, s - ahead], brought, False)
 
     def _arriving(self, j: Projection, window: Window) -> Sent:
         """What pre sent `lag` steps before each step of post."""
@@ -432,6 +517,7 @@ class _Run:
             p, ready.bias.get(p.name), shaped, self.state.get(p.name),
             self.span.origin(p.name) - steps.start, self.program.timesteps,
             self.sent[p.name].values[:, steps], self._tally(p), steps, checked=not ready.wide,
+            bound=ready.bound[p.name],
         )  # fmt: skip
 
     def _accumulate(self, a: accumulators.Accumulator) -> None:
@@ -475,7 +561,7 @@ class _Run:
     ) -> None:
         """Add what M hears in the window to `held`, step by step; `keep` sees it at each."""
         m = self.program[a.memory]
-        heard = self._ports(m, frozenset((a.memory, a.clear)), window)["a_in"]
+        heard = self._ports(m, lambda j: j.pre not in (a.memory, a.clear), window)["a_in"]
         ticks = (
             self._shifted(a.tick.pre, window).values[0, :, 0]
             if self.span.of(a.tick.pre)
@@ -496,7 +582,7 @@ class _Run:
         for n in group:
             if isinstance(self.program[n].neuron, LIF):
                 self._begin_state(self.program[n], self.ready.bound[n])
-        ports = {n: self._ports(self.program[n], within) for n in group}
+        ports = {n: self._ports(self.program[n], lambda j: j.pre not in within) for n in group}
         inner = {n: [j for j in self.program.incoming[n] if j.pre in within] for n in group}
         for t in range(self.span.of(group[0])):
             for n in group:
@@ -508,6 +594,6 @@ class _Run:
                         now = s[:, t - j.lag]
                     else:
                         now = np.repeat(self._before(j, t, s.dtype)[None], self.lanes, axis=0)
-                    ports[n][j.port][:, t] += self.ready.wired[j.name](now)
+                    put(ports[n][j.port][:, t], self.ready.wired[j.name](now), False)
                 self._steps(self.program[n], ports[n], slice(t, t + 1))
         self.in_loop = False

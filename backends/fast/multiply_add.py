@@ -1,8 +1,8 @@
-"""The inner loop of every convolution: bytes times bytes, two inputs at a time, in registers.
+"""The inner loop of every convolution: two inputs at a time times their weights, in registers.
 
-Written as vector code for LLVM because no compiler finds this instruction in a plain loop: on x86
-with AVX2 `pmaddubsw` multiplies 16 pairs of unsigned by signed bytes and adds each pair into 16
-bits; elsewhere the same is said with 16-bit products.
+Written as vector code for LLVM because no compiler finds these instructions in a plain loop. Bytes:
+`pmaddubsw` of x86 multiplies 16 pairs of unsigned by signed bytes and adds each pair into 16 bits.
+Words: `pmaddwd` does the same with 16-bit numbers into 32 bits. Elsewhere, products and sums.
 """
 
 from __future__ import annotations
@@ -12,93 +12,169 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-LANES = 16
-"""16-bit sums in a vector register of 256 bits."""
-VECTORS = 4
-"""Registers that hold sums: the weights of a tile stay in the first-level cache."""
-TILE = LANES * VECTORS
-"""Outputs that are summed together."""
+TILE = 64
+"""Outputs that are summed together: in registers, and their weights in the first-level cache."""
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_BYTES, _SUMS = ir.VectorType(_I8, 2 * LANES), ir.VectorType(_I16, LANES)
+_room: Any = cgutils.alloca_once
 _AVX2 = bool(llvm.get_host_cpu_features().get("avx2", False))
 
 
 def _typed(
-    context: Any, acc: Any, index: Any, value: Any, begin: Any, end: Any, weight: Any
-) -> Any:
-    """acc[o] = sum over e in begin..end-1 of value[e] . weight[index[e], o], o < TILE, wrapping.
+    context: Any, weight: Any, tile: Any, index: Any, value: Any, ends: Any, width: Any, room: Any,
+    places: Any, taps: Any, chunks: Any, fresh: Any, total: Any,
+) -> Any:  # fmt: skip
+    """total[o] += (= if fresh) sum over taps and listed inputs of value . weight, o < TILE.
 
-    Addresses of: acc [TILE] int16; index [...] uint16; value [...] two unsigned bytes; weight
-    [pairs, TILE, 2] int8. No sum of a pair may leave 16 bits.
+    weight [tiles, taps, pairs, TILE, 2] int8 or int16. Addresses of: index [P, room] uint16 and
+    value [P, room] pairs of inputs (unsigned bytes or signed words), listed by input position; ends
+    [P, width] int64, where chunks of a list end; places [taps] int32, the input position under each
+    tap or -1; total [TILE] int32. Only taps[0]..taps[1]-1 and chunks[0]..chunks[1]-1 are summed;
+    sums of bytes must fit 16 bits.
     """
-    return types.void(acc, index, value, begin, end, weight), _build
+    names = weight, tile, index, value, ends, width, room, places, taps, chunks, fresh, total
+    return types.void(*names), _build
 
 
-add_pairs: Any = intrinsic(_typed)
-"""Inside compiled code: acc, index, value, begin, end, weight (see `_typed`)."""
+add_taps: Any = intrinsic(_typed)
+"""Inside compiled code; see `_typed`."""
+
+
+class _Kind:
+    """Bytes or words: types, and how many vectors make a tile."""
+
+    def __init__(self, words: bool) -> None:
+        self.words = words
+        self.number, self.sum, self.pair = (_I16, _I32, _I32) if words else (_I8, _I16, _I16)
+        self.lanes = 8 if words else 16
+        self.vectors = TILE // self.lanes
+        self.sums = ir.VectorType(self.sum, self.lanes)
+        self.numbers = ir.VectorType(self.number, 2 * self.lanes)
+
+    def multiply(self, builder: Any, pairs: Any, weights: Any) -> Any:
+        """Sums [lanes] of low * low and high * high; inputs unsigned bytes or signed words."""
+        if _AVX2:
+            name = "llvm.x86.avx2.pmadd.wd" if self.words else "llvm.x86.avx2.pmadd.ub.sw"
+            function = builder.module.declare_intrinsic(
+                name, (), ir.FunctionType(self.sums, [self.numbers, self.numbers])
+            )
+            return builder.call(function, [builder.bitcast(pairs, self.numbers), weights])
+        half = ir.Constant(self.sums, [self.sum.width // 2] * self.lanes)
+        both = builder.bitcast(weights, self.sums)
+        high = builder.ashr if self.words else builder.lshr
+        low = builder.shl(pairs, half)
+        first = builder.mul(high(low, half), builder.ashr(builder.shl(both, half), half))
+        return builder.add(first, builder.mul(high(pairs, half), builder.ashr(both, half)))
 
 
 def _build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    acc, index, value, begin, end, weight = args
-    places = builder.inttoptr(index, _I16.as_pointer())
-    values = builder.inttoptr(value, _I16.as_pointer())
-    rows = builder.inttoptr(weight, _I8.as_pointer())
-    before, head = builder.block, builder.append_basic_block("head")
-    body, done = builder.append_basic_block("body"), builder.append_basic_block("done")
-    builder.branch(head)
-    builder.position_at_end(head)
-    e = builder.phi(_I64)
-    e.add_incoming(begin, before)
-    sums = [builder.phi(_SUMS) for _ in range(VECTORS)]
+    weight, tile, index, value, ends, width, room, places, taps, chunks, fresh, total = args
+    kind = _Kind(signature.args[0].dtype == types.int16)
+    array = context.make_array(signature.args[0])(context, builder, weight)
+    tile_bytes, tap_bytes = (builder.extract_value(array.strides, k) for k in (0, 1))
+    tile_at = builder.add(
+        builder.ptrtoint(array.data, _I64), builder.mul(builder.sext(tile, _I64), tile_bytes)
+    )
+    sums = [_room(builder, kind.sums) for _ in range(kind.vectors)]
     for s in sums:
-        s.add_incoming(ir.Constant(_SUMS, [0] * LANES), before)
-    builder.cbranch(builder.icmp_signed("<", e, end), body, done)
-    builder.position_at_end(body)
-    added = _add_row(builder, sums, places, values, rows, e)
-    for s, new in zip(sums, added, strict=True):
-        s.add_incoming(new, body)
-    e.add_incoming(builder.add(e, ir.Constant(_I64, 1)), body)
-    builder.branch(head)
-    builder.position_at_end(done)
-    out = builder.inttoptr(acc, _I16.as_pointer())
-    for k, s in enumerate(sums):
-        builder.store(s, _vector(builder, out, k * LANES, _SUMS), align=2)
+        builder.store(ir.Constant(kind.sums, [0] * kind.lanes), s)
+    first, last = (builder.extract_value(taps, k) for k in (0, 1))
+    begin, end = (builder.extract_value(chunks, k) for k in (0, 1))
+    where = builder.inttoptr(places, _I32.as_pointer())
+    stop_at = builder.inttoptr(ends, _I64.as_pointer())
+    lists = [
+        builder.inttoptr(index, _I16.as_pointer()),
+        builder.inttoptr(value, kind.pair.as_pointer()),
+    ]
+    with cgutils.for_range_slice(builder, first, last, _I64(1), _I64) as (tap, _):
+        place = builder.sext(builder.load(builder.gep(where, [tap])), _I64)
+        with builder.if_then(builder.icmp_signed(">=", place, _I64(0))):
+            at = builder.mul(place, width)
+            one, stop = (
+                builder.load(builder.gep(stop_at, [builder.add(at, c)])) for c in (begin, end)
+            )
+            own = [builder.gep(x, [builder.mul(place, room)]) for x in lists]
+            tap_at = builder.add(tile_at, builder.mul(tap, tap_bytes))
+            row = builder.inttoptr(tap_at, kind.number.as_pointer())
+            with cgutils.for_range_slice(builder, one, stop, _I64(1), _I64) as (e, _):
+                _add_row(builder, kind, sums, own, row, e)
+    _put(builder, kind, sums, fresh, total)
     return context.get_dummy_value()
 
 
-def _add_row(builder: Any, sums: Any, places: Any, values: Any, rows: Any, at: Any) -> list[Any]:
-    """`sums` plus entry `at` of the lists times its row of weights."""
-    place = builder.zext(builder.load(builder.gep(places, [at]), align=2), _I64)
-    row = builder.gep(rows, [builder.mul(place, ir.Constant(_I64, 2 * TILE))])
-    undefined = ir.Constant(_SUMS, ir.Undefined)
-    pair = builder.load(builder.gep(values, [at]), align=2)
-    first = builder.insert_element(undefined, pair, ir.Constant(_I32, 0))
-    everywhere = ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES)
-    pairs = builder.shuffle_vector(first, undefined, everywhere)
-    out = []
+def _put(builder: Any, kind: _Kind, sums: list[Any], fresh: Any, total: Any) -> None:
+    """total [TILE] int32 at this address += `sums`, or = if fresh."""
+    wide = ir.VectorType(_I32, kind.lanes)
+    target = builder.inttoptr(total, wide.as_pointer())
     for k, s in enumerate(sums):
-        weights = builder.load(_vector(builder, row, 2 * LANES * k, _BYTES), align=1)
-        out.append(builder.add(s, _multiply(builder, pairs, weights)))
-    return out
+        at = builder.gep(target, [_I64(k)])
+        now = builder.sext(builder.load(s), wide) if not kind.words else builder.load(s)
+        before = builder.select(
+            fresh, ir.Constant(wide, [0] * kind.lanes), builder.load(at, align=4)
+        )
+        builder.store(builder.add(before, now), at, align=4)
 
 
-def _vector(builder: Any, pointer: Any, offset: int, kind: Any) -> Any:
-    return builder.bitcast(builder.gep(pointer, [ir.Constant(_I64, offset)]), kind.as_pointer())
-
-
-def _multiply(builder: Any, pairs: Any, weights: Any) -> Any:
-    """[LANES] int16: low * low byte + high * high byte; pairs are unsigned, weights signed."""
-    if _AVX2:
-        kind = ir.FunctionType(_SUMS, [_BYTES, _BYTES])
-        function = builder.module.declare_intrinsic("llvm.x86.avx2.pmadd.ub.sw", (), kind)
-        return builder.call(function, [builder.bitcast(pairs, _BYTES), weights])
-    eight, low = (ir.Constant(_SUMS, [n] * LANES) for n in (8, 255))
-    both = builder.bitcast(weights, _SUMS)
-    low_product = builder.mul(
-        builder.and_(pairs, low), builder.ashr(builder.shl(both, eight), eight)
+def _add_row(
+    builder: Any, kind: _Kind, totals: list[Any], lists: list[Any], rows: Any, e: Any
+) -> None:
+    """Entry `e` of the lists times its row of weights, added to `totals`."""
+    index, value = lists
+    place = builder.zext(builder.load(builder.gep(index, [e]), align=2), _I64)
+    row = builder.gep(rows, [builder.mul(place, _I64(2 * TILE))])
+    row = builder.bitcast(row, kind.numbers.as_pointer())
+    pair = builder.load(builder.gep(value, [e]), align=2)
+    undefined = ir.Constant(kind.sums, ir.Undefined)
+    everywhere = ir.Constant(ir.VectorType(_I32, kind.lanes), [0] * kind.lanes)
+    pairs = builder.shuffle_vector(
+        builder.insert_element(undefined, pair, _I32(0)), undefined, everywhere
     )
-    high_product = builder.mul(builder.lshr(pairs, eight), builder.ashr(both, eight))
-    return builder.add(low_product, high_product)
+    for k, total in enumerate(totals):
+        weights = builder.load(builder.gep(row, [_I64(k)]), align=1)
+        builder.store(
+            builder.add(builder.load(total), kind.multiply(builder, pairs, weights)), total
+        )
+
+
+def _copied(
+    context: Any, value: Any, index_at: Any, value_at: Any, count: Any, offset: Any, to_index: Any,
+    to_value: Any,
+) -> Any:  # fmt: skip
+    """Copy `count` entries of a list, `offset` added to their index; up to 15 more are overwritten.
+
+    Addresses of index uint16 and values of the type of the array `value`.
+    """
+    names = value, index_at, value_at, count, offset, to_index, to_value
+    return types.void(*names), _build_copy
+
+
+copy_list: Any = intrinsic(_copied)
+"""Inside compiled code; see `_copied`."""
+
+
+def _build_copy(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    _, index_at, value_at, count, offset, to_index, to_value = args
+    kinds = [ir.VectorType(x, 16) for x in (_I16, ir.IntType(signature.args[0].dtype.bitwidth))]
+    undefined = ir.Constant(kinds[0], ir.Undefined)
+    first = builder.insert_element(undefined, builder.trunc(offset, _I16), _I32(0))
+    everywhere = ir.Constant(ir.VectorType(_I32, 16), [0] * 16)
+    added = builder.shuffle_vector(first, undefined, everywhere)
+    with cgutils.for_range_slice(builder, _I64(0), count, _I64(16), _I64) as (e, _):
+        for source, target, kind in zip(
+            (index_at, value_at), (to_index, to_value), kinds, strict=True
+        ):
+            one, other = (
+                builder.bitcast(
+                    builder.gep(builder.inttoptr(x, kind.element.as_pointer()), [e]),
+                    kind.as_pointer(),
+                )
+                for x in (source, target)
+            )
+            copied = builder.load(one, align=2)
+            if source is index_at:
+                copied = builder.add(copied, added)
+            builder.store(copied, other, align=2)
+    return context.get_dummy_value()

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from sfx.backends.fast.compiled import compiled, np, numba
+from sfx.backends.fast.multiply_add import TILE
+from sfx.backends.fast.update import lif_step
 
 BLOCK = 256
 """Neurons a thread updates together: their state stays in its first-level cache."""
@@ -58,67 +60,41 @@ def lif(
                     event_row[i] += np.uint8(spike)
 
 
-@numba.njit(inline="always")
-def decayed(x: Any, factor: Any) -> Any:
-    """x * factor >> 12 toward zero for |x| <= 2^23, factor <= 4096: in two parts, 32 bits."""
-    size = np.int32(abs(x))
-    high = np.int32(np.int32(size >> 12) * factor)
-    low = np.int32(np.int32(np.int32(size & 4095) * factor) >> 12)
-    out = np.int32(high + low)
-    return np.int32(-out) if x < 0 else out
-
-
 @compiled
 def lif_narrow(
     a: Any, u: Any, v: Any, bias: Any, decays: Any, first: int, every: int,
     out: Any, events: Any, active: Any,
 ) -> None:  # fmt: skip
-    """`lif` in 32 bits: |a| <= 2^17 and |u| <= 2^23, so no sum needs more and u wraps once.
+    """`lif` in 32 bits, if `update.lif_step` may be used; decays as there.
 
-    a [B, S, n] int32; u, v [B, n], bias [n], decays all int32; the rest as of `lif`.
+    a [B, S, n], u, v [B, n], bias [n] int32. Without u, v ([0, n]) the neurons begin at 0.
     """
     lanes, steps, n = a.shape
-    fu, fv, limit = decays[0], decays[1], decays[2]
-    top, turn, half = np.int32((1 << 23) - 1), np.int32(1 << 24), np.int32(1 << 23)
-    for block in numba.prange((n + BLOCK - 1) // BLOCK):
-        begin, end = block * BLOCK, min(n, (block + 1) * BLOCK)
-        bias_row = bias[begin:end]
+    a_at, bias_at, out_at = a.ctypes.data, bias.ctypes.data, out.ctypes.data
+    events_at, active_at, nothing = events.ctypes.data, active.ctypes.data, np.int64(0)
+    for tile in numba.prange((n + TILE - 1) // TILE):
+        at, size = tile * TILE, min(TILE, n - tile * TILE)
+        own_u, own_v = np.zeros(TILE, np.int32), np.zeros(TILE, np.int32)
         for b in range(lanes):
-            u_row, v_row = u[b, begin:end], v[b, begin:end]
+            own_u[:] = 0
+            own_v[:] = 0
+            if len(u) > 0:
+                own_u[:size] = u[b, at : at + size]
+                own_v[:size] = v[b, at : at + size]
             for t in range(steps):
                 if every > 0 and (t - first) % every == 0:
-                    u_row[:] = 0
-                    v_row[:] = 0
-                a_row, out_row = a[b, t, begin:end], out[b, t, begin:end]
-                event_row, active_row = events[t, begin:end], active[t, begin:end]
-                if fu == 0:
-                    for i in range(end - begin):
-                        now, ui, vi, bi = a_row[i], u_row[i], v_row[i], bias_row[i]
-                        active_row[i] += np.uint8((now | ui | vi | bi) != 0)
-                        ui = np.int32(now << 6)
-                        ui = np.int32(ui - turn) if ui > half else ui
-                        ui = np.int32(ui + turn) if ui <= -half else ui
-                        vi = np.int32(np.int32(decayed(vi, fv) + ui) + bi)
-                        vi = min(max(vi, np.int32(-top)), top)
-                        spike = vi > limit
-                        u_row[i] = ui
-                        v_row[i] = np.int32(0) if spike else vi
-                        out_row[i] = spike
-                        event_row[i] += np.uint8(spike)
-                    continue
-                for i in range(end - begin):
-                    now, ui, vi, bi = a_row[i], u_row[i], v_row[i], bias_row[i]
-                    active_row[i] += np.uint8((now | ui | vi | bi) != 0)
-                    ui = np.int32(decayed(ui, fu) + np.int32(now << 6))
-                    ui = np.int32(ui - turn) if ui > half else ui
-                    ui = np.int32(ui + turn) if ui <= -half else ui
-                    vi = np.int32(np.int32(decayed(vi, fv) + ui) + bi)
-                    vi = min(max(vi, np.int32(-top)), top)
-                    spike = vi > limit
-                    u_row[i] = ui
-                    v_row[i] = np.int32(0) if spike else vi
-                    out_row[i] = spike
-                    event_row[i] += np.uint8(spike)
+                    own_u[:] = 0
+                    own_v[:] = 0
+                lif_step(
+                    size, a_at + b * a.strides[0] + t * a.strides[1] + 4 * at, (0, 0), nothing,
+                    own_u.ctypes.data, own_v.ctypes.data, bias_at + 4 * at, decays,
+                    out_at + b * out.strides[0] + t * out.strides[1] + at,
+                    events_at + t * events.strides[0] + at,
+                    active_at + t * active.strides[0] + at,
+                )  # fmt: skip
+            if len(u) > 0:
+                u[b, at : at + size] = own_u[:size]
+                v[b, at : at + size] = own_v[:size]
 
 
 @compiled
@@ -128,6 +104,8 @@ def graded(a: Any, vth: int, positive: bool, out: Any, events: Any, active: Any,
     ends [blocks, 2] gets the least and greatest value sent by each block of neurons.
     """
     lanes, steps, n = a.shape
+    # constants of the values' own type: then the compiler can use vector instructions
+    over, under, silent = a.dtype.type(vth), a.dtype.type(-vth), a.dtype.type(0)
     for block in numba.prange((n + BLOCK - 1) // BLOCK):
         begin, end = block * BLOCK, min(n, (block + 1) * BLOCK)
         sent = np.empty(BLOCK, a.dtype)
@@ -138,8 +116,8 @@ def graded(a: Any, vth: int, positive: bool, out: Any, events: Any, active: Any,
                 event_row, active_row = events[t, begin:end], active[t, begin:end]
                 for i in range(end - begin):
                     now = a_row[i]
-                    big = now > vth or (now < -vth and not positive)
-                    value = now if big else 0
+                    big = (now > over) | ((now < under) & (not positive))
+                    value = now if big else silent
                     sent[i] = value
                     out_row[i] = value
                     active_row[i] += np.uint8(now != 0)

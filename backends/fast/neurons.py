@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sfx.backends.fast import neuron_kernels as kernels
 from sfx.backends.fast.sent import Values
 from sfx.backends.fast.tallies import Tally
+from sfx.backends.fast.update import FORGOTTEN
 from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray, scale_exponent
 from sfx.toolchain.errors import BackendError
 from sfx.toolchain.ir.program import LIF, Graded, GradedReLU, Population, Product
@@ -30,9 +32,26 @@ def bias_of(p: Population) -> IntArray:
     return np.ascontiguousarray(np.broadcast_to(bias, p.shape)).ravel()
 
 
-def narrow(bound: int) -> bool:
-    """True if LIF neurons that receive at most `bound` need no more than 32 bits."""
+def narrow(p: Population, bound: int) -> bool:
+    """True if LIF neurons that receive at most `bound` need no more than 32 bits (`update`)."""
+    assert isinstance(p.neuron, LIF)
+    if p.neuron.du == DECAY_UNITY - 1:  # nothing is left of u
+        return bound <= 1 << 24
     return bound << INPUT_SHIFT <= STATE_LIMIT
+
+
+def decays_of(n: LIF, kind: Any, bound: int) -> Values:
+    """Factors of u and v (fractions of 4096) and threshold << 6; then both as right shifts, or -1.
+
+    For inputs of at most `bound`; see `update`.
+    """
+    factors = DECAY_UNITY - (n.du + 1), DECAY_UNITY - n.dv
+    shifts = [13 - f.bit_length() if f else 31 for f in factors]
+    if any(f & (f - 1) for f in factors):
+        shifts = [-1, -1]
+    elif factors[0] == 0 and bound << INPUT_SHIFT <= STATE_LIMIT:
+        shifts[0] = FORGOTTEN
+    return np.array([*factors, n.vth << INPUT_SHIFT, *shifts], kind)
 
 
 def largest(a: Values) -> int:
@@ -54,11 +73,13 @@ def steps(
     tally: Tally,
     at: slice,
     checked: bool,
+    bound: int,
 ) -> None:
     """Fill out [B, S, size] from ports [B, S, size] each, updating `state`, steps `at` of `tally`.
 
     All in the tally's order of neurons. LIFReset comes before steps t with (t - first) mod every
-    = 0. Raises BackendError (SFX-E541) if `checked` and a value lies outside the declared range.
+    = 0. No input is larger than `bound`. Raises BackendError (SFX-E541) if `checked` and a value
+    lies outside the declared range.
     """
     n = p.neuron
     events, active = tally.events[at], tally.active[at]
@@ -66,19 +87,19 @@ def steps(
         assert state is not None
         assert bias is not None
         kind = state.u.dtype
-        factors = DECAY_UNITY - (n.du + 1), DECAY_UNITY - n.dv, n.vth << INPUT_SHIFT
         a_in, bias = (a.astype(kind, copy=False) for a in (ports["a_in"], bias))
         run = kernels.lif_narrow if kind == np.int32 else kernels.lif
         run(
-            a_in, state.u, state.v, bias, np.array(factors, kind), first,
+            a_in, state.u, state.v, bias, decays_of(n, kind, bound), first,
             every if n.reset else 0, out, events, active,
         )  # fmt: skip
         return
     ends = np.zeros((-(-p.size // kernels.BLOCK), 2), dtype=np.int64)
     match n:
         case Graded() | GradedReLU():
-            positive = isinstance(n, GradedReLU)
-            kernels.graded(ports["a_in"], n.vth, positive, out, events, active, ends)
+            positive, a = isinstance(n, GradedReLU), ports["a_in"]
+            vth = min(n.vth, np.iinfo(a.dtype).max)
+            kernels.graded(a, vth, positive, out, events, active, ends)
         case Product():
             kernels.product(ports["a_in1"], ports["a_in2"], n.exp, n.vth, out, events, active, ends)
         case _:

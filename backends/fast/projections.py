@@ -101,7 +101,7 @@ class Wired:
     def scaled(self, values: Values, kind: Any) -> Values:
         """weight * values with the exponent; 1 * values costs nothing."""
         if self.weight != 1 or self.exponent:
-            values = values.astype(kind) * kind.type(self.weight)
+            values = values.astype(kind) * np.int64(self.weight).astype(kind)
         return values << self.exponent if self.exponent >= 0 else values >> -self.exponent
 
     def scale(self, total: Values) -> Values:
@@ -126,11 +126,11 @@ class Wired:
 
 
 def put(port: Values, brought: Values, fresh: bool) -> None:
-    """port += brought, or = if nothing is in it yet."""
+    """port += brought, or = if nothing is in it yet. The caller has proved that it fits."""
     if fresh:
         port[...] = brought
     else:
-        port += brought
+        np.add(port, brought, out=port, casting="unsafe")
 
 
 def _is_identity(c: Structured) -> bool:

@@ -16,16 +16,12 @@ Values = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
-    """Inputs that are not silent, two channels at a time (`conv_kernels.list_pairs`).
-
-    largest  of the inputs
-    """
+class Lists:
+    """Inputs that are not silent, two channels at a time (`conv_kernels.list_pairs`)."""
 
     index: Values
     value: Values
-    count: Values
-    largest: int
+    ends: Values
 
 
 class Sent:
@@ -34,7 +30,7 @@ class Sent:
     def __init__(self, values: Values, channels: int) -> None:
         self.values, self.channels = values, channels
         self._last: dict[int, Values] = {}
-        self._pairs: dict[int, Pairs] = {}
+        self._lists: dict[tuple[int, bool], Lists] = {}
 
     @property
     def lead(self) -> tuple[int, int]:
@@ -53,11 +49,15 @@ class Sent:
             self._last[channels] = values.reshape(values.shape[0] * values.shape[1], -1, channels)
         return self._last[channels]
 
-    def pairs(self, channels: int) -> Pairs:
-        """The inputs 0..127 that are not silent, by position [B*S*positions]."""
-        if channels not in self._pairs:
-            self._pairs[channels] = _pairs(self.last(channels).reshape(-1, channels))
-        return self._pairs[channels]
+    def lists(self, channels: int, words: bool) -> Lists:
+        """The inputs that are not silent, by position [B*S*positions].
+
+        They must fit 16 bits if `words`, else 0..127.
+        """
+        if (channels, words) not in self._lists:
+            rows = self.last(channels).reshape(-1, channels)
+            self._lists[channels, words] = _lists(rows, words)
+        return self._lists[channels, words]
 
     @cached_property
     def speaks(self) -> Values:
@@ -85,16 +85,29 @@ def in_order(values: Values, channels: int, wanted: int) -> Values:
     return values
 
 
-def _pairs(rows: Values) -> Pairs:
-    if rows.shape[1] % 2:
-        rows = np.pad(rows, ((0, 0), (0, 1)))
-    whole = np.ascontiguousarray(rows.astype(np.int8, copy=False)).view(np.uint16)
-    shape = (len(whole), whole.shape[1] + 1)
-    pairs = Pairs(
-        np.empty(shape, np.uint16),
-        np.empty(shape, np.uint16),
-        np.empty(len(whole), np.int64),
-        int(rows.max(initial=0)),
+def padded_pairs(channels: int, words: bool) -> int:
+    """Pairs of channels in whole words of 64 bits."""
+    per = 2 if words else 4
+    return -(-channels // (2 * per)) * per
+
+
+def _lists(rows: Values, words: bool) -> Lists:
+    pairs = padded_pairs(rows.shape[1], words)
+    if rows.shape[1] % (2 * pairs):
+        rows = np.pad(rows, ((0, 0), (0, 2 * pairs - rows.shape[1])))
+    small = rows.astype(np.int16 if words else np.int8, copy=False)
+    whole = np.ascontiguousarray(small).view(np.uint64)
+    shape = len(whole), pairs
+    lists = Lists(
+        _readable(shape, np.uint16),
+        _readable(shape, np.uint32 if words else np.uint16),
+        np.empty((len(whole), 1 + -(-pairs // conv_kernels.CHUNK)), np.int64),
     )
-    conv_kernels.list_pairs(whole, pairs.index, pairs.value, pairs.count)
-    return pairs
+    conv_kernels.list_pairs(whole, lists.index, lists.value, lists.ends)
+    return lists
+
+
+def _readable(shape: tuple[int, int], kind: Any) -> Values:
+    """Memory after whose end 16 more entries can be read."""
+    size = shape[0] * shape[1]
+    return np.empty(size + 16, kind)[:size].reshape(shape)

@@ -84,10 +84,14 @@ class Counted(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """Which neurons of an operand are not silent: before the first step [n], then packed bits."""
+    """Which neurons of an operand are not silent: before the first step [n], then packed bits.
+
+    orders  channels of the first axis that come last, or 0, of each array of bits
+    """
 
     before: NDArray[np.bool_]
     packed: list[Bytes]
+    orders: list[int]
 
 
 class PairTally:
@@ -107,7 +111,7 @@ class PairTally:
 
     def _factor(self, operand: Operand) -> Factor:
         n = int(np.prod([self.contraction.lengths[i] for i in operand.axes], dtype=np.int64))
-        return Factor(np.zeros(n, np.bool_), [])
+        return Factor(np.zeros(n, np.bool_), [], [])
 
     def starts_after(self, sent: Mapping[str, IntArray]) -> None:
         """sent[name] [steps, n]: what operands sent before the first step, the last one last."""
@@ -115,15 +119,17 @@ class PairTally:
             if operand.name in sent:
                 factor.before[:] = sent[operand.name][-1] != 0
 
-    def add(self, a: Values, b: Values) -> None:
-        """Count the lanes of the operands [B, S, n]."""
-        for factor, values in ((self.a, a), (self.b, b)):
+    def add(self, a: Values, b: Values, orders: tuple[int, int] = (0, 0)) -> None:
+        """Count the lanes of the operands [B, S, n], the order of neurons as of `in_order`."""
+        for factor, values, order in zip((self.a, self.b), (a, b), orders, strict=True):
             factor.packed.append(np.packbits(values != 0, axis=-1))
+            factor.orders.append(order)
         self._lanes.append(len(a))
         if self._held() > 8 * int(np.prod(self.shape, dtype=np.int64)):
             self._done = self._totals()
-            self.a.packed.clear()
-            self.b.packed.clear()
+            for factor in (self.a, self.b):
+                factor.packed.clear()
+                factor.orders.clear()
             self._lanes.clear()
 
     def _held(self) -> int:
@@ -184,7 +190,10 @@ class PairTally:
 
 
 def _unpacked(factor: Factor, t: int, n: int) -> Bytes:
-    return np.concatenate([np.unpackbits(x[:, t], axis=-1, count=n) for x in factor.packed])
+    each = zip(factor.packed, factor.orders, strict=True)
+    return np.concatenate(
+        [in_order(np.unpackbits(x[:, t], axis=-1, count=n), order, 0) for x, order in each]
+    )
 
 
 def _pair_counts(

@@ -139,6 +139,7 @@ def test_sums_that_wrap() -> None:
 
 KERNELS = {
     "convolve": conv_kernels,
+    "convolve_lif": conv_kernels,
     "convolve_channels": conv_kernels,
     "lif_narrow": neuron_kernels,
     "graded": neuron_kernels,
@@ -160,7 +161,7 @@ def test_a_changed_kernel_is_caught(monkeypatch: pytest.MonkeyPatch, kernel: str
         calls.append(kernel)
         arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim > 1]
         result = next((a for a in arrays if a.dtype == np.int8 and a.ndim == 3), arrays[-1])
-        if kernel not in ("lif_narrow", "graded"):
+        if kernel not in ("convolve_lif", "lif_narrow", "graded"):
             result = arrays[-1]  # sums
         result[:] = 1 - result if result.dtype == np.int8 else result + 5000
 
