@@ -45,6 +45,7 @@ def with_rate(program: Program, x: np.ndarray, rate: float) -> Program:
     Residual sums, ORs of a pool and attention counts follow from them and are fuller.
     """
     ready = fast.Prepared(program)
+    ready.fused.clear()  # neurons apart from the convolution before them
     run = _Setting(
         ready, len(x), fast.Span(program.timesteps), fast.Past(), ready.tallies(program.timesteps)
     )

@@ -1,6 +1,6 @@
-"""Reference, fast and the float torch model side by side on the demo net; write the table.
+"""Reference, fast and the float torch model side by side on the demo net.
 
-    python benchmarks/bench_backends.py [--threads N] [--samples N] [--json FILE] [--page FILE]
+    python benchmarks/bench_backends.py [--threads N] [--samples N] [--json FILE]
 
 Everything runs in one process on the same samples, in turns: what else the machine does falls on
 all alike. A time is the best of the repeats, and a ratio compares times of this one run. Before
@@ -26,25 +26,6 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "spikeformer"
 sys.path.insert(0, str(EXAMPLE))
 
-PAGE = """# Performance
-
-Written by `python benchmarks/bench_backends.py --threads {threads}`.
-Machine: {machine}.
-A load above the threads in use means that other programs took part of it.
-
-The demo net (`examples/spikeformer`, T = {timesteps}, {neurons:,} neurons) on its test samples. All
-rows were measured in turns in one run, best of {repeats}; compare rows with each other, not with
-another machine. `fast` gave the reference's sums and event counts, bit for bit, on all {compared}
-samples compared.
-
-| | samples | ms per sample | times the reference |
-|---|---|---|---|
-{rows}
-
-Compiling and readying are not included: `fast` takes {ready:.1f} s before the first result (kernels
-from the cache on disk).
-"""
-
 
 def best(run: Callable[[], object]) -> float:
     """Seconds that one call takes."""
@@ -60,8 +41,8 @@ def same(want: object, got: object) -> bool:
     return equal and np.array_equal(want.sums, got.sums)
 
 
-def measure(samples: int, repeats: int) -> dict[str, object]:
-    """Time every contestant; a dictionary for JSON."""
+def measure(samples: int, repeats: int, lava: int = 0) -> dict[str, object]:
+    """Time every contestant, `lava` samples on Lava; a dictionary for JSON."""
     from data import load
 
     from sfx.frontends.load import load_torch
@@ -96,6 +77,10 @@ def measure(samples: int, repeats: int) -> dict[str, object]:
     for _ in range(repeats):
         for name, (_, run) in contestants.items():
             times[name].append(best(run))
+    counts = {name: n for name, (n, _) in contestants.items()}
+    if lava:
+        counts["lava"] = lava
+        times["lava"] = [best(lambda: api.backend("lava").run(program, x[:lava]))]
     return {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
         f"{platform.python_version()}, torch {torch.__version__.split('+')[0]} with "
@@ -105,21 +90,16 @@ def measure(samples: int, repeats: int) -> dict[str, object]:
         "repeats": repeats,
         "compared": len(few),
         "ready": ready,
-        "samples": {name: n for name, (n, _) in contestants.items()},
+        "samples": counts,
         "seconds": times,
         "threads": torch.get_num_threads(),
     }
 
 
-def page(result: dict[str, object]) -> str:
-    """The table, from what `measure` gave."""
+def table(result: dict[str, object]) -> str:
+    """Milliseconds per sample, from what `measure` gave."""
     times, counts = result["seconds"], result["samples"]
-    each = {name: 1e3 * min(t) / counts[name] for name, t in times.items()}
-    rows = [
-        f"| {name} | {counts[name]} | {ms:.2f} | {each['reference'] / ms:.1f} |"
-        for name, ms in each.items()
-    ]
-    return PAGE.format(**result, rows="\n".join(rows))
+    return "\n".join(f"{n:<28} {1e3 * min(t) / counts[n]:10.2f} ms" for n, t in times.items())
 
 
 def main() -> None:
@@ -129,19 +109,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--page", type=Path, help="write the table there as well")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     numba.set_num_threads(options.threads)
     result = measure(options.samples, options.repeats)
-    text = page(result)
-    print(text)
+    print(table(result))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    if options.page:
-        old = options.page.read_text(encoding="utf-8") if options.page.exists() else ""
-        _, mark, others = old.partition("\n## ")  # sections of other commands stay
-        options.page.write_text(text + mark + others, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ through ours. SANA-FE is GPL-3.0: it is installed by whoever wants this check
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
@@ -97,6 +98,31 @@ def compare(program: Program, seed: int = 0) -> list[Agreement]:
     return [Agreement(name, a, b) for name, (a, b) in pairs.items()]
 
 
+def race() -> dict[str, float]:
+    """Seconds of a sample of the same net: SANA-FE (loading apart), reference and fast."""
+    from sfx.backends.fast.backend import FastBackend
+
+    program = network()
+    placed = place(program, load("loihi1"), MappingOptions("latency"))
+    rng = np.random.default_rng(0)
+    x = (rng.random((32, program.timesteps, *program.input.shape)) < 0.3).astype(np.int64)
+    reference, fast = ReferenceBackend(), FastBackend()
+    found = {"sanafe": simulate(placed, x[0], program.timesteps)["wall_s"]}
+    runs = {
+        "reference": lambda: reference.run(program, x),
+        "fast": lambda: fast.run(program, x),
+    }
+    for name, run in runs.items():
+        run()
+        start = time.perf_counter()
+        run()
+        found[name] = (time.perf_counter() - start) / len(x)
+    start = time.perf_counter()
+    fast.run(program, x[:1])
+    neurons = sum(p.size for p in program)
+    return found | {"fast alone": time.perf_counter() - start, "neurons": neurons}
+
+
 def sync_of(placed: Any, target: Any) -> float:
     """Seconds of a synchronization, from the constants of our target."""
     routers = {b.core // target.limits.cores_per_router for b in placed.blocks}
@@ -144,13 +170,16 @@ def simulate(placed: Any, x: np.ndarray, steps: int) -> dict[str, float]:
             pre[a].connect_to_neuron(post[b], {"weight": float(w)})
     chip = sanafe.SpikingChip(arch)
     chip.load(network)
+    start = time.perf_counter()
     found = chip.sim(steps, timing_model="simple")
+    wall = time.perf_counter() - start
     energy = found["energy"]
     return {
         "fired": float(found["neurons_fired"]),
         "synops": float(found["spikes"]),
         "packets": float(found["packets_sent"]),
         "seconds": float(found["sim_time"]),
+        "wall_s": wall,
         **{name: float(energy[name]) for name in ("synapse", "soma", "network", "total")},
     }
 

@@ -1,0 +1,220 @@
+"""What `performance.py` measures: one function per section, each returns a dictionary for JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+THREADS = os.cpu_count() or 1
+GROWTH = {"dim": 128, "heads": 4, "depth": 2, "timesteps": 4, "image": (16, 16), "classes": 10}
+VARIED: dict[str, list[dict[str, Any]]] = {
+    "T": [{"timesteps": t} for t in (2, 4, 8, 16)],
+    "tokens": [{"image": (n, n)} for n in (8, 16, 32)],
+    "width": [{"dim": d, "heads": d // 32} for d in (64, 128, 256, 384)],
+    "depth": [{"depth": d} for d in (1, 2, 4, 8)],
+}
+
+
+def machine() -> dict[str, Any]:
+    """Where and with what it was measured."""
+    import torch
+
+    return {
+        "cores": THREADS,
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "torch": torch.__version__.split("+")[0],
+        "load": os.getloadavg()[0],
+        "day": time.strftime("%Y-%m-%d"),
+    }
+
+
+def _processor() -> str:
+    lines = (
+        Path("/proc/cpuinfo").read_text().splitlines() if os.path.exists("/proc/cpuinfo") else []
+    )
+    found = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    wide = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
+    return f"{found[0] if found else platform.machine()}, {wide}"
+
+
+def _threads() -> None:
+    import numba
+    import torch
+
+    torch.set_num_threads(THREADS)
+    numba.set_num_threads(THREADS)
+
+
+def peak_gb() -> float:
+    """Most memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def demo() -> dict[str, Any]:
+    """All backends and torch on the demo net."""
+    import bench_backends
+
+    _threads()
+    return bench_backends.measure(360, 5, lava=1)
+
+
+def sanafe() -> dict[str, Any]:
+    """SANA-FE on the net that it can express."""
+    import sanafe_witness
+
+    return sanafe_witness.race()
+
+
+def spikformer() -> dict[str, Any]:
+    """Spikformer 4-384 against torch at set activities."""
+    import bench_spikformer
+
+    _threads()
+    program, model, x = bench_spikformer.build("cifar10_4_384")
+    goals = [("LIF rate", r) for r in (0.05, 0.1, 0.15, 0.2)]
+    goals += [("activity", r) for r in (0.05, 0.15)]
+    return bench_spikformer.measure(program, model, x, goals, 2, 32)
+
+
+def growth() -> dict[str, Any]:
+    """A small Spikformer, one of its sizes varied at a time."""
+    from bench_spikformer import through_fast, through_torch
+
+    from sfx.frontends.zoo.spikformer import SPIKFORMER
+
+    _threads()
+    base = replace(SPIKFORMER["cifar10_4_384"], **GROWTH)
+    rows = []
+    for name, changes in VARIED.items():
+        for change in changes:
+            program, model, x = compiled("spikformer", replace(base, **change).to_mapping())
+            many = np.repeat(x, 8, axis=0)
+            runs = {"fast": through_fast(program, many, 8), "torch": through_torch(model, many, 8)}
+            neurons = sum(p.size for p in program)
+            row: dict[str, Any] = {"varied": name, **change, "neurons": neurons}
+            rows.append(row | {k: best(run, 3) / 8 for k, run in runs.items()})
+    return {"base": GROWTH, "rows": rows}
+
+
+def imagenet() -> dict[str, Any]:
+    """One sample of Spikformer 8-512 at 224x224, fast and torch."""
+    from bench_spikformer import through_fast, through_torch
+
+    from sfx.frontends.zoo.spikformer import SPIKFORMER
+
+    _threads()
+    config = SPIKFORMER["imagenet_8_512"]
+    program, model, x = compiled("spikformer", config.to_mapping())
+    built = peak_gb()
+    runs = {"fast": through_fast(program, x, 1), "torch": through_torch(model, x, 1)}
+    seconds = {name: best(run, 2) for name, run in runs.items()}
+    neurons = sum(p.size for p in program)
+    return {"seconds": seconds, "compile_gb": built, "peak_gb": peak_gb(), "neurons": neurons}
+
+
+def compiling() -> dict[str, Any]:
+    """Spikformer 8-768 at 224x224 from the float model to the placed Program, by stage."""
+    import cProfile
+    import pstats
+
+    from sfx.frontends.zoo.spikformer import SPIKFORMER
+
+    config = SPIKFORMER["imagenet_8_768"].to_mapping()
+    profile = cProfile.Profile(time.process_time)
+    start = time.perf_counter(), time.process_time()
+    seconds: dict[str, float] = {}
+    profile.enable()
+    compiled("spikformer", config, seconds)
+    profile.disable()
+    wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
+    totals: dict[str, float] = {}
+    for (file, _, _), (_, _, own, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+        totals[_area(file)] = totals.get(_area(file), 0.0) + own
+    share = {k: v for k, v in sorted(totals.items(), key=lambda kv: -kv[1]) if v > 0.01 * cpu}
+    return {"wall_s": wall, "cpu_s": cpu, "peak_gb": peak_gb(), "stages": seconds, "own": share}
+
+
+def _area(file: str) -> str:
+    """Part of the project, or package, that a source file belongs to."""
+    parts = Path(file).parts
+    if "sfx" in parts:
+        return "/".join(parts[parts.index("sfx") + 1 :][:3]).removesuffix(".py")
+    if "site-packages" in parts:
+        return parts[parts.index("site-packages") + 1]
+    return "numpy, torch and Python's own code"
+
+
+def mnist() -> dict[str, Any]:
+    """The 10,000 test images through the trained Spikeformer, as a user does it."""
+    data = next(p for p in (ROOT.parent / "shared/data/mnist.npz", Path("mnist.npz")) if p.exists())
+    sfx = [sys.executable, "-m", "sfx.toolchain.cli"]
+    with tempfile.TemporaryDirectory() as folder:
+        test, bundle, out = (f"{folder}/{n}" for n in ("test.npz", "mnist.sfx", "run.json"))
+        steps = [
+            [*sfx, "data", "convert", "--from", "mnist", str(data), "--split", "test"],
+            [*sfx, "compile", str(ROOT / "examples/mnist/model.pt"), "-o", bundle],
+            [*sfx, "run", bundle, "--input", test, "--json", out],
+        ]
+        steps[0] += ["--steps", "4", "--crop", "24x24", "-o", test]
+        for command in steps:
+            subprocess.run(command, check=True, capture_output=True)
+        found = json.loads(Path(out).read_text(encoding="utf-8"))
+    return {k: found[k] for k in ("samples", "accuracy", "seconds", "spikes", "synops")}
+
+
+def compiled(
+    family: str, config: Any, seconds: dict[str, float] | None = None
+) -> tuple[Any, Any, np.ndarray]:
+    """Program, float model and a sample of a model of the zoo with live random weights."""
+    import torch
+    from models import TARGET, awake
+
+    from sfx.frontends import zoo
+    from sfx.frontends.torch_export import export
+    from sfx.toolchain.compiler import compile_graph
+    from sfx.toolchain.ir.nir_bridge import to_graph
+    from sfx.toolchain.targets import load
+
+    torch.manual_seed(0)
+    start = time.process_time()
+    model = zoo.build(family, config)
+    x = awake(model)
+    built = time.process_time()
+    graph = to_graph(export(model, model.example_input()))
+    exported = time.process_time()
+    result = compile_graph(graph, load(TARGET), x)
+    if seconds is not None:
+        done = time.process_time()
+        seconds |= {"build": built - start, "export": exported - built, "compile": done - exported}
+    return result.placed.program, model, x
+
+
+def best(run: Callable[[], object], repeats: int) -> float:
+    """Seconds of the quickest call after a first one, which readies."""
+    run()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
+    f.__name__: f for f in (demo, sanafe, spikformer, growth, imagenet, compiling, mnist)
+}
