@@ -56,7 +56,7 @@ def chip_map(
     most = max((v for (chip, _), v in load.items() if chip in drawn), default=0.0)
     colours = ScalarMappable(Normalize(0, most or 1.0), _loads())
     pitch_x, pitch_y = (n * (_side(target) + ROUTER_GAP) * CORE for n in target.limits.mesh)
-    head, foot, key_width = 0.35, 0.75, 2.6
+    head, foot, key_width = 0.35, 0.95, 2.6
     wide = pitch_x + 0.3
     tall = len(drawn) * (pitch_y + head) + foot
     lines = int((tall - head) / KEY_LINE)
@@ -80,23 +80,18 @@ def chip_map(
             key_width / width,
             lines,
         )
-        bar_axes = figure.add_axes((0.15 / width, 0.42 / tall, pitch_x / width, 0.1 / tall))
+        bar_axes = figure.add_axes((0.15 / width, 0.62 / tall, pitch_x / width, 0.1 / tall))
         bar = figure.colorbar(colours, cax=bar_axes, orientation="horizontal")
         bar.set_label(label, fontsize=7, labelpad=1)
         bar_axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: si(x, "")))
         bar_axes.tick_params(labelsize=6, length=2, pad=1)
+        said = []
         if links:
             heaviest = si(max(link["bits"] for link in links), "bit")
-            figure.text(
-                wide / width,
-                0.3 / tall,
-                f"bars between routers: messages, heaviest {heaviest} per sample",
-                fontsize=7,
-            )
+            said.append(f"heaviest link: {heaviest} per sample")
         if len(drawn) < len(used):
-            figure.text(
-                wide / width, 0.1 / tall, f"{len(used) - len(drawn)} more chips in use", fontsize=7
-            )
+            said.append(f"{len(used) - len(drawn):,} more chips in use")
+        figure.text(0.15 / width, 0.12 / tall, "; ".join(said), fontsize=7)
     if path is not None:
         save(figure, path)
     return figure

@@ -32,6 +32,8 @@ ENERGY_ROWS = (
     ("static_j", "Static power x time", ""),
     ("total_j", "Total", "sum"),
 )
+MOST_CORES = 400
+"""Rows of the table of cores: a page stays small however large the system is."""
 LATENCY_ROWS = (
     ("step_s", "Time step", "s"),
     ("latency_s", "Latency", "s"),
@@ -59,11 +61,14 @@ def page(
     )
     environment.filters |= {"count": count, "share": share, "si": si, "si_range": si_range}
     counted = values["energy"] is not None
+    shown = _busiest(values["per_core"], counted=counted)
     return environment.get_template("page.html").render(
         v=values,
         manifest=json.dumps(values["manifest"], indent=1),
         energy_rows=ENERGY_ROWS,
         latency_rows=LATENCY_ROWS,
+        shown_cores=shown,
+        more_cores=len(values["per_core"]) - len(shown),
         bars=Markup(svg(energy_bars(values["per_population"]))) if counted else None,
         chips=Markup(svg(_map(values, placed, target or load(placed.target)))),
         rounding=Markup(svg(quantization(values)))
@@ -73,6 +78,13 @@ def page(
         if spikes is None
         else Markup(svg(raster(placed.program, spikes, samples=samples))),
     )
+
+
+def _busiest(rows: list[dict[str, Any]], *, counted: bool) -> list[dict[str, Any]]:
+    """All cores, or those with most synaptic operations (most neurons without counts)."""
+    if len(rows) <= MOST_CORES:
+        return rows
+    return sorted(rows, key=lambda r: -r["synops" if counted else "neurons"])[:MOST_CORES]
 
 
 def _map(values: Mapping[str, Any], placed: PlacedProgram, target: Target) -> Any:
