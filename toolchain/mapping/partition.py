@@ -248,7 +248,7 @@ class Partitioner:
 
     def _words(self, name: str, tile: Tile) -> int:
         meter, key = self.meters[name], (name, tile.lengths)
-        if not meter.regular:
+        if not meter.regular or tile.axes != meter.axes:
             return meter.words(tile)
         if key not in self._known_words:
             self._known_words[key] = meter.words(tile)

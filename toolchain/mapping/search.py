@@ -38,11 +38,19 @@ NEARLY = 1.25
 messages travel: the constants of a step's time are not known better than that."""
 STRETCHES = (1.0, 1.15, 1.4, 2.0)
 """Times the fewest cores: over how many chips a net is levelled, the first that work."""
-LEVELS = ((1.0, 1.0), (1.0, 0.75), (1.0, 0.35), (0.5, 0.5), (0.25, 0.25))
-"""(grain, filler) of what is tried to level a net: large tiles send few messages."""
+LEVELS = (
+    (1.25, 1.0, 1.0),
+    (1.25, 0.5, 0.5),
+    (1.0, 1.0, 0.75),
+    (1.0, 1.0, 0.35),
+    (1.0, 0.5, 0.5),
+    (1.0, 0.25, 0.25),
+)
+"""(times the mean that a tile may keep a core busy, grain, filler) of what is tried to level a
+net: large tiles send few messages."""
 STRAY = 1.3
 """Levelled maps may need so many times the cores they were meant for."""
-COARSE = 3
+COARSE = 4
 """The first so many are all tried, finer ones only if none of them fits."""
 
 
@@ -143,22 +151,22 @@ class Search:
     def _levels(self, few: Packed, budget: int) -> list[Packed]:
         """What levels the net over about `budget` cores."""
         found: list[Packed] = []
-        for i, (grain, filler) in enumerate(LEVELS):
+        for i, wanted in enumerate(LEVELS):
             if i >= COARSE and found:
                 break
-            tried = self.levelled(few, budget, grain, filler)
+            tried = self.levelled(few, budget, *wanted)
             if tried is not few:
                 found.append(tried)
         return found
 
     def levelled(
-        self, few: Packed, budget: int, grain: float = 1.0, filler: float = 0.75
+        self, few: Packed, budget: int, slack: float = 1.0, grain: float = 1.0, filler: float = 0.75
     ) -> Packed:
         """Levelled over about `budget` cores; `few` if that fails or nothing is gained."""
         floor = self.target.costs["t_barrier"].value
         if few.busiest <= floor:
             return few
-        most = max(few.busy.sum() / budget, floor)
+        most = max(slack * few.busy.sum() / budget, floor)
         wishes = replace(self.wishes, most=most, grain=grain, filler=filler)
         found = self.packed(wishes, budget)
         fits = found.cores <= max(budget, min(STRAY * budget, self.target.limits.cores))

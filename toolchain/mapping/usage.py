@@ -59,15 +59,44 @@ class Meter:
         return not any(isinstance(j.connection, Sparse) for j in self.incoming)
 
     def words(self, tile: Tile) -> int:
-        """Words of synaptic memory of a tile."""
-        lengths = np.array([tile.lengths], dtype=np.int64)
-        total = int(self.least_words(lengths)[0])
+        """Words of synaptic memory of a tile, also of one along other axes than ours."""
+        if tile.axes == self.axes:
+            total = int(self.least_words(np.array([tile.lengths], dtype=np.int64))[0])
+        else:
+            total = self._words_of(tile)
         for j in self.incoming:
             if isinstance(j.connection, Sparse):
                 _, synapses = self._fans[j.name].into(tile.indices)
                 words = sparse_axon_words(synapses, tile.neurons, self.bits[j.name], self.limits)
                 total += int(words.sum())
         return total
+
+    def _words_of(self, tile: Tile) -> int:
+        """As `least_words`, with the channels of a convolution counted neuron by neuron."""
+        total = 0
+        for j in self.incoming:
+            match j.connection:
+                case Dense():
+                    words = dense_axon_words(tile.neurons, self.bits[j.name], self.limits)
+                    total += self.program[j.pre].size * words
+                case Conv2d() as c:
+                    weights = self._channels_of(j, tile) * prod(c.weight.shape[1:])
+                    total += row_words(weights, self.bits[j.name], self.limits)
+                case Sparse():
+                    pass
+                case _:
+                    total += STRUCTURED_WORDS
+        return total
+
+    def _channels_of(self, j: Projection, tile: Tile) -> int:
+        wiring = self.patterns[j.name]
+        if wiring is None:
+            return tile.neurons
+        at = np.unravel_index(tile.indices, wiring.post)
+        channel = np.zeros(tile.neurons, dtype=np.int64)
+        for p in wiring.channels:
+            channel = channel * wiring.post[p] + at[p]
+        return int(np.unique(channel).size)
 
     def least_words(self, lengths: IntArray) -> IntArray:
         """Words of tiles of these lengths [n, axes], Sparse projections left out."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sfx.toolchain.errors import FitError
+from sfx.toolchain.ir.placed import Tile
 from sfx.toolchain.ir.program import Input
 from sfx.toolchain.mapping.baselines import (
     BASELINES,
@@ -81,3 +82,16 @@ def test_every_neuron_is_in_one_piece(name: str) -> None:
     for p in s.parts.meters:
         mine = [x.tile.neurons for x in part.pieces if x.population == p]
         assert sum(mine) == s.parts.meters[p].population.size
+
+
+def test_words_of_a_flat_range_are_those_of_its_channels() -> None:
+    net = Net(2)
+    net.add("input", (3, 8, 8), Input())
+    net.add("conv", (6, 8, 8), lif(), ("input", conv(6, (3, 8, 8), 3, padding=1)))
+    s = Search(net.done("conv"), LOIHI2, {})
+    meter = s.parts.meters["conv"]
+    kernel = -(-3 * 9 * 8 // 32)  # words of one channel: 27 weights of 8 bits
+    for start, stop, channels in ((0, 64, 1), (0, 65, 2), (60, 130, 3), (0, 384, 6)):
+        words = meter.words(Tile((384,), (start,), (stop,)))
+        assert words == -(-channels * 27 * 8 // 32) <= channels * kernel
+    assert meter.words(Tile((6, 8, 8), (0, 0, 0), (2, 8, 8))) == -(-2 * 27 * 8 // 32)

@@ -1,0 +1,158 @@
+"""`sfx map`, `sfx report` and `sfx targets` on a compiled model, as a user calls them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from sfx.toolchain import api
+from sfx.toolchain.cli import app
+from sfx.toolchain.data import Data
+from sfx.toolchain.errors import FitError, InputError
+from sfx.toolchain.ir.program import Program
+from tests.unit.netx import files
+
+TEXT = {"COLUMNS": "140", "NO_COLOR": "1", "TERM": "dumb"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A compiled model, small.sfx, and its input, few.npz."""
+    folder = tmp_path_factory.mktemp("model")
+    bundle = api.compile(files.write(folder / "small.net", files.live_conv_net()))
+    api.save(bundle, folder / "small.sfx")
+    shape = (3, bundle.program.timesteps, *bundle.program.input.shape)
+    np.savez(folder / "few.npz", x=np.random.default_rng(0).integers(0, 2, shape))
+    return folder
+
+
+def sfx(*arguments: str | Path) -> str:
+    done = CliRunner(env=TEXT).invoke(app, [str(a) for a in arguments])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def refused(*arguments: str | Path) -> str:
+    """What `main` turns into a message and exit status 2."""
+    done = CliRunner(env=TEXT).invoke(app, [str(a) for a in arguments])
+    assert isinstance(done.exception, InputError)
+    return str(done.exception)
+
+
+def same(a: Program, b: Program) -> bool:
+    """The same integers: remapping changes the placement only."""
+    return all(
+        np.array_equal(
+            np.asarray(getattr(x.connection, "weight", 0)), getattr(y.connection, "weight", 0)
+        )
+        and replace(x, connection=y.connection) == y
+        for x, y in zip(a.projections, b.projections, strict=True)
+    )
+
+
+# --- map --------------------------------------------------------------------------------------
+
+
+def test_map_again_for_another_objective_and_target(folder: Path, tmp_path: Path) -> None:
+    text = sfx(
+        "map", folder / "small.sfx", "-o", tmp_path / "b.sfx", "--objective", "cores",
+        "--target", "kapoho-point", "--json", tmp_path / "b.json",
+    )  # fmt: skip
+    before, after = api.load(folder / "small.sfx"), api.load(tmp_path / "b.sfx")
+    assert after.placed.objective == "cores"
+    assert after.manifest["target"] == "kapoho-point"
+    assert api.target_of(after).limits.chips == 8
+    assert same(before.program, after.program)
+    found = json.loads((tmp_path / "b.json").read_text())
+    assert found["cores"] == after.placed.cores <= before.placed.cores
+    assert f"{after.placed.cores} cores" in text
+    x = np.load(folder / "few.npz")["x"]
+    sums = [api.run(b, Data(x, None)).sums for b in (before, after)]
+    assert np.array_equal(*sums)
+
+
+def test_measured_rates_weigh_the_traffic(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {}
+    from sfx.toolchain.mapping import place as module
+
+    original = module.place
+
+    def spy(program: Program, target: object, options: module.MappingOptions) -> object:
+        seen.update(options.known)
+        return original(program, target, options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "place", spy)
+    bundle = api.load(folder / "small.sfx")
+    x = np.load(folder / "few.npz")["x"]
+    api.remap(bundle, Data(x, None))
+    assert seen[bundle.program.input.name] == pytest.approx((x != 0).mean())
+    assert set(seen) == {p.name for p in bundle.program}
+
+
+def test_what_cannot_be_mapped_is_refused(folder: Path, tmp_path: Path) -> None:
+    bundle = api.load(folder / "small.sfx")
+    own = tmp_path / "tiny.toml"
+    own.write_text(
+        'name = "tiny"\nextends = "loihi2"\n[limits]\n'
+        'synapse_words_per_core = { value = 2, source = "a test" }\n'
+    )
+    with pytest.raises(FitError, match="SFX-E411"):
+        api.remap(bundle, target=str(own))
+    with pytest.raises(InputError, match="SFX-E403"):
+        api.remap(bundle, objective="beauty")
+    assert "SFX-E401" in refused(
+        "map", folder / "small.sfx", "-o", tmp_path / "c.sfx", "--target", "loihi9"
+    )
+    assert not (tmp_path / "c.sfx").exists()
+
+
+# --- report -----------------------------------------------------------------------------------
+
+
+def test_every_form_of_the_report(folder: Path, tmp_path: Path) -> None:
+    page, table, values = (tmp_path / n for n in ("r.html", "r.csv", "r.json"))
+    text = sfx(
+        "report", folder / "small.sfx", "--input", folder / "few.npz",
+        "--html", page, "--csv", table, "--json", values,
+    )  # fmt: skip
+    for part in ("fits loihi2", "speed is set by", "total", "dense twin", "What sets the step"):
+        assert part in text, part
+    found = json.loads(values.read_text())
+    assert found["energy"]["uncertainty"]["total_j"][0] < found["energy"]["total_j"]
+    assert found["links"] == [] or found["links"][0]["bits"] > 0
+    assert len(list(csv.DictReader(table.read_text().splitlines()))) == found["populations"]
+    html = page.read_text()
+    assert len(html) < 2_000_000
+    assert html.count("<svg") == 3
+    assert "http" not in html.replace("http://www.w3.org", "")
+
+
+def test_two_models_side_by_side(folder: Path, tmp_path: Path) -> None:
+    sfx("map", folder / "small.sfx", "-o", tmp_path / "b.sfx", "--objective", "cores")
+    text = sfx(
+        "report", folder / "small.sfx", tmp_path / "b.sfx", "--input", folder / "few.npz",
+        "--json", tmp_path / "both.json",
+    )  # fmt: skip
+    assert "45 nm proxy, dense twin" in text
+    rows = {r["figure"]: r for r in json.loads((tmp_path / "both.json").read_text())["figures"]}
+    assert rows["neurons"]["ratio"] == 1
+    assert rows["45 nm proxy (no device)"]["ratio"] == 1  # a count, whatever the placement
+    assert rows["dynamic energy"]["a"] > 0
+
+
+def test_a_verdict_of_another_model_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "v.json").write_text("{}")
+    text = refused("report", folder / "small.sfx", "--verified", tmp_path / "v.json")
+    assert "SFX-E218" in text
+
+
+def test_targets_that_fit(folder: Path) -> None:
+    text = sfx("targets", "--fits", folder / "small.sfx")
+    assert text.count("smallest that fits") == 1
+    assert "hala-point" in text
