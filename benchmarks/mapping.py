@@ -5,8 +5,8 @@
 
 Traffic is expected traffic, from the spike rates that calibration recorded; every map of a net
 sees the same rates. Placements, and the demo's maps, are made twice and must come out equal.
-Models are compiled in a process of their own; figures are kept in benchmarks/mapping.json, so that naming some measures
-only these again.
+Models are compiled in a process of their own; figures are kept in
+benchmarks/mapping.json, so that naming some measures only these again.
 """
 
 from __future__ import annotations
