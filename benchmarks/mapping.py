@@ -435,8 +435,8 @@ def goals(rows: list[Row]) -> list[str]:
         lines += [
             "",
             "Hops: both placements are of one partition, in which tiles that talk already share",
-            "cores, and that shortens the ways of the sequential one as well. What a net's messages",
-            "travel in all is the column `hops` above.",
+            "cores, which shortens the ways of the sequential one as well. What all messages of",
+            "a net travel is the column `hops` above.",
         ]
     absent = {DEMO, LARGE} - {r.net for r in rows}
     lines += [f"\nNot measured yet: {name}." for name in sorted(absent)]
