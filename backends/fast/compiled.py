@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sfx.toolchain.errors import MissingPartError
@@ -24,9 +27,33 @@ SMALL = 1 << 16
 """Array elements below which waking other threads takes longer than the work."""
 
 
+def _kept() -> str:
+    """The folder of the machine code of just these sources.
+
+    Numba compares only the file that a kernel is in: code kept from before a change of what that
+    kernel calls would go on giving the old sums.
+    """
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return str(Path(numba.config.CACHE_DIR or Path(home) / "sfx") / digest[:16])
+
+
+_KEPT = _kept()
+
+
+def _machine_code(function: Callable[..., None]) -> Callable[..., None]:
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, _KEPT
+    try:
+        made: Callable[..., None] = numba.njit(function, parallel=True, cache=True, nogil=True)
+        return made
+    finally:
+        numba.config.CACHE_DIR = before
+
+
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """`function` as machine code, kept on disk between processes; small work stays on one core."""
-    made = numba.njit(function, parallel=True, cache=True, nogil=True)
+    made = _machine_code(function)
 
     @functools.wraps(function)
     def call(*arguments: Any) -> None:
