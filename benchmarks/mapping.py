@@ -454,7 +454,7 @@ def legal_table(found: list[Legal]) -> list[str]:
     models = len({r.model for r in found})
     lines = [
         "",
-        "## Every model of docs/models.md",
+        "## Models of docs/models.md, those mapped so far",
         "",
         "`python benchmarks/mapping.py --models` maps each for both objectives and counts",
         f"every limit again by other code: {len(found)} maps of {models} models, all legal.",
