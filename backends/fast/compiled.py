@@ -23,6 +23,8 @@ except ModuleNotFoundError as error:
 
 __all__ = ["compiled", "np", "numba"]
 
+_config: Any = numba.config
+
 SMALL = 1 << 16
 """Array elements below which waking other threads takes longer than the work."""
 
@@ -36,19 +38,19 @@ def _kept() -> str:
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return str(Path(numba.config.CACHE_DIR or Path(home) / "sfx") / digest[:16])
+    return str(Path(_config.CACHE_DIR or Path(home) / "sfx") / digest[:16])
 
 
 _KEPT = _kept()
 
 
 def _machine_code(function: Callable[..., None]) -> Callable[..., None]:
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, _KEPT
+    before, _config.CACHE_DIR = _config.CACHE_DIR, _KEPT
     try:
         made: Callable[..., None] = numba.njit(function, parallel=True, cache=True, nogil=True)
         return made
     finally:
-        numba.config.CACHE_DIR = before
+        _config.CACHE_DIR = before
 
 
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
