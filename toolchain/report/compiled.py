@@ -46,7 +46,7 @@ def quantization_table(records: Sequence[Mapping[str, Any]]) -> RenderableType:
     span = f"{bits[0]}" if len(bits) == 1 else f"{bits[0]} to {bits[-1]}"
     title = (
         f"Quantization: {span}-bit weights, {memory:,.1f} KiB; "
-        "equal spikes alone and with all earlier\nlayers quantized"
+        "equal spikes alone and with\nall earlier layers quantized"
     )
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("population", overflow="fold")
