@@ -97,8 +97,10 @@ def _energy(values: Mapping[str, Any]) -> Table:
             ends = si_range(energy["uncertainty"][key], "J")
             style = "bold" if key == "total_j" else ""
             table.add_row(f"  {label}", si(energy[key], "J"), ends, style=style)
-    proxy = f"45 nm convention, no device; dense twin {si(energy['op_proxy_ann_j'], 'J')}"
-    table.add_row("  operation proxy", si(energy["op_proxy_j"], "J"), proxy)
+    table.add_row("  operation proxy", si(energy["op_proxy_j"], "J"), "45 nm convention, no device")
+    table.add_row(
+        "    of its dense twin", si(energy["op_proxy_ann_j"], "J"), "45 nm convention, no device"
+    )
     return table
 
 
