@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from sfx.backends.fast import execute as fast
+from sfx.backends.fast.execute import _Run
 from sfx.backends.fast.neurons import State
+from sfx.backends.fast.prepared import Prepared
+from sfx.backends.fast.spans import Past, Span
 from sfx.toolchain.ir.program import LIF, Population, Program
 
 HIGHEST = (1 << 17) - 1
 
 
-class _Setting(fast._Run):
+class _Setting(_Run):
     """A run in which every LIF population with a reset gets the threshold it needs."""
 
     rate: float
@@ -44,11 +46,9 @@ def with_rate(program: Program, x: np.ndarray, rate: float) -> Program:
 
     Residual sums, ORs of a pool and attention counts follow from them and are fuller.
     """
-    ready = fast.Prepared(program)
+    ready = Prepared(program)
     ready.fused.clear()  # neurons apart from the convolution before them
-    run = _Setting(
-        ready, len(x), fast.Span(program.timesteps), fast.Past(), ready.tallies(program.timesteps)
-    )
+    run = _Setting(ready, len(x), Span(program.timesteps), Past(), ready.tallies(program.timesteps))
     run.rate, run.found = rate, {}
     for i, (group, loop) in enumerate(ready.groups):
         if group[0] not in ready.contracted:

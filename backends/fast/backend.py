@@ -12,9 +12,11 @@ import numpy as np
 from sfx.backends import check_input
 from sfx.backends.base import Counts, Progress, Result, Stream
 from sfx.backends.fast.before import before_first_step
-from sfx.backends.fast.execute import Past, Prepared, Span, execute
+from sfx.backends.fast.execute import execute
 from sfx.backends.fast.neurons import State
+from sfx.backends.fast.prepared import Prepared
 from sfx.backends.fast.sent import Sent
+from sfx.backends.fast.spans import Past, Span
 from sfx.backends.fast.tallies import MOST_LANES, Counted, Later, PairTally, Tally
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import BackendError

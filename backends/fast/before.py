@@ -13,10 +13,12 @@ from math import prod
 
 import numpy as np
 
-from sfx.backends.fast.execute import Past, Prepared, Span, execute
+from sfx.backends.fast.execute import execute
 from sfx.backends.fast.neurons import State, bias_of
+from sfx.backends.fast.prepared import Prepared
 from sfx.backends.fast.projections import LIMIT
 from sfx.backends.fast.sent import Sent, in_order
+from sfx.backends.fast.spans import Past, Span
 from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, IntArray
 from sfx.toolchain.errors import BackendError
 from sfx.toolchain.ir.program import (

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from sfx.backends.fast.device_sums import DeviceProjection, contracted, wrap
-from sfx.backends.fast.execute import Past, Prepared
 from sfx.backends.fast.neurons import bias_of, out_of_range
+from sfx.backends.fast.prepared import Prepared
+from sfx.backends.fast.spans import Past
 from sfx.backends.fast.tallies import MOST_LANES, PairTally
 from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
 from sfx.toolchain.errors import MissingPartError

@@ -16,7 +16,7 @@ import torch
 from sfx.backends.base import Result
 from sfx.backends.fast import before
 from sfx.backends.fast.backend import FastBackend
-from sfx.backends.fast.execute import Prepared
+from sfx.backends.fast.prepared import Prepared
 from sfx.frontends import zoo
 from sfx.frontends.torch_export import export
 from sfx.toolchain.compiler import compile_graph

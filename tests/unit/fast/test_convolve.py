@@ -7,7 +7,7 @@ import pytest
 
 from sfx.backends.fast.backend import FastBackend
 from sfx.backends.fast.convolutions import FULL, PairConv
-from sfx.backends.fast.execute import Prepared
+from sfx.backends.fast.prepared import Prepared
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.passes.balance_delays import BalanceDelays
