@@ -26,16 +26,11 @@ def regroup(core: IntArray, share: Array, time: Array, flows: Flows, most: float
     time   [pieces] how long a piece keeps its core busy; a core stays below `most`, or below what
            it had
     """
-    from sfx.toolchain.mapping.swaps import improve
+    from sfx.toolchain.mapping.swaps import Links, improve
 
     heard = flows.heard
     back = heard.T.tocsr()
-    at = np.concatenate([core, np.full(flows.size.size - core.size, -1, dtype=np.int64)])
-    improve(
-        at,
-        share,
-        time,
-        most,
+    links = Links(
         heard.indptr.astype(np.int64),
         heard.indices.astype(np.int64),
         heard.data.astype(np.float64),
@@ -44,9 +39,8 @@ def regroup(core: IntArray, share: Array, time: Array, flows: Flows, most: float
         back.data.astype(np.float64),
         flows.size.astype(np.float64),
         flows.rate,
-        int(core.max(initial=-1)) + 1,
-        SWEEPS,
-        MOST_VISITS,
     )
+    at = np.concatenate([core, np.full(flows.size.size - core.size, -1, dtype=np.int64)])
+    improve(at, share, time, most, links, int(core.max(initial=-1)) + 1, SWEEPS, MOST_VISITS)
     found: IntArray = at[: core.size]
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -17,112 +19,136 @@ WORTHWHILE = 1e-3
 """A sweep that saves a smaller part of all that was saved is the last."""
 
 
+class Links(NamedTuple):
+    """`Flows` by rows (out: who hears a source) and by columns (in: whom a piece hears)."""
+
+    out_ptr: IntArray
+    out_to: IntArray
+    out_n: Array
+    in_ptr: IntArray
+    in_from: IntArray
+    in_n: Array
+    size: Array
+    rate: Array
+
+
+class Cores(NamedTuple):
+    """What is on the cores: sums [cores, resources], [cores]; linked lists of their pieces."""
+
+    share: Array
+    time: Array
+    load: Array
+    spent: Array
+    head: IntArray
+    after: IntArray
+    before: IntArray
+
+
+class Gains(NamedTuple):
+    """gain[c]: messages a step saved if a lifted piece were on c, for all c in `near`.
+
+    heard: neurons of one source that core c hears, for all c in `cores`; zero between calls.
+    """
+
+    gain: Array
+    seen: Mask
+    near: IntArray
+    heard: Array
+    cores: IntArray
+
+
 @njit(cache=True)
-def _add(c: int, amount: float, gain: Array, seen: Mask, near: IntArray, count: int) -> int:
-    if not seen[c]:
-        seen[c] = True
-        near[count] = c
+def _add(c: int, amount: float, gains: Gains, count: int) -> int:
+    if not gains.seen[c]:
+        gains.seen[c] = True
+        gains.near[count] = c
         count += 1
-    gain[c] += amount
+    gains.gain[c] += amount
     return count
 
 
 @njit(cache=True)
-def _gains(
-    p: int,
-    core: IntArray,
-    out_ptr: IntArray,
-    out_to: IntArray,
-    out_n: Array,
-    in_ptr: IntArray,
-    in_from: IntArray,
-    in_n: Array,
-    size: Array,
-    rate: Array,
-    gain: Array,
-    seen: Mask,
-    near: IntArray,
-    heard: Array,
-    cores: IntArray,
-) -> tuple[int, int]:
-    """gain[c]: messages a step saved if piece p, on no core now, were on c, for all c in `near`.
-
-    Returns how many there are, and the flows looked at. `heard` is zero before and after.
-    """
-    count, visits = 0, 0
-    for e in range(in_ptr[p], in_ptr[p + 1]):
-        s, n = in_from[e], in_n[e]
-        if core[s] >= 0:
-            count = _add(core[s], rate[s] * n, gain, seen, near, count)
-        k = 0
-        visits += out_ptr[s + 1] - out_ptr[s]
-        for f in range(out_ptr[s], out_ptr[s + 1]):
-            c = core[out_to[f]]
-            if c >= 0 and c != core[s]:
-                if heard[c] == 0.0:
-                    cores[k] = c
-                    k += 1
-                heard[c] += out_n[f]
-        for i in range(k):
-            c = cores[i]
-            more = min(size[s], heard[c] + n) - min(size[s], heard[c])
-            count = _add(c, rate[s] * (n - more), gain, seen, near, count)
-            heard[c] = 0.0
+def _hear(s: int, core: IntArray, links: Links, gains: Gains) -> int:
+    """Fill `heard` with the other cores that hear source s; returns how many."""
     k = 0
-    for f in range(out_ptr[p], out_ptr[p + 1]):
-        c = core[out_to[f]]
-        if c >= 0:
-            if heard[c] == 0.0:
-                cores[k] = c
+    for f in range(links.out_ptr[s], links.out_ptr[s + 1]):
+        c = core[links.out_to[f]]
+        if c >= 0 and c != core[s]:
+            if gains.heard[c] == 0.0:
+                gains.cores[k] = c
                 k += 1
-            heard[c] += out_n[f]
-    for i in range(k):
-        c = cores[i]
-        count = _add(c, rate[p] * min(size[p], heard[c]), gain, seen, near, count)
+            gains.heard[c] += links.out_n[f]
+    return k
+
+
+@njit(cache=True)
+def _weigh(p: int, core: IntArray, links: Links, gains: Gains) -> tuple[int, int]:
+    """`gains` of piece p, which is on no core now; returns their number, and the flows seen."""
+    size, rate, heard = links.size, links.rate, gains.heard
+    count, visits = 0, 0
+    for e in range(links.in_ptr[p], links.in_ptr[p + 1]):
+        s, n = links.in_from[e], links.in_n[e]
+        if core[s] >= 0:
+            count = _add(core[s], rate[s] * n, gains, count)
+        visits += links.out_ptr[s + 1] - links.out_ptr[s]
+        for i in range(_hear(s, core, links, gains)):
+            c = gains.cores[i]
+            more = min(size[s], heard[c] + n) - min(size[s], heard[c])
+            count = _add(c, rate[s] * (n - more), gains, count)
+            heard[c] = 0.0
+    for i in range(_hear(p, core, links, gains)):
+        c = gains.cores[i]
+        count = _add(c, rate[p] * min(size[p], heard[c]), gains, count)
         heard[c] = 0.0
     return count, visits
 
 
 @njit(cache=True)
-def _fits(
-    c: int, p: int, q: int, load: Array, share: Array, spent: Array, time: Array, most: float
-) -> bool:
+def _forget(gains: Gains, count: int) -> None:
+    for i in range(count):
+        gains.gain[gains.near[i]], gains.seen[gains.near[i]] = 0.0, False
+
+
+@njit(cache=True)
+def _most_gain(a: int, gains: Gains, count: int, best: IntArray) -> int:
+    """Fill `best` with the cores that gain more than core a, most first; returns how many."""
+    tried = 0
+    for _ in range(CORES_TRIED):
+        top = -1
+        for i in range(count):
+            c = gains.near[i]
+            if c != a and gains.gain[c] > gains.gain[a] + SLACK:
+                known = False
+                for t in range(tried):
+                    known = known or best[t] == c
+                if not known and (top < 0 or gains.gain[c] > gains.gain[top]):
+                    top = c
+        if top < 0:
+            break
+        best[tried] = top
+        tried += 1
+    return tried
+
+
+@njit(cache=True)
+def _fits(c: int, p: int, q: int, cores: Cores, most: float) -> bool:
     """Has core c room and time for piece p once q (-1: none) has left?"""
-    freed = time[q] if q >= 0 else 0.0
-    if spent[c] - freed + time[p] > max(most, spent[c]) + SLACK:
+    freed = cores.time[q] if q >= 0 else 0.0
+    if cores.spent[c] - freed + cores.time[p] > max(most, cores.spent[c]) + SLACK:
         return False
-    for r in range(share.shape[1]):
-        freed = share[q, r] if q >= 0 else 0.0
-        if load[c, r] - freed + share[p, r] > 1 + SLACK:
+    for r in range(cores.share.shape[1]):
+        freed = cores.share[q, r] if q >= 0 else 0.0
+        if cores.load[c, r] - freed + cores.share[p, r] > 1 + SLACK:
             return False
     return True
 
 
 @njit(cache=True)
-def _move(
-    p: int,
-    a: int,
-    c: int,
-    load: Array,
-    share: Array,
-    spent: Array,
-    time: Array,
-    head: IntArray,
-    after: IntArray,
-    before: IntArray,
-) -> None:
-    """Piece p from core a to core c, in the sums and in the cores' linked lists."""
-    spent[a] -= time[p]
-    spent[c] += time[p]
-    for r in range(share.shape[1]):
-        load[a, r] -= share[p, r]
-        load[c, r] += share[p, r]
-    if before[p] >= 0:
-        after[before[p]] = after[p]
-    else:
-        head[a] = after[p]
-    if after[p] >= 0:
-        before[after[p]] = before[p]
+def _enter(p: int, c: int, cores: Cores) -> None:
+    head, after, before = cores.head, cores.after, cores.before
+    cores.spent[c] += cores.time[p]
+    for r in range(cores.share.shape[1]):
+        cores.load[c, r] += cores.share[p, r]
     before[p], after[p] = -1, head[c]
     if head[c] >= 0:
         before[head[c]] = p
@@ -130,40 +156,96 @@ def _move(
 
 
 @njit(cache=True)
+def _leave(p: int, a: int, cores: Cores) -> None:
+    head, after, before = cores.head, cores.after, cores.before
+    cores.spent[a] -= cores.time[p]
+    for r in range(cores.share.shape[1]):
+        cores.load[a, r] -= cores.share[p, r]
+    if before[p] >= 0:
+        after[before[p]] = after[p]
+    else:
+        head[a] = after[p]
+    if after[p] >= 0:
+        before[after[p]] = before[p]
+
+
+@njit(cache=True)
+def _swap(
+    p: int, a: int, q: int, c: int, alone: float, score: float,
+    core: IntArray, links: Links, gains: Gains,
+) -> tuple[float, int]:  # fmt: skip
+    """What a swap of p (lifted from a) and q (on c) saves, or 0 if no more than `score`.
+
+    alone: what p saves on c beside q. Both are lifted, so what each would save is exact.
+    """
+    core[q] = -1
+    count, visits = _weigh(q, core, links, gains)
+    change = gains.gain[a] - gains.gain[c]
+    _forget(gains, count)
+    if change + alone > score:  # without q, p gains no more on c than with it
+        count, more = _weigh(p, core, links, gains)
+        change += gains.gain[c] - gains.gain[a]
+        visits += more
+        _forget(gains, count)
+    else:
+        change = 0.0
+    core[q] = c
+    return change, visits
+
+
+@njit(cache=True)
+def _where(
+    p: int, a: int, most: float, core: IntArray, links: Links, cores: Cores,
+    gains: Gains, other: Gains, best: IntArray,
+) -> tuple[int, int, float, int]:  # fmt: skip
+    """Core for p, lifted from a (-1: none); its partner in a swap; what it saves; flows seen."""
+    count, visits = _weigh(p, core, links, gains)
+    target, partner, score = -1, -1, SLACK
+    for t in range(_most_gain(a, gains, count, best)):
+        c = best[t]
+        alone = gains.gain[c] - gains.gain[a]
+        if _fits(c, p, -1, cores, most):
+            target, score = c, alone
+            break
+        q = cores.head[c]
+        while q >= 0:
+            if _fits(c, p, q, cores, most) and _fits(a, q, p, cores, most):
+                change, more = _swap(p, a, q, c, alone, score, core, links, other)
+                visits += more
+                if change > score:
+                    target, partner, score = c, q, change
+            q = cores.after[q]
+        if target >= 0:
+            break
+    _forget(gains, count)
+    return target, partner, score, visits
+
+
+@njit(cache=True)
+def _room(count: int) -> Gains:
+    return Gains(
+        np.zeros(count),
+        np.zeros(count, np.bool_),
+        np.empty(count, np.int64),
+        np.zeros(count),
+        np.empty(count, np.int64),
+    )
+
+
+@njit(cache=True)
 def improve(
-    core: IntArray,
-    share: Array,
-    time: Array,
-    most: float,
-    out_ptr: IntArray,
-    out_to: IntArray,
-    out_n: Array,
-    in_ptr: IntArray,
-    in_from: IntArray,
-    in_n: Array,
-    size: Array,
-    rate: Array,
-    count: int,
-    sweeps: int,
-    most_visits: int,
-) -> float:
+    core: IntArray, share: Array, time: Array, most: float, links: Links,
+    count: int, sweeps: int, most_visits: int,
+) -> float:  # fmt: skip
     """Improve core [sources] in place, -1 for those of the host; returns the messages saved."""
     pieces, resources = share.shape
-    load, spent = np.zeros((count, resources)), np.zeros(count)
-    head, after, before = np.full(count, -1), np.full(pieces, -1), np.full(pieces, -1)
+    cores = Cores(
+        share, time, np.zeros((count, resources)), np.zeros(count),
+        np.full(count, -1), np.full(pieces, -1), np.full(pieces, -1),
+    )  # fmt: skip
     for p in range(pieces):
-        c = core[p]
-        spent[c] += time[p]
-        for r in range(resources):
-            load[c, r] += share[p, r]
-        after[p] = head[c]
-        if head[c] >= 0:
-            before[head[c]] = p
-        head[c] = p
-    gain, seen, near = np.zeros(count), np.zeros(count, np.bool_), np.empty(count, np.int64)
-    gain2, seen2, near2 = np.zeros(count), np.zeros(count, np.bool_), np.empty(count, np.int64)
-    heard, cores = np.zeros(count), np.empty(count, np.int64)
-    best = np.empty(CORES_TRIED, np.int64)
+        _enter(p, core[p], cores)
+    gains, other, best = _room(count), _room(count), np.empty(CORES_TRIED, np.int64)
     saved, visits = 0.0, 0
     for _ in range(sweeps):
         start = saved
@@ -172,66 +254,20 @@ def improve(
                 break
             a = core[p]
             core[p] = -1
-            n, seen_flows = _gains(
-                p, core, out_ptr, out_to, out_n, in_ptr, in_from, in_n, size, rate,
-                gain, seen, near, heard, cores,
-            )  # fmt: skip
-            visits += seen_flows
-            tried = 0
-            for _ in range(CORES_TRIED):  # the cores of most gain, most first
-                top = -1
-                for i in range(n):
-                    c = near[i]
-                    if c != a and gain[c] > gain[a] + SLACK and (top < 0 or gain[c] > gain[top]):
-                        known = False
-                        for t in range(tried):
-                            known = known or best[t] == c
-                        if not known:
-                            top = c
-                if top < 0:
-                    break
-                best[tried] = top
-                tried += 1
-            target, partner, score = -1, -1, SLACK
-            for t in range(tried):
-                c = best[t]
-                if _fits(c, p, -1, load, share, spent, time, most):
-                    target, score = c, gain[c] - gain[a]
-                    break
-                q = head[c]
-                while q >= 0:
-                    if _fits(c, p, q, load, share, spent, time, most) and _fits(
-                        a, q, p, load, share, spent, time, most
-                    ):
-                        core[q] = -1  # both are lifted, so what each would save is exact
-                        change = 0.0
-                        for piece, where, back in ((q, a, c), (p, c, a)):
-                            m, seen_flows = _gains(
-                                piece, core, out_ptr, out_to, out_n, in_ptr, in_from, in_n,
-                                size, rate, gain2, seen2, near2, heard, cores,
-                            )  # fmt: skip
-                            visits += seen_flows
-                            change += gain2[where] - gain2[back]
-                            for i in range(m):
-                                gain2[near2[i]], seen2[near2[i]] = 0.0, False
-                            if piece == q and change + gain[c] - gain[a] <= score:
-                                break  # without q, p gains no more on c than with it
-                        core[q] = c
-                        if piece == p and change > score:
-                            target, partner, score = c, q, change
-                    q = after[q]
-                if target >= 0:
-                    break
-            for i in range(n):
-                gain[near[i]], seen[near[i]] = 0.0, False
+            target, partner, score, more = _where(
+                p, a, most, core, links, cores, gains, other, best
+            )
+            visits += more
             core[p] = a
             if target >= 0:
                 saved += score
                 core[p] = target
-                _move(p, a, target, load, share, spent, time, head, after, before)
+                _leave(p, a, cores)
+                _enter(p, target, cores)
                 if partner >= 0:
                     core[partner] = a
-                    _move(partner, target, a, load, share, spent, time, head, after, before)
+                    _leave(partner, target, cores)
+                    _enter(partner, a, cores)
         if saved - start <= WORTHWHILE * saved:
             break
     return saved
