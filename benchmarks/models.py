@@ -71,6 +71,7 @@ class Row:
     cumulative: float
     run_s: float | None
     measured: str = ""
+    run_gb: float | None = None
 
 
 def measure(title: str, run: bool = True) -> Row:
@@ -99,7 +100,7 @@ def measure(title: str, run: bool = True) -> Row:
     done = time.process_time()
     facts = statistics(compiled.placed.program)
     neurons = [r for r in compiled.records if r.agreement is not None]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_gb()
     program = compiled.placed.program
     parameters = sum(p.numel() for p in model.parameters())
     del graph, model
@@ -117,9 +118,15 @@ def measure(title: str, run: bool = True) -> Row:
         peak,
         sum(r.agreement or 0 for r in neurons) / len(neurons),
         sum(r.cumulative or 0 for r in neurons) / len(neurons),
-        run_one(program, x) if run else None,
+        seconds := run_one(program, x) if run else None,
         time.strftime("%Y-%m-%d"),
+        None if seconds is None else peak_gb(),
     )
+
+
+def peak_gb() -> float:
+    """The most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def run_one(program, x) -> float | None:
@@ -165,21 +172,21 @@ weights. Written by `python benchmarks/models.py`; times are CPU seconds of one 
 "Equal spikes" compares the 8-bit Program with the float model on the calibration sample: each
 layer quantized alone, and with all earlier layers quantized as well. Random weights amplify a
 wrong spike from layer to layer as trained ones do not, so the second figure is a lower bound.
-"Run s" is one sample on the fast backend, once readied, within {MEMORY_GB} GB of addresses; - where
-it was not measured (`--compile-only`) or takes more. The divided Spikeformer's does: by the same
-calls without the limit (`--memory 40`) it took 33 CPU seconds in 19.7 GB, after 423 to ready it
-(no machine code kept yet), measured once on a loaded machine.
+"Run s" is one sample on the fast backend, once readied, and "run GB" the most memory up to its end.
+A dash: not measured (`--compile-only`; "run GB" is newer than most rows), or more than
+{MEMORY_GB} GB of addresses, which `--memory GB` lifts.
 Lossless versions of all families reproduce torch exactly (`tests/e2e/test_families.py`).
 
 | model | parameters | neurons | synapses | T | depth | cores (chips) | export s | compile s | GB \
-| equal spikes: alone | all | run s | measured |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+| equal spikes: alone | all | run s | run GB | measured |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 """
     lines = [
         f"| {r.title} | {r.parameters:,} | {r.neurons:,} | {r.synapses:,} | {r.timesteps} "
         f"| {r.depth} | {r.cores:,} ({r.chips}) | {r.export_s:.1f} | {r.compile_s:.1f} "
         f"| {r.peak_gb:.1f} | {r.alone:.2%} | {r.cumulative:.2%} "
-        f"| {'-' if r.run_s is None else f'{r.run_s:.1f}'} | {r.measured} |"
+        f"| {'-' if r.run_s is None else f'{r.run_s:.1f}'} "
+        f"| {'-' if r.run_gb is None else f'{r.run_gb:.1f}'} | {r.measured} |"
         for r in rows
     ]
     return head + "\n".join(lines) + "\n"

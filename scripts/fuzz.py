@@ -27,7 +27,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-RECORD = ROOT / "docs" / "fuzz.json"
+RECORD = ROOT / "benchmarks" / "fuzz.json"
 CORPUS = ROOT / "out" / "fuzz"
 MEMORY = 6 << 30
 """Address space of the process: a file that asks for more fails."""

@@ -36,7 +36,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-RECORD = ROOT / "docs" / "kills.json"
+RECORD = ROOT / "benchmarks" / "kills.json"
 MARK = "SFX_KILLED_RUN"
 SECONDS = 120.0
 SHARED = Path("/dev/shm")
