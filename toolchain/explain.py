@@ -27,7 +27,7 @@ KINDS = {
 class Place:
     """One place that raises a code.
 
-    message, hint  as they are written, values in braces; "" where they come from elsewhere
+    message, hint  as they are written, <names> for values; "" where they come from elsewhere
     place          file and line in the package;  about  what the code around it does
     kind           what its class of errors means, "" if several problems are collected first
     """
@@ -124,15 +124,17 @@ def _place(name: str, call: ast.Call, i: int, code: str, about: str) -> Place:
 
 
 def _text(node: ast.expr | None) -> str:
-    """A text as it is written, values in braces; "" if it is not written here."""
+    """A text as it is written, names for values; "" if it is not written here."""
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
         return "".join(
-            str(v.value) if isinstance(v, ast.Constant) else f"{{{_value(v)}}}" for v in node.values
+            str(v.value) if isinstance(v, ast.Constant) else f"<{_name(v)}>" for v in node.values
         )
     return ""
 
 
-def _value(node: ast.expr) -> str:
-    return ast.unparse(node.value) if isinstance(node, ast.FormattedValue) else ast.unparse(node)
+def _name(node: ast.expr) -> str:
+    """What a value is called: the last name in the expression that makes it."""
+    names = re.findall(r"[A-Za-z_]\w*", ast.unparse(node).split(":")[0])
+    return names[-1].replace("_", " ") if names else "value"

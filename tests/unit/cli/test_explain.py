@@ -25,7 +25,7 @@ def test_every_code_is_explained() -> None:
 
 def test_messages_and_hints_are_those_of_the_source() -> None:
     (place,) = [p for p in explain("e643") if p.place.startswith("toolchain/explain.py")]
-    assert place.message == "there is no error code '{code}'"
+    assert place.message == "there is no error code '<code>'"
     assert place.hint == "codes look like SFX-E103"
     assert place.kind == "the model, data or bundle cannot be used as it is"
 
