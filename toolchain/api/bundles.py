@@ -1,0 +1,229 @@
+"""What is done with a bundle: read, write, map again, compare, report, export."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfx.backends.base import Progress
+from sfx.toolchain import bundle as bundles
+from sfx.toolchain.api.compiling import Stage
+from sfx.toolchain.api.running import program_of, run
+from sfx.toolchain.api.sources import load_model
+from sfx.toolchain.bundle import Bundle
+from sfx.toolchain.data import Data
+from sfx.toolchain.errors import InputError
+from sfx.toolchain.files import atomic_write
+from sfx.toolchain.ir.program import Program
+
+if TYPE_CHECKING:
+    from sfx.backends.lava.build import LavaNetwork
+    from sfx.toolchain.ir.conventions import NirOptions
+    from sfx.toolchain.targets.target import Target
+    from sfx.toolchain.verify.diff import Change
+
+SOURCES = ("versions", "model", "target", "calibration", "trusted_pickle")
+"""What a manifest says of a bundle's origin; its statistics and records follow from the Program."""
+
+
+def inspect(path: str | Path, nir_options: NirOptions | None = None) -> str:
+    """What a file holds, as text: a Program (.sfx, .net), a NIR graph, a checkpoint's tensors."""
+    from sfx.toolchain.ir.text import graph_text, program_text
+
+    path = Path(path)
+    if path.suffix == ".sfx":
+        return program_text(load(path).program)
+    if path.suffix == ".net":
+        from sfx.frontends.netx import read
+        from sfx.frontends.netx_file import read_file
+
+        return program_text(read(path, timesteps=read_file(path).timesteps or 1))
+    if path.suffix in (".nir", ".onnx"):
+        from sfx.toolchain.ir.nir_bridge import to_graph
+
+        graph = load_model(path).graph
+        known = graph.metadata.get("timesteps")
+        steps = None if known is not None else 1
+        return graph_text(to_graph(graph, timesteps=steps, options=nir_options))
+    from sfx.frontends.describe import describe
+
+    return describe(path)
+
+
+def save(bundle: Bundle, path: str | Path) -> None:
+    """Write `model.sfx` atomically."""
+    bundles.write(bundle, path)
+
+
+def load(path: str | Path, *, balanced: bool = True) -> Bundle:
+    """Read `model.sfx`. Raises InputError (SFX-E60x).
+
+    balanced=False accepts a Program whose delays were changed on purpose (see `verify`).
+    A bundle of an older schema is mapped again, onto its target as it is listed now.
+    """
+    bundle = bundles.read(path, balanced=balanced)
+    if bundle.manifest["schema_version"] != bundles.UNPLACED:
+        return bundle
+    from sfx.toolchain.targets import names
+
+    target = bundle.placed.target
+    return remap(bundle, target=target if target in names() else None)
+
+
+def remap(
+    bundle: Bundle,
+    data: Data | None = None,
+    *,
+    target: str | None = None,
+    objective: str = "latency",
+    seed: int = 0,
+    stage: Stage = lambda name: None,
+) -> Bundle:
+    """The same Program placed again: for another objective or target, or by measured spike rates.
+
+    data: samples whose events weigh the traffic; without them rates come from the calibration.
+    Raises FitError if it does not fit; no integer of the Program changes.
+    """
+    from sfx.toolchain.mapping.place import MappingOptions, place
+    from sfx.toolchain.targets import load as load_target
+    from sfx.toolchain.targets.table import to_table
+
+    chosen = target_of(bundle) if target is None else load_target(target)
+    records = bundle.manifest.get("quantization", ())
+    known = {r["population"]: r["rate"] for r in records if r.get("rate") is not None}
+    if data is not None:
+        stage("count events")
+        counts = run(bundle, data, backend_name="fast").counts
+        known |= {name: float(e.mean()) / counts.samples for name, e in counts.events.items()}
+    stage("place")
+    placed = place(bundle.program, chosen, MappingOptions(objective, seed, known))
+    statistics = bundle.manifest["statistics"] | {"cores": placed.cores, "chips": placed.chips}
+    manifest = bundle.manifest | {
+        "target": chosen.name,
+        "target_table": to_table(chosen),
+        "statistics": statistics,
+    }
+    return Bundle(placed, bundle.nir, manifest)
+
+
+def diff(a: Bundle, b: Bundle) -> list[Change]:
+    """Every difference of two compiled models: of their Programs, and of what they came from."""
+    from sfx.toolchain.verify.diff import Change
+    from sfx.toolchain.verify.diff import diff as differences
+
+    found = differences(a.program, b.program)
+    for key in sorted({*a.manifest, *b.manifest} & set(SOURCES)):
+        mine, theirs = (json.dumps(m.get(key), sort_keys=True) for m in (a.manifest, b.manifest))
+        if mine != theirs:
+            found.append(Change("manifest", key, mine, theirs))
+    if a.placed.blocks != b.placed.blocks:
+        counts = (f"{len(m.placed.blocks)} blocks on {m.placed.cores} cores" for m in (a, b))
+        found.append(Change("placement", "blocks", *counts))
+    return found
+
+
+def report(
+    bundle: Bundle,
+    data: Data | None = None,
+    *,
+    verified: str | Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Mapping, energy and latency as plain values (the keys of `sfx report --json`).
+
+    data: real inputs whose events are counted on the reference backend. Without them only the
+    mapping is reported, because energy without events would be a guess.
+    verified: the JSON of `sfx verify` on this model. Raises InputError (SFX-E218) if it is not.
+    """
+    from sfx.toolchain.report.collect import collect
+    from sfx.toolchain.report.verdict import read_verdict
+
+    verdict = None if verified is None else read_verdict(Path(verified), bundle.program)
+    result = None if data is None else run(bundle, data, progress=progress)
+    counts = None if result is None else result.counts
+    accuracy = None
+    if result is not None and data is not None and data.y is not None:
+        accuracy = float(np.mean(result.predictions == data.y))
+    target = target_of(bundle)
+    return collect(bundle.placed, counts, accuracy, bundle.manifest, target, verdict)
+
+
+def target_of(bundle: Bundle) -> Target:
+    """The target a bundle was built for, as it was then. Raises InputError (SFX-E402, SFX-E601)."""
+    from sfx.toolchain.targets.parse import parse
+
+    table = bundle.manifest.get("target_table")
+    if not isinstance(table, dict):
+        raise InputError("SFX-E601", "the bundle does not carry its target")
+    return parse(dict(table), f"{bundle.manifest.get('target')} in the bundle")
+
+
+def to_lava(bundle: Bundle | Program) -> LavaNetwork:
+    """The connected Lava processes of a compiled model, with named in and out ports.
+
+    Attach your own sources and sinks and choose the run configuration (Loihi2SimCfg here,
+    Loihi2HwCfg where you have it). Raises MissingPartError (SFX-E501) without Lava.
+    """
+    from sfx.backends.lava.build import to_lava as build
+
+    return build(program_of(bundle))
+
+
+def export_onnx(bundle: Bundle | Program, path: str | Path) -> None:
+    """Write the Program as an ONNX model of integer operators, atomically.
+
+    Raises MissingPartError (SFX-E530) without onnx, SfxError (SFX-E531) if it exceeds 2 GiB,
+    InputError (SFX-E603) if the file cannot be written.
+    """
+    from sfx.backends.onnx import parts
+
+    parts.require("onnx")
+    from sfx.backends.onnx.export import export as onnx_export
+
+    model = onnx_export(program_of(bundle))
+    atomic_write(Path(path), model.SerializeToString(deterministic=True))
+
+
+def export_netx(bundle: Bundle | Program, path: str | Path) -> str:
+    """Write a sequential Program as a lava-dl network (`.net`), atomically, exactly or not at all.
+
+    The file is read back and compared before it is written. Returns the name of the read-out
+    population that netx has no layer for (its weights stay with the host), "" without one.
+    Raises UnsupportedError (SFX-E642) with every population that netx has no form for, InputError
+    (SFX-E603) if the file cannot be written.
+    """
+    from tempfile import TemporaryDirectory
+
+    from sfx.backends.netx.export import export as netx_export
+    from sfx.frontends.netx import read
+
+    program = program_of(bundle)
+    made = netx_export(program)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.net"
+        copy.write_bytes(made.content)
+        made.check(program, read(copy))
+    atomic_write(Path(path), made.content)
+    return made.left_out
+
+
+def standard_nir(bundle: Bundle) -> bytes:
+    """The bundle's NIR source as a file of standard nodes. Raises UnsupportedError (SFX-E644)."""
+    from sfx.toolchain.ir.conventions import NirOptions
+    from sfx.toolchain.ir.nir_bridge import read, to_graph, write
+    from sfx.toolchain.standard_nir import standard
+
+    if not bundle.nir:
+        raise InputError("SFX-E641", "the bundle has no NIR source")
+    facts = bundle.manifest.get("nir", {})
+    options = NirOptions(facts.get("convention"), facts.get("dt"), facts.get("reset"))
+    graph = to_graph(
+        read(io.BytesIO(bundle.nir)), timesteps=bundle.program.timesteps, options=options
+    )
+    buffer = io.BytesIO()
+    write(standard(graph), buffer)
+    return buffer.getvalue()

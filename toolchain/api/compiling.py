@@ -1,0 +1,278 @@
+"""A `Source` becomes a bundle: quantized, mapped, with a manifest of what made it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import sfx
+from sfx.toolchain.api.sources import Source, load_for_samples, load_model, of_graph, sha256_of
+from sfx.toolchain.bundle import Bundle
+from sfx.toolchain.data import Data, at_every_step
+from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.ir.program import Program
+
+if TYPE_CHECKING:
+    import nir
+
+    from sfx.toolchain.ir.conventions import NirOptions
+    from sfx.toolchain.ir.placed import PlacedProgram
+    from sfx.toolchain.mapping.place import MappingOptions
+    from sfx.toolchain.precision.judge import Judge
+    from sfx.toolchain.qat.model import QatModel
+    from sfx.toolchain.quantize.options import Options
+    from sfx.toolchain.targets.target import Target
+
+Stage = Callable[[str], None]
+
+
+def compile(
+    source: Source | nir.NIRGraph | QatModel | str | Path,
+    target: str = "loihi",
+    *,
+    calibrate: Data | None = None,
+    model: str | None = None,
+    timesteps: int | None = None,
+    takes: str = "TB",
+    nir_options: NirOptions | None = None,
+    objective: str = "latency",
+    seed: int = 0,
+    stage: Stage = lambda name: None,
+    options: Options | None = None,
+    trust_pickle: bool = False,
+    memory: int | None = None,
+) -> Bundle:
+    """Compile a model for `target` ('loihi' is loihi2; or a TOML file).
+
+    source: a model file, a loaded one, a NIR graph (of `export`), or what `sfx.qat.prepare` made
+    (or `sfx.qat.save` wrote), whose integers stay as they were trained.
+    calibrate: samples that choose the scales; default: the samples in the checkpoint, if any.
+    timesteps: T of a sample, for a NIR file that does not say it (default: that of `calibrate`),
+    or instead of what a lava-dl `.net` file says. A `.net` holds integers: nothing is quantized.
+    options: method, bits and effort of the quantization (`sfx.toolchain.quantize.options`).
+    model, takes: a network of one's own for a bare state_dict, see `load_model`.
+    trust_pickle: let a `.pt` run whatever code it holds, see `load_model`; in the manifest.
+    memory: bytes it may take; refused before it starts (SFX-E605) if that cannot be enough.
+    nir_options: dt and conventions of the framework that wrote a NIR file.
+    objective: what the mapping is good at: cores (fewest), latency (busiest core idlest) or energy.
+    seed: of the placement.
+    Raises SfxError: InputError, UnsupportedError, or FitError if it does not fit the target.
+    """
+    from sfx.toolchain.compiler import compile_graph
+    from sfx.toolchain.ir import graph as g
+    from sfx.toolchain.ir.nir_bridge import to_graph, write
+    from sfx.toolchain.mapping.place import MappingOptions
+    from sfx.toolchain.qat.store import is_qat
+    from sfx.toolchain.qat.store import read as read_qat
+    from sfx.toolchain.targets import load as load_target
+
+    start = time.perf_counter()
+    chosen = load_target(target)
+    mapping = MappingOptions(objective, seed)
+    if hasattr(source, "infer_types"):  # a nir.NIRGraph, without importing nir for it
+        source = of_graph(source)
+    if not isinstance(source, Source | str | Path):
+        _nothing_to_quantize(calibrate, "the fine-tuned model")
+        return _compile_trained(source.program(), source.template.bits, "", chosen, stage, mapping)
+    if not isinstance(source, Source) and not trust_pickle and Path(source).suffix == ".net":
+        return _compile_netx(Path(source), chosen, calibrate, timesteps, stage, mapping)
+    if not isinstance(source, Source) and not trust_pickle and is_qat(source):
+        _nothing_to_quantize(calibrate, str(source))
+        stored = read_qat(source)
+        digest = sha256_of(Path(source))
+        return _compile_trained(stored.program, stored.bits, digest, chosen, stage, mapping)
+    if not isinstance(source, Source):
+        stage("export")
+        source = load_for_samples(
+            source,
+            None if calibrate is None else tuple(calibrate.x.shape[1:]),
+            model=model,
+            takes=takes,
+            timesteps=timesteps,
+            trust_pickle=trust_pickle,
+        )
+    stage("import NIR")
+    # A NIR file need not say T; the samples do. A traced network has T baked in.
+    steps = timesteps
+    if steps is None and calibrate is not None and "timesteps" not in source.graph.metadata:
+        steps = int(calibrate.x.shape[1])
+    graph = to_graph(source.graph, timesteps=steps, options=nir_options)
+    samples, origin = source.calibration, "checkpoint"
+    if calibrate is not None:
+        samples, origin = calibrate.x, "--calibrate"
+    if samples is not None:
+        samples = at_every_step(samples, graph.of_type(g.Input)[0].shape, graph.timesteps)
+        _check_calibration(samples, graph.timesteps)
+    compiled = compile_graph(graph, chosen, samples, stage, options, mapping, memory)
+    buffer = io.BytesIO()
+    write(source.graph, buffer)
+    calibration = (
+        None
+        if samples is None
+        else {"source": origin, "samples": len(samples), "sha256": _hash(samples)}
+    )
+    manifest = manifest_of(source.name, source.sha256, chosen, compiled.placed)
+    manifest |= {
+        "calibration": calibration,
+        "nir": _nir_facts(graph.dt, nir_options),
+        "quantization": [r.as_dict() for r in compiled.records],
+        "quantize_options": _options(options),
+        "trusted_pickle": source.trusted,
+    }
+    stage(f"done in {time.perf_counter() - start:.1f} s")
+    return Bundle(compiled.placed, buffer.getvalue(), manifest)
+
+
+def judge(
+    path: str | Path,
+    data: Data,
+    target: str = "loihi",
+    *,
+    calibrate: Data | None = None,
+    model: str | None = None,
+    bits: int = 8,
+) -> Judge:
+    """Scores choices of bits for a model on the labelled samples of `data`.
+
+    Raises InputError (SFX-E622) without labels or calibration samples.
+    """
+    from sfx.backends.fast.backend import FastBackend
+    from sfx.toolchain.compiler import lower
+    from sfx.toolchain.ir.nir_bridge import to_graph
+    from sfx.toolchain.precision.judge import Judge
+    from sfx.toolchain.targets import load as load_target
+
+    source = load_model(path, model=model, example_shape=tuple(data.x.shape[1:]))
+    samples = source.calibration if calibrate is None else calibrate.x
+    if data.y is None or samples is None:
+        what = "labels y" if data.y is None else "calibration samples: give --calibrate"
+        raise InputError("SFX-E622", f"judging accuracy needs {what}", where=str(path))
+    graph = lower(to_graph(source.graph))
+    for given in (samples, data.x):
+        _check_calibration(given, graph.timesteps)
+    fast = FastBackend()
+    return Judge(
+        graph,
+        samples.astype(np.int64),
+        data.x.astype(np.int64),
+        data.y,
+        lambda program, x: fast.run(program, x).sums,
+        load_target(target).limits.max_delay,
+        bits,
+    )
+
+
+def _options(options: Options | None) -> dict[str, Any]:
+    from sfx.toolchain.quantize.options import Options
+
+    chosen = options or Options()
+    return {
+        "method": chosen.method,
+        "bits": chosen.bits,
+        "layers": dict(sorted(chosen.layers.items())),
+        "effort": chosen.effort,
+    }
+
+
+def _nir_facts(dt: float, options: NirOptions | None) -> dict[str, Any]:
+    """How the NIR graph was read: the step in seconds, and what the options said."""
+    given = (None, None) if options is None else (options.convention, options.reset)
+    return {"dt": dt, "convention": given[0] or "nir", "reset": given[1]}
+
+
+def _compile_netx(
+    path: Path,
+    target: Target,
+    calibrate: Data | None,
+    timesteps: int | None,
+    stage: Stage,
+    mapping: MappingOptions,
+) -> Bundle:
+    """A lava-dl network: integers in, the same integers out. The bundle has no NIR source."""
+    from sfx.frontends.netx import read
+    from sfx.toolchain.compiler import compile_program
+
+    if calibrate is not None:
+        raise InputError(
+            "SFX-E621",
+            "a .net file holds integers already, there is nothing to calibrate",
+            where=str(path),
+            hint="leave --calibrate out",
+        )
+    start = time.perf_counter()
+    stage("read netx")
+    digest = sha256_of(path)
+    program = read(path, timesteps=timesteps)
+    try:
+        placed = compile_program(program, target, stage, mapping)
+    except SfxError as error:
+        from sfx.backends.reference.backend import ReferenceBackend
+        from sfx.toolchain.verify.overflow import explained
+
+        raise explained(error, program, ReferenceBackend().layers) from error
+    manifest = manifest_of(path.stem, digest, target, placed)
+    stage(f"done in {time.perf_counter() - start:.1f} s")
+    return Bundle(placed, b"", manifest | {"calibration": None, "quantization": []})
+
+
+def _nothing_to_quantize(calibrate: Data | None, where: str) -> None:
+    if calibrate is not None:
+        raise InputError(
+            "SFX-E621",
+            "holds integers already, there is nothing to calibrate",
+            where=where,
+            hint="leave --calibrate out",
+        )
+
+
+def _compile_trained(
+    program: Program,
+    bits: Mapping[str, int],
+    sha256: str,
+    target: Target,
+    stage: Stage,
+    mapping: MappingOptions,
+) -> Bundle:
+    """A fine-tuned network: the integers it was trained with. The bundle has no NIR source."""
+    from sfx.toolchain.compiler import compile_program
+
+    start = time.perf_counter()
+    placed = compile_program(program, target, stage, mapping)
+    manifest = manifest_of(program.name, sha256, target, placed)
+    stage(f"done in {time.perf_counter() - start:.1f} s")
+    trained = {"weight_bits": dict(bits)}
+    return Bundle(placed, b"", manifest | {"calibration": None, "quantization": [], "qat": trained})
+
+
+def manifest_of(name: str, sha256: str, target: Target, placed: PlacedProgram) -> dict[str, Any]:
+    """What every bundle says about itself; calibration and quantization are the caller's."""
+    from sfx.toolchain.compiler import statistics
+    from sfx.toolchain.targets.table import to_table
+
+    return {
+        "versions": {"sfx": sfx.__version__, "numpy": np.__version__},
+        "model": {"name": name, "sha256": sha256},
+        "target": target.name,
+        "target_table": to_table(target),
+        "statistics": statistics(placed.program) | {"cores": placed.cores, "chips": placed.chips},
+    }
+
+
+def _check_calibration(samples: NDArray[Any], timesteps: int) -> None:
+    if samples.ndim < 3 or samples.shape[1] != timesteps:
+        raise InputError(
+            "SFX-E613",
+            f"calibration samples have shape {samples.shape}, the model takes {timesteps} steps",
+            hint="x is [samples, steps, channels, height, width]",
+        )
+
+
+def _hash(x: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
