@@ -39,8 +39,10 @@ def build(size: str) -> tuple[Program, Any, np.ndarray]:
     return compiled("spikformer", SPIKFORMER[size].to_mapping())
 
 
-def through_torch(model: Any, x: np.ndarray, batch: int) -> Callable[[], object]:
-    """The float model over the samples, `batch` at a time."""
+def through_torch(
+    model: Any, x: np.ndarray, batch: int, device: str = "cpu"
+) -> Callable[[], object]:
+    """The float model, which is on `device`, over the samples, `batch` at a time."""
     import torch
 
     whole = torch.from_numpy(x).float().transpose(0, 1).contiguous()
@@ -48,7 +50,7 @@ def through_torch(model: Any, x: np.ndarray, batch: int) -> Callable[[], object]
     def run() -> None:
         with torch.inference_mode():
             for i in range(0, len(x), batch):
-                model(whole[:, i : i + batch])
+                model(whole[:, i : i + batch].to(device)).cpu()
 
     return run
 

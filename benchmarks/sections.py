@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = os.cpu_count() or 1
-GROWTH = {"dim": 128, "heads": 4, "depth": 2, "timesteps": 4, "image": (16, 16), "classes": 10}
+GROWTH = {"dim": 128, "heads": 4, "depth": 2, "timesteps": 4, "image_size": 16}
 VARIED: dict[str, list[dict[str, Any]]] = {
     "T": [{"timesteps": t} for t in (2, 4, 8, 16)],
-    "tokens": [{"image": (n, n)} for n in (8, 16, 32)],
+    "tokens": [{"image_size": n} for n in (8, 16, 32)],
     "width": [{"dim": d, "heads": d // 32} for d in (64, 128, 256, 384)],
     "depth": [{"depth": d} for d in (1, 2, 4, 8)],
 }
@@ -177,6 +178,46 @@ def mnist() -> dict[str, Any]:
     return {k: found[k] for k in ("samples", "accuracy", "seconds", "spikes", "synops")}
 
 
+def cuda() -> dict[str, Any]:
+    """Spikformer 4-384 at 15 % LIF rate on a GPU: the bits of the CPU, the time beside torch."""
+    import torch
+    from activity import with_rate
+    from bench_backends import same
+    from bench_spikformer import build, through_torch
+
+    from sfx.backends.fast.backend import FastBackend
+
+    if not torch.cuda.is_available():
+        raise SystemExit("torch finds no CUDA device here")
+    program, model, x = build("cifar10_4_384")
+    rng = np.random.default_rng(1)
+    many = np.stack([rng.permutation(x.ravel()).reshape(x.shape[1:]) for _ in range(128)])
+    program = with_rate(program, many[:1], 0.15)
+    device = FastBackend(device="cuda")
+    want, got = FastBackend().run(program, many[:4]), device.run(program, many[:4])
+    if not same(want, got):
+        raise SystemExit("the GPU and the CPU differ: nothing is timed")
+    silent = [n for n in want.counts.events if not want.counts.events[n].any()]
+    model = model.cuda()
+    rows = []
+    for batch in (1, 32, 128):
+        some = many[:batch]
+        runs: dict[str, Callable[[], object]] = {
+            "fast": partial(device.run, program, some),
+            "torch": through_torch(model, some, batch, "cuda"),
+        }
+        rows.append({"batch": batch} | {k: best(run, 5) / batch for k, run in runs.items()})
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "compared": 4,
+        "neurons": sum(p.size for p in program),
+        "events": sum(int(want.counts.events.total(n)) for n in want.counts.events),
+        "silent": silent,
+        "rows": rows,
+        "peak_gb": torch.cuda.max_memory_allocated() / 2**30,
+    }
+
+
 def compiled(
     family: str, config: Any, seconds: dict[str, float] | None = None
 ) -> tuple[Any, Any, np.ndarray]:
@@ -216,5 +257,5 @@ def best(run: Callable[[], object], repeats: int) -> float:
 
 
 SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
-    f.__name__: f for f in (demo, sanafe, spikformer, growth, imagenet, compiling, mnist)
+    f.__name__: f for f in (demo, sanafe, spikformer, growth, imagenet, compiling, mnist, cuda)
 }

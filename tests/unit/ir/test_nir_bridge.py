@@ -459,6 +459,24 @@ def test_fields_of_any_kind_end_in_a_clear_refusal(tmp_path):
     assert {"SFX-E205", "SFX-E206", "SFX-E211"} <= set(codes)
 
 
+def test_texts_of_a_wrong_length_are_refused(tmp_path):
+    """libhdf5 never ends on some of them: found by scripts/fuzz.py."""
+    sound, path = tmp_path / "sound.nir", tmp_path / "g.nir"
+    nir_bridge.write(attention(), sound)
+    content = sound.read_bytes()
+    start = content.index(b"GCOL")
+    lengths = [content.index(text, start) - 8 for text in (b"1.0.", b"Input", b"Output")]
+    said = []
+    for at, wrong in itertools.product(lengths, (1 << 8, 1 << 12, (1 << 64) - 32)):
+        length = int.from_bytes(content[at : at + 8], "little")
+        changed = ((length + wrong) % (1 << 64)).to_bytes(8, "little")
+        path.write_bytes(content[:at] + changed + content[at + 8 :])
+        with pytest.raises(SfxError, match="SFX-E201") as caught:
+            nir_bridge.read(path)
+        said.append(str(caught.value))
+    assert any(f"texts at byte {start} are damaged" in words for words in said)
+
+
 def test_files_may_not_reach_outside(tmp_path):
     secret = tmp_path / "secret.h5"
     with h5py.File(secret, "w") as file:
