@@ -99,10 +99,12 @@ class Wired:
         put(port, in_order(out.reshape(port.shape), conv.outputs, order), fresh)
 
     def scaled(self, values: Values, kind: Any) -> Values:
-        """weight * values with the exponent; 1 * values costs nothing."""
+        """weight * values with the exponent; 1 * values costs nothing, not even a copy."""
         if self.weight != 1 or self.exponent:
-            values = values.astype(kind) * np.int64(self.weight).astype(kind)
-        return values << self.exponent if self.exponent >= 0 else values >> -self.exponent
+            values = np.multiply(values, np.int64(self.weight).astype(kind), dtype=kind)
+        if self.exponent == 0:
+            return values
+        return values << self.exponent if self.exponent > 0 else values >> -self.exponent
 
     def scale(self, total: Values) -> Values:
         """What post receives for sums with unit weight: weight and exponent applied."""
