@@ -10,7 +10,8 @@ import mmap
 from collections.abc import Iterator
 
 import h5py
-from h5py import h5d, h5g, h5l, h5o
+import numpy as np
+from h5py import h5d, h5g, h5l, h5o, h5t
 
 MAX_BYTES = 8 << 30
 """Largest sum of a file's arrays, unpacked; a compressed file may claim more than memory holds."""
@@ -21,6 +22,16 @@ LEAST = 8
 """Bytes that a value takes at least once it is read."""
 TEXTS = b"GCOL\x01"
 """How a collection of texts (global heap, version 1) starts."""
+KINDS = (h5t.INTEGER, h5t.FLOAT, h5t.STRING, h5t.ENUM)
+"""Types of values that NIR and lava-dl write."""
+SIZES = 8, 8
+"""Bytes of an address and of a length, as h5py writes them."""
+TEXT = 16
+"""Bytes that stand for a text of any length: its length in 4, its place in the rest."""
+HEAD = 16
+"""Bytes before a collection's first text, and before each text."""
+MOST_TEXTS = 1 << 40
+"""Bytes of a collection, or it is a number that looks like one: no memory holds it."""
 
 
 def faults(file: h5py.File) -> Iterator[str]:
@@ -28,6 +39,9 @@ def faults(file: h5py.File) -> Iterator[str]:
 
     Ends after the first that has no bound.
     """
+    if file.id.get_create_plist().get_sizes() != SIZES:
+        yield "has addresses and lengths of other than 8 bytes"
+        return
     if bad := next(_broken_texts(file), None):
         yield bad
         return
@@ -54,6 +68,13 @@ def faults(file: h5py.File) -> Iterator[str]:
                 yield f"{name} is neither a group nor an array"
             elif _elsewhere(item):
                 yield f"{name} keeps its data in another file"
+            elif item.get_type().get_class() not in KINDS:
+                yield f"{name} holds neither numbers nor texts"
+            elif _unfiltered(item) > file.id.get_filesize():
+                yield f"{name} claims more values than the file holds"
+            elif not _short_texts(file, item):
+                yield f"{name} has texts that are damaged"
+                return
             else:
                 total += _bytes(item)
     if total > MAX_BYTES:
@@ -63,6 +84,31 @@ def faults(file: h5py.File) -> Iterator[str]:
 def _elsewhere(item: h5d.DatasetID) -> bool:
     created = item.get_create_plist()
     return bool(created.get_layout() == h5d.VIRTUAL or created.get_external_count())
+
+
+def _unfiltered(item: h5d.DatasetID) -> int:
+    """Bytes that must be in the file as they are; compressed ones may unpack to more."""
+    if item.get_create_plist().get_layout() != h5d.CONTIGUOUS:
+        return 0
+    return int(item.get_space().get_simple_extent_npoints()) * int(item.get_type().get_size())
+
+
+def _short_texts(file: h5py.File, item: h5d.DatasetID) -> bool:
+    """The texts fit into the file: libhdf5 makes room for a length before it looks for the text."""
+    kind = item.get_type()
+    if not isinstance(kind, h5t.TypeStringID) or not kind.is_variable_str():
+        return True
+    if not item.get_storage_size():
+        return True  # nothing was written
+    start = item.get_offset()
+    if start is None:
+        return False  # in chunks or inside the header, which neither nir nor lava-dl writes
+    size = TEXT * int(item.get_space().get_simple_extent_npoints())
+    with open(file.filename, "rb") as raw:
+        raw.seek(start)
+        found = raw.read(min(size, file.id.get_filesize()))
+    lengths = np.frombuffer(found[: len(found) // TEXT * TEXT], "<u4")[:: TEXT // 4]
+    return len(found) == size and int(lengths.sum(dtype=np.int64)) <= file.id.get_filesize()
 
 
 def _bytes(item: h5d.DatasetID) -> int:
@@ -77,31 +123,25 @@ def _broken_texts(file: h5py.File) -> Iterator[str]:
     Heap": object after object, padded to 8 bytes; object 0 is what is left free. A free object of
     length 0, which a wrong length before it brings about, is where libhdf5 1.14 never ends.
     """
-    _, length = file.id.get_create_plist().get_sizes()
     with open(file.filename, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as m:
         at, before = m.find(TEXTS), 0
         while at >= 0:
-            size = int.from_bytes(m[at + 8 : at + 8 + length], "little")
-            if size <= len(m) - at:  # else it is no collection, or libhdf5 finds its end missing
-                if at < before or not _walks(m, at, at + size, length):
+            size = int.from_bytes(m[at + 8 : at + 16], "little")
+            if size < MOST_TEXTS:
+                if size > len(m) - at or at < before or not _walks(m, at, at + size):
                     yield f"the texts at byte {at} are damaged"
                 before = at + size
             at = m.find(TEXTS, at + 1)
 
 
-def _walks(m: mmap.mmap, at: int, end: int, length: int) -> bool:
-    """The objects of a collection follow each other up to its end; `length`: bytes of a length."""
-    head = _padded(8 + length)
-    at += head
-    while at + head <= end:
+def _walks(m: mmap.mmap, at: int, end: int) -> bool:
+    """The objects of a collection follow each other up to its end."""
+    at += HEAD
+    while at + HEAD <= end:
         index = int.from_bytes(m[at : at + 2], "little")
-        size = int.from_bytes(m[at + 8 : at + 8 + length], "little")
-        step = head + _padded(size) if index else size
+        size = int.from_bytes(m[at + 8 : at + 16], "little")
+        step = HEAD + -(-size // 8) * 8 if index else size
         if step == 0 or step > end - at:
             return False
         at += step
     return True
-
-
-def _padded(size: int) -> int:
-    return -(-size // 8) * 8

@@ -477,6 +477,36 @@ def test_texts_of_a_wrong_length_are_refused(tmp_path):
     assert any(f"texts at byte {start} are damaged" in words for words in said)
 
 
+def test_texts_longer_than_the_file_are_refused(tmp_path):
+    """libhdf5 takes the memory before it looks for the text: found by scripts/fuzz.py."""
+    path = tmp_path / "g.nir"
+    nir_bridge.write(attention(), path)
+    with h5py.File(path) as file:
+        at = file["node/edges"].id.get_offset()
+    content = path.read_bytes()
+    path.write_bytes(content[:at] + (1 << 31).to_bytes(4, "little") + content[at + 4 :])
+    with pytest.raises(SfxError, match="/node/edges has texts that are damaged"):
+        nir_bridge.read(path)
+
+
+def test_more_values_than_the_file_holds_are_refused(tmp_path):
+    path = tmp_path / "g.nir"
+    nir_bridge.write(attention(), path)
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("node/metadata/empty", (1 << 20,), "<i8")
+    with pytest.raises(SfxError, match="empty claims more values than the file holds"):
+        nir_bridge.read(path)
+
+
+def test_other_kinds_of_values_are_refused(tmp_path):
+    path = tmp_path / "g.nir"
+    nir_bridge.write(attention(), path)
+    with h5py.File(path, "r+") as file:
+        file["node/metadata/odd"] = np.zeros(2, [("a", "<i4"), ("b", "<f4")])
+    with pytest.raises(SfxError, match="/node/metadata/odd holds neither numbers nor texts"):
+        nir_bridge.read(path)
+
+
 def test_files_may_not_reach_outside(tmp_path):
     secret = tmp_path / "secret.h5"
     with h5py.File(secret, "w") as file:
