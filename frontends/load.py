@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -85,14 +87,24 @@ def _load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> None
 
 
 def _factory(name: str) -> Callable[[], nn.Module]:
-    """Import the user's own code, named by the user on the command line."""
+    """Import the user's own code, named by the user on the command line.
+
+    It may lie in the working folder, which comes last: a file there takes no package's place.
+    """
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise InputError("SFX-E153", "is not of the form pkg.module:factory", where=name)
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     try:
         factory = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise InputError("SFX-E153", f"cannot be imported: {error}", where=name) from error
+        raise InputError(
+            "SFX-E153",
+            f"cannot be imported: {error}",
+            where=name,
+            hint="looked for on PYTHONPATH, among the installed packages and in this folder",
+        ) from error
     if not callable(factory):
         raise InputError("SFX-E153", "is not a function or class", where=name)
     return lambda: factory()

@@ -28,16 +28,26 @@ MethodOpt = Annotated[
 EffortOpt = Annotated[
     float, typer.Option(min=0, help="Rounding search: 0 none, 1 quick, more takes longer")
 ]
+CountsOpt = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Most events that enter a neuron in a step (default: 1 if the samples have no more, "
+        "else 255); a smaller bound leaves more bits to the membrane",
+    ),
+]
 
 
-def quantize_options(bits: int, layers: list[str] | None, method: str, effort: float) -> Options:
-    """The options as given. Raises InputError (SFX-E324, E325, E327)."""
+def quantize_options(
+    bits: int, layers: list[str] | None, method: str, effort: float, counts: int | None = None
+) -> Options:
+    """The options as given. Raises InputError (SFX-E324, E325, E327, E329)."""
     from sfx.toolchain.quantize.options import Options
 
     chosen: dict[str, int] = {}
     for text in layers or ():
         chosen |= from_file(Path(text)) if text.endswith(".toml") else _pairs(text)
-    return Options(method, bits, chosen, effort)
+    return Options(method, bits, chosen, effort, counts)
 
 
 def _pairs(text: str) -> dict[str, int]:

@@ -9,6 +9,7 @@ import typer
 
 from sfx.toolchain.commands.bits import (
     BitsOpt,
+    CountsOpt,
     EffortOpt,
     LayerBitsOpt,
     MethodOpt,
@@ -53,6 +54,7 @@ def compile(
     layer_bits: LayerBitsOpt = None,
     method: MethodOpt = "calibrated",
     effort: EffortOpt = 1.0,
+    counts: CountsOpt = None,
     picture: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Draw what rounding cost each layer")
     ] = None,
@@ -83,7 +85,7 @@ def compile(
             stage=stage,
             trust_pickle=trust_pickle,
             memory=None if memory is None else memory << 20,
-            options=quantize_options(bits, layer_bits, method, effort),
+            options=quantize_options(bits, layer_bits, method, effort, counts),
         )
         destination = output or model.with_suffix(".sfx")
         api.save(bundle, destination)

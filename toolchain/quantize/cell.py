@@ -112,13 +112,15 @@ def _fine(real: RealCell, cell: Cell) -> bool:
 def _no_scale(draft: Draft, real: RealCell) -> UnsupportedError:
     largest = max((float(np.abs(w).max(initial=0)) for w in real.weights), default=0.0)
     reach = sum(_reach(draft, w, j) for w, j in zip(real.weights, draft.inputs.wires, strict=True))
+    counts = any(draft.build.classes[w.source].high > 1 for w in draft.inputs.wires)
+    hint = "retrain with weights and threshold of similar size, or a faster decay"
     return UnsupportedError(
         "SFX-E310",
         f"no scale fits the registers: threshold {real.threshold:g}, largest weight {largest:g}, "
         f"largest summed input {reach:g} a step, of which {real.keep_v:g} (membrane) and "
         f"{real.keep_i:g} (current) stay for the next step",
         where=draft.node.module or draft.node.name,
-        hint="retrain with weights and threshold of similar size, or a faster decay",
+        hint=hint + ("; or bound the event counts that enter (--counts)" if counts else ""),
     )
 
 

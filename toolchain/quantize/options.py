@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.quantize.mantissa import BITS
@@ -17,6 +18,10 @@ FEW_BITS_EFFORT = 4
 GROUPS = 4
 """Exponents that the channels of one projection may have then: one more projection for each."""
 
+COUNT_BITS = 8
+"""Payload of an input that carries event counts (design: graded input, 8 bit)."""
+MOST_COUNTS = (1 << COUNT_BITS) - 1
+
 
 @dataclass(frozen=True)
 class Options:
@@ -27,12 +32,15 @@ class Options:
     bits     of a weight, 2..8
     layers   bits of some populations, by name of the population or of its module
     effort   how much rounding search: 0 none, 1 what a compile of a large net affords, more: longer
+    counts   the most events that enter a neuron in a step, 1..255; None: 1 if the calibration data
+             have no more, else 255
     """
 
     method: str = "calibrated"
     bits: int = BITS
     layers: Mapping[str, int] = field(default_factory=dict)
     effort: float = 1.0
+    counts: int | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -41,6 +49,23 @@ class Options:
         for name, bits in [("bits", self.bits), *self.layers.items()]:
             if not 2 <= bits <= BITS:
                 raise InputError("SFX-E325", f"{bits} bits of a weight, must be 2..8", where=name)
+        if self.counts is not None and not 1 <= self.counts <= MOST_COUNTS:
+            raise InputError("SFX-E329", f"{self.counts} events a step, must be 1..{MOST_COUNTS}")
+
+    def input_high(self, calibration: IntArray | None) -> int:
+        """The largest value that may enter: all ones in the bits that `counts` takes.
+
+        Raises InputError (SFX-E329) if the data hold more.
+        """
+        found = 1 if calibration is None else int(calibration.max(initial=0))
+        high = (1 << (self.counts or (1 if found <= 1 else MOST_COUNTS)).bit_length()) - 1
+        if found > high:
+            raise InputError(
+                "SFX-E329",
+                f"the calibration data reach {found} events a step, more than {high}",
+                hint="give a larger count, or none, or data in shorter steps",
+            )
+        return high
 
     def bits_of(self, node: g.Node) -> int:
         """Bits of the weights into a population."""

@@ -30,8 +30,6 @@ from sfx.toolchain.quantize.rounded import add_lif, add_output, add_relu, add_st
 from sfx.toolchain.quantize.values import Values, coincidences, over_steps
 
 Progress = Callable[[int, int], None]
-COUNT_BITS = 8
-"""Payload of an input that carries event counts (design: graded input, 8 bit)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +50,11 @@ def quantize(
 
     calibration: events [K, T, *input shape]; without it scales follow from the weights alone.
     Raises UnsupportedError (SFX-E306..E312) for what integers cannot express, InputError
-    (SFX-E326) for options that name a population the graph does not have.
+    (SFX-E326, E329) for options that do not match the graph or the data.
     """
     options = options or Options()
     options.check(graph)
-    counts = 1 if calibration is None else int(calibration.max(initial=0))
-    input_high = 1 if counts <= 1 else (1 << COUNT_BITS) - 1
+    input_high = options.input_high(calibration)
     neurons = [n for n in graph if n.op.neuron or isinstance(n.op, g.Output)]
     classes = ranges(graph, input_high)
     build = Build(graph, classes, None, {}, options=options)
@@ -108,7 +105,7 @@ def _last_readers(graph: g.Graph, neurons: list[g.Node]) -> dict[str, list[str]]
 
 
 def _input(build: Build, node: g.Node, calibration: IntArray | None, high: int) -> None:
-    bits = 0 if high == 1 else COUNT_BITS
+    bits = 0 if high == 1 else high.bit_length()
     build.populations.append(
         p.Population(node.name, node.shape, p.Input(bits), 0, high, -1, node.module)
     )

@@ -45,6 +45,20 @@ def test_every_weight_has_its_bits_and_the_program_is_legal(bits: int) -> None:
     assert all(r.weight_bits == bits for r in q.records)
 
 
+def test_counts_bound_the_input() -> None:
+    graph, x = live_case(False, True, 1)
+    low, many = lower(graph), np.minimum(3 * x, 5)
+    highs = [quantize(low, many, options=Options(counts=n)).program.input.high for n in (5, 7, 200)]
+    assert highs == [7, 7, 255]
+    bounded = BalanceDelays(62).run(quantize(low, many, options=Options(counts=5)).program)
+    check_program(bounded, balanced=True)
+    assert ReferenceBackend().run(bounded, many).counts.events[bounded.input.name].any()
+    with pytest.raises(InputError, match="SFX-E329"):
+        quantize(low, many, options=Options(counts=1))
+    with pytest.raises(InputError, match="SFX-E329"):
+        Options(counts=256)
+
+
 def test_the_record_is_what_the_reference_does() -> None:
     graph, x, q = quantized(Options(bits=4))
     truth = run(graph, x)
