@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import psutil
 
 from sfx.backends import check_input
 from sfx.backends.base import Counts, Progress, Result, Stream, align
@@ -16,6 +17,9 @@ from sfx.backends.lava.runtime import Patience
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import BackendError
 from sfx.toolchain.ir.program import Program
+
+ROOM_FOR_TWO = 4 << 30
+"""Bytes free for two replays at once: each may have 80 processes of 11 MB, and its weights."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,11 @@ class LavaBackend:
     verbose: bool = False
     patience: Patience = field(default_factory=Patience)
     name: str = "lava"
+
+    @property
+    def together(self) -> int:
+        """Replays that may go on at once: one starts on a core that another one leaves idle."""
+        return 2 if psutil.virtual_memory().available > ROOM_FOR_TWO else 1
 
     def stream(
         self,

@@ -6,8 +6,10 @@ Why equal layers imply an equal net is written down in docs/verification.md.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -56,6 +58,10 @@ def replayer(backend: Backend) -> Replayer:
     return backend
 
 
+class _Stopped(Exception):
+    """Another run failed, or nobody wants to know any more."""
+
+
 class _Count:
     """Progress in populations: each piece is its share of one, and moves with its run's steps."""
 
@@ -63,22 +69,41 @@ class _Count:
         self._progress = progress
         self._pieces = Counter(p.population for p in pieces)
         self._done = Fraction(0)
+        self._going: dict[str, Fraction] = {}
+        self._lock = threading.Lock()
+        self._stopped = False
 
-    def done(self, pieces: Iterable[Piece]) -> None:
+    def stop(self) -> None:
+        """End the runs that still go on, at their next step."""
+        self._stopped = True
+
+    def done(self, pieces: Sequence[Piece]) -> None:
         """These are finished."""
-        self._done += self._share(pieces)
-        self._tell(self._done)
+        with self._lock:
+            self._done += self._share(pieces)
+            if pieces:
+                self._going.pop(pieces[0].label, None)
+            self._tell()
 
-    def within(self, pieces: Iterable[Piece]) -> Progress:
+    def within(self, pieces: Sequence[Piece]) -> Progress:
         """For the steps of a run of these."""
         share = self._share(pieces)
-        return lambda step, steps: self._tell(self._done + share * Fraction(step, max(steps, 1)))
+
+        def step(done: int, steps: int) -> None:
+            if self._stopped:
+                raise _Stopped
+            with self._lock:
+                self._going[pieces[0].label] = share * Fraction(done, max(steps, 1))
+                self._tell()
+
+        return step
 
     def _share(self, pieces: Iterable[Piece]) -> Fraction:
         return sum((Fraction(1, self._pieces[p.population]) for p in pieces), Fraction(0))
 
-    def _tell(self, done: Fraction) -> None:
+    def _tell(self) -> None:
         if self._progress is not None:
+            done = self._done + sum(self._going.values(), Fraction(0))
             self._progress(int(done), len(self._pieces))
 
 
@@ -115,14 +140,43 @@ def layerwise(
     key = _key(program, replayed, x, settings) if resume else ""
     ledger = Ledger(resume, key)
     count = _Count(pieces, progress)
-    count.done(p for p in pieces if p.label in ledger.parts)
+    count.done([p for p in pieces if p.label in ledger.parts])
     events = host_events(program, x, expected.steps)
-    for group in runs(p for p in pieces if p.label not in ledger.parts):
-        parts = _run(program, net(replayed, group), expected, events, replayer, states, count)
+
+    def replay(group: tuple[Piece, ...]) -> list[Part]:
+        return _run(program, net(replayed, group), expected, events, replayer, states, count)
+
+    left = runs(p for p in pieces if p.label not in ledger.parts)
+    for group, parts in _together(left, replay, getattr(replayer, "together", 1), count):
         ledger.add({p.label: part for p, part in zip(group, parts, strict=True)})
         count.done(group)
     found = [ledger.parts[p.label] for p in pieces]
     return verdict(program, found, replayer.name, "layerwise", states, len(x), expected.steps)
+
+
+def _together(
+    groups: Iterable[tuple[Piece, ...]],
+    replay: Callable[[tuple[Piece, ...]], list[Part]],
+    most: int,
+    count: _Count,
+) -> Iterator[tuple[tuple[Piece, ...], list[Part]]]:
+    """Each group and its parts, `most` groups at a time: while one starts, another one runs."""
+    if most <= 1:
+        yield from ((group, replay(group)) for group in groups)
+        return
+    going: dict[Future[list[Part]], tuple[Piece, ...]] = {}
+    with ThreadPoolExecutor(most) as pool:
+        try:
+            for group in groups:
+                going[pool.submit(replay, group)] = group
+                if len(going) == most:
+                    for run in wait(going, return_when=FIRST_COMPLETED).done:
+                        yield going.pop(run), run.result()
+            for run in as_completed(list(going)):
+                yield going.pop(run), run.result()
+        except BaseException:
+            count.stop()
+            raise
 
 
 def host_events(program: Program, x: IntArray, steps: int) -> IntArray:

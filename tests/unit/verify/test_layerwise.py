@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -278,6 +280,62 @@ def test_an_input_that_plays_something_else_is_an_error() -> None:
 def test_a_backend_that_cannot_replay_is_refused() -> None:
     with pytest.raises(InputError, match="SFX-E707"):
         module.replayer(FastBackend())
+
+
+class _Two(ReferenceReplayer):
+    """Two runs at once; notes the most that there were."""
+
+    together = 2
+
+    def __init__(self, dies: int = -1) -> None:
+        super().__init__()
+        self.going = self.most = self.runs = self.stopped = 0
+        self.dies = dies
+        self.lock = threading.Lock()
+
+    def replay(self, program, played, steps, *, progress=None, **options):
+        with self.lock:
+            self.runs += 1
+            number = self.runs
+            self.going += 1
+            self.most = max(self.most, self.going)
+        try:
+            if number == self.dies:
+                raise BackendError("SFX-E509", "killed")
+            if self.dies >= 0:
+                for step in range(500):  # a long run, which hears that another one failed
+                    time.sleep(0.01)
+                    progress(step, 500)
+            time.sleep(0.01)
+            return super().replay(program, played, steps, **options)
+        except module._Stopped:
+            self.stopped += 1
+            raise
+        finally:
+            with self.lock:
+                self.going -= 1
+
+
+def test_runs_two_at_a_time_give_the_same_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "RUN_PROCESSES", 10)
+    program = random_program(5)
+    x, expected = recorded(program)
+    two, told = _Two(), []
+    tell = lambda done, of: told.append((done, of))  # noqa: E731
+    got = layerwise(program, x, expected, two, states=True, progress=tell)
+    assert got == verdict(program)
+    assert two.most == 2
+    assert told[-1] == (len(program.populations),) * 2
+
+
+def test_a_run_that_fails_ends_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "RUN_PROCESSES", 10)
+    program = random_program(5)
+    x, expected = recorded(program)
+    two = _Two(dies=2)
+    with pytest.raises(BackendError, match="killed"):
+        layerwise(program, x, expected, two, states=True)
+    assert (two.runs, two.stopped, two.going) == (2, 1, 0)
 
 
 # --- going on ---------------------------------------------------------------------------------
