@@ -88,7 +88,7 @@ def spikformer() -> dict[str, Any]:
     _threads()
     program, model, x = bench_spikformer.build("cifar10_4_384")
     goals = [("LIF rate", r) for r in (0.05, 0.1, 0.15, 0.2)]
-    goals += [("activity", r) for r in (0.05, 0.15)]
+    goals += [("activity", r) for r in (0.05, 0.1, 0.15, 0.2)]
     return bench_spikformer.measure(program, model, x, goals, 5, 32)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import h5py
 import numpy as np
@@ -104,9 +105,8 @@ def _short_texts(file: h5py.File, item: h5d.DatasetID) -> bool:
     if start is None:
         return False  # in chunks or inside the header, which neither nir nor lava-dl writes
     size = TEXT * int(item.get_space().get_simple_extent_npoints())
-    with open(file.filename, "rb") as raw:
-        raw.seek(start)
-        found = raw.read(min(size, file.id.get_filesize()))
+    with _content(file) as raw:
+        found = bytes(raw[start : start + size])
     lengths = np.frombuffer(found[: len(found) // TEXT * TEXT], "<u4")[:: TEXT // 4]
     return len(found) == size and int(lengths.sum(dtype=np.int64)) <= file.id.get_filesize()
 
@@ -123,7 +123,7 @@ def _broken_texts(file: h5py.File) -> Iterator[str]:
     Heap": object after object, padded to 8 bytes; object 0 is what is left free. A free object of
     length 0, which a wrong length before it brings about, is where libhdf5 1.14 never ends.
     """
-    with open(file.filename, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as m:
+    with _content(file) as m:
         at, before = m.find(TEXTS), 0
         while at >= 0:
             size = int.from_bytes(m[at + 8 : at + 16], "little")
@@ -134,7 +134,17 @@ def _broken_texts(file: h5py.File) -> Iterator[str]:
             at = m.find(TEXTS, at + 1)
 
 
-def _walks(m: mmap.mmap, at: int, end: int) -> bool:
+@contextmanager
+def _content(file: h5py.File) -> Iterator[mmap.mmap | bytes]:
+    """The bytes of the file, also of one that was opened in memory."""
+    if file.driver == "fileobj":
+        yield file.id.get_file_image()
+        return
+    with open(file.filename, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as m:
+        yield m
+
+
+def _walks(m: mmap.mmap | bytes, at: int, end: int) -> bool:
     """The objects of a collection follow each other up to its end."""
     at += HEAD
     while at + HEAD <= end:

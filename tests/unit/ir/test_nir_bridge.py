@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 from pathlib import Path
@@ -485,8 +486,9 @@ def test_texts_longer_than_the_file_are_refused(tmp_path):
         at = file["node/edges"].id.get_offset()
     content = path.read_bytes()
     path.write_bytes(content[:at] + (1 << 31).to_bytes(4, "little") + content[at + 4 :])
-    with pytest.raises(SfxError, match="/node/edges has texts that are damaged"):
-        nir_bridge.read(path)
+    for opened in (path, io.BytesIO(path.read_bytes())):
+        with pytest.raises(SfxError, match="/node/edges has texts that are damaged"):
+            nir_bridge.read(opened)
 
 
 def test_more_values_than_the_file_holds_are_refused(tmp_path):
