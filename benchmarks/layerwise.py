@@ -3,19 +3,28 @@
     python benchmarks/layerwise.py [--size cifar10_4_384] [--depth 1] [--fraction 0.1] [--states]
 
 One sample, random weights with batch norms drawn so that every population fires. The record of the
-reference is in memory: 8 bytes per neuron and step, three times that for LIFs with --states.
+reference is in memory: 8 bytes per neuron and step, three times that for LIFs with --states. What
+was found goes to benchmarks/layerwise.json, in place of an earlier run with the same options. The
+exit status is 1 if anything differed or a population was silent.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from models import TARGET, awake
 
+STORE = Path(__file__).resolve().parent / "layerwise.json"
+ASKED = ("size", "depth", "fraction", "states")
 
-def main() -> None:
+
+def main() -> int:
     """Compile, record, replay."""
     import torch
 
@@ -55,16 +64,42 @@ def main() -> None:
         LavaBackend(),
         states=options.states,
         fraction=options.fraction,
+        progress=tell,
     )
     done = time.perf_counter()
-    print(
-        f"{options.size} depth {config['depth']}: equal {verdict.equal}, "
-        f"{verdict.compared:,} values in {verdict.steps} steps, {verdict.mismatches} mismatches, "
-        f"{verdict.covered:,} of {verdict.neurons:,} neurons, silent {list(verdict.silent)}; "
-        f"compile {compiled - start:.0f} s, reference {recorded - compiled:.0f} s, "
-        f"Lava {done - recorded:.0f} s"
-    )
+    row = {
+        "size": options.size,
+        "depth": config["depth"],
+        "fraction": options.fraction,
+        "states": options.states,
+        "neurons": verdict.neurons,
+        "covered": verdict.covered,
+        "steps": verdict.steps,
+        "compared": verdict.compared,
+        "spikes": sum(p.spikes for p in verdict.populations),
+        "mismatches": verdict.mismatches,
+        "silent": list(verdict.silent),
+        "compile_s": round(compiled - start),
+        "reference_s": round(recorded - compiled),
+        "lava_s": round(done - recorded),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    print(json.dumps(row, indent=1))
+    keep(row)
+    return int(not verdict.equal or bool(verdict.silent))
+
+
+def tell(done: int, total: int) -> None:
+    """Populations compared so far."""
+    print(f"\r{done} of {total} populations", end="", file=sys.stderr, flush=True)
+
+
+def keep(row: dict[str, Any]) -> None:
+    """`row` in place of the one that was asked for with the same options."""
+    rows = json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else []
+    others = [r for r in rows if any(r[k] != row[k] for k in ASKED)]
+    STORE.write_text(json.dumps([*others, row], indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -40,6 +40,7 @@ from sfx.toolchain.targets.rules import check_core
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "spikeformer" / "model.pt"
+LONGEST = "sfx, annealed longest"
 STORE = ROOT / "benchmarks" / "mapping.json"
 PAGE = ROOT / "docs" / "mapping.md"
 DEMO, LARGE = "demo Spikeformer", "Spikformer 4-384, CIFAR"
@@ -148,6 +149,10 @@ class Measure:
         check_placed(arranged(self.program, self.target, packed, 0), self.target)
         order = np.arange(packed.cores)
         anywhere = np.random.default_rng(0).permutation(len(place))[: packed.cores]
+        longer = []
+        if self.name == DEMO:  # until the bound on the work ends it
+            far = arrange(packed.traffic, self.target.limits, chips, 0, moves_per_core=1 << 40)[1]
+            longer = [(LONGEST, far)]
         rows = [
             self.row(
                 f"sfx {objective}",
@@ -159,7 +164,7 @@ class Measure:
                 packed.traffic,
                 seconds,
             )
-            for name, at in (("sfx", slot), ("sequential", order), ("random", anywhere))
+            for name, at in (("sfx", slot), ("sequential", order), ("random", anywhere), *longer)
         ]
         metis = self.metis(packed, place)
         return [*rows, *([metis] if metis else [])]
@@ -441,10 +446,9 @@ def goals(rows: list[Row]) -> list[str]:
         lines += [
             "",
             "Hops: both placements are of one partition, in which tiles that talk already share",
-            "cores, which shortens the ways of the sequential one as well. More annealing does not",
-            "help: on the demo's latency map the best of three seeds was 2.12, with ten times the",
-            "moves 2.12 and with a hundred times 2.14 (guessed rates, 2026-11-27). The next",
-            "column has the sequential partition as well, layer after layer on cores of its own.",
+            "cores, which shortens the ways of the sequential one as well. The next column has the",
+            "sequential partition as well, layer after layer on cores of its own. Annealing until",
+            f"the bound on the work (row {LONGEST!r}) shows what more search would bring.",
         ]
     absent = {DEMO, LARGE} - {r.net for r in rows}
     lines += [f"\nNot measured yet: {name}." for name in sorted(absent)]

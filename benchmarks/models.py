@@ -173,8 +173,8 @@ weights. Written by `python benchmarks/models.py`; times are CPU seconds of one 
 layer quantized alone, and with all earlier layers quantized as well. Random weights amplify a
 wrong spike from layer to layer as trained ones do not, so the second figure is a lower bound.
 "Run s" is one sample on the fast backend, once readied, and "run GB" the most memory up to its end.
-A dash: not measured (`--compile-only`; "run GB" is newer than most rows), or more than
-{MEMORY_GB} GB of addresses, which `--memory GB` lifts.
+A dash: not measured (`--compile-only`), or more than {MEMORY_GB} GB of addresses, which
+`--memory GB` lifts.
 Lossless versions of all families reproduce torch exactly (`tests/e2e/test_families.py`).
 
 | model | parameters | neurons | synapses | T | depth | cores (chips) | export s | compile s | GB \

@@ -210,10 +210,8 @@ populations). Milliseconds per sample, best of 5; at most {f["peak_gb"]:.1f} GB 
 
 WITHOUT_GPU = """## CUDA
 
-Not measured by this version. On 2026-11-27 one NVIDIA H200 with torch 2.11 gave the reference's
-sums, events and active neurons on 18 of 18 Programs of `tests/unit/fast/test_device.py` (12 random
-ones, 5 compiled networks, sums that wrap). An earlier version took, on one NVIDIA H100, for a
-sample of Spikformer 4-384: 134.8 ms at batch 1, 5.6 ms at 32, 3.5 ms at 128, and 3.3 GiB at most.
+Not measured: `python benchmarks/performance.py cuda` needs a GPU. `tests/unit/fast/test_device.py`
+compares what a GPU gives with the reference, where there is one.
 """
 
 RENDER = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from models import peak_gb
 
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = os.cpu_count() or 1
@@ -59,11 +59,6 @@ def _threads() -> None:
 
     torch.set_num_threads(THREADS)
     numba.set_num_threads(THREADS)
-
-
-def peak_gb() -> float:
-    """Most memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def demo() -> dict[str, Any]:

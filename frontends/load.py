@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -94,8 +93,8 @@ def _factory(name: str) -> Callable[[], nn.Module]:
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise InputError("SFX-E153", "is not of the form pkg.module:factory", where=name)
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
+    if "" not in sys.path:  # the working folder
+        sys.path.append("")
     try:
         factory = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import psutil
 
 from sfx.backends import check_input
 from sfx.backends.base import Counts, Progress, Result, Stream, align
 from sfx.backends.lava import runtime
 from sfx.backends.lava.job import Directory, Job, columns, width
 from sfx.backends.lava.runtime import Patience
+from sfx.toolchain import memory
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import BackendError
 from sfx.toolchain.ir.program import Program
@@ -36,7 +36,7 @@ class LavaBackend:
     @property
     def together(self) -> int:
         """Replays that may go on at once: one starts on a core that another one leaves idle."""
-        return 2 if psutil.virtual_memory().available > ROOM_FOR_TWO else 1
+        return 2 if memory.free() > ROOM_FOR_TWO else 1
 
     def stream(
         self,

@@ -16,6 +16,7 @@ import psutil
 
 from sfx.backends.lava.choose import choose
 from sfx.backends.lava.group import SHARED_MEMORY
+from sfx.toolchain import memory
 from sfx.toolchain.errors import BackendError
 from sfx.toolchain.ir.program import Clock, Conv2d, Dense, Input, Program, Sparse, Structured
 
@@ -101,7 +102,7 @@ def check(wanted: Need, files: int, folder: Path) -> None:
             hint=LAYERWISE,
         )
     _check_descriptors(wanted)
-    _check_bytes("SFX-E504", "memory", wanted.memory, psutil.virtual_memory().available)
+    _check_bytes("SFX-E504", "memory", wanted.memory, memory.free())
     if SHARED_MEMORY.exists():
         free = psutil.disk_usage(str(SHARED_MEMORY)).free
         _check_bytes("SFX-E505", f"shared memory ({SHARED_MEMORY})", wanted.shared, free)

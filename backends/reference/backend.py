@@ -24,6 +24,8 @@ class ReferenceBackend:
     """Executes Programs by the rules of the integer semantics, one small file per rule."""
 
     name = "reference"
+    together = 1
+    """Replays at once: one takes a core, and the memory of its chunks."""
 
     def stream(
         self,

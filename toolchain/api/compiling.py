@@ -56,7 +56,7 @@ def compile(
     calibrate: samples that choose the scales; default: the samples in the checkpoint, if any.
     timesteps: T of a sample, for a NIR file that does not say it (default: that of `calibrate`),
     or instead of what a lava-dl `.net` file says. A `.net` holds integers: nothing is quantized.
-    options: method, bits and effort of the quantization (`sfx.toolchain.quantize.options`).
+    options: method, bits, effort and event counts (`sfx.toolchain.quantize.options`).
     model, takes: a network of one's own for a bare state_dict, see `load_model`.
     trust_pickle: let a `.pt` run whatever code it holds, see `load_model`; in the manifest.
     memory: bytes it may take; refused before it starts (SFX-E605) if that cannot be enough.
@@ -138,6 +138,7 @@ def judge(
     calibrate: Data | None = None,
     model: str | None = None,
     bits: int = 8,
+    counts: int | None = None,
 ) -> Judge:
     """Scores choices of bits for a model on the labelled samples of `data`.
 
@@ -166,6 +167,7 @@ def judge(
         lambda program, x: fast.run(program, x).sums,
         load_target(target).limits.max_delay,
         bits,
+        counts,
     )
 
 
@@ -178,6 +180,7 @@ def _options(options: Options | None) -> dict[str, Any]:
         "bits": chosen.bits,
         "layers": dict(sorted(chosen.layers.items())),
         "effort": chosen.effort,
+        "counts": chosen.counts,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sfx.toolchain.commands.bits import CountsOpt
 from sfx.toolchain.commands.common import (
     CalibrateOpt,
     ConventionOpt,
@@ -29,6 +30,7 @@ def check(
     factory: FactoryOpt = None,
     timesteps: StepsOpt = None,
     takes: TakesOpt = "TB",
+    counts: CountsOpt = None,
     convention: ConventionOpt = None,
     dt: DtOpt = None,
     reset: ResetOpt = None,
@@ -40,6 +42,7 @@ def check(
 
     from sfx.toolchain import api
     from sfx.toolchain.errors import SfxError
+    from sfx.toolchain.quantize.options import Options
 
     try:
         with stages(f"checking {model.name} for {target}") as stage:
@@ -54,6 +57,7 @@ def check(
                 objective="cores",
                 stage=stage,
                 trust_pickle=trust_pickle,
+                options=Options(counts=counts),
             )
     except SfxError as error:  # main() prints it and sets the exit status
         write_json(json_file, {"fits": False, "problems": [asdict(p) for p in error.problems]})

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sfx.toolchain.commands.bits import BitsOpt
+from sfx.toolchain.commands.bits import BitsOpt, CountsOpt
 from sfx.toolchain.commands.common import (
     CalibrateOpt,
     FactoryOpt,
@@ -47,6 +47,7 @@ def quantize(
         typer.Option("-o", "--output", metavar="TOML", help="Write the bits found, for compile"),
     ] = None,
     bits: BitsOpt = 8,
+    counts: CountsOpt = None,
     target: TargetOpt = "loihi",
     calibrate: CalibrateOpt = None,
     factory: FactoryOpt = None,
@@ -65,7 +66,13 @@ def quantize(
     samples = read_data(data, limit)
     with progress_bar(f"quantizing {model.name} for {target}") as progress:
         judge = api.judge(
-            model, samples, target, calibrate=optional_data(calibrate), model=factory, bits=bits
+            model,
+            samples,
+            target,
+            calibrate=optional_data(calibrate),
+            model=factory,
+            bits=bits,
+            counts=counts,
         )
         full = judge.score({}, effort=1.0)
         progress(1, 1)

@@ -48,6 +48,7 @@ class Judge:
     runner: Runner
     max_delay: int
     bits: int = 8
+    counts: int | None = None
     effort: float = 0.0
     known: dict[tuple[tuple[str, int], ...], Score] = field(default_factory=dict)
     records: tuple[LayerRecord, ...] = ()
@@ -75,7 +76,7 @@ class Judge:
         return self.known[key]
 
     def _score(self, layers: Mapping[str, int], effort: float) -> Score:
-        options = Options(bits=self.bits, layers=layers, effort=effort)
+        options = Options(bits=self.bits, layers=layers, effort=effort, counts=self.counts)
         made = quantize(self.graph, self.calibration, options=options)
         self.records = self.records or made.records
         program = BalanceDelays(self.max_delay).run(made.program)

@@ -112,7 +112,7 @@ def _fine(real: RealCell, cell: Cell) -> bool:
 def _no_scale(draft: Draft, real: RealCell) -> UnsupportedError:
     largest = max((float(np.abs(w).max(initial=0)) for w in real.weights), default=0.0)
     reach = sum(_reach(draft, w, j) for w, j in zip(real.weights, draft.inputs.wires, strict=True))
-    counts = any(draft.build.classes[w.source].high > 1 for w in draft.inputs.wires)
+    counts = any(isinstance(draft.build.graph[w.source].op, g.Input) for w in draft.inputs.wires)
     hint = "retrain with weights and threshold of similar size, or a faster decay"
     return UnsupportedError(
         "SFX-E310",

@@ -36,6 +36,11 @@ class Replayer(Protocol):
         """What the command line calls it."""
         ...
 
+    @property
+    def together(self) -> int:
+        """How many replays may go on at once."""
+        ...
+
     def replay(
         self,
         program: Program,
@@ -147,7 +152,7 @@ def layerwise(
         return _run(program, net(replayed, group), expected, events, replayer, states, count)
 
     left = runs(p for p in pieces if p.label not in ledger.parts)
-    for group, parts in _together(left, replay, getattr(replayer, "together", 1), count):
+    for group, parts in _together(left, replay, replayer.together, count):
         ledger.add({p.label: part for p, part in zip(group, parts, strict=True)})
         count.done(group)
     found = [ledger.parts[p.label] for p in pieces]

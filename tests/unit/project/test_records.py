@@ -9,6 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
+VERIFICATION = (ROOT / "docs" / "verification.md").read_text()
 README = (ROOT / "README.md").read_text()
 
 
@@ -23,6 +24,19 @@ def test_neuron_steps_compared() -> None:
         steps, values = (sum(r[k] for r in own) for k in ("neuron_steps", "values"))
         assert f"{steps:,} ({values:,} values)" in RELIABILITY
     assert not [r for r in rows if r["mismatches"] or r["silent"]]
+
+
+def test_the_whole_of_a_published_net() -> None:
+    (r,) = (r for r in record("layerwise.json") if r["fraction"] == 1)
+    assert not r["mismatches"]
+    assert not r["silent"]
+    shown = (
+        f"| {r['neurons']:,} | {r['covered']:,} | {r['steps']} | s | {r['compared']:,} "
+        f"| {r['lava_s']}; compile {r['compile_s']}, reference {r['reference_s']} |"
+    )
+    assert shown in VERIFICATION
+    minutes = (r["lava_s"] + r["compile_s"] + r["reference_s"]) / 60
+    assert f"{minutes:.0f} minutes in all" in VERIFICATION
 
 
 def test_kills() -> None:
