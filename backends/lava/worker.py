@@ -184,6 +184,9 @@ def _follow(parent: int, directory: Directory) -> None:
 def main(path: str, parent: str) -> None:
     """Run the job in the directory `path`, report, and wait to be ended."""
     directory = Directory(Path(path))
+    # As an exception SIGINT would unwind into Python's own end, which joins Lava's processes, and
+    # they wait for each other: end at once instead, and the parent cleans up.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     _follow(int(parent), directory)
     while (job := directory.read_job()) is None:  # the parent writes it while Lava is imported
         time.sleep(POLL_SECONDS)

@@ -139,8 +139,9 @@ def test_a_run_that_hangs_is_ended(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("victim", ["worker", "model"])
-def test_a_killed_process_is_noticed(victim: str, folder: Path) -> None:
+def test_a_killed_process_is_noticed(victim: str, number: signal.Signals, folder: Path) -> None:
     witness = Witness()
 
     def kill_one(done: int, total: int) -> None:
@@ -148,16 +149,16 @@ def test_a_killed_process_is_noticed(victim: str, folder: Path) -> None:
             witness(done, total)
             # the last forked is the runtime service, the ones before it are models
             pid = witness.session if victim == "worker" else sorted(witness.members)[-2]
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
 
     with pytest.raises(BackendError) as caught:
         LavaBackend().stream(NET, events(NET, 400), progress=kill_one)
     if victim == "worker":
         assert caught.value.code == "SFX-E509"
-        assert "SIGKILL" in str(caught.value)
+        assert number.name in str(caught.value)
     else:
         assert caught.value.code == "SFX-E506"
-        assert "status -9" in str(caught.value)
+        assert f"status -{number}" in str(caught.value)
     witness.assert_all_gone()
     assert list(folder.iterdir()) == []
 
