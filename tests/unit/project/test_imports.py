@@ -46,7 +46,7 @@ LAYERS: dict[str, set[str]] = {
     "backends.check_input": BASE,
     "backends.reference": BACKEND,  # no backend knows another: they check each other
     "backends.fast": BACKEND,
-    "backends.lava": BACKEND,
+    "backends.lava": BACKEND | {"memory"},  # what a run needs is refused before it starts
     "backends.onnx": BACKEND,
     "backends.netx": BACKEND,
 }
