@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +126,25 @@ def calibration(data: Samples) -> Tensor:
     return data.x[index].to(torch.uint8)
 
 
+def learn(
+    learned: Samples, validation: Samples, epochs: int, log: Callable[[str], None]
+) -> Spikeformer:
+    """A model trained by the recipe above; the log says how `validation` does after every epoch."""
+    torch.set_num_threads(1)  # sums in one order; the net is too small to gain from a second
+    torch.manual_seed(SEED)
+    started = time.process_time()
+    model = Spikeformer(CONFIG)
+    log(f"{CONFIG}")
+    log(f"{sum(p.numel() for p in model.parameters())} parameters, {len(learned.y)} samples")
+    for epoch, (loss, right) in enumerate(train(model, learned, epochs), 1):
+        line = f"epoch {epoch:3d}  loss {loss:.4f}  train {100 * right:6.2f} %"
+        if len(validation.y):
+            line += f"  held out {100 * accuracy(model, validation):6.2f} %"
+        log(f"{line}  {time.process_time() - started:6.1f} s of CPU")
+    settle_batch_norm(model, (x for x, _ in learned.batches(BATCH)))
+    return model
+
+
 class Log:
     """Prints lines and keeps them in a file."""
 
@@ -146,24 +165,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--hold-out", action="store_true", help="set a tenth aside, save nothing")
     options = parser.parse_args()
-    torch.set_num_threads(1)  # sums in one order; the net is too small to gain from a second
-    torch.manual_seed(SEED)
     log = Log(options.log)
-    started = time.process_time()
-
     data = samples("train")
     held = torch.arange(len(data.y)) % 10 == 0 if options.hold_out else torch.zeros(len(data.y)) > 0
     learned, validation = data.subset(~held), data.subset(held)
-    model = Spikeformer(CONFIG)
-    log(f"{CONFIG}")
-    log(f"{sum(p.numel() for p in model.parameters())} parameters, {len(learned.y)} samples")
-    for epoch, (loss, right) in enumerate(train(model, learned, options.epochs), 1):
-        line = f"epoch {epoch:3d}  loss {loss:.4f}  train {100 * right:6.2f} %"
-        if options.hold_out:
-            line += f"  held out {100 * accuracy(model, validation):6.2f} %"
-        log(f"{line}  {time.process_time() - started:6.1f} s of CPU")
+    model = learn(learned, validation, options.epochs, log)
 
-    settle_batch_norm(model, (x for x, _ in learned.batches(BATCH)))
     last = validation if options.hold_out else samples("test")
     name = "held out" if options.hold_out else "test"
     log(f"firing rate per population ({name}, spikes per neuron and step)")

@@ -8,6 +8,7 @@ real chip shows too). Everything else is compared as it is.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from sfx.frontends.netx import read
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.program import Program
+from sfx.toolchain.mapping.place import MappingOptions, place
 from sfx.toolchain.passes.balance_delays import BalanceDelays
+from sfx.toolchain.targets import load
 
 pytestmark = pytest.mark.needs_data
 
@@ -70,6 +73,17 @@ def differences(stream: Stream, folder: Path, ours: str, at: slice, to: slice) -
         out["u"] = int(np.sum(stream.u[ours][at] != u[to]))
         out["v"] = int(np.sum(marked != v[to]))
     return out
+
+
+def test_intel_s_cores(folder: Path) -> None:
+    """Objective `intel` takes the cores of Intel's log, layer by layer, within one."""
+    program = balanced(read(folder / "network.net", timesteps=INTERVAL))
+    placed = place(program, load("loihi2"), MappingOptions("intel"))
+    count = Counter(b.population for b in placed.blocks)
+    ours = [count[p.name] for p in program if p.name in count]
+    intel = [13, 25, 13, 3, 3, 2, 12, 1, 1, 1]  # 74, the log of lava-dl's benchmark notebook
+    assert all(abs(a - b) <= 1 for a, b in zip(ours, intel, strict=True)), ours
+    assert abs(placed.cores - sum(intel)) <= 0.1 * sum(intel)
 
 
 def test_every_layer_and_step_from_the_input_spikes(folder: Path) -> None:

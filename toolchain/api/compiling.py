@@ -61,7 +61,8 @@ def compile(
     trust_pickle: let a `.pt` run whatever code it holds, see `load_model`; in the manifest.
     memory: bytes it may take; refused before it starts (SFX-E605) if that cannot be enough.
     nir_options: dt and conventions of the framework that wrote a NIR file.
-    objective: what the mapping is good at: cores (fewest), latency (busiest core idlest) or energy.
+    objective: what the mapping is good at: cores (fewest), latency (busiest core idlest) or energy;
+    or intel: cut as Intel's compiler cuts, each population on cores of its own.
     seed: of the placement.
     Raises SfxError: InputError, UnsupportedError, or FitError if it does not fit the target.
     """

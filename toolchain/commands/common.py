@@ -84,7 +84,7 @@ ObjectiveOpt = Annotated[
     str,
     typer.Option(
         help="What the mapping is good at: cores (fewest), latency (levelled over the fewest "
-        "chips) or energy"
+        "chips) or energy; or intel: cut by the rule of Intel's compiler"
     ),
 ]
 SeedOpt = Annotated[int, typer.Option(min=0, help="Seed of the placement")]

@@ -89,7 +89,7 @@ class Block:
 class PlacedProgram:
     """A Program, the name of the target it was placed on, and its blocks (inputs have none).
 
-    objective  what the mapping was made for: cores, latency or energy
+    objective  what the mapping was made for: cores, latency, energy or intel
     seed       of the placement; equal seeds and inputs give equal blocks
     """
 

@@ -18,8 +18,11 @@ Array = NDArray[np.float64]
 BORDER = 8.0
 """Hops that crossing to another chip is weighed as: those links are slow and shared."""
 MOVES_PER_CORE = 4000
+LEAST_MOVES = 2_000_000
+"""Half a second. A net of few cores is arranged so often anew and the shortest is taken: one try
+may end a quarter above it, however long, for a hot core's next place is its middle."""
 FEW_MOVES = 200
-"""For an estimate of how long the ways will be."""
+"""A core, for an estimate of how long the ways will be."""
 MOST_VISITS = 1_500_000_000
 """Bound on the work: edges looked at."""
 
@@ -61,7 +64,7 @@ def compact(grid: tuple[int, int], chips: int) -> list[int]:
 
 def length(traffic: Traffic, limits: Limits, chips: int) -> float:
     """About how far all messages of a step travel once arranged, chip borders weighed."""
-    place, slot = arrange(traffic, limits, chips, 0, FEW_MOVES)
+    place, slot = arrange(traffic, limits, chips, 0, FEW_MOVES * traffic.from_host.size)
     x, y = stretched(place, Mesh.of(limits))
     ways = traffic.between.tocoo()
     a, b = slot[ways.row], slot[ways.col]
@@ -70,35 +73,54 @@ def length(traffic: Traffic, limits: Limits, chips: int) -> float:
 
 
 def arrange(
-    traffic: Traffic, limits: Limits, chips: int, seed: int, moves_per_core: int = MOVES_PER_CORE
+    traffic: Traffic, limits: Limits, chips: int, seed: int, moves: int | None = None
 ) -> tuple[Slots, IntArray]:
-    """The slots of `chips` chips, and the slot of each core."""
-    from sfx.toolchain.mapping.anneal import anneal
+    """The slots of `chips` chips, and the slot of each core.
 
+    moves  swaps in one try; by default by the number of cores, and small nets are tried again
+    """
     place = slots(limits, chips)
     cores = traffic.from_host.size
     graph = with_host(traffic)
+    if cores < 2 or not graph.nnz:
+        return place, np.arange(cores, dtype=np.int64)
+    tries = 1 if moves else max(1, LEAST_MOVES // (MOVES_PER_CORE * cores))
+    found = [
+        _annealed(graph, place, limits, seed * tries + k, moves or MOVES_PER_CORE * cores)
+        for k in range(tries)
+    ]
+    return place, min(found, key=lambda it: it[0])[1]
+
+
+def _annealed(
+    graph: sparse.csr_matrix, place: Slots, limits: Limits, seed: int, moves: int
+) -> tuple[float, IntArray]:
+    """How far the messages travel, borders weighed, and the slot of each core, after one try."""
+    from sfx.toolchain.mapping.anneal import anneal
+
+    cores = graph.shape[0] - 1
     slot_of = np.append(np.arange(cores, dtype=np.int64), 0)
-    if cores > 1 and graph.nnz:
-        mesh = Mesh.of(limits)
-        x, y = stretched(place, mesh)
-        visits = 4.0 * graph.nnz / cores
-        moves = int(min(moves_per_core * cores, MOST_VISITS / visits))
-        nearest, lines = _routers(place, mesh)
-        anneal(
-            graph.indptr.astype(np.int64),
-            graph.indices.astype(np.int64),
-            graph.data.astype(np.float64),
-            x,
-            y,
-            slot_of,
-            cores,
-            nearest,
-            lines,
-            moves,
-            seed,
-        )
-    return place, slot_of[:cores]
+    mesh = Mesh.of(limits)
+    x, y = stretched(place, mesh)
+    visits = 4.0 * graph.nnz / cores
+    nearest, lines = _routers(place, mesh)
+    anneal(
+        graph.indptr.astype(np.int64),
+        graph.indices.astype(np.int64),
+        graph.data.astype(np.float64),
+        x,
+        y,
+        slot_of,
+        cores,
+        nearest,
+        lines,
+        int(min(moves, MOST_VISITS / visits)),
+        seed,
+    )
+    ways = graph.tocoo()
+    a, b = slot_of[ways.row], slot_of[ways.col]
+    far = ways.data @ (np.abs(x[a] - x[b]) + np.abs(y[a] - y[b]))
+    return float(far), slot_of[:cores]
 
 
 def with_host(traffic: Traffic) -> sparse.csr_matrix:

@@ -6,7 +6,8 @@ sequential  flat ranges as long as a core holds neurons (Lava's mapper numbers c
 split rule  NengoLoihi: equal flat ranges, as many as the scarcest resource asks for
 2-D tiles   NxTF's shape (arXiv:2101.04261): pixels in near squares with all channels; channels
             are cut only where the kernel does not fit
-halving     Lava's partitioner: the longest axis in powers of two until a piece fits
+halving     Lava's partitioner: the last axis in powers of two until a piece fits; the objective
+            `intel` is this cut, placed by our annealing
 """
 
 from __future__ import annotations

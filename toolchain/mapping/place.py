@@ -20,7 +20,7 @@ from sfx.toolchain.targets.target import Target
 class MappingOptions:
     """What a mapping is made for.
 
-    objective  cores, latency or energy (see `mapping.search`)
+    objective  cores, latency, energy or intel (see `mapping.search`)
     seed       of the placement
     known      events per neuron and step of some populations; the rest is estimated
     """

@@ -3,6 +3,8 @@
 cores    as few cores as possible, then few messages
 latency  of maps whose busiest core is nearly as idle as the fewest chips allow, few messages
 energy   of these, and of nets levelled over fewer cores, what is expected to take least energy
+intel    as Intel's compiler cuts, to tell how many cores it would take: each population on cores
+         of its own, halved until a piece fits
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.mapping.arrange import length
+from sfx.toolchain.mapping.baselines import halving
 from sfx.toolchain.mapping.demand import Rates, rates, seconds_per_neuron
 from sfx.toolchain.mapping.flows import flows
 from sfx.toolchain.mapping.pack import level, pack, renumbered, shares
@@ -27,7 +30,7 @@ from sfx.toolchain.mapping.traffic import Traffic, traffic
 from sfx.toolchain.targets.target import Target
 
 Array = NDArray[np.float64]
-OBJECTIVES = ("cores", "latency", "energy")
+OBJECTIVES = ("cores", "latency", "energy", "intel")
 GRAINS = (1.0, 0.5, 0.25)
 AS_FEW = 1.02
 """Maps within so many times the fewest cores compete by their messages."""
@@ -101,6 +104,8 @@ class Search:
             raise InputError(
                 "SFX-E403", f"no objective '{objective}'", hint=f"one of: {', '.join(OBJECTIVES)}"
             )
+        if objective == "intel":
+            return self.halved()
         few = self.fewest()
         if objective == "cores":
             return few
@@ -122,6 +127,11 @@ class Search:
             key=lambda t: (round(t.traffic.packets, 6), t.cores, len(t.core)),
         )
         return self.regrouped(best)
+
+    def halved(self) -> Packed:
+        """Lava's rule (LoihiScalingEfficiency, README), one piece a core."""
+        done = self.parts.measure(halving(self.parts, self.wishes), self.wishes)
+        return self._traffic(done, np.arange(len(done.pieces), dtype=np.int64))
 
     def quickest(self, few: Packed) -> Packed:
         """The busiest core nearly as idle as the cores of the fewest chips allow, short ways.

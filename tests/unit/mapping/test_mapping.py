@@ -176,7 +176,7 @@ def test_inputs_have_no_core_and_blocks_follow_program_order() -> None:
     assert (placed.target, placed.objective, placed.seed) == ("loihi2", "latency", 0)
 
 
-@pytest.mark.parametrize("objective", ["cores", "latency", "energy"])
+@pytest.mark.parametrize("objective", ["cores", "latency", "energy", "intel"])
 def test_equal_inputs_and_seeds_give_equal_placements(objective: str) -> None:
     small = target(neurons_per_core=50)
     first, second, other = (
@@ -187,6 +187,19 @@ def test_equal_inputs_and_seeds_give_equal_placements(objective: str) -> None:
     assert [(b.population, b.tile, b.usage) for b in first] == [
         (b.population, b.tile, b.usage) for b in other
     ]  # the seed is of the placement only
+
+
+def test_intel_s_rule_gives_each_population_cores_of_its_own() -> None:
+    """One piece a core, all of a population's pieces but the last 2^n places of its last axis."""
+    placed = place(transformer_like(), target(neurons_per_core=50), MappingOptions("intel"))
+    at = [(b.chip, b.core) for b in placed.blocks]
+    names = {b.population for b in placed.blocks}
+    assert len(set(at)) == len(at) > len(names)
+    for population in (p for p in placed.program if p.name in names):
+        held = [b.tile for b in placed.blocks if b.population == population.name]
+        lengths = [tile.stop[-1] - tile.start[-1] for tile in held[:-1]]
+        assert all(n & (n - 1) == 0 for n in lengths), population.name
+        assert len(set(lengths)) <= 1
 
 
 def test_an_unknown_objective_is_named() -> None:
