@@ -61,7 +61,8 @@ def neurons() -> str:
 
 def nir_nodes() -> str:
     """NIR nodes that the bridge reads, and those it refuses for now."""
-    from sfx.toolchain.ir.nir_bridge import CONVERTERS, LATER
+    from sfx.toolchain.ir.nir_converters import CONVERTERS
+    from sfx.toolchain.ir.nir_to_graph import LATER
 
     rows = []
     for node in sorted(CONVERTERS, key=lambda c: c.__name__):

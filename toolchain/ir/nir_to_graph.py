@@ -1,0 +1,285 @@
+"""NIR -> Graph: subgraphs inlined, every node checked and converted, all problems at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import nir
+import numpy as np
+
+from sfx.toolchain.errors import InputError, Problem, SfxError
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir import nir_ext as ext
+from sfx.toolchain.ir.check import ShapeProblem, check_graph, loops
+from sfx.toolchain.ir.conventions import NirOptions
+from sfx.toolchain.ir.graph import Graph, Node, Shape, topological
+from sfx.toolchain.ir.nir_build import Build, Junction, shape_of
+from sfx.toolchain.ir.nir_converters import CONVERTERS
+from sfx.toolchain.ir.nir_hdf5 import edge_problems
+
+LATER: dict[str, str] = {
+    "CubaLI": "use a LIF or I node: the synaptic current state is not mapped",
+    "LI": "use LIF or I: a leaky read-out without spikes is not mapped",
+    "Delay": "delays are inserted by the compiler, models with their own are not mapped",
+}
+"""NIR nodes that are refused for now, with what to do instead."""
+NEURONS = (nir.LIF, nir.IF, nir.CubaLIF)
+
+
+def to_graph(
+    source: nir.NIRGraph,
+    *,
+    timesteps: int | None = None,
+    dt: float | None = None,
+    name: str | None = None,
+    options: NirOptions | None = None,
+) -> Graph:
+    """The checked `Graph` of a NIR graph; subgraphs are inlined.
+
+    timesteps, dt, name  override what the metadata say (T must come from one of the two; dt is
+    that of the convention if neither says it). options: what the exporting framework means by the
+    file. Raises SfxError with every problem (SFX-E2xx).
+    """
+    nodes, edges = _inline(source)
+    known = _graph_facts(source)
+    problems = list(_node_problems(nodes))
+    problems += [p for a, b in edges for p in edge_problems((a, b), set(nodes))]
+    problems += _duplicate_problems(edges)
+    shapes = _known_shapes(nodes, problems)
+    if not problems:
+        problems += _loop_problems(nodes, edges, shapes)
+    steps = timesteps if timesteps is not None else known.get("timesteps")
+    if steps is None:
+        problems.append(
+            Problem(
+                "SFX-E209",
+                name or "graph",
+                "the file does not say how many steps one sample takes",
+                "give the number of time steps, or store it in the graph's metadata as 'timesteps'",
+            )
+        )
+    if problems:
+        raise SfxError.of(problems)
+    options = options or NirOptions(dt=dt)
+    step = options.dt if options.dt is not None else known.get("dt", options.rules.dt)
+    title = name or str(known.get("name", "model"))
+    graph = Graph(
+        _convert(nodes, edges, shapes, float(step), options), int(steps or 0), float(step), title
+    )
+    check_graph(graph)
+    return graph
+
+
+def _graph_facts(source: nir.NIRGraph) -> dict[str, Any]:
+    try:
+        known = ext.facts(source)
+    except ValueError as error:
+        raise InputError("SFX-E211", f"metadata: {error}", where="graph") from error
+    if known.get("sfx", 1) > ext.FORMAT:
+        raise InputError(
+            "SFX-E211",
+            f"metadata are of version {known['sfx']}, this sfx reads up to {ext.FORMAT}",
+            where="graph",
+            hint="install a newer sfx",
+        )
+    return known
+
+
+def _inline(graph: nir.NIRGraph) -> tuple[dict[str, nir.NIRNode], list[tuple[str, str]]]:
+    """Nodes and edges with every subgraph's content in its place, as 'subgraph.node'."""
+    nodes: dict[str, nir.NIRNode] = {}
+    edges: list[tuple[str, str]] = []
+    enter: dict[str, str] = {}
+    leave: dict[str, str] = {}
+    for name, node in graph.nodes.items():
+        if not isinstance(node, nir.NIRGraph):
+            nodes[name] = node
+            continue
+        inner, inner_edges = _inline(node)
+        for kind, side in ((nir.Input, enter), (nir.Output, leave)):
+            ends = [n for n, v in inner.items() if isinstance(v, kind)]
+            if len(ends) != 1:
+                raise InputError(
+                    "SFX-E210",
+                    f"a subgraph needs one {kind.__name__}, found {len(ends)}",
+                    where=name,
+                )
+            side[name] = f"{name}.{ends[0]}"
+            inner[ends[0]] = Junction()
+        nodes |= {f"{name}.{k}": v for k, v in inner.items()}
+        edges += [(f"{name}.{a}", f"{name}.{b}") for a, b in inner_edges]
+    edges += [(leave.get(a, a), enter.get(b, b)) for a, b in graph.edges]
+    return nodes, edges
+
+
+def _node_problems(nodes: dict[str, nir.NIRNode]) -> Iterator[Problem]:
+    """Unknown and unsupported types, values that are not finite, the ends; over all nodes."""
+    for name, node in nodes.items():
+        kind = type(node).__name__
+        if kind in LATER:
+            yield Problem("SFX-E203", name, f"{kind} is not supported yet", LATER[kind])
+        elif type(node) not in CONVERTERS:
+            yield Problem(
+                "SFX-E202", name, f"unknown node type {kind!r}", f"known types: {_known_types()}"
+            )
+        for key, value in vars(node).items():
+            if isinstance(value, np.ndarray | float) and np.asarray(value).dtype.kind == "f":
+                bad = int(np.size(value) - np.isfinite(value).sum())
+                if bad:
+                    yield Problem(
+                        "SFX-E206", name, f"{key} holds {bad} value(s) that are NaN or infinite"
+                    )
+    for kind_of_end in (nir.Input, nir.Output):
+        ends = [n for n, v in nodes.items() if isinstance(v, kind_of_end)]
+        if len(ends) != 1:
+            yield Problem(
+                "SFX-E210",
+                "graph",
+                f"needs exactly one {kind_of_end.__name__}, found {', '.join(ends) or 'none'}",
+            )
+
+
+def _known_types() -> str:
+    return ", ".join(sorted(c.__name__ for c in CONVERTERS if c is not Junction))
+
+
+def _duplicate_problems(edges: list[tuple[str, str]]) -> list[Problem]:
+    seen: set[tuple[str, str]] = set()
+    problems = []
+    for edge in edges:
+        if edge in seen:
+            a, b = edge
+            problems.append(
+                Problem("SFX-E204", b, f"the edge {a!r} -> {b!r} exists twice", "use a Scale of 2")
+            )
+        seen.add(edge)
+    return problems
+
+
+def _known_shapes(nodes: dict[str, nir.NIRNode], problems: list[Problem]) -> dict[str, Shape]:
+    """Output shapes that nodes know by themselves; a problem where that is malformed."""
+    shapes: dict[str, Shape] = {}
+    for name, node in nodes.items():
+        try:
+            own = _own_shape(node)
+        except _MALFORMED as error:
+            problems.append(Problem("SFX-E211", name, _malformed(node, error)))
+            continue
+        if own is not None:
+            shapes[name] = own
+    return shapes
+
+
+def _loop_problems(
+    nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]], shapes: dict[str, Shape]
+) -> list[Problem]:
+    """Loops in which no node knows its own shape; `check_graph` judges the others."""
+    return [
+        Problem(
+            "SFX-E207",
+            sorted(loop)[0],
+            f"the loop {', '.join(sorted(loop))} holds no neuron, so nothing delays it by a step",
+        )
+        for loop in loops({n: tuple(a for a, b in edges if b == n) for n in nodes})
+        if not any(n in shapes for n in loop)
+    ]
+
+
+_MALFORMED = (ValueError, TypeError, IndexError, AttributeError, OverflowError, KeyError)
+"""What the fields of a file raise when they hold anything but what they should."""
+
+
+def _malformed(node: nir.NIRNode, error: Exception) -> str:
+    return f"malformed {type(node).__name__} ({type(error).__name__}: {error})"
+
+
+def _convert(
+    nodes: dict[str, nir.NIRNode],
+    edges: list[tuple[str, str]],
+    shapes: dict[str, Shape],
+    dt: float,
+    options: NirOptions,
+) -> tuple[Node, ...]:
+    """Graph nodes in topological order. `shapes` holds what loops need to know beforehand."""
+    producers: dict[str, list[str]] = {n: [] for n in nodes}
+    for a, b in edges:
+        producers[b].append(a)
+    order = _order(nodes, producers)
+    build = Build(dt, set(nodes), options)
+    for name in order:
+        arriving = [shapes[p] for p in producers[name] if p in shapes]
+        if not arriving and not isinstance(nodes[name], nir.Input):
+            build.name = name
+            build.problem("SFX-E205", "no operand, so its shape is unknown")
+            continue
+        count = len(build.problems)
+        try:
+            build.begin(
+                name,
+                arriving[0] if arriving else (),
+                producers[name],
+                ext.facts(nodes[name]),
+            )
+            _check_declared(nodes[name], build.shape)
+            CONVERTERS[type(nodes[name])](build, nodes[name])
+            shapes[name] = build.nodes[-1].shape
+        except ShapeProblem as problem:
+            build.problem("SFX-E205", f"{type(nodes[name]).__name__}: {problem}")
+        except _MALFORMED as error:
+            build.problem("SFX-E211", _malformed(nodes[name], error))
+        if len(build.problems) > count:
+            shapes.pop(name, None)
+    if build.problems:
+        raise SfxError.of(_first_causes(build.problems, producers))
+    return topological(tuple(build.nodes))
+
+
+def _first_causes(problems: list[Problem], producers: dict[str, list[str]]) -> list[Problem]:
+    """Without the 'no operand' problems that only follow from another one upstream."""
+    failed = {p.where for p in problems}
+    return [
+        p
+        for p in problems
+        if not (p.what.startswith("no operand") and failed.intersection(producers[p.where]))
+    ]
+
+
+def _order(nodes: dict[str, nir.NIRNode], producers: dict[str, list[str]]) -> list[str]:
+    """Names in execution order, from the Output back: it depends on names and edges only."""
+    ends = [n for n, v in nodes.items() if isinstance(v, nir.Output)]
+    names = ends + sorted(n for n in nodes if n not in ends)
+    stub = g.Sum()
+    return [
+        n.name for n in topological(tuple(Node(n, stub, (tuple(producers[n]),), ()) for n in names))
+    ]
+
+
+def _own_shape(node: nir.NIRNode) -> Shape | None:
+    """The output shape that a node knows by itself (its arrays), or None."""
+    if isinstance(node, NEURONS):
+        return tuple(np.shape(node.v_threshold))
+    if isinstance(node, nir.I):
+        return tuple(np.shape(node.r))
+    if isinstance(node, nir.Input):
+        return shape_of(node.input_type["input"])
+    return None
+
+
+def _check_declared(node: nir.NIRNode, arriving: Shape) -> None:
+    """The input shape a node states must be the one that arrives."""
+    stated: Shape | None = None
+    if isinstance(node, ext.Extension):
+        stated = node.input_shape
+    elif isinstance(node, (*NEURONS, nir.I)):
+        stated = _own_shape(node)
+    elif isinstance(node, nir.Scale | nir.Threshold):
+        stated = tuple(np.shape(node.scale if isinstance(node, nir.Scale) else node.threshold))
+    elif isinstance(node, nir.Output):
+        stated = shape_of(node.output_type["output"])
+    elif isinstance(node, nir.Flatten) and node.input_type["input"] is not None:
+        stated = shape_of(node.input_type["input"])
+    elif isinstance(node, nir.Conv1d | nir.Conv2d) and node.input_shape is not None:
+        stated = (*arriving[:1], *shape_of(node.input_shape))
+    if stated is not None and stated != arriving:
+        raise ShapeProblem(f"takes {stated}, but {arriving} arrives")
