@@ -507,7 +507,7 @@ def legal_table(found: list[Legal]) -> list[str]:
     models = len({r.model for r in found})
     lines = [
         "",
-        "## Models of docs/models.md, those mapped so far",
+        "## Models of docs/models.md",
         "",
         "`python benchmarks/mapping.py --models` maps each for both objectives and counts",
         f"every limit again by other code: {len(found)} maps of {models} models, all legal.",

@@ -51,6 +51,8 @@ LEVELS = (
 )
 """(times the mean that a tile may keep a core busy, grain, filler) of what is tried to level a
 net: large tiles send few messages."""
+FEWER = (0.75, 0.5, 0.25)
+"""Of the cores of the quickest map: over how many a net is levelled to save energy."""
 STRAY = 1.3
 """Levelled maps may need so many times the cores they were meant for."""
 COARSE = 4
@@ -112,8 +114,8 @@ class Search:
         quick = self.quickest(few)
         if objective == "latency":
             return quick
-        half, quarter = (self._over(few, max(1, round(quick.cores * f))) for f in (0.5, 0.25))
-        return min((quick, half, quarter, few), key=self.energy)
+        fewer = [self._over(few, max(1, round(quick.cores * part))) for part in FEWER]
+        return min((quick, *fewer, few), key=self.energy)
 
     def fewest(self) -> Packed:
         """As few cores as a handful of grains finds, then few messages."""
@@ -155,8 +157,12 @@ class Search:
         return round(length(packed.traffic, limits, chips), 6), packed.cores
 
     def _over(self, few: Packed, budget: int) -> Packed:
-        found = self.levelled(few, budget)
-        return found if found is few else self.regrouped(found, NEARLY * found.busiest)
+        """Levelled over about `budget` cores, the way that takes least energy; `few` if none."""
+        found = self._levels(few, budget)
+        if not found:
+            return few
+        best = min(found, key=self.energy)
+        return self.regrouped(best, NEARLY * best.busiest)
 
     def _levels(self, few: Packed, budget: int) -> list[Packed]:
         """What levels the net over about `budget` cores."""
@@ -170,7 +176,7 @@ class Search:
         return found
 
     def levelled(
-        self, few: Packed, budget: int, slack: float = 1.0, grain: float = 1.0, filler: float = 0.75
+        self, few: Packed, budget: int, slack: float, grain: float, filler: float
     ) -> Packed:
         """Levelled over about `budget` cores; `few` if that fails or nothing is gained."""
         floor = self.target.costs["t_barrier"].value
