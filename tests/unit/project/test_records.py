@@ -67,3 +67,7 @@ def test_accuracy_in_the_readme() -> None:
     for text, row in {**shown, "10.28": "naive-2"}.items():
         assert f"{mnist[row]['right'] / 100:.2f}" == text
         assert f"{text} %" in README
+    folds = record("accuracy.json")["folds"]
+    four, real = (f"{folds[row]['right']:,}" for row in ("ptq-4", "float"))
+    said = f"of the {folds['float']['samples']:,} digits, in five folds, 4 bits are right on"
+    assert f"{said} {four} and float on {real}" in " ".join(README.split())
