@@ -345,6 +345,15 @@ def test_too_many_cores_names_the_smallest_target_that_fits() -> None:
     assert "kapoho-point (125 of 960 cores)" in str(error.value)
 
 
+def test_too_many_cores_for_intel_s_rule_names_the_objective_that_fits() -> None:
+    net = Net(1)
+    net.add("input", (2560,), Input())
+    net.add("layer", (1400,), lif(), ("input", dense(1400, 2560)))  # 8 neurons a core, 12 would fit
+    with pytest.raises(FitError, match="needs 175 cores") as error:
+        place(net.done("layer"), LOIHI2, MappingOptions("intel"))
+    assert "--objective cores needs 117" in str(error.value)
+
+
 def test_too_many_cores_and_no_listed_target_can_help() -> None:
     net = Net(1)
     net.add("input", (4,), Input())
