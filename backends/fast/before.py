@@ -80,17 +80,58 @@ def windows(program: Program, ready: Prepared, lags: Lags) -> dict[str, int]:
     """Last steps before model step 0 that each population has to run, at most its phase.
 
     A reset, of the sample before, forgets all that was earlier; so does a neuron whose state is
-    gone after a step. A loop remembers everything; of an accumulator that is what it hears.
+    gone after a step. A loop remembers everything; of an accumulator that is what it hears. Where
+    nothing can have arrived yet (`awake`) nothing is run.
     """
-    last, hears = dict[str, int](), dict[str, int]()
+    last, hears, most = dict[str, int](), dict[str, int](), awake(program, ready)
     for group, loop in reversed(ready.groups):
-        wanted = max(_wanted(program, ready, program[n], lags[n], hears) for n in group)
-        steps = [_steps(program, ready, program[n], wanted, loop) for n in group]
-        hears |= dict.fromkeys(group, max(steps))  # a loop runs together
-        if group[0] in ready.accumulators:
-            steps = [min(wanted, program[n].phase) for n in group]
-        last |= dict.fromkeys(group, max(steps))
+        each = [min(_wanted(program, ready, program[n], lags[n], hears), most[n]) for n in group]
+        wanted = max(each)  # a loop runs together
+        steps = [min(_steps(program, ready, program[n], wanted, loop), most[n]) for n in group]
+        hears |= dict.fromkeys(group, max(steps))
+        last |= dict.fromkeys(group, wanted if group[0] in ready.accumulators else max(steps))
     return last
+
+
+def awake(program: Program, ready: Prepared) -> dict[str, int]:
+    """Last steps before model step 0 at which a population may send or hold anything but zeros.
+
+    Only a bias and the clock begin something there, and both only once their neurons compute.
+    """
+    most: dict[str, int] = {}
+    for group, loop in ready.groups:
+        if loop:
+            members = [program[n] for n in group]
+            outer = [j for p in members for j in program.incoming[p.name] if j.pre not in group]
+            driven = max((most[j.pre] - j.lag for j in outer), default=0)
+            if any(n in ready.biased for n in group):
+                driven = max(p.phase for p in members)
+            most |= {p.name: max(0, min(driven, p.phase)) for p in members}
+            accumulator = ready.accumulators.get(group[0])
+            if accumulator is not None:  # the clear sends where the clock ticks
+                clear, tick = accumulator.clear, accumulator.tick
+                most[clear] = max(0, min(most[clear], most[tick.pre] - tick.lag))
+        else:
+            most[group[0]] = _awake(program, ready, program[group[0]], most)
+    return most
+
+
+def _awake(program: Program, ready: Prepared, p: Population, most: Mapping[str, int]) -> int:
+    """The same for a population that does not hear itself."""
+    if isinstance(p.neuron, Clock):  # ticks at -1, -1 - T, ... from where it computes
+        return 1 + (p.phase - 1) // program.timesteps * program.timesteps if p.phase else 0
+    if p.name in ready.biased:
+        return p.phase
+    c = ready.contracted.get(p.name)
+    if c is not None:  # one alone makes nothing
+        driven = min(most[c.a.name], most[c.b.name])
+    else:
+        ports = dict.fromkeys(p.neuron.ports, 0)
+        for j in program.incoming[p.name]:
+            ports[j.port] = max(ports[j.port], most[j.pre] - j.lag)
+        all_needed = isinstance(p.neuron, Product)
+        driven = (min if all_needed else max)(ports.values(), default=0)
+    return max(0, min(driven, p.phase))
 
 
 def _wanted(

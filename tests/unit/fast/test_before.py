@@ -16,7 +16,11 @@ import torch
 from sfx.backends.base import Result
 from sfx.backends.fast import before
 from sfx.backends.fast.backend import FastBackend
+from sfx.backends.fast.execute import execute
+from sfx.backends.fast.neurons import State
 from sfx.backends.fast.prepared import Prepared
+from sfx.backends.fast.sent import Sent
+from sfx.backends.fast.spans import Past, Span
 from sfx.frontends import zoo
 from sfx.frontends.torch_export import export
 from sfx.toolchain.compiler import compile_graph
@@ -98,6 +102,26 @@ def test_only_what_matters_is_run() -> None:
     last = before.windows(program, ready, before._remembered(program, ready))
     assert program.last_phase > 2 * T
     assert 0 < max(last.values()) <= T
+
+
+@pytest.mark.parametrize(("attention", "causal"), MODES)
+def test_nothing_is_sent_before_a_population_can_be_awake(attention: str, causal: bool) -> None:
+    """Every population, simulated from its first hardware step on, as wide as need be."""
+    program, _ = compiled(attention, causal)
+    most = before.awake(program, Prepared(program))
+    early, sent = 0, 0
+
+    def keep(q: p.Population, s: Sent, state: State | None) -> None:
+        nonlocal early, sent
+        asleep = q.phase - most[q.name]
+        early += asleep > 0
+        sent += int(np.count_nonzero(s.flat))
+        assert not s.flat[0, :asleep].any(), q.name
+
+    whole = Span(last={q.name: q.phase for q in program})
+    execute(Prepared(program, wide=True), before._SILENCE, whole, Past(), keep, None)
+    assert sent, "nothing is driven before the first step"
+    assert early, "no population wakes later than it computes"
 
 
 def test_a_shorter_window_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
