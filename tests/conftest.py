@@ -59,7 +59,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Stop at once if a part that $SFX_REQUIRE names is missing: a skip would hide it."""
+    """Stop at once if a part that $SFX_REQUIRE names is missing: a skip would hide it.
+
+    Warnings that torch gives once a process are given always: a warning fails a test, and it must
+    be the same test whatever ran before.
+    """
+    if not torch_missing():
+        import torch
+
+        torch.set_warn_always(True)
     for part in filter(None, os.environ.get("SFX_REQUIRE", "").split(",")):
         if part not in MISSING:
             raise pytest.UsageError(f"SFX_REQUIRE: {part!r} is none of {', '.join(MISSING)}")

@@ -52,8 +52,7 @@ def stand_in(module: nn.Module, spec: LifSpec) -> nn.Module:
     """What takes the neuron's place during a trace."""
     neuron: Any = module
     kind = _kind(module, "")
-    rests = [float(torch.as_tensor(getattr(neuron.p, r)).flatten()[0]) if r else 0.0
-             for r in kind.rests]  # fmt: skip
+    rests = [_number(getattr(neuron.p, r), r, "") if r else 0.0 for r in kind.rests]
     recurrent = weights = None
     if kind.recurrent:
         weights = neuron.input_weights.detach()
