@@ -20,6 +20,8 @@ from sfx.toolchain.ir.program import LIF, Program
 CGROUP = Path("/sys/fs/cgroup")
 VALUE = 8
 """Bytes of a recorded value, int64 or float64."""
+RECORD = 8 << 30
+"""Bytes of spikes that are recorded for a picture: some minutes of the reference."""
 
 
 def free() -> int:
@@ -72,6 +74,20 @@ def of_record(program: Program, steps: int, states: bool) -> int:
     sent = sum(p.size for p in program)
     kept = 2 * sum(p.size for p in program if isinstance(p.neuron, LIF)) if states else 0
     return VALUE * steps * (sent + kept)
+
+
+def recordable(program: Program, most: int) -> tuple[int, str]:
+    """How many of `most` samples can be recorded for a picture, and why not one, if none can.
+
+    RECORD bytes at most, and half of the memory that is free.
+    """
+    allowed = min(RECORD, free() // 2)
+    need = 0
+    for count in range(most, 0, -1):
+        need = of_record(program, count * program.timesteps + program.last_phase, states=False)
+        if need <= allowed:
+            return count, ""
+    return 0, f"the record of a sample takes {text(need)}, more than {text(allowed)}"
 
 
 def of_run(program: Program, backend: str) -> int:

@@ -45,6 +45,7 @@ def report(
     """Mapping, energy and latency, each with its uncertainty and source; or two models compared."""
     from sfx.toolchain import api
     from sfx.toolchain.files import atomic_write
+    from sfx.toolchain.memory import recordable
     from sfx.toolchain.report import render
 
     loaded = api.load(bundle)
@@ -56,14 +57,22 @@ def report(
         return
     out.print(render.summary(values))
     if html is not None:
-        shown = None if samples is None else samples.x[:RASTER_SAMPLES]
-        record = None if shown is None else api.stream(loaded.program, shown, "reference")
+        shown, left_out = 0, ""
+        if samples is not None:
+            most = min(RASTER_SAMPLES, len(samples.x))
+            shown, left_out = recordable(loaded.program, most)
+        if left_out:
+            out.print(f"no raster: {left_out}")
+        record = None
+        if samples is not None and shown:
+            record = api.stream(loaded.program, samples.x[:shown], "reference")
         page = render.html(
             values,
             loaded.placed,
             None if record is None else record.spikes,
-            0 if shown is None else len(shown),
+            shown,
             target=api.target_of(loaded),
+            left_out=left_out,
         )
         atomic_write(html, page.encode())
         out.print(f"page      {html}")

@@ -47,10 +47,12 @@ def page(
     spikes: Spikes | None = None,
     samples: int = 1,
     target: Target | None = None,
+    left_out: str = "",
 ) -> str:
     """The page. `spikes`: hardware-step record of `samples` samples back to back, if there is one.
 
     target   default: the listed target that `placed` names; raises InputError if it is not listed
+    left_out why there is no raster
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -74,6 +76,7 @@ def page(
         rounding=Markup(svg(quantization(values)))
         if any(r["cumulative"] is not None for r in values["quantization"])
         else None,
+        left_out=left_out,
         raster=None
         if spikes is None
         else Markup(svg(raster(placed.program, spikes, samples=samples))),

@@ -57,13 +57,15 @@ def html(
     spikes: Spikes | None = None,
     samples: int = 1,
     target: Target | None = None,
+    left_out: str = "",
 ) -> str:
     """One offline page: summary, energy, chip map, tables, and a raster if there are spikes.
 
     spikes   population -> [H, *shape] by hardware step, of `samples` samples back to back
     target   default: the listed target that `placed` names
+    left_out why there is no raster, for the page to say
     Raises InputError (SFX-E401) if that target is not listed.
     """
     from sfx.toolchain.report.page import page
 
-    return page(values, placed, spikes, samples, target)
+    return page(values, placed, spikes, samples, target, left_out)

@@ -82,6 +82,21 @@ def test_verify(mode: str, states: bool, monkeypatch: pytest.MonkeyPatch) -> Non
         api.verify(PROGRAM, X, **call)
 
 
+def test_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many samples as fit into half of what is free, to the byte, and into RECORD."""
+    one, two = (
+        memory.of_record(PROGRAM, k * PROGRAM.timesteps + PROGRAM.last_phase, False) for k in (1, 2)
+    )
+    for free, count in ((2 * two, 2), (2 * two - 2, 1), (2 * one, 1), (2 * one - 2, 0)):
+        scarce(monkeypatch, free)
+        shown, why = memory.recordable(PROGRAM, 2)
+        assert shown == count
+        assert (memory.text(one) in why) == (count == 0)
+    scarce(monkeypatch, 1 << 40)
+    monkeypatch.setattr(memory, "RECORD", one)
+    assert memory.recordable(PROGRAM, 2) == (1, "")
+
+
 @pytest.mark.parametrize("backend", ["fast", "reference", "onnx", "lava"])
 def test_run(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused before the backend is even looked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from sfx.toolchain import api
+from sfx.toolchain import api, memory
 from sfx.toolchain.cli import app
 from sfx.toolchain.data import Data
 from sfx.toolchain.errors import FitError, InputError
@@ -156,3 +157,19 @@ def test_targets_that_fit(folder: Path) -> None:
     text = sfx("targets", "--fits", folder / "small.sfx")
     assert text.count("smallest that fits") == 1
     assert "hala-point" in text
+
+
+def test_a_raster_that_is_too_large_is_left_out_and_said(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("report", folder / "small.sfx", "--input", folder / "few.npz", "--html")
+    sfx(*command, tmp_path / "with.html")
+    assert "columns hardware steps" in (tmp_path / "with.html").read_text()
+    monkeypatch.setattr(memory, "RECORD", 1000)
+    said = sfx(*command, tmp_path / "without.html")
+    page = (tmp_path / "without.html").read_text()
+    assert "columns hardware steps" not in page
+    for text in (said, page):
+        assert re.search(
+            r"[Nn]o raster: the record of a sample takes .* MB, more than 0\.0 MB", text
+        )
