@@ -100,6 +100,11 @@ def of_run(program: Program, backend: str) -> int:
     return VALUE * sum(p.size * (delays[p.name] + 1) for p in program)
 
 
+def of_costs(program: Program) -> int:
+    """Bytes that the cost model takes for one sample: the events of every neuron and step."""
+    return VALUE * program.timesteps * sum(p.size for p in program)
+
+
 def of_compile(graph: Graph, samples: int) -> int:
     """Bytes that quantizing a graph in neuron form takes: weights twice, spikes of all samples."""
     weights = sum(

@@ -21,6 +21,7 @@ from sfx.backends.fast.tallies import MOST_LANES, Counted, Later, PairTally, Tal
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import BackendError
 from sfx.toolchain.ir.program import Population, Program
+from sfx.toolchain.memory import require
 
 if TYPE_CHECKING:
     from sfx.backends.fast.device import OnDevice
@@ -37,13 +38,14 @@ class FastBackend:
     """Executes balanced Programs; keeps the last one readied.
 
     memory: bytes that the arrays of a batch may take; a batch holds at least one sample.
+    most: bytes that a sample may take, with all that is counted; default: what is free.
     device: "cpu", or "cuda"; "torch-cpu" runs the device's code on the CPU.
     """
 
     name = "fast"
 
-    def __init__(self, memory: int = MEMORY, device: str = "cpu") -> None:
-        self.memory, self.device = memory, device
+    def __init__(self, memory: int = MEMORY, device: str = "cpu", most: int | None = None) -> None:
+        self.memory, self.device, self.most = memory, device, most
         self._ready: tuple[Program, Prepared, Past] | None = None
         self._device: OnDevice | None = None
 
@@ -67,6 +69,7 @@ class FastBackend:
         """K samples, each alone; sums and counts equal to the reference's. x [K, T, *input shape].
 
         Raises InputError (SFX-E510, E511) for x, SfxError (SFX-E512) if delays are not balanced,
+        InputError (SFX-E605) if a sample takes more memory than there is or than `most`,
         BackendError (SFX-E541) if a population leaves its declared range, MissingPartError
         (SFX-E546) if the device is not there.
         """
@@ -134,6 +137,9 @@ class FastBackend:
                     hint="run the BalanceDelays pass first",
                 )
             ready = Prepared(program)
+            if self.device == "cpu":
+                needed = ready.sample_bytes(program.timesteps)
+                require(needed, "one sample on fast", where=program.name, allowed=self.most)
             self._ready = program, ready, before_first_step(program, ready)
         return self._ready[1:]
 

@@ -187,6 +187,11 @@ class Prepared:
             for p in self.program
         }
 
+    def sample_bytes(self, steps: int) -> int:
+        """Least memory of a run in which every population sends: a lane, and all counts."""
+        counted = sum(2 * steps * p.size for p in self.program if p.name not in self.contracted)
+        return self.lane_bytes(steps) + counted
+
     def lane_bytes(self, steps: int) -> int:
         """Most memory that one lane needs at a time, over the groups in order."""
         simulated = [p for p in self.program if p.name not in self.contracted]

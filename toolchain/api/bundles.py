@@ -19,6 +19,7 @@ from sfx.toolchain.data import Data
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.files import atomic_write
 from sfx.toolchain.ir.program import Program
+from sfx.toolchain.memory import of_costs, require
 
 if TYPE_CHECKING:
     from sfx.backends.lava.build import LavaNetwork
@@ -137,12 +138,15 @@ def report(
 
     data: real inputs whose events are counted on the reference backend. Without them only the
     mapping is reported, because energy without events would be a guess.
-    verified: the JSON of `sfx verify` on this model. Raises InputError (SFX-E218) if it is not.
+    verified: the JSON of `sfx verify` on this model. Raises InputError (SFX-E218) if it is not,
+    and SFX-E605 if the events of a sample take more memory than is free.
     """
     from sfx.toolchain.report.collect import collect
     from sfx.toolchain.report.verdict import read_verdict
 
     verdict = None if verified is None else read_verdict(Path(verified), bundle.program)
+    if data is not None:
+        require(of_costs(bundle.program), "the events of a sample", where=bundle.program.name)
     result = None if data is None else run(bundle, data, progress=progress)
     counts = None if result is None else result.counts
     accuracy = None

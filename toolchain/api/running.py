@@ -27,7 +27,8 @@ BACKENDS = ("reference", "fast", "lava", "onnx")
 def backend(name: str, *, memory: int | None = None, device: str = "cpu") -> Backend:
     """The backend called `name`. Raises InputError (SFX-E630) or MissingPartError.
 
-    memory (bytes of a batch) and device ("cpu" or "cuda") are for `fast`.
+    memory (bytes of a batch, and the most that a sample may take) and device ("cpu" or "cuda")
+    are for `fast`.
     """
     if name == "reference":
         from sfx.backends.reference.backend import ReferenceBackend
@@ -36,7 +37,7 @@ def backend(name: str, *, memory: int | None = None, device: str = "cpu") -> Bac
     if name == "fast":
         from sfx.backends.fast.backend import MEMORY, FastBackend
 
-        return FastBackend(memory or MEMORY, device)
+        return FastBackend(memory or MEMORY, device, memory)
     if name == "lava":
         from sfx.backends.lava.backend import LavaBackend
 

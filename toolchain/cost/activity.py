@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -67,7 +67,8 @@ class Activity:
         clocks without an event count to tick once.
         """
         t = program.timesteps
-        events, active = {}, {}
+        events: dict[str, Array] = {}
+        sizes = {p.name: p.size for p in program}
         for p in program:
             sent = counts.events.get(p.name)
             if sent is not None:
@@ -77,12 +78,26 @@ class Activity:
                 events[p.name][-1] = 1.0
             else:
                 raise ValueError(f"no event counts of population {p.name}")
-            updated = counts.active.get(p.name)
-            if updated is None:
-                active[p.name] = np.ones((t, p.size))
-            else:
-                active[p.name] = _mean(updated, counts.samples, t, p.size)
-        return cls(t, events, active)
+        return cls(t, events, _Updated(counts, t, sizes))
+
+
+class _Updated(Mapping[str, Array]):
+    """Active neurons [T, size] of one sample, made when asked for and not kept: read once each."""
+
+    def __init__(self, counts: EventCounts, timesteps: int, sizes: Mapping[str, int]) -> None:
+        self._counts, self._timesteps, self._sizes = counts, timesteps, sizes
+
+    def __getitem__(self, name: str) -> Array:
+        size, updated = self._sizes[name], self._counts.active.get(name)
+        if updated is None:
+            return np.ones((self._timesteps, size))
+        return _mean(updated, self._counts.samples, self._timesteps, size)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sizes)
+
+    def __len__(self) -> int:
+        return len(self._sizes)
 
 
 def _mean(counts: NDArray[np.int64], samples: int, timesteps: int, size: int) -> Array:

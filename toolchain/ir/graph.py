@@ -337,6 +337,16 @@ class Graph:
         return replace(self, nodes=topological(tuple(nodes)))
 
 
+def unused(wish: str, taken: set[str]) -> str:
+    """`wish`, with a number where it is taken; taken from now on."""
+    name, i = wish, 1
+    while name in taken:
+        i += 1
+        name = f"{wish}_{i}"
+    taken.add(name)
+    return name
+
+
 def topological(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     """`nodes` so that producers come first; stable; edges that close a loop stay backward."""
     by_name = {n.name: n for n in nodes}

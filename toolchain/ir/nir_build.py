@@ -11,7 +11,7 @@ import numpy as np
 from sfx.toolchain.errors import Problem
 from sfx.toolchain.ir.check import output_shape
 from sfx.toolchain.ir.conventions import NirOptions
-from sfx.toolchain.ir.graph import Node, Op, Shape
+from sfx.toolchain.ir.graph import Node, Op, Shape, unused
 
 
 class Junction(nir.NIRNode):  # type: ignore[misc]  # nir ships no types
@@ -56,18 +56,10 @@ class Build:
         if inputs is None:
             inputs = (self.inputs,) if op.ports else ()
         made = output_shape(op, self.shape, shape if shape is not None else self.shape)
-        name = self._unique(f"{self.name}.{part}") if part else self.name
+        name = unused(f"{self.name}.{part}", self.taken) if part else self.name
         self.nodes.append(Node(name, op, inputs, made, self.module))
         self.inputs, self.shape = (name,), made
         return name
-
-    def _unique(self, name: str) -> str:
-        unique, i = name, 1
-        while unique in self.taken:
-            i += 1
-            unique = f"{name}_{i}"
-        self.taken.add(unique)
-        return unique
 
     def uniform(self, node: nir.NIRNode, *names: str) -> list[float]:
         """The one value of each array; a problem for those that hold several."""

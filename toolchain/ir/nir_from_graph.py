@@ -13,7 +13,7 @@ from sfx.toolchain.errors import Problem, SfxError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import nir_ext as ext
 from sfx.toolchain.ir.check import check_graph
-from sfx.toolchain.ir.graph import Graph, Op, Shape
+from sfx.toolchain.ir.graph import Graph, Op, Shape, unused
 
 
 def from_graph(graph: Graph) -> nir.NIRGraph:
@@ -45,7 +45,7 @@ def from_graph(graph: Graph) -> nir.NIRGraph:
                     edges.append((group[0], node.name))
                     used.add(group[0])
                     continue
-                name = _free(f"{node.name}.in{port + 1}", taken)
+                name = unused(f"{node.name}.in{port + 1}", taken)
                 nodes[name] = ext.junction(arriving)
                 edges += [(p, name) for p in group]
                 edges.append((name, node.name))
@@ -56,15 +56,6 @@ def from_graph(graph: Graph) -> nir.NIRGraph:
         dt=graph.dt,
         name=graph.name,
     )
-
-
-def _free(name: str, taken: set[str]) -> str:
-    unique, i = name, 1
-    while unique in taken:
-        i += 1
-        unique = f"{name}_{i}"
-    taken.add(unique)
-    return unique
 
 
 def _write_conv(op: g.Conv2d, arriving: Shape, shape: Shape, dt: float) -> nir.NIRNode:

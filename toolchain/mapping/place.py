@@ -42,7 +42,7 @@ def place(program: Program, target: Target, options: MappingOptions | None = Non
     options = options or MappingOptions()
     packed = Search(program, target, options.known).best(options.objective)
     if packed.cores > target.limits.cores:
-        raise FitError.of([_too_many(program, target, packed)])
+        raise FitError.of([_too_many(program, target, packed.cores, options.objective)])
     placed = arranged(program, target, packed, options.seed)
     placed = replace(placed, objective=options.objective)
     check_placed(placed, target)
@@ -88,12 +88,12 @@ def needs(program: Program, target: Target) -> tuple[int | None, str]:
     return (None, f"{problems[0].where}: {problems[0].what}") if problems else (cores, "")
 
 
-def _too_many(program: Program, target: Target, packed: Packed) -> Problem:
-    problem = cores_available(program.name, packed.cores, target.limits)
+def _too_many(program: Program, target: Target, needed: int, objective: str) -> Problem:
+    problem = cores_available(program.name, needed, target.limits)
     if problem is None:
         raise AssertionError("called only where cores are missing")
-    few, _ = needs(program, target)
-    if few is not None:  # only `intel` asks for more than the fewest
+    few = needs(program, target)[0] if objective == "intel" else None
+    if few is not None:  # only `intel` may ask for more than there are where the fewest fit
         return replace(problem, hint=f"--objective cores needs {few}")
     hint = "no listed target is large enough: use fewer channels, tokens or blocks"
     found = smallest(program, target)

@@ -106,9 +106,9 @@ class Search:
             raise InputError(
                 "SFX-E403", f"no objective '{objective}'", hint=f"one of: {', '.join(OBJECTIVES)}"
             )
+        few = self.fewest()  # which refuses what no map can hold, with value and limit
         if objective == "intel":
             return self.halved()
-        few = self.fewest()
         if objective == "cores":
             return few
         quick = self.quickest(few)

@@ -354,6 +354,18 @@ def test_too_many_cores_for_intel_s_rule_names_the_objective_that_fits() -> None
     assert "--objective cores needs 117" in str(error.value)
 
 
+def test_intel_s_rule_refuses_a_neuron_too_large_as_the_others_do() -> None:
+    net = Net(1)
+    net.add("input", (70_000,), Input())
+    net.add("layer", (4,), lif(), ("input", dense(4, 70_000)))
+    said = []
+    for objective in ("cores", "intel"):
+        with pytest.raises(FitError) as error:
+            place(net.done("layer"), LOIHI2, MappingOptions(objective))
+        said.append(str(error.value))
+    assert said[0] == said[1]
+
+
 def test_too_many_cores_and_no_listed_target_can_help() -> None:
     net = Net(1)
     net.add("input", (4,), Input())

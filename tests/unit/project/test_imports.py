@@ -45,8 +45,8 @@ LAYERS: dict[str, set[str]] = {
     "backends.base": BASE,
     "backends.check_input": BASE,
     "backends.reference": BACKEND,  # no backend knows another: they check each other
-    "backends.fast": BACKEND,
-    "backends.lava": BACKEND | {"memory"},  # what a run needs is refused before it starts
+    "backends.fast": BACKEND | {"memory"},  # what a run needs is refused before it starts
+    "backends.lava": BACKEND | {"memory"},
     "backends.onnx": BACKEND,
     "backends.netx": BACKEND,
 }

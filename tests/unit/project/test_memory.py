@@ -6,11 +6,14 @@ import hashlib
 import io
 import json
 import resource
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sfx.backends.fast.backend import FastBackend
+from sfx.backends.fast.prepared import Prepared
 from sfx.toolchain import api, memory
 from sfx.toolchain import bundle as bundles
 from sfx.toolchain.bundle import Bundle
@@ -105,6 +108,37 @@ def test_run(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scarce(monkeypatch, needed - 1)
     with pytest.raises(InputError, match=f"SFX-E605.*one sample on {backend}"):
         api.run(PROGRAM, Data(X, None), backend_name=backend)
+
+
+def test_fast_counts_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample and all counts, which are most of it; allowed to the byte."""
+    needed = Prepared(PROGRAM).sample_bytes(PROGRAM.timesteps)
+    assert needed > memory.of_run(PROGRAM, "fast")
+    assert api.run(PROGRAM, Data(X, None), memory=needed).sums.any()
+    with pytest.raises(InputError, match=r"SFX-E605.*one sample on fast.*--memory allows"):
+        api.run(PROGRAM, Data(X, None), memory=needed - 1)
+    scarce(monkeypatch, needed - 1)
+    with pytest.raises(InputError, match=r"SFX-E605.*one sample on fast.*are free"):
+        FastBackend().run(PROGRAM, X)
+
+
+def test_fast_takes_as_much_as_it_says() -> None:
+    """At least: numpy tells Python of what it holds."""
+    program = random_program(3, populations=20)
+    x = random_events(program, 1)
+    FastBackend().run(program, x)  # machine code is made
+    tracemalloc.start()
+    FastBackend().run(program, x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak > Prepared(program).sample_bytes(program.timesteps)
+
+
+def test_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = Bundle(PlacedProgram(PROGRAM, "loihi2", ()), b"", {})
+    scarce(monkeypatch, memory.of_costs(PROGRAM) - 1)
+    with pytest.raises(InputError, match=r"SFX-E605.*the events of a sample"):
+        api.report(bundle, Data(X, None))
 
 
 def test_compile(monkeypatch: pytest.MonkeyPatch) -> None:
