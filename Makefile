@@ -22,7 +22,7 @@ setup-core: ## make .venv-core: Python 3.11 or newer, without Lava
 check: setup ## format, lint and types; changes nothing
 	@$(PY) -m ruff format --check --quiet . || { echo "not formatted: make format"; exit 1; }
 	@$(PY) -m ruff check --quiet .
-	@$(PY) -m mypy -p sfx
+	@$(PY) -m mypy -p sfx -m sfx_loihi
 
 format: setup ## format the code and apply the safe lint fixes
 	@$(PY) -m ruff check --fix-only --quiet .

@@ -116,7 +116,9 @@ def _form_problems(content: Mapping[Any, Any], where: str) -> Iterator[Problem]:
             "SFX-E115",
             where,
             f"is of format {content['sfx']!a}, this sfx reads format {FORMAT}",
-            "install a newer sfx" if isinstance(content["sfx"], int) else f"the form is {FORM}",
+            "use a newer version of sfx-loihi"
+            if isinstance(content["sfx"], int)
+            else f"the form is {FORM}",
         )
     for key, kind in (("model", str), ("config", dict), ("state_dict", dict)):
         if key not in content:

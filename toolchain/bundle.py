@@ -85,7 +85,7 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
                 "SFX-E602",
                 f"bundle schema {version!r}, this sfx reads {UNPLACED} and {SCHEMA_VERSION}",
                 where=str(path),
-                hint="install a newer sfx, or compile the model again with this one",
+                hint="use a newer version of sfx-loihi, or compile the model again with this one",
             )
         expected = manifest["sha256"]
         for name in sorted(set(entries) - {"manifest.json"}):

@@ -73,7 +73,9 @@ def client_of(scheduler: str | None) -> Iterator[Client]:
         from distributed import Client, LocalCluster
     except ModuleNotFoundError:
         raise MissingPartError(
-            "SFX-E650", "Dask is not installed", hint="pip install distributed, or leave --engine"
+            "SFX-E650",
+            "Dask is not installed",
+            hint="pip install 'cryptography>=42' 'distributed>=2024.1', or leave --engine",
         ) from None
     if scheduler is not None:
         try:

@@ -64,7 +64,8 @@ def require() -> None:
         raise MissingPartError(
             "SFX-E501",
             reason,
-            hint="install sfx[lava] on Python 3.10 and Linux; all but Lava runs without it",
+            hint="pip install lava-nc==0.10.0 lava-dl==0.6.0 on Python 3.10 and Linux; all else "
+            "runs without them",
         )
 
 

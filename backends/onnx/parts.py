@@ -19,5 +19,5 @@ def require(*packages: str) -> None:
         raise MissingPartError(
             "SFX-E530",
             f"the onnx backend needs {' and '.join(absent)}, not installed here",
-            hint="pip install 'sfx[onnx]'",
+            hint="pip install 'onnx>=1.16' 'onnxruntime>=1.18'",
         )

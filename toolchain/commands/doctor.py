@@ -9,10 +9,12 @@ from sfx.toolchain.commands.common import out
 
 def doctor() -> None:
     """Say which parts are installed here and what each is needed for."""
-    from sfx.toolchain.doctor import findings
+    from sfx.toolchain.doctor import clashes, findings
 
     missing = False
     for part in findings():
         missing |= part.needed and not part.found
         out.print(f"{'ok     ' if part.found else 'missing'}  {part.name:<12} {part.detail}")
+    for clash in clashes():
+        out.print(f"clash    {clash}", markup=False, soft_wrap=True)
     raise typer.Exit(3 if missing else 0)

@@ -81,7 +81,7 @@ def _graph_facts(source: nir.NIRGraph) -> dict[str, Any]:
             "SFX-E211",
             f"metadata are of version {known['sfx']}, this sfx reads up to {ext.FORMAT}",
             where="graph",
-            hint="install a newer sfx",
+            hint="use a newer version of sfx-loihi",
         )
     return known
 

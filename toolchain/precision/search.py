@@ -47,7 +47,7 @@ def search(
         raise MissingPartError(
             "SFX-E550",
             "the mixed-precision search needs optuna, which is not installed",
-            hint="pip install 'sfx[search]'",
+            hint="pip install 'optuna>=4.0'",
         ) from error
     names = [s.population for s in sorted(ranked, key=_cost)]
     least = judge.float_right - allowed

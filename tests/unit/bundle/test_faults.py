@@ -271,7 +271,7 @@ def test_a_bundle_of_a_later_schema_says_what_to_do(old: tuple[Path, bytes]) -> 
     entries = bundles.unpack(path)
     manifest = json.loads(entries["manifest.json"]) | {"schema_version": 3}
     path.write_bytes(bundles.pack(entries | {"manifest.json": json.dumps(manifest).encode()}))
-    with pytest.raises(InputError, match=r"SFX-E602.*schema 3[^$]*newer sfx"):
+    with pytest.raises(InputError, match=r"SFX-E602.*schema 3[^$]*newer version of sfx-loihi"):
         bundles.read(path)
 
 

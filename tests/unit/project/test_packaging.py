@@ -75,11 +75,11 @@ def test_a_wheel_holds_every_module_and_data_file_and_the_command(tmp_path: Path
         [*pip, "--wheel-dir", str(tmp_path), str(copy)], capture_output=True, text=True, timeout=300
     )
     assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob(f"sfx-{sfx.__version__}-*.whl")
+    (wheel,) = tmp_path.glob(f"sfx_loihi-{sfx.__version__}-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
         (entry,) = (name for name in held if name.endswith("entry_points.txt"))
-        assert "sfx = sfx.toolchain.cli:main" in archive.read(entry).decode()
+        assert "sfx = sfx_loihi:main" in archive.read(entry).decode()
     for name in PACKAGES:
         files = [p for p in (copy / name).rglob("*") if p.is_file()]
         wanted = {f"sfx/{p.relative_to(copy).as_posix()}" for p in files}
