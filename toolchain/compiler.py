@@ -26,6 +26,7 @@ from sfx.toolchain.passes.lower_max_pool import LowerMaxPool
 from sfx.toolchain.passes.lower_products import LowerProducts
 from sfx.toolchain.passes.place_relays import PlaceRelays
 from sfx.toolchain.passes.sink_scales import SinkScales
+from sfx.toolchain.quantize.forms import refuse_forms
 from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.quantize import quantize
 from sfx.toolchain.quantize.record import LayerRecord
@@ -54,8 +55,12 @@ class Compiled:
 
 
 def lower(graph: Graph) -> Graph:
-    """The graph in neuron form: one projection between any two neurons."""
+    """The graph in neuron form: one projection between any two neurons.
+
+    Raises UnsupportedError (SFX-E22x) for neurons that have no integer form.
+    """
     check_graph(graph)
+    refuse_forms(graph)
     return run_passes(graph, TO_NEURON_FORM, check_graph)
 
 

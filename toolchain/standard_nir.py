@@ -21,6 +21,8 @@ MEANING = {
     "reset_mode": "a reset by subtraction",
     "start": "a membrane that starts elsewhere than at 0",
     "drop": "a reset by another amount than the threshold",
+    "fires": "a neuron that fires several times a step or tests its threshold twice",
+    "hold": "a membrane that is held after a spike",
 }
 """Facts of a neuron that no standard node says, and that another reader would not heed."""
 

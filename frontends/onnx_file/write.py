@@ -164,6 +164,12 @@ def _shaped(op_name: str, lead: int) -> Callable[..., None]:
 def _neuron(w: _Writer, n: g.Node, op: Any, x: Ports) -> None:
     numbers = [w.constant(f"{n.name}/{k}", np.float64(getattr(op, k))) for k in NUMBERS[type(op)]]
     flags = {"subtract": int(op.subtract)} if hasattr(op, "subtract") else {}
+    if getattr(op, "fires", "once") != "once" or getattr(op, "hold", 0):
+        raise UnsupportedError(
+            "SFX-E224",
+            f"fires {op.fires!r} and holds {op.hold} step(s): the ONNX operator says neither",
+            where=n.name,
+        )
     w.add(type(op).__name__, [x[0], *numbers], n, **flags)
 
 

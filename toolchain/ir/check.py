@@ -172,12 +172,27 @@ def constant_problems(op: Op) -> Iterator[tuple[str, str]]:
         yield "SFX-E214", f"decay of the current dt/tau_syn is {op.syn:g}, must be in (0, 1]"
     if isinstance(op, g.LIF | g.IF) and (op.drop < 0 or op.unit < 0):
         yield "SFX-E214", f"drop is {op.drop:g} and unit {op.unit:g}, must be at least 0"
+    if isinstance(op, g.LIF | g.IF):
+        yield from _firing_problems(op)
+    if isinstance(op, g.Delay) and op.steps < 1:
+        yield "SFX-E214", f"a delay of {op.steps} steps, must be at least 1"
     if isinstance(op, g.BatchNorm) and not np.all(op.var + op.eps > 0):
         yield "SFX-E214", f"var + eps is not positive everywhere (least {op.var.min() + op.eps:g})"
     if isinstance(op, g.Output) and op.reduce not in REDUCTIONS:
         yield "SFX-E214", f"reduce is {op.reduce!r}, must be one of {', '.join(REDUCTIONS)}"
     if isinstance(op, g.Input) and op.high < 0:
         yield "SFX-E214", f"high is {op.high}, must be at least 0"
+
+
+def _firing_problems(op: g.LIF | g.IF) -> Iterator[tuple[str, str]]:
+    if op.fires not in g.FIRING:
+        yield "SFX-E214", f"fires is {op.fires!r}, must be one of {', '.join(g.FIRING)}"
+    if op.fires == "many" and op.threshold <= 0:
+        yield "SFX-E214", f"threshold is {op.threshold:g}, but it fires as often as that fits"
+    if op.fires == "twice" and not op.subtract:
+        yield "SFX-E214", "fires is 'twice', which needs a reset that subtracts"
+    if op.hold < 0:
+        yield "SFX-E214", f"hold is {op.hold} steps, must be at least 0"
 
 
 # --- loops ----------------------------------------------------------------------------------

@@ -1,17 +1,19 @@
 """What the frameworks mean by a NIR file: the facts about a neuron that the format cannot hold.
 
-A file has time constants in seconds, but neither dt nor the order of events in a step. Sources:
-the exporters' and importers' code of norse 1.1, snnTorch 1.0, SpikingJelly 2.0, sinabs 3.1.3, and
-NIR's own script for Lava (docs, nir_to_lava.py).
+A file has time constants in seconds, but neither dt, nor the order of events in a step, nor how a
+neuron resets. What stands here is what the frameworks compute: norse 1.1.0, snnTorch 1.0.0,
+SpikingJelly 2.0.0, sinabs 3.1.3, rockpool 3.1.0, spyx 1.0.0 (docs/conventions.md compares spikes),
+and NIR's own script for Lava (docs, nir_to_lava.py). `nir_neurons` applies it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sfx.toolchain.errors import InputError
-from sfx.toolchain.ir import graph as g
 
 RESETS = ("value", "zero", "subtract")
 
@@ -21,85 +23,100 @@ class Convention:
     """One framework's reading.
 
     dt       seconds of a step, where neither the file nor an option says it
-    tau      `seconds`, `steps` (v <- exp(-1/tau) v + x), or `norse-1.1`, whose exporter writes
-             dt / tau_mem_inv for 1 / tau_mem_inv
+    tau      `seconds`: v loses dt / tau of itself in a step; `exponential`: 1 - exp(-dt / tau);
+             `steps`: 1 - exp(-1 / tau); `norse-1.1`: tau is dt / tau_mem_inv, not 1 / tau_mem_inv
+    whole    inputs that are added whole in a step, whatever r, dt and tau are: `IF` and `LIF` to v,
+             `current` and `membrane` of a CubaLIF to its i and v; a CubaLIF's `current` may also be
+             `decayed`, added whole before i decays
+    rounded  the numbers of the file were computed in float32
     reached  fires on v >= threshold, not only above it
+    many     fires as often in a step as the threshold goes into v
+    late     spikes are of v before the step's input, so they leave one step later
     start    v of a sample's start: `zero`, `reset` or `leak`
-    reset    `value` (the file's v_reset) or `subtract`
+    reset    `value` (the file's v_reset), `zero` or `subtract` (the threshold)
+    delayed  the reset takes place with the next step: what is subtracted is not decayed; a reset to
+             zero leaves v at 0 for one step where there is a current or a loop
+    again    a subtracting reset, after which a v above the threshold must pass it twice
     integers the fixed-point numbers of NIR's script for Lava: 12-bit decay, weights in 256ths
+    choices  option of the framework's neuron, value -> what it changes; the first is the default
     """
 
     summary: str
     dt: float = 1e-3
     tau: str = "seconds"
+    whole: tuple[str, ...] = ()
+    rounded: bool = False
     reached: bool = False
+    many: bool = False
+    late: bool = False
     start: str = "zero"
     reset: str = "value"
+    delayed: bool = False
+    again: bool = False
     integers: bool = False
-
-    def decay(self, tau: float, dt: float) -> float:
-        """Share of v that one step takes away; above 1 or below 0 where tau is too short."""
-        if tau <= 0:
-            return math.inf
-        if self.tau == "steps":
-            return -math.expm1(-1 / tau)
-        return dt * dt / tau if self.tau == "norse-1.1" else dt / tau
-
-    def neuron(self, op: g.LIF | g.IF, reset: str | None) -> g.LIF | g.IF:
-        """The neuron that the framework runs. reset: one of `RESETS`, instead of its own."""
-        if self.tau == "steps" and isinstance(op, g.LIF):
-            op = replace(op, gain=op.gain / op.decay)
-        kind = reset or (None if op.subtract else self.reset)
-        if kind == "subtract":
-            op = replace(op, subtract=True, reset=0.0)
-        elif kind is not None:
-            op = replace(op, subtract=False, reset=0.0 if kind == "zero" else op.reset)
-        if self.start == "reset":
-            op = replace(op, start=op.reset)
-        elif self.start == "leak" and isinstance(op, g.LIF):
-            op = replace(op, start=op.leak)
-        if self.integers:
-            op = _lava_integers(op)
-        if self.reached:
-            op = replace(op, threshold=math.nextafter(op.threshold, -math.inf))
-        return op
-
-
-def _lava_integers(op: g.LIF | g.IF) -> g.LIF | g.IF:
-    """dv = int(4095 dt/tau), vth = int(131071 threshold) >> 9, weights int(256 w dt/tau)."""
-    threshold = (int(131071 * op.threshold) >> 9) / 256
-    op = replace(op, threshold=threshold, unit=256.0)
-    if isinstance(op, g.IF):
-        return op
-    dv = max(1, int(4095 * op.decay)) / 4096
-    du = max(1, int(4095 * op.syn)) / 4096 if op.syn < 1 else 1.0
-    return replace(op, decay=dv, syn=du, gain=op.gain * op.decay / dv, w_in=op.w_in * op.syn / du)
+    choices: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
 
 
 CONVENTIONS: dict[str, Convention] = {
     "nir": Convention("NIR's equations: forward Euler, fires above the threshold, v from 0"),
-    "norse": Convention("norse: dt 1e-3, v from v_leak", start="leak"),
+    "norse": Convention(
+        "norse, reading a file: dt 1e-3, v from v_leak", whole=("IF",), start="leak"
+    ),
     "norse-1.1": Convention(
         "files that norse 1.1.0 wrote: as norse, its wrong factor dt in tau undone",
         tau="norse-1.1",
+        whole=("IF", "current"),
+        rounded=True,
         start="leak",
     ),
-    "snntorch": Convention("snnTorch: dt 1e-4 (its v_reset never says 'subtract': --reset)", 1e-4),
+    "snntorch": Convention(
+        "snnTorch: dt 1e-4, subtracts the threshold with the next step",
+        1e-4,
+        rounded=True,
+        reset="subtract",
+        delayed=True,
+        choices={"reset_delay": {"true": {}, "false": {"delayed": False, "again": True}}},
+    ),
     "spikingjelly": Convention(
         "SpikingJelly: dt 1e-4, fires at the threshold, v from v_reset",
         1e-4,
+        rounded=True,
         reached=True,
         start="reset",
     ),
     "sinabs": Convention(
-        "sinabs with SingleSpike: tau in steps, fires at the threshold, subtracts it",
+        "sinabs: tau in steps, fires at the threshold and as often as it fits, subtracts it",
         tau="steps",
+        whole=("IF",),
         reached=True,
+        many=True,
         reset="subtract",
+        choices={
+            "norm_input": {"true": {}, "false": {"whole": ("IF", "LIF")}},
+            "spike_fn": {"MultiSpike": {}, "SingleSpike": {"many": False}},
+        },
     ),
-    "lava": Convention(
-        "NIR's script for Lava: dt 1e-4, its integers", 1e-4, reset="value", integers=True
+    "rockpool": Convention(
+        "rockpool: dt from r, exponential decay, fires at the threshold and as often as it fits, "
+        "subtracts it",
+        tau="exponential",
+        whole=("LIF", "decayed", "membrane"),
+        rounded=True,
+        reached=True,
+        many=True,
+        reset="subtract",
+        choices={"max_spikes_per_dt": {"65536": {}, "1": {"many": False}}},
     ),
+    "spyx": Convention(
+        "spyx: dt 1, spikes leave a step late, subtracts the threshold with the next step",
+        1.0,
+        whole=("IF", "LIF", "current", "membrane"),
+        rounded=True,
+        late=True,
+        reset="subtract",
+        delayed=True,
+    ),
+    "lava": Convention("NIR's script for Lava: dt 1e-4, its integers", 1e-4, integers=True),
 }
 """Name -> what the framework means. `nir` where nothing else is said."""
 
@@ -108,7 +125,8 @@ CONVENTIONS: dict[str, Convention] = {
 class NirOptions:
     """How to read a NIR file that does not say it itself.
 
-    convention  a name of `CONVENTIONS`; None: `nir`
+    convention  a name of `CONVENTIONS`, with options of the framework's neuron that differ from its
+                defaults after a colon: `sinabs:norm_input=false,spike_fn=SingleSpike`; None: `nir`
     dt          seconds of a step, before what the file and the convention say
     reset       one of `RESETS`, before what the file and the convention say
     """
@@ -119,13 +137,7 @@ class NirOptions:
 
     def __post_init__(self) -> None:
         """Raises InputError SFX-E217 for a name that does not exist or a dt that is no time."""
-        if self.convention is not None and self.convention not in CONVENTIONS:
-            raise InputError(
-                "SFX-E217",
-                f"no convention {self.convention!r}",
-                hint="one of: "
-                + "; ".join(f"{name} ({c.summary})" for name, c in CONVENTIONS.items()),
-            )
+        _parsed(self.convention)
         if self.reset is not None and self.reset not in RESETS:
             hint = f"one of: {', '.join(RESETS)}"
             raise InputError("SFX-E217", f"no reset {self.reset!r}", hint=hint)
@@ -133,6 +145,44 @@ class NirOptions:
             raise InputError("SFX-E217", f"dt is {self.dt:g}, must be positive seconds")
 
     @property
+    def name(self) -> str:
+        """The convention's name."""
+        return (self.convention or "nir").partition(":")[0]
+
+    @property
+    def chosen(self) -> Mapping[str, str]:
+        """Every option of the framework's neuron, those left at their default included."""
+        return _parsed(self.convention)
+
+    @property
     def rules(self) -> Convention:
-        """The convention itself."""
-        return CONVENTIONS[self.convention or "nir"]
+        """The convention itself, the options of the framework's neuron applied."""
+        rules = CONVENTIONS[self.name]
+        for key, value in self.chosen.items():
+            rules = replace(rules, **rules.choices[key][value])
+        return rules
+
+
+def _parsed(text: str | None) -> dict[str, str]:
+    """Option -> value of `NAME:option=value,...`. Raises InputError SFX-E217."""
+    name, _, rest = (text or "nir").partition(":")
+    if name not in CONVENTIONS:
+        raise InputError(
+            "SFX-E217",
+            f"no convention {name!r}",
+            hint="one of: " + "; ".join(f"{n} ({c.summary})" for n, c in CONVENTIONS.items()),
+        )
+    choices = CONVENTIONS[name].choices
+    chosen = {key: next(iter(values)) for key, values in choices.items()}
+    for part in rest.split(",") if rest else ():
+        key, _, value = part.strip().partition("=")
+        found = {v.lower(): v for v in choices.get(key, ())}.get(value.lower())
+        if found is None:
+            raise InputError("SFX-E217", f"{name} has no option {part.strip()!r}", hint=_hint(name))
+        chosen[key] = found
+    return chosen
+
+
+def _hint(name: str) -> str:
+    known = [f"{k}={'|'.join(v)}" for k, v in CONVENTIONS[name].choices.items()]
+    return f"{name} takes: {', '.join(known)}" if known else f"{name} takes no options"

@@ -21,7 +21,7 @@ from sfx.toolchain.ir.contract import contract
 from sfx.toolchain.ir.graph import FloatArray, Graph, Node, Op, topological
 
 SPIKING = (g.LIF, g.IF, g.Threshold)
-"""Ops that send 0 or 1."""
+"""Ops that send 0 or 1 (or a few spikes at once, see `graph.FIRING`)."""
 CHUNK_BYTES = 256 << 20
 """Samples run in groups so that the largest node of a group stays below this."""
 
@@ -68,7 +68,7 @@ def _run(
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
 
     def store(node: Node, values: FloatArray) -> None:
-        kind = spikes if isinstance(node.op, SPIKING) else np.float64
+        kind = spikes if _bits(node.op) else np.float64
         parts[node.name].append(np.ascontiguousarray(values, dtype=kind))
 
     for start in range(0, data.shape[0], group):
@@ -177,7 +177,12 @@ def _spikes(graph: Graph, name: str) -> bool:
     node = graph[name]
     while isinstance(node.op, g.VIEWS) and len(node.producers) == 1:
         node = graph[node.producers[0]]
-    return isinstance(node.op, SPIKING)
+    return _bits(node.op)
+
+
+def _bits(op: Op) -> bool:
+    """Whether an op sends 0 or 1."""
+    return isinstance(op, SPIKING) and getattr(op, "fires", "once") != "many"
 
 
 def _operands(values: dict[str, FloatArray], product: Node) -> tuple[FloatArray, FloatArray]:
@@ -269,6 +274,10 @@ def _all_steps(node: Node, operands: list[FloatArray], timesteps: int) -> FloatA
     if isinstance(node.op, g.Integrator):
         summed: FloatArray = np.cumsum(node.op.gain * x, axis=1)
         return summed
+    if isinstance(node.op, g.Delay):
+        late = np.zeros_like(x)
+        late[:, node.op.steps :] = x[:, : max(x.shape[1] - node.op.steps, 0)]
+        return late
     if isinstance(node.op, g.TimeSum):
         total = x.sum(axis=1, keepdims=True)
         return np.broadcast_to(total, (len(x), timesteps, *x.shape[2:]))
@@ -289,9 +298,10 @@ class Neuron:
         self.op = op
         self.v: FloatArray | float = op.start
         self.i: FloatArray | float = 0.0
+        self.held: FloatArray | float = 0.0
 
     def step(self, x: FloatArray) -> FloatArray:
-        """One model step of input x [K, *shape]: the spikes, 0.0 or 1.0."""
+        """One model step of input x [K, *shape]: the spikes, 0.0 or 1.0, or how many."""
         op = self.op
         if isinstance(op, g.LIF):
             if op.syn != 1.0:
@@ -301,10 +311,27 @@ class Neuron:
             v = self.v + op.decay * ((op.leak - self.v) + op.gain * x)
         else:
             v = self.v + op.gain * x
-        spikes: FloatArray = (v > op.threshold).astype(np.float64)
-        reset = v - (op.drop or op.threshold) if op.subtract else op.reset
+        if op.hold:
+            v = np.where(np.asarray(self.held) > 0, op.reset, v)
+        drop = op.drop or op.threshold
+        spikes = self._fired(v, drop)
+        reset = v - drop * spikes if op.subtract else op.reset
         self.v = np.where(spikes > 0, reset, v)
+        if op.hold:
+            self.held = np.where(spikes > 0, op.hold, np.maximum(self.held - 1.0, 0.0))
         return spikes
+
+    def _fired(self, v: FloatArray, drop: float) -> FloatArray:
+        """How often each neuron fires at v, after the membrane of the step before."""
+        threshold = self.op.threshold
+        if self.op.fires == "many":
+            n = np.maximum(np.floor(v / threshold), 0.0)
+            n -= (n > 0) & (v <= n * threshold)
+            counted: FloatArray = n + (v > (n + 1.0) * threshold)
+            return counted
+        if self.op.fires == "twice":
+            return (v - drop * (np.asarray(self.v) > threshold) > threshold).astype(np.float64)
+        return (v > threshold).astype(np.float64)
 
 
 def _run_loop(

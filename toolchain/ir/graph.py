@@ -167,6 +167,15 @@ class Expand(Op):
 
 # --- neurons --------------------------------------------------------------------------------
 
+FIRING = ("once", "many", "twice")
+"""How often a neuron fires in one step.
+
+once   1 where v > threshold
+many   n, the largest number with v > n * threshold, and a subtracting reset takes off n * drop
+twice  as `once`, but where v is above the threshold after the last reset, it has to pass it by
+       another drop: v > threshold + drop (a threshold tested both before and after the input)
+"""
+
 
 @dataclass(frozen=True)
 class LIF(Op):
@@ -181,6 +190,8 @@ class LIF(Op):
     start  v at the start of each sample; i starts at 0
     drop   what a subtracting reset takes off, 0: the threshold
     unit   integers per 1.0 of v that the source prescribes, 0: the quantizer chooses
+    fires  one of `FIRING`
+    hold   steps after a spike at which v is held at `reset`, whatever arrives; i goes on
     """
 
     neuron = True
@@ -195,13 +206,15 @@ class LIF(Op):
     start: float = 0.0
     drop: float = 0.0
     unit: float = 0.0
+    fires: str = "once"
+    hold: int = 0
 
 
 @dataclass(frozen=True)
 class IF(Op):
     """v <- v + gain * x (gain = R * dt); spike when v > threshold; v <- reset where it did.
 
-    `subtract`, `start`, `drop` and `unit` as in `LIF`.
+    `subtract`, `start`, `drop`, `unit`, `fires` and `hold` as in `LIF`.
     """
 
     neuron = True
@@ -212,6 +225,16 @@ class IF(Op):
     start: float = 0.0
     drop: float = 0.0
     unit: float = 0.0
+    fires: str = "once"
+    hold: int = 0
+
+
+@dataclass(frozen=True)
+class Delay(Op):
+    """y[t] = x[t - steps], 0 before: a sample begins with nothing on the way."""
+
+    neuron = True
+    steps: int
 
 
 @dataclass(frozen=True)

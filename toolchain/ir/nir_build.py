@@ -12,6 +12,7 @@ from sfx.toolchain.errors import Problem
 from sfx.toolchain.ir.check import output_shape
 from sfx.toolchain.ir.conventions import NirOptions
 from sfx.toolchain.ir.graph import Node, Op, Shape, unused
+from sfx.toolchain.ir.nir_neurons import Reader
 
 
 class Junction(nir.NIRNode):  # type: ignore[misc]  # nir ships no types
@@ -28,6 +29,7 @@ class Build:
     dt: float
     taken: set[str]
     options: NirOptions
+    recurrent: set[str]
     name: str = ""
     module: str = ""
     shape: Shape = ()
@@ -40,6 +42,12 @@ class Build:
         """The next NIR node: the shape that arrives, its producers, what its metadata say."""
         self.name, self.shape, self.inputs, self.facts = name, shape, tuple(inputs), facts
         self.module = facts.get("module", "")
+
+    @property
+    def reader(self) -> Reader:
+        """What the exporting framework means by this node."""
+        recurrent = self.name in self.recurrent
+        return Reader(self.options.rules, self.dt, self.options.reset, recurrent)
 
     def problem(self, code: str, what: str, hint: str = "") -> None:
         """Something is wrong with this node; all problems are raised together at the end."""

@@ -187,12 +187,17 @@ def _cuba_lif(b: Build, node: nir.CubaLIF) -> None:
 
 
 def _neuron(b: Build, op: g.LIF | g.IF) -> None:
-    b.add(b.options.rules.neuron(op, b.options.reset))
+    made = b.reader.neuron(op)
+    if not b.options.rules.late:
+        b.add(made)
+        return
+    b.add(made, "spikes")
+    b.add(g.Delay(1))
 
 
 def _decay(b: Build, name: str, tau: float, fact: str) -> float | None:
-    """dt / tau, to the bit as the fact says it; None after a problem."""
-    decay = b.options.rules.decay(tau, b.dt)
+    """What a step takes away, to the bit as the fact says it; None after a problem."""
+    decay = b.reader.decay(tau)
     if not 0 < decay <= 1:
         b.problem(
             "SFX-E214",
@@ -206,8 +211,22 @@ def _decay(b: Build, name: str, tau: float, fact: str) -> float | None:
     return decay if abs(exact - decay) > 4 * np.spacing(decay) else exact
 
 
-def _extra(b: Build) -> dict[str, float]:
-    return {k: float(b.facts[k]) for k in ("start", "drop", "unit") if k in b.facts}
+def _extra(b: Build) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        k: float(b.facts[k]) for k in ("start", "drop", "unit") if k in b.facts
+    }
+    return found | {k: b.facts[k] for k in ("fires", "hold") if k in b.facts}
+
+
+def _delay(b: Build, node: nir.Delay) -> None:
+    (delay,) = b.uniform(node, "delay")
+    steps = delay / b.dt
+    if abs(steps - round(steps)) > 1e-6 * max(steps, 1.0):
+        b.problem("SFX-E214", f"delay is {delay:g} s, no whole number of steps of {b.dt:g} s")
+    elif round(steps) == 0:
+        b.add(g.Sum())
+    else:
+        b.add(g.Delay(round(steps)))
 
 
 def _threshold(b: Build, node: nir.Threshold) -> None:
@@ -268,6 +287,7 @@ CONVERTERS: dict[type[nir.NIRNode], Callable[[Build, Any], None]] = {
     nir.LIF: _lif,
     nir.CubaLIF: _cuba_lif,
     nir.Threshold: _threshold,
+    nir.Delay: _delay,
     ext.Product: _product,
     ext.TimeSum: _time_sum,
     ext.Expand: _expand,

@@ -303,6 +303,8 @@ FACTS: dict[str, tuple[str, type]] = {
     "start": ("neuron: v at the start of each sample, where it is not 0", float),
     "drop": ("neuron: what a subtracting reset takes off, where it is not v_threshold", float),
     "unit": ("neuron: integers per 1.0 of v, where the source prescribes them", float),
+    "fires": ("neuron: 'many' times a step or 'twice' tested, where not once", str),
+    "hold": ("neuron: steps after a spike at which v stays at the reset, where not 0", int),
 }
 """Every metadata key we write: (where it stands and what it means, its type)."""
 
@@ -373,6 +375,8 @@ def lif_node(
     start: float = 0.0,
     drop: float = 0.0,
     unit: float = 0.0,
+    fires: str = "once",
+    hold: int = 0,
     dt: float,
 ) -> nir.LIF | nir.IF | nir.CubaLIF:
     """The standard node for i <- i + syn (w_in x - i), v <- v + decay ((leak - v) + gain i).
@@ -386,6 +390,10 @@ def lif_node(
 
     known = {"start": start, "drop": drop, "unit": unit}
     extra: dict[str, float | str] = {k: v for k, v in known.items() if v}
+    if fires != "once":
+        extra["fires"] = fires
+    if hold:
+        extra["hold"] = hold
     if subtract:
         extra["reset_mode"] = "subtract"
     if decay == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -21,7 +22,6 @@ from sfx.toolchain.ir.nir_hdf5 import edge_problems
 LATER: dict[str, str] = {
     "CubaLI": "use a LIF or I node: the synaptic current state is not mapped",
     "LI": "use LIF or I: a leaky read-out without spikes is not mapped",
-    "Delay": "delays are inserted by the compiler, models with their own are not mapped",
 }
 """NIR nodes that are refused for now, with what to do instead."""
 NEURONS = (nir.LIF, nir.IF, nir.CubaLIF)
@@ -206,7 +206,8 @@ def _convert(
     for a, b in edges:
         producers[b].append(a)
     order = _order(nodes, producers)
-    build = Build(dt, set(nodes), options)
+    looping = {n for loop in loops({k: tuple(v) for k, v in producers.items()}) for n in loop}
+    build = Build(dt, set(nodes), options, looping)
     for name in order:
         arriving = [shapes[p] for p in producers[name] if p in shapes]
         if not arriving and not isinstance(nodes[name], nir.Input):
@@ -232,7 +233,25 @@ def _convert(
             shapes.pop(name, None)
     if build.problems:
         raise SfxError.of(_first_causes(build.problems, producers))
-    return topological(tuple(build.nodes))
+    return topological(_undelayed_loops(tuple(build.nodes)))
+
+
+def _undelayed_loops(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """A loop takes one step as it is: where it passes a Delay of 1, it leaves that out."""
+    by_name = {n.name: n for n in nodes}
+    moved: dict[tuple[str, str], str] = {}
+    for loop in loops({n.name: n.producers for n in nodes}):
+        for name in loop:
+            for p in by_name[name].producers:
+                op = by_name[p].op
+                if p in loop and isinstance(op, g.Delay) and op.steps == 1:
+                    moved[name, p] = by_name[p].producers[0]
+    return tuple(
+        replace(
+            n, inputs=tuple(tuple(moved.get((n.name, p), p) for p in port) for port in n.inputs)
+        )
+        for n in nodes
+    )
 
 
 def _first_causes(problems: list[Problem], producers: dict[str, list[str]]) -> list[Problem]:

@@ -265,7 +265,7 @@ def test_neurons_with_different_parameters_are_named():
 
 def test_every_unsupported_node_is_listed_at_once():
     leaky = nir.LI(*(np.ones(3) for _ in range(3)))
-    texts = broken("SFX-E203", fc=nir.Delay(np.ones(2)), lif=leaky)
+    texts = broken("SFX-E203", fc=leaky, lif=leaky)
     assert [t.split(":")[0] for t in texts] == ["fc", "lif"]
 
 

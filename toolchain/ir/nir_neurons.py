@@ -1,0 +1,119 @@
+"""A neuron of a NIR file as the framework that wrote it computes it (`conventions`)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir.conventions import Convention
+
+FEW_DIGITS = 4
+"""Decimals of a constant that a person typed, such as a beta of 0.9."""
+ROUNDING = 1.5e-7
+"""What a constant is off after two or three float32 operations on numbers of size 1."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """The rules of one file.
+
+    dt         seconds of a step
+    reset      one of `RESETS`, instead of the convention's own; None: the convention's
+    recurrent  the neuron feeds back to itself
+    """
+
+    rules: Convention
+    dt: float
+    reset: str | None = None
+    recurrent: bool = False
+
+    def decay(self, tau: float) -> float:
+        """Share of a state that one step takes away; above 1 or below 0 where tau is too short."""
+        if tau <= 0:
+            return math.inf
+        if self.rules.tau == "steps":
+            return 1.0 - _float32(math.exp(-1 / tau))
+        if self.rules.tau == "exponential":
+            return 1.0 - _float32(math.exp(-self.dt / tau))
+        share = self.dt / tau * (self.dt if self.rules.tau == "norse-1.1" else 1.0)
+        if not self.rules.rounded or not 0 < share < 1:
+            return 1.0 if abs(share - 1.0) < ROUNDING and self.rules.rounded else share
+        return 1.0 - _float32(1.0 - share)
+
+    def neuron(self, op: g.LIF | g.IF) -> g.LIF | g.IF:
+        """The neuron that the framework runs, from NIR's equations of the same numbers."""
+        op = self._inputs(op)
+        op = self._reset(op)
+        if self.rules.start == "reset":
+            op = replace(op, start=op.reset)
+        elif self.rules.start == "leak" and isinstance(op, g.LIF):
+            op = replace(op, start=op.leak)
+        if self.rules.many:
+            op = replace(op, fires="many")
+        if self.rules.integers:
+            op = _lava_integers(op)
+        if self.rules.reached:
+            op = replace(op, threshold=math.nextafter(op.threshold, -math.inf))
+        return op
+
+    def _inputs(self, op: g.LIF | g.IF) -> g.LIF | g.IF:
+        whole = self.rules.whole
+        if isinstance(op, g.IF):
+            return replace(op, gain=1.0) if "IF" in whole else op
+        if op.syn == op.w_in == 1.0:
+            op = replace(op, gain=1.0 / op.decay) if "LIF" in whole else op
+        else:
+            if "current" in whole:
+                op = replace(op, w_in=1.0 / op.syn)
+            if "decayed" in whole:
+                op = replace(op, w_in=(1.0 - op.syn) / op.syn)
+            if "membrane" in whole:
+                op = replace(op, gain=1.0 / op.decay)
+        return self._unrounded(op) if self.rules.rounded else op
+
+    def _unrounded(self, op: g.LIF) -> g.LIF:
+        """r = tau / dt is meant as 'added whole' where it is that up to float32."""
+        if abs(op.decay * op.gain - 1.0) < 4 * ROUNDING:
+            op = replace(op, gain=1.0 / op.decay)
+        if abs(op.syn * op.w_in - 1.0) < 4 * ROUNDING:
+            op = replace(op, w_in=1.0 / op.syn)
+        return op
+
+    def _reset(self, op: g.LIF | g.IF) -> g.LIF | g.IF:
+        rules, kind = self.rules, self.reset or (None if op.subtract else self.rules.reset)
+        if kind is None:
+            return op
+        if kind != "subtract":
+            reset = 0.0 if kind == "zero" else op.reset
+            current = isinstance(op, g.LIF) and op.syn != 1.0
+            if rules.delayed and kind == "zero" and (current or self.recurrent):
+                op = replace(op, hold=1)
+            return replace(op, subtract=False, reset=reset)
+        op = replace(op, subtract=True, reset=0.0, fires="twice" if rules.again else "once")
+        if rules.delayed and isinstance(op, g.LIF) and op.decay < 1.0:
+            op = replace(op, drop=op.threshold / (1.0 - op.decay))
+        return op
+
+
+def _float32(value: float) -> float:
+    """The float32 number that a float32 computation of `value` started from: a short decimal, if
+    one is within its rounding, else the nearest.
+    """
+    for digits in range(1, FEW_DIGITS + 1):
+        if abs(round(value, digits) - value) <= ROUNDING:
+            return float(np.float32(round(value, digits)))
+    return float(np.float32(value))
+
+
+def _lava_integers(op: g.LIF | g.IF) -> g.LIF | g.IF:
+    """dv = int(4095 dt/tau), vth = int(131071 threshold) >> 9, weights int(256 w dt/tau)."""
+    threshold = (int(131071 * op.threshold) >> 9) / 256
+    op = replace(op, threshold=threshold, unit=256.0)
+    if isinstance(op, g.IF):
+        return op
+    dv = max(1, int(4095 * op.decay)) / 4096
+    du = max(1, int(4095 * op.syn)) / 4096 if op.syn < 1 else 1.0
+    return replace(op, decay=dv, syn=du, gain=op.gain * op.decay / dv, w_in=op.w_in * op.syn / du)
