@@ -6,18 +6,18 @@ have run; what is let through may still need more.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 
+from sfx.toolchain import control_groups
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.evaluate import SPIKING
 from sfx.toolchain.ir.graph import Graph
 from sfx.toolchain.ir.program import LIF, Program
 
-CGROUP = Path("/sys/fs/cgroup")
 VALUE = 8
 """Bytes of a recorded value, int64 or float64."""
 RECORD = 8 << 30
@@ -25,28 +25,26 @@ RECORD = 8 << 30
 
 
 def free() -> int:
-    """Bytes that this process may still take: of the machine, its container, its own limit."""
-    found = [psutil.virtual_memory().available, *_of_container()]
+    """Bytes that this process may still take: of the machine, its control groups, its own limits.
+
+    RLIMIT_AS limits addresses, RLIMIT_DATA what is private and writable.
+    """
+    found = [psutil.virtual_memory().available, *control_groups.left()]
     try:
         import resource
     except ImportError:  # not on Windows
         return min(found)
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if soft != resource.RLIM_INFINITY:
-        found.append(soft - psutil.Process().memory_info().vms)
+    taken = psutil.Process().memory_info()
+    for limit, used in ((resource.RLIMIT_AS, taken.vms), (resource.RLIMIT_DATA, _data(taken))):
+        soft, _ = resource.getrlimit(limit)
+        if soft != resource.RLIM_INFINITY:
+            found.append(soft - used)
     return max(0, min(found))
 
 
-def _of_container() -> list[int]:
-    """What the control group leaves; its cached files give way, so they are not in use."""
-    try:
-        limit = int((CGROUP / "memory.max").read_text())
-        used = int((CGROUP / "memory.current").read_text())
-        rows = (row.split() for row in (CGROUP / "memory.stat").read_text().splitlines())
-        stat = {key: int(value) for key, value in rows}
-    except (OSError, ValueError):  # no such group, or "max"
-        return []
-    return [limit - used + stat.get("active_file", 0) + stat.get("inactive_file", 0)]
+def _data(taken: Any) -> int:
+    """Private writable bytes where the system counts them, else what is resident."""
+    return int(getattr(taken, "data", taken.rss))
 
 
 def require(needed: int, what: str, *, where: str = "", allowed: int | None = None) -> None:

@@ -57,11 +57,12 @@ def _group_problems(group: h5py.Group, name: str) -> Iterator[Problem]:
     if edges.shape != (0,) and (edges.ndim != 2 or edges.shape[1] != 2):
         yield Problem("SFX-E211", name or "node", f"edges have shape {edges.shape}, not (N, 2)")
         return
+    names = set(nodes)
     for edge in edges[()] if edges.size else ():
         ends = [e.decode("utf8", "replace") if isinstance(e, bytes) else str(e) for e in edge]
         # "sub.port" is the documented way to name the port of the subgraph "sub"
-        ends = [e if e in nodes or e.split(".")[0] not in nodes else e.split(".")[0] for e in ends]
-        yield from edge_problems(ends, set(nodes), name)
+        ends = [e if e in names or e.split(".")[0] not in names else e.split(".")[0] for e in ends]
+        yield from edge_problems(ends, names, name)
 
 
 def edge_problems(ends: Iterable[str], nodes: set[str], inside: str = "") -> Iterator[Problem]:

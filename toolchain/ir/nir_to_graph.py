@@ -44,7 +44,8 @@ def to_graph(
     nodes, edges = _inline(source)
     known = _graph_facts(source)
     problems = list(_node_problems(nodes))
-    problems += [p for a, b in edges for p in edge_problems((a, b), set(nodes))]
+    names = set(nodes)
+    problems += [p for a, b in edges for p in edge_problems((a, b), names)]
     problems += _duplicate_problems(edges)
     shapes = _known_shapes(nodes, problems)
     if not problems:
@@ -175,13 +176,16 @@ def _loop_problems(
     nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]], shapes: dict[str, Shape]
 ) -> list[Problem]:
     """Loops in which no node knows its own shape; `check_graph` judges the others."""
+    producers: dict[str, list[str]] = {n: [] for n in nodes}
+    for a, b in edges:
+        producers[b].append(a)
     return [
         Problem(
             "SFX-E207",
             sorted(loop)[0],
             f"the loop {', '.join(sorted(loop))} holds no neuron, so nothing delays it by a step",
         )
-        for loop in loops({n: tuple(a for a, b in edges if b == n) for n in nodes})
+        for loop in loops({n: tuple(p) for n, p in producers.items()})
         if not any(n in shapes for n in loop)
     ]
 

@@ -12,6 +12,7 @@ from sfx.toolchain.errors import UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.evaluate import run
 from sfx.toolchain.ir.wires import wires_into
+from sfx.toolchain.passes import place_relays
 from sfx.toolchain.passes.base import run_passes
 from tests.graphs import events, live, live_case, pooled_currents, spikeformer, with_op
 
@@ -137,3 +138,49 @@ def test_with_op_helper_changes_one_node() -> None:
     graph = with_op(spikeformer(), "ct.lif", threshold=2.0)
     assert isinstance(graph["ct.lif"].op, g.LIF)
     assert graph["ct.lif"].op.threshold == 2.0
+
+
+def chain(layers: int) -> g.Graph:
+    """`layers` times two maps in a row and a neuron, so that each pair needs a relay."""
+    shape, weight, bias = (2,), np.eye(2), np.zeros(2)
+    nodes = [g.Node("input", g.Input(high=1), (), shape)]
+    for i in range(layers):
+        for name, op in (
+            (f"a{i}", g.Linear(weight, bias)),
+            (f"b{i}", g.Linear(weight, bias)),
+            (f"n{i}", g.IF(0.5)),
+        ):
+            nodes.append(g.Node(name, op, ((nodes[-1].name,),), shape))
+    nodes.append(g.Node("output", g.Output(), ((nodes[-1].name,),), shape))
+    return g.Graph(tuple(nodes), 2)
+
+
+def test_relays_of_a_long_chain_are_placed_in_one_visit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for the next spot from the start again would take minutes at 1,500 populations."""
+    visits: list[str] = []
+    visit = place_relays._Walk.visit
+
+    def counted(walk: place_relays._Walk, node: g.Node) -> None:
+        visits.append(node.name)
+        visit(walk, node)
+
+    monkeypatch.setattr(place_relays._Walk, "visit", counted)
+    graph = chain(1500)
+    low = place_relays.PlaceRelays().run(graph)
+    assert sorted(visits) == sorted(n.name for n in graph)
+    assert [n.name for n in low.of_type(g.Relay)] == [f"a{i}.relay" for i in range(1500)]
+
+
+def test_a_relay_takes_no_name_that_is_there() -> None:
+    graph = chain(1)
+    nodes = [
+        replace(n, name="a0.relay", inputs=n.inputs)
+        if n.name == "n0"
+        else replace(
+            n, inputs=tuple(tuple(p.replace("n0", "a0.relay") for p in q) for q in n.inputs)
+        )
+        for n in graph
+    ]
+    low = place_relays.PlaceRelays().run(graph.with_nodes(nodes))
+    assert {"a0.relay", "a0.relay_2"} <= {n.name for n in low}
+    assert len({n.name for n in low}) == len(low.nodes)

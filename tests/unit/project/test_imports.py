@@ -16,7 +16,7 @@ BASE = {"arith", "ir"}
 COMPILER = BASE | {"targets"}
 BACKEND = BASE | {"backends.base", "backends.check_input"}
 TOOLS = COMPILER | {"passes", "quantize", "mapping", "cost", "verify", "bundle", "data", "replay"}
-TOOLS |= {"memory"}
+TOOLS |= {"memory", "control_groups"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "files": set(),
@@ -29,7 +29,8 @@ LAYERS: dict[str, set[str]] = {
     "cost": COMPILER,
     "verify": BASE | {"backends.base"},
     "npy": set(),
-    "memory": BASE,
+    "control_groups": set(),
+    "memory": BASE | {"control_groups"},
     "bundle": COMPILER | {"npy", "memory"},
     "replay": BASE | {"npy", "bundle", "verify", "backends.base", "backends.check_input"},
     "data": BASE | {"npy"},

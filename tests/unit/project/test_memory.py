@@ -14,7 +14,7 @@ import pytest
 
 from sfx.backends.fast.backend import FastBackend
 from sfx.backends.fast.prepared import Prepared
-from sfx.toolchain import api, memory
+from sfx.toolchain import api, control_groups, memory
 from sfx.toolchain import bundle as bundles
 from sfx.toolchain.bundle import Bundle
 from sfx.toolchain.compiler import compile_graph, lower
@@ -33,26 +33,98 @@ def scarce(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     monkeypatch.setattr(memory, "free", lambda: free)
 
 
-def test_free_heeds_the_limit_of_the_process() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+@pytest.mark.parametrize(("limit", "counted"), [("RLIMIT_AS", "vms"), ("RLIMIT_DATA", "data")])
+def test_free_heeds_the_limits_of_the_process(limit: str, counted: str) -> None:
+    kind = getattr(resource, limit)
+    soft, hard = resource.getrlimit(kind)
     before = memory.free()
+    taken = getattr(memory.psutil.Process().memory_info(), counted)
     try:
-        resource.setrlimit(resource.RLIMIT_AS, (memory.psutil.Process().memory_info().vms, hard))
-        assert memory.free() < 1 << 20 < before
+        resource.setrlimit(kind, (taken + (64 << 20), hard))
+        assert memory.free() <= 64 << 20 < before
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        resource.setrlimit(kind, (soft, hard))
 
 
-def test_free_heeds_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that it caches give way."""
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    before = memory.free()
-    assert before > 5000
-    (tmp_path / "memory.current").write_text("900\n")
-    (tmp_path / "memory.stat").write_text("anon 500\nactive_file 100\ninactive_file 200\n")
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory.free() > 5000
-    (tmp_path / "memory.max").write_text("1000\n")
+def group(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+V2 = {"memory.current": "900\n", "memory.stat": "anon 500\nactive_file 100\ninactive_file 200\n"}
+V1 = {
+    "memory.usage_in_bytes": "900\n",
+    "memory.stat": "inactive_file 7\ntotal_active_file 100\ntotal_inactive_file 200\n",
+}
+FREE1 = {"memory.limit_in_bytes": "9223372036854771712\n"}
+"""What version 1 writes where there is no limit."""
+
+
+@pytest.mark.parametrize(
+    ("membership", "groups", "left"),
+    [
+        pytest.param("0::/\n", {".": V2 | {"memory.max": "max\n"}}, [], id="v2 no limit"),
+        pytest.param("0::/\n", {".": V2 | {"memory.max": "1000\n"}}, [400], id="v2 container"),
+        pytest.param(
+            "0::/a/b\n",
+            {"a": V2 | {"memory.max": "1000\n"}, "a/b": V2 | {"memory.max": "max\n"}},
+            [400],
+            id="v2 limit above the own group",
+        ),
+        pytest.param(
+            "0::/a/b\n",
+            {"a": V2 | {"memory.max": "5000\n"}, "a/b": V2 | {"memory.max": "1000\n"}},
+            [4400, 400],
+            id="v2 nested limits",
+        ),
+        pytest.param(
+            "0::/a\n",
+            {"a": V2 | {"memory.max": "9000\n", "memory.high": "1000\n"}},
+            [400],
+            id="v2 soft limit",
+        ),
+        pytest.param(
+            "3:cpu:/\n4:memory:/job/7\n",
+            {
+                "memory": V1 | FREE1,
+                "memory/job": V1 | {"memory.limit_in_bytes": "2000\n"},
+                "memory/job/7": V1 | FREE1,
+            },
+            [1400],
+            id="v1 limit above the own group",
+        ),
+        pytest.param(
+            "2:cpuset,memory:/not/seen/here\n",
+            {"memory": V1 | {"memory.limit_in_bytes": "1000\n"}},
+            [400],
+            id="v1 namespace",
+        ),
+        pytest.param(
+            "4:memory:/x\n0::/x\n",
+            {
+                "unified/x": V2 | {"memory.max": "3000\n"},
+                "memory/x": V1 | {"memory.limit_in_bytes": "1000\n"},
+            },
+            [2400, 400],
+            id="both versions",
+        ),
+        pytest.param("0::/../..\n", {".": V2 | {"memory.max": "1000\n"}}, [400], id="dots"),
+        pytest.param("nonsense\n", {".": {"memory.max": "x"}}, [], id="damaged"),
+    ],
+)
+def test_what_control_groups_leave(
+    tmp_path: Path, membership: str, groups: dict[str, dict[str, str]], left: list[int]
+) -> None:
+    """Every level counts; files that a group caches give way (900 used, 300 of them cached)."""
+    (tmp_path / "cgroup").write_text(membership)
+    for name, files in groups.items():
+        group(tmp_path / "fs" / name, files)
+    assert control_groups.left(tmp_path / "cgroup", tmp_path / "fs") == left
+
+
+def test_free_heeds_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_groups, "left", lambda: [7000, 400])
     assert memory.free() == 400
 
 
