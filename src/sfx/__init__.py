@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from sfx.toolchain.api import (
+        Data,
         compile,
         export,
         load,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Data",
     "__version__",
     "compile",
     "export",

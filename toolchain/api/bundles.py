@@ -15,7 +15,7 @@ from sfx.toolchain.api.compiling import Stage
 from sfx.toolchain.api.running import program_of, run
 from sfx.toolchain.api.sources import load_model
 from sfx.toolchain.bundle import Bundle
-from sfx.toolchain.data import Data
+from sfx.toolchain.data import Samples, samples_of
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.files import atomic_write
 from sfx.toolchain.ir.program import Program
@@ -77,7 +77,7 @@ def load(path: str | Path, *, balanced: bool = True) -> Bundle:
 
 def remap(
     bundle: Bundle,
-    data: Data | None = None,
+    data: Samples | None = None,
     *,
     target: str | None = None,
     objective: str = "latency",
@@ -129,7 +129,7 @@ def diff(a: Bundle, b: Bundle) -> list[Change]:
 
 def report(
     bundle: Bundle,
-    data: Data | None = None,
+    data: Samples | None = None,
     *,
     verified: str | Path | None = None,
     progress: Progress | None = None,
@@ -144,14 +144,15 @@ def report(
     from sfx.toolchain.report.collect import collect
     from sfx.toolchain.report.verdict import read_verdict
 
+    given = None if data is None else samples_of(data)
     verdict = None if verified is None else read_verdict(Path(verified), bundle.program)
-    if data is not None:
+    if given is not None:
         require(of_costs(bundle.program), "the events of a sample", where=bundle.program.name)
-    result = None if data is None else run(bundle, data, progress=progress)
+    result = None if given is None else run(bundle, given, progress=progress)
     counts = None if result is None else result.counts
     accuracy = None
-    if result is not None and data is not None and data.y is not None:
-        accuracy = float(np.mean(result.predictions == data.y))
+    if result is not None and given is not None and given.y is not None:
+        accuracy = float(np.mean(result.predictions == given.y))
     target = target_of(bundle)
     return collect(bundle.placed, counts, accuracy, bundle.manifest, target, verdict)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 import sfx
 from sfx.toolchain.api.sources import Source, load_for_samples, load_model, of_graph, sha256_of
 from sfx.toolchain.bundle import Bundle
-from sfx.toolchain.data import Data, at_every_step
+from sfx.toolchain.data import Data, Samples, at_every_step, calibration_of, classes_fit, samples_of
 from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.program import Program
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def compile(
     source: Source | nir.NIRGraph | QatModel | str | Path,
     target: str = "loihi",
     *,
-    calibrate: Data | None = None,
+    calibrate: Samples | None = None,
     model: str | None = None,
     timesteps: int | None = None,
     takes: str = "TB",
@@ -53,7 +55,8 @@ def compile(
 
     source: a model file, a loaded one, a NIR graph (of `export`), or what `sfx.qat.prepare` made
     (or `sfx.qat.save` wrote), whose integers stay as they were trained.
-    calibrate: samples that choose the scales; default: the samples in the checkpoint, if any.
+    calibrate: samples that choose the scales (`sfx.Data`, an array, tensor, lists or a DATA file);
+    default: the samples in the checkpoint, if any.
     timesteps: T of a sample, for a NIR file that does not say it (default: that of `calibrate`),
     or instead of what a lava-dl `.net` file says. A `.net` holds integers: nothing is quantized.
     options: method, bits, effort and event counts (`sfx.toolchain.quantize.options`).
@@ -67,7 +70,6 @@ def compile(
     Raises SfxError: InputError, UnsupportedError, or FitError if it does not fit the target.
     """
     from sfx.toolchain.compiler import compile_graph
-    from sfx.toolchain.ir import graph as g
     from sfx.toolchain.ir.nir_bridge import to_graph, write
     from sfx.toolchain.mapping.place import MappingOptions
     from sfx.toolchain.qat.store import is_qat
@@ -76,6 +78,7 @@ def compile(
 
     start = time.perf_counter()
     chosen = load_target(target)
+    calibrate = None if calibrate is None else calibration_of(calibrate)
     mapping = MappingOptions(objective, seed)
     if hasattr(source, "infer_types"):  # a nir.NIRGraph, without importing nir for it
         source = of_graph(source)
@@ -109,8 +112,7 @@ def compile(
     if calibrate is not None:
         samples, origin = calibrate.x, "--calibrate"
     if samples is not None:
-        samples = at_every_step(samples, graph.of_type(g.Input)[0].shape, graph.timesteps)
-        _check_calibration(samples, graph.timesteps)
+        samples = _fitted(samples, graph, "calibration samples")
     compiled = compile_graph(graph, chosen, samples, stage, options, mapping, memory)
     buffer = io.BytesIO()
     write(source.graph, buffer)
@@ -133,17 +135,18 @@ def compile(
 
 def judge(
     path: str | Path,
-    data: Data,
+    data: Samples,
     target: str = "loihi",
     *,
-    calibrate: Data | None = None,
+    calibrate: Samples | None = None,
     model: str | None = None,
     bits: int = 8,
     counts: int | None = None,
 ) -> Judge:
     """Scores choices of bits for a model on the labelled samples of `data`.
 
-    Raises InputError (SFX-E622) without labels or calibration samples.
+    data, calibrate: as of `compile`. Raises InputError: SFX-E622 without labels or calibration
+    samples, SFX-E617 for labels that are no class of the model.
     """
     from sfx.backends.fast.backend import FastBackend
     from sfx.toolchain.compiler import lower
@@ -151,19 +154,21 @@ def judge(
     from sfx.toolchain.precision.judge import Judge
     from sfx.toolchain.targets import load as load_target
 
+    data = samples_of(data)
     source = load_model(path, model=model, example_shape=tuple(data.x.shape[1:]))
-    samples = source.calibration if calibrate is None else calibrate.x
+    samples = source.calibration if calibrate is None else calibration_of(calibrate).x
     if data.y is None or samples is None:
         what = "labels y" if data.y is None else "calibration samples: give --calibrate"
         raise InputError("SFX-E622", f"judging accuracy needs {what}", where=str(path))
     graph = lower(to_graph(source.graph))
-    for given in (samples, data.x):
-        _check_calibration(given, graph.timesteps)
+    classes_fit(data.y, math.prod(graph.of_type(g.Output)[0].shape))
+    samples = _fitted(samples, graph, "calibration samples")
+    x = _fitted(data.x, graph, "samples")
     fast = FastBackend()
     return Judge(
         graph,
         samples.astype(np.int64),
-        data.x.astype(np.int64),
+        x.astype(np.int64),
         data.y,
         lambda program, x: fast.run(program, x).sums,
         load_target(target).limits.max_delay,
@@ -269,13 +274,20 @@ def manifest_of(name: str, sha256: str, target: Target, placed: PlacedProgram) -
     }
 
 
-def _check_calibration(samples: NDArray[Any], timesteps: int) -> None:
-    if samples.ndim < 3 or samples.shape[1] != timesteps:
+def _fitted(samples: NDArray[Any], graph: g.Graph, what: str) -> NDArray[Any]:
+    """Samples [K, T, *input shape] of this graph. Raises InputError (SFX-E613)."""
+    shape = graph.of_type(g.Input)[0].shape
+    wanted = (graph.timesteps, *shape)
+    fitted = at_every_step(samples, shape, graph.timesteps)
+    if fitted.shape[1:] != wanted:
         raise InputError(
             "SFX-E613",
-            f"calibration samples have shape {samples.shape}, the model takes {timesteps} steps",
-            hint="x is [samples, steps, channels, height, width]",
+            f"{what} have shape {tuple(samples.shape[1:])}, the model takes {wanted}: its "
+            f"{graph.timesteps} steps first",
+            hint="x is [samples, steps, *input shape], such as [samples, steps, channels, height, "
+            "width]; images [samples, *input shape] are shown at every step",
         )
+    return fitted
 
 
 def _hash(x: NDArray[Any]) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sfx.backends.base import Backend, Progress, Result, Stream
 from sfx.toolchain.bundle import Bundle
-from sfx.toolchain.data import Data, at_every_step, check_input
+from sfx.toolchain.data import Samples, at_every_step, check_input, classes_fit, samples_of
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.memory import of_record, of_run, require
@@ -51,7 +51,7 @@ def backend(name: str, *, memory: int | None = None, device: str = "cpu") -> Bac
 
 def run(
     bundle: Bundle | Program,
-    data: Data,
+    data: Samples,
     *,
     backend_name: str = "fast",
     memory: int | None = None,
@@ -62,13 +62,18 @@ def run(
 ) -> Result:
     """Simulated hardware inference on every sample of `data`.
 
+    data: `sfx.Data`, a DATA file, or x [K, T, *input shape] of event counts as an array, a torch
+    tensor or lists; [K, *input shape] is shown at every step. Labels that are no class of the
+    model are refused (SFX-E617), and counts that are none (SFX-E611, E612, E616).
     engine "dask" spreads the samples over the workers of `scheduler` (an address; None: one worker
     per core of this machine). memory, device: as of `backend`. Raises InputError (SFX-E630, E631;
     SFX-E605 if one sample takes more memory than there is, or than `memory`).
     """
     program = program_of(bundle)
+    given = samples_of(data)
+    classes_fit(given.y, program[program.readout.population].size)
     require(of_run(program, backend_name), f"one sample on {backend_name}", allowed=memory)
-    x = _events(program, data.x)
+    x = _events(program, given.x)
     make = functools.partial(backend, backend_name, memory=memory, device=device)
     if engine == "dask":
         from sfx.toolchain import cluster
@@ -84,17 +89,17 @@ def run(
 
 
 def stream(
-    program: Program,
-    x: NDArray[Any],
+    bundle: Bundle | Program,
+    x: Samples,
     backend_name: str,
     *,
     states: bool = False,
     progress: Progress | None = None,
 ) -> Stream:
-    """The hardware-step record of samples streamed back to back."""
-    return backend(backend_name).stream(
-        program, _events(program, x), states=states, progress=progress
-    )
+    """The hardware-step record of samples streamed back to back; x as of `run`."""
+    program = program_of(bundle)
+    events = _events(program, samples_of(x).x)
+    return backend(backend_name).stream(program, events, states=states, progress=progress)
 
 
 def _events(program: Program, x: NDArray[Any]) -> NDArray[np.int64]:
@@ -106,7 +111,7 @@ def _events(program: Program, x: NDArray[Any]) -> NDArray[np.int64]:
 
 def verify(
     bundle: Bundle | Program,
-    x: NDArray[Any],
+    x: Samples,
     *,
     against: str = "lava",
     mode: str = "full",
@@ -120,6 +125,7 @@ def verify(
 ) -> Verdict:
     """Run the reference and `against` on the samples streamed back to back; compare everything.
 
+    x     samples as of `run`; labels are not looked at
     mode  full: the whole net in one run; layerwise: what each population received is replayed
           through `against` alone, of `sample_fraction` of its neurons, kept in `resume`
     witness  hand `against` this Program instead: how to see that the comparison can fail.
@@ -140,7 +146,7 @@ def verify(
     other = witness or program
     if [(p.name, p.shape) for p in program] != [(p.name, p.shape) for p in other]:
         raise InputError("SFX-E703", "the two Programs do not have the same populations")
-    x = _events(program, x)
+    x = _events(program, samples_of(x).x)
     steps = len(x) * program.timesteps + program.last_phase
     records = of_record(program, steps, states) * (1 if mode == "layerwise" else 2)
     require(records, f"the record of {steps} steps", allowed=memory)

@@ -41,6 +41,7 @@ def run(
     from sfx.toolchain import api
     from sfx.toolchain.cost.activity import total
     from sfx.toolchain.cost.synops import synops
+    from sfx.toolchain.report.units import share
 
     loaded, samples = api.load(bundle), read_data(data, limit)
     with progress_bar(f"{backend}: {samples.samples} samples") as progress:
@@ -68,7 +69,7 @@ def run(
     }
     if accuracy is not None:
         right = int(np.sum(result.predictions == samples.y))
-        out.print(f"accuracy  {accuracy:.2%}  ({right} of {samples.samples} samples)")
+        out.print(f"accuracy  {share(accuracy, 2)}  ({right} of {samples.samples} samples)")
     else:
         out.print(f"predictions  {' '.join(map(str, result.predictions[:40].tolist()))}")
     out.print(

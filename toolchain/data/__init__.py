@@ -1,5 +1,15 @@
 """DATA files: `.npz` with `x` [K, T, *input shape] (whole numbers) and, if known, `y` [K]."""
 
+from sfx.toolchain.data.door import Samples, calibration_of, classes_fit, samples_of
 from sfx.toolchain.data.read import Data, at_every_step, check_input, read
 
-__all__ = ["Data", "at_every_step", "check_input", "read"]
+__all__ = [
+    "Data",
+    "Samples",
+    "at_every_step",
+    "calibration_of",
+    "check_input",
+    "classes_fit",
+    "read",
+    "samples_of",
+]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfx.toolchain.arith import IntArray
+from sfx.toolchain.data.whole import whole_events, whole_labels
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir.program import Population
 from sfx.toolchain.npy import NotNumbers, read_npy
@@ -30,31 +31,21 @@ class Data:
 
 
 def read(path: str | Path, limit: int | None = None) -> Data:
-    """Read a DATA file, the first `limit` samples. Raises InputError (SFX-E610, SFX-E611)."""
+    """Read a DATA file, the first `limit` samples. Raises InputError.
+
+    SFX-E610 what cannot be read, SFX-E611 and E616 what is not counts of events, as `whole` says.
+    """
     where = str(path)
     hint = "DATA is an .npz file with x [samples, steps, ...] and optionally y [samples]"
     x, y = _arrays(Path(path), hint)
-    if x.dtype.kind not in "biuf":
-        raise InputError("SFX-E611", f"x has type {x.dtype}; numbers are needed", where=where)
-    if x.dtype.kind == "f" and not np.array_equal(x, np.rint(x)):
-        raise InputError(
-            "SFX-E611",
-            "x holds fractions or NaN; events are whole numbers",
-            where=where,
-            hint="bin events into counts per pixel, polarity and step",
-        )
-    if x.ndim < 2:
-        raise InputError("SFX-E611", f"x has shape {x.shape}", where=where, hint=hint)
-    if y is not None and (y.dtype.kind not in "iu" or y.shape != x.shape[:1]):
-        raise InputError(
-            "SFX-E611",
-            f"y has shape {y.shape} and type {y.dtype} for {len(x)} samples",
-            where=where,
-        )
-    if len(x) == 0:
-        raise InputError("SFX-E611", "x holds no sample", where=where)
-    whole = x if x.dtype.kind in "iu" else x.astype(np.int64)
-    return Data(whole[:limit], None if y is None else y[:limit].astype(np.int64))
+    data = checked(x, y, where)
+    return Data(data.x[:limit], None if data.y is None else data.y[:limit])
+
+
+def checked(x: NDArray[Any], y: NDArray[Any] | None, where: str) -> Data:
+    """Data of two arrays. Raises InputError (SFX-E611, E616)."""
+    events = whole_events(x, where)
+    return Data(events, None if y is None else whole_labels(y, len(events), where))
 
 
 def _arrays(path: Path, hint: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -101,6 +92,8 @@ def check_input(x: NDArray[Any], population: Population, timesteps: int, where: 
             "SFX-E612",
             f"samples have shape {tuple(x.shape[1:])}, the model takes {wanted} (steps first)",
             where=where,
+            hint=f"[samples, steps, *input shape], or images [samples, "
+            f"{', '.join(map(str, population.shape))}] that are shown at every step",
         )
     low, high = int(x.min(initial=0)), int(x.max(initial=0))
     if low < 0 or high > population.high:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from sfx.toolchain.data import Samples, calibration_of
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.program import Program
@@ -22,7 +23,7 @@ def prepare(
     model: nn.Module | str | Path,
     target: str = "loihi",
     *,
-    calibrate: NDArray[Any] | torch.Tensor | None = None,
+    calibrate: Samples | None = None,
     options: Options | None = None,
 ) -> QatModel:
     """A torch model whose forward pass is the integer Program of `model`, to be fine-tuned.
@@ -30,22 +31,25 @@ def prepare(
     model      a multi-step network in float, trained; or a checkpoint (.pt, .safetensors), which
                names its architecture; or a lava-dl `.net`, which holds integers already
     target     as for `sfx.compile`
-    calibrate  events [K, T, *input shape], whole counts, that choose the scales; default: the
-               samples in the checkpoint. Training data, not test data.
+    calibrate  events [K, T, *input shape], whole counts, that choose the scales (an array, tensor,
+               lists, `sfx.Data` or a DATA file); default: the samples in the checkpoint. Training
+               data, not test data.
     options    bits of all weights or by layer, 2..8, and how the first rounding is searched
 
     Before any training the model computes exactly the Program that `sfx.compile` would give.
     Raises SfxError: what export, quantization and mapping refuse (so a model that does not fit
-    fails before it is trained), SFX-E360 what has no torch rule, SFX-E362 no calibration samples.
+    fails before it is trained), SFX-E360 what has no torch rule, SFX-E362 no calibration samples,
+    SFX-E611, E616 calibration samples that are no counts of events.
     """
     from sfx.toolchain.compiler import compile_program, lower
     from sfx.toolchain.ir.nir_bridge import to_graph
     from sfx.toolchain.targets import load as load_target
 
     chosen = load_target(target)
+    given = None if calibrate is None else calibration_of(calibrate).x
     if not isinstance(model, nn.Module) and Path(model).suffix == ".net":
-        return from_program(_netx(Path(model), calibrate), target)
-    net, samples = _network(model, calibrate)
+        return from_program(_netx(Path(model), given), target)
+    net, samples = _network(model, given)
     graph = lower(to_graph(net))
     quantized = quantize(graph, samples.astype(np.int64), options=options)
     compile_program(quantized.program, chosen)
@@ -73,7 +77,7 @@ def from_program(program: Program, target: str = "loihi") -> QatModel:
     return QatModel(Template(program, {}, target, "sum"))
 
 
-def _netx(path: Path, calibrate: NDArray[Any] | torch.Tensor | None) -> Program:
+def _netx(path: Path, calibrate: NDArray[Any] | None) -> Program:
     """A lava-dl network; samples only say how many steps one takes."""
     from sfx.frontends.netx import read
 
@@ -81,12 +85,11 @@ def _netx(path: Path, calibrate: NDArray[Any] | torch.Tensor | None) -> Program:
 
 
 def _network(
-    model: nn.Module | str | Path, calibrate: NDArray[Any] | torch.Tensor | None
+    model: nn.Module | str | Path, samples: NDArray[Any] | None
 ) -> tuple[Any, NDArray[Any]]:
     """The NIR graph and the calibration samples."""
     from sfx.frontends.torch_export import export
 
-    samples = None if calibrate is None else np.asarray(calibrate)
     example = None
     if not isinstance(model, nn.Module):
         from sfx.frontends.load import load_torch

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sfx.toolchain.data import Samples, samples_of
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.qat.model import QatModel
 
@@ -42,26 +43,27 @@ class Equality:
 
 def verify(
     model: QatModel,
-    x: NDArray[Any],
+    x: Samples,
     *,
     program: Program | None = None,
     progress: Progress | None = None,
 ) -> Equality:
     """Compare `model` with its Program on the reference backend, spike for spike.
 
-    x        events [K, T, *input shape]
+    x        events [K, T, *input shape] as of `sfx.verify`
     program  compare with this one instead: how to see that the comparison can fail
-    Raises InputError (SFX-E361, SFX-E510, SFX-E511) for x.
+    Raises InputError (SFX-E361, E510, E511, E611, E616) for x.
     """
     from sfx.backends.reference.backend import ReferenceBackend
 
     expected_of = program or model.program()
+    x = samples_of(x, "x").x
     device = next(model.parameters()).device
     compared = mismatches = 0
     first = None
     active: set[str] = set()
     for start in range(0, len(x), BATCH):
-        part = np.asarray(x[start : start + BATCH])
+        part = x[start : start + BATCH]
         events = torch.from_numpy(part.astype(np.float32)).transpose(0, 1).to(device)
         mine = model.spikes(events)
         expected = ReferenceBackend().layers(expected_of, part.astype(np.int64))

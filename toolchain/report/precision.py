@@ -11,6 +11,7 @@ from rich.text import Text
 from sfx.toolchain.precision.judge import Judge, Score
 from sfx.toolchain.precision.search import Found
 from sfx.toolchain.precision.sensitivity import Sensitivity
+from sfx.toolchain.report.units import share
 
 KIB = 8192
 """Bits."""
@@ -19,9 +20,10 @@ KIB = 8192
 def score_line(judge: Judge, score: Score) -> str:
     """Float and integer accuracy, and the memory of the weights."""
     count = len(judge.y)
+    real, whole = (share(right / count, 2) for right in (judge.float_right, score.right))
     return (
-        f"float     {judge.float_right / count:.2%}  ({judge.float_right} of {count} samples)\n"
-        f"integers  {score.right / count:.2%}  ({score.right} of {count}), "
+        f"float     {real}  ({judge.float_right} of {count} samples)\n"
+        f"integers  {whole}  ({score.right} of {count}), "
         f"{score.memory / KIB:,.1f} KiB of weights"
     )
 
@@ -45,7 +47,7 @@ def found_table(judge: Judge, found: Found, full: Score) -> Group:
     count = len(judge.y)
     title = (
         f"{found.score.memory / KIB:,.1f} KiB instead of {full.memory / KIB:,.1f}: "
-        f"{found.score.right / count:.2%} ({found.score.right} of {count}), "
+        f"{share(found.score.right / count, 2)} ({found.score.right} of {count}), "
         f"the best of {found.tried} choices"
     )
     table = Table(box=None, pad_edge=False)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.report.figure import BAND, IDLE, KINDS, PALE, STYLE, save
-from sfx.toolchain.report.units import count
+from sfx.toolchain.report.units import count, share
 
 Spikes = Mapping[str, NDArray[Any]]
 """Population -> [H, *shape], by hardware step."""
@@ -72,7 +72,7 @@ def raster(
             axes.text(
                 1.01 * steps,
                 top + height / 2,
-                f"{count(p.size)} neurons, {rate:.1%}",
+                f"{count(p.size)} neurons, {share(rate)}",
                 ha="left",
                 va="center",
                 fontsize=7,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sfx.toolchain.data import Data
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.report.figure import STYLE, save
+from sfx.toolchain.report.units import share
 
 COLUMNS = 8
 """Steps in one row of the picture."""
@@ -48,7 +49,7 @@ def text(values: dict[str, Any]) -> str:
     lines = [
         f"samples   {values['samples']:,}",
         f"shape     {sizes} (steps first), {values['type']}",
-        f"values    0 to {values['largest']}, {values['active']:.1%} not 0",
+        f"values    0 to {values['largest']}, {share(values['active'])} not 0",
         f"per step  {steps}  (sum of a sample, mean of {values['looked_at']})",
     ]
     if values["labels"]:

@@ -41,6 +41,13 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2f}"
 
 
-def share(value: float | None) -> str:
-    """A percentage, '-' for None."""
-    return "-" if value is None else f"{value:.1%}"
+def share(value: float | None, digits: int = 1) -> str:
+    """A percentage, '-' for None; 100 % and 0 % are said only of what is exactly that."""
+    if value is None:
+        return "-"
+    text = f"{value:.{digits}%}"
+    if 0 < value < 1 and float(text[:-1]) == 0:
+        return f"<{10**-digits:.{digits}f}%"
+    if 0 < value < 1 and float(text[:-1]) == 100:
+        return f">{100 - 10**-digits:.{digits}f}%"
+    return text

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sfx.toolchain.replay import Replay, Row
+from sfx.toolchain.report.units import share
 from sfx.toolchain.verify.compare import Verdict
 
 SHOWN_STEPS = 12
@@ -29,10 +30,10 @@ def verify_summary(verdict: Verdict) -> RenderableType:
         ),
     ]
     if verdict.mode == "layerwise":
-        share = verdict.covered / max(verdict.neurons, 1)
+        covered = share(verdict.covered / max(verdict.neurons, 1), 2)
         lines.append(
             Text(
-                f"  covered     {verdict.covered:,} of {verdict.neurons:,} neurons ({share:.2%}), "
+                f"  covered     {verdict.covered:,} of {verdict.neurons:,} neurons ({covered}), "
                 "each population replayed alone"
             )
         )

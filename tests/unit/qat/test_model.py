@@ -90,7 +90,8 @@ def test_the_comparison_can_fail() -> None:
     assert not found.equal
     assert found.first is not None
     assert found.first[0] == lif.name
-    assert not verify(model, x[:0]).equal, "nothing compared is not equal"
+    with pytest.raises(InputError, match="no sample"):
+        verify(model, x[:0])  # nothing compared is not equal
 
 
 def test_logits_are_the_read_out() -> None:
