@@ -1,10 +1,10 @@
 """`model.sfx`: one zip file with the placed Program, its NIR source and a manifest.
 
-Entries: manifest.json (versions, target, source and calibration hashes, quantization record,
-SHA-256 of every other entry), program.json, arrays/*.npy, model.nir. Times inside are fixed and
-entries are sorted, so identical inputs give identical bytes; the zip's comment is the SHA-256 of
-all bytes before it. Written beside its destination and moved there in one step: a reader sees the
-old file or the new one, never half of it.
+Entries: manifest.json (versions, target, source and calibration hashes, the digest of the
+Program, quantization record, SHA-256 of every other entry), program.json, arrays/*.npy, model.nir.
+Times inside are fixed and entries are sorted, so identical inputs give identical bytes; the zip's
+comment is the SHA-256 of all bytes before it. Written beside its destination and moved there in
+one step: a reader sees the old file or the new one, never half of it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sfx.toolchain.errors import InputError, SfxError
 from sfx.toolchain.files import atomic_write
 from sfx.toolchain.ir.codec import CodecError, decode, encode
+from sfx.toolchain.ir.digest import digest
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.memory import require
@@ -65,6 +66,7 @@ def write(bundle: Bundle, path: str | Path) -> None:
         entries[f"arrays/{i:05d}.npy"] = buffer.getvalue()
     manifest = bundle.manifest | {
         "schema_version": SCHEMA_VERSION,
+        "program": digest(bundle.program),
         "sha256": {k: hashlib.sha256(v).hexdigest() for k, v in sorted(entries.items())},
     }
     entries["manifest.json"] = _json(manifest)
@@ -103,6 +105,9 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
             body |= {"blocks": [], "objective": "latency", "seed": 0}
         placed = decode(body, arrays, PlacedProgram)
         _check(placed.program, path, balanced)
+        own = digest(placed.program)
+        if manifest.get("program", own) != own:
+            raise CodecError("its manifest is of another Program")
         return Bundle(placed, entries["model.nir"], manifest)
     except SfxError:
         raise

@@ -32,13 +32,14 @@ from sfx.toolchain.ir.check_program import (
     unique_names,
 )
 from sfx.toolchain.ir.codec import CodecError, decode, encode
+from sfx.toolchain.ir.digest import digest
 from sfx.toolchain.ir.program import Clock, Input, Program
 from sfx.toolchain.npy import read_npy
 from sfx.toolchain.verify.compare import Mismatch
 from sfx.toolchain.verify.layerwise import Replayer, host_events, recorded
 from sfx.toolchain.verify.pieces import PLAYED, Piece, net
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ class Side:
 @dataclass(frozen=True, eq=False)
 class Replay:
     """`expected` runs on the reference, `got` on the witness; `label` is the neuron's population
-    in both, of which it is neuron 0.
+    in both, of which it is neuron 0. `program` is the digest of the whole Program.
     """
 
     against: str
@@ -60,6 +61,7 @@ class Replay:
     label: str
     expected: Side
     got: Side
+    program: str
 
     @property
     def steps(self) -> int:
@@ -85,7 +87,7 @@ def replay_of(
     steps = mismatch.step + 1
     events = host_events(program, x, spikes.steps)
     sides = [_side(p, piece, spikes, events, steps) for p in (program, witness)]
-    return Replay(against, mismatch, piece.label, *sides)
+    return Replay(against, mismatch, piece.label, sides[0], sides[1], digest(program))
 
 
 def _side(program: Program, piece: Piece, spikes: Stream, events: IntArray, steps: int) -> Side:
@@ -149,6 +151,7 @@ def write(replay: Replay, path: Path) -> None:
     head = {
         "schema_version": SCHEMA_VERSION,
         "against": replay.against,
+        "program": replay.program,
         "label": replay.label,
         "mismatch": asdict(replay.mismatch),
         "sides": [
@@ -180,7 +183,8 @@ def read(path: Path) -> Replay:
             raise CodecError("an array does not hold integers")
         mismatch = Mismatch(**head["mismatch"])
         expected, got = (_decoded(side, arrays) for side in head["sides"])
-        replay = Replay(str(head["against"]), mismatch, str(head["label"]), expected, got)
+        against, label, program = (str(head[k]) for k in ("against", "label", "program"))
+        replay = Replay(against, mismatch, label, expected, got, program)
         for side in (expected, got):
             _check(side, replay)
         return replay

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -53,12 +54,26 @@ def _machine_code(function: Callable[..., None]) -> Callable[..., None]:
         _config.CACHE_DIR = before
 
 
+@functools.cache
+def _awake() -> None:
+    """Start numba's threads, and leave the start method of processes undecided, as it was.
+
+    Numba asks multiprocessing for it, which thereby settles it; Lava sets it when it is imported,
+    which then fails ("context has already been set").
+    """
+    before = multiprocessing.get_start_method(allow_none=True)
+    numba.get_num_threads()
+    if before is None:
+        multiprocessing.set_start_method(None, force=True)
+
+
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """`function` as machine code, kept on disk between processes; small work stays on one core."""
     made = _machine_code(function)
 
     @functools.wraps(function)
     def call(*arguments: Any) -> None:
+        _awake()
         if max(a.size for a in arguments if isinstance(a, np.ndarray)) >= SMALL:
             made(*arguments)
             return

@@ -7,6 +7,7 @@ network drives them, sfx with a RingBuffer, a user with what they like. All port
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -103,12 +104,14 @@ def to_lava(program: Program) -> LavaNetwork:
 def build(program: Program) -> LavaNetwork:
     """The network itself; needs Lava, checks nothing of the machine."""
     try:
-        from sfx.backends.lava import connections, neurons
+        with _start_method_free():
+            from sfx.backends.lava import connections, neurons
     except RuntimeError as error:  # Lava sets the start method when it is imported
         raise BackendError(
             "SFX-E522",
             f"Lava cannot be imported: {error}",
-            hint="import lava before anything sets the start method of multiprocessing",
+            hint="Lava starts its processes by fork: set no other start method of "
+            "multiprocessing, or import lava before it is set",
         ) from error
     with _own_log_handlers():
         cells = {p.name: neurons.neuron(p, program.timesteps) for p in program if not driven(p)}
@@ -148,6 +151,22 @@ def _labels(processes: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
             label = f"{base}_{number}"
         seen.add(label)
         yield label, process
+
+
+@contextmanager
+def _start_method_free() -> Iterator[None]:
+    """Let Lava set fork as the start method of processes where it is fork already.
+
+    Many libraries (numba, torch's loaders, Dask) settle it merely by asking for it.
+    """
+    before = multiprocessing.get_start_method(allow_none=True)
+    if before == "fork":
+        multiprocessing.set_start_method(None, force=True)
+    try:
+        yield
+    finally:
+        if before == "fork":
+            multiprocessing.set_start_method("fork", force=True)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from sfx.toolchain.bundle import Bundle
 from sfx.toolchain.data import Data, Samples, at_every_step, calibration_of, classes_fit, samples_of
 from sfx.toolchain.errors import InputError, SfxError
 from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir.digest import digest
 from sfx.toolchain.ir.program import Program
 
 if TYPE_CHECKING:
@@ -268,6 +269,7 @@ def manifest_of(name: str, sha256: str, target: Target, placed: PlacedProgram) -
     return {
         "versions": {"sfx": sfx.__version__, "numpy": np.__version__},
         "model": {"name": name, "sha256": sha256},
+        "program": digest(placed.program),
         "target": target.name,
         "target_table": to_table(target),
         "statistics": statistics(placed.program) | {"cores": placed.cores, "chips": placed.chips},

@@ -14,6 +14,7 @@ from sfx.backends.base import Backend, Progress, Result, Stream
 from sfx.toolchain.bundle import Bundle
 from sfx.toolchain.data import Samples, at_every_step, check_input, classes_fit, samples_of
 from sfx.toolchain.errors import InputError
+from sfx.toolchain.ir.digest import digest, same_program
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.memory import of_record, of_run, require
 
@@ -192,6 +193,8 @@ def _explained(
     from sfx.toolchain import replay as replays
     from sfx.toolchain.verify.cause import cause
 
+    if witness is not program:
+        verdict = replace(verdict, witness=digest(witness))
     first = verdict.first_mismatch
     if first is None:
         return verdict
@@ -216,17 +219,23 @@ def _cut(record: Stream, steps: int) -> Stream:
     return Stream(record.samples, *parts)
 
 
-def replay(path: str | Path, *, against: str | None = None) -> tuple[Replay, list[Row]]:
+def replay(
+    path: str | Path, *, against: str | None = None, bundle: Bundle | Program | None = None
+) -> tuple[Replay, list[Row]]:
     """Run the neuron in a replay file again, on the reference and on `against`, step by step.
 
     against: the witness; by default the one that the file was written with.
-    Raises InputError (SFX-E600, E601, E708), MissingPartError without the witness.
+    bundle: the model that the file must be of (the file holds all that it needs to run).
+    Raises InputError (SFX-E600, E601, E708; E709 if the file is of another Program),
+    MissingPartError without the witness.
     """
     from sfx.backends.reference.backend import ReferenceBackend
     from sfx.toolchain import replay as replays
     from sfx.toolchain.verify.layerwise import replayer
 
     found = replays.read(Path(path))
+    if bundle is not None:
+        same_program(found.program, program_of(bundle), str(path), "is the replay")
     witness = replayer(backend(against or found.against))
     return found, replays.rerun(found, ReferenceBackend(), witness)
 

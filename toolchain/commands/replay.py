@@ -17,18 +17,24 @@ def replay(
     against: Annotated[
         str | None, typer.Option(help="The witness (default: the one in the file)")
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(metavar="BUNDLE", help="Refuse the file unless it is of this compiled model"),
+    ] = None,
     json_file: JsonOpt = None,
 ) -> None:
     """Run the one neuron of a replay file again, on the reference and on the witness."""
     from sfx.toolchain import api
     from sfx.toolchain.report.verified import replay_summary
 
-    found, rows = api.replay(file, against=against)
+    loaded = None if bundle is None else api.load(bundle, balanced=False)
+    found, rows = api.replay(file, against=against, bundle=loaded)
     witness = against or found.against
     out.print(replay_summary(found, rows, witness))
     wrong = [r for r in rows if not r.equal]
     values = {
         "against": witness,
+        "program": found.program,
         "population": found.mismatch.population,
         "neuron": found.mismatch.neuron,
         "steps": len(rows),

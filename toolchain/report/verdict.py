@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from sfx.toolchain.errors import InputError
+from sfx.toolchain.ir.digest import same_program
 from sfx.toolchain.ir.program import Program
 
 MOST_BYTES = 64 << 20
 KEYS: dict[str, type | tuple[type, ...]] = {
     "equal": bool,
+    "program": str,
+    "witness": (str, type(None)),
     "against": str,
     "mode": str,
     "states": bool,
@@ -28,10 +31,9 @@ KEYS: dict[str, type | tuple[type, ...]] = {
 
 
 def read_verdict(path: Path, program: Program) -> dict[str, Any]:
-    """The verdict in a file, if it is one and its populations are those of `program`.
+    """The verdict in a file, if it is one, and of the very integers of `program`.
 
-    That it is of the very same integers is for the caller to know: a verdict names no model.
-    Raises InputError (SFX-E218).
+    Raises InputError: SFX-E218 if it is none, SFX-E709 if it is another Program's.
     """
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -43,6 +45,8 @@ def read_verdict(path: Path, program: Program) -> dict[str, Any]:
         raise _refused(path, "is not JSON") from error
     if not isinstance(found, dict):
         raise _refused(path, "is not a verdict")
+    if "equal" in found and "program" not in found:
+        raise _refused(path, "does not say which Program it is of: an older sfx wrote it")
     wrong = [k for k, kind in KEYS.items() if not isinstance(found.get(k), kind)]
     if wrong:
         raise _refused(path, f"is not a verdict: no valid {', '.join(wrong)}")
@@ -50,6 +54,10 @@ def read_verdict(path: Path, program: Program) -> dict[str, Any]:
     strange = sorted({str(n) for n in named} ^ {p.name for p in program})
     if strange or found["equal"] != (found["mismatches"] == 0):
         what = f"is of another model: {strange[0]}" if strange else "contradicts itself"
+        raise _refused(path, what)
+    same_program(found["program"], program, str(path), "is the verdict")
+    if found["witness"] is not None:
+        what = "compares with another Program (--witness), so it says nothing of this one alone"
         raise _refused(path, what)
     return found
 

@@ -46,6 +46,17 @@ OPTIONAL_COSTS = {
 }
 COSTS = REQUIRED_COSTS | OPTIONAL_COSTS
 
+ARITHMETIC: dict[str, int | tuple[int, int]] = {
+    "weight_bits": 8,
+    "weight_exp": (-8, 7),
+    "threshold_bits": 17,
+    "bias_bits": 13,
+    "bias_exp": (0, 7),
+    "decay_bits": 12,
+    "state_bits": 24,
+}
+"""Widths that quantizer, reference and witnesses compute with: Loihi's. A target says no others."""
+
 _MAY_BE_ZERO = {
     "axons_in_per_core",
     "axons_out_per_core",
@@ -66,8 +77,8 @@ class _Reader:
         self.where = where
         self.problems: list[Problem] = []
 
-    def complain(self, what: str, hint: str = "") -> None:
-        self.problems.append(Problem("SFX-E402", self.where, what, hint))
+    def complain(self, what: str, hint: str = "", code: str = "SFX-E402") -> None:
+        self.problems.append(Problem(code, self.where, what, hint))
 
     def table(self, data: dict[str, Any], key: str, known: set[str]) -> dict[str, Any]:
         """data[key] as a table whose names are all in `known`."""
@@ -109,7 +120,8 @@ class _Reader:
 def parse(data: dict[str, Any], where: str, base: Target | None = None) -> Target:
     """The target in `data`; fields it does not give are those of `base`.
 
-    Raises InputError (SFX-E402) with every problem of the file.
+    Raises InputError (SFX-E402; SFX-E405 for widths that are not Loihi's) with every problem of
+    the file.
     """
     reader = _Reader(where)
     for key in sorted(set(data) - {"name", "title", "limits", "costs"}):
@@ -119,6 +131,7 @@ def parse(data: dict[str, Any], where: str, base: Target | None = None) -> Targe
     limits, sources = _limits(reader, data, base)
     costs = _costs(reader, data, base)
     if not reader.problems:
+        _loihis_widths(reader, limits)
         _consistent(reader, limits)
     if reader.problems:
         raise InputError.of(reader.problems)
@@ -191,6 +204,21 @@ def _quantity(reader: _Reader, what: str, unit: str, entry: object) -> Quantity 
         reader.text(fitted, f"{what}.fitted_to") if fitted else "",
         None if prior is None else _quantity(reader, f"{what}.prior", unit, prior),
     )
+
+
+def _loihis_widths(reader: _Reader, limits: dict[str, Any]) -> None:
+    """All numbers of a Program have Loihi's widths in this version, whatever a target says."""
+    for name, loihis in ARITHMETIC.items():
+        if limits[name] == loihis:
+            continue
+        given, only = (list(v) if isinstance(v, tuple) else v for v in (limits[name], loihis))
+        reader.complain(
+            f"limits.{name} is {given}, but the arithmetic of this version is Loihi's: {only} is "
+            "the only value",
+            f'say {only}, or leave {name} to extends = "loihi2"; fewer bits of weights are an '
+            "option of `sfx compile`, --bits",
+            "SFX-E405",
+        )
 
 
 def _consistent(reader: _Reader, limits: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import BackendError
+from sfx.toolchain.ir.digest import digest
 from sfx.toolchain.ir.program import LIF, Program
 
 
@@ -86,6 +87,10 @@ class Verdict:
     first_mismatch: Mismatch | None
     cause: tuple[str, ...] = ()
     """What made the expected value of the first mismatch, in words."""
+    program: str = ""
+    """The digest of the Program, see `sfx.toolchain.ir.digest`."""
+    witness: str | None = None
+    """That of the other Program, where the witness was handed one on purpose."""
 
     @property
     def compared(self) -> int:
@@ -121,6 +126,8 @@ class Verdict:
         """The documented JSON keys of `sfx verify --json`."""
         return {
             "equal": self.equal,
+            "program": self.program,
+            "witness": self.witness,
             "against": self.against,
             "mode": self.mode,
             "states": self.states,
@@ -234,7 +241,16 @@ def verdict(
             found.append((first.step, order[first.population], rank, first.neuron, first))
     first_mismatch = min(found, key=lambda f: f[:4])[4] if found else None
     populations = tuple(sums[p.name] for p in program)
-    return Verdict(against, mode, states, samples, steps, populations, first_mismatch)
+    return Verdict(
+        against,
+        mode,
+        states,
+        samples,
+        steps,
+        populations,
+        first_mismatch,
+        program=digest(program),
+    )
 
 
 def _sum(a: PopulationVerdict, b: PopulationVerdict) -> PopulationVerdict:

@@ -12,15 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sfx.backends.base import Backend, Progress, Stream
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import BackendError, InputError
-from sfx.toolchain.ir.codec import encode
+from sfx.toolchain.ir.digest import digest
 from sfx.toolchain.ir.program import Input, Program
 from sfx.toolchain.verify.compare import Part, Verdict, compare_population, verdict
 from sfx.toolchain.verify.ledger import Ledger
@@ -143,7 +142,7 @@ def layerwise(
     pieces = plan(replayed, fraction)
     settings = (replayer.name, states, fraction, PIECE_SYNAPSES)
     key = _key(program, replayed, x, settings) if resume else ""
-    ledger = Ledger(resume, key)
+    ledger = Ledger(resume, key, program)
     count = _Count(pieces, progress)
     count.done([p for p in pieces if p.label in ledger.parts])
     events = host_events(program, x, expected.steps)
@@ -251,11 +250,7 @@ def _only(got: Stream, piece: Piece) -> Stream:
 
 def _key(program: Program, witness: Program, x: IntArray, settings: tuple[object, ...]) -> str:
     """What a resumed comparison must have in common with its beginning."""
-    digest = hashlib.sha256(repr((settings, x.shape)).encode())
-    digest.update(np.ascontiguousarray(x, dtype=np.int64).tobytes())
-    for p in (program, witness):
-        arrays: list[NDArray[Any]] = []
-        digest.update(repr(encode(p, arrays)).encode())
-        for a in arrays:
-            digest.update(repr((a.shape, a.dtype.str)).encode() + np.ascontiguousarray(a).tobytes())
-    return digest.hexdigest()
+    both = digest(program), digest(witness)
+    found = hashlib.sha256(repr((settings, both, x.shape)).encode())
+    found.update(np.ascontiguousarray(x, dtype=np.int64).tobytes())
+    return found.hexdigest()

@@ -9,32 +9,39 @@ from pathlib import Path
 
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.files import atomic_write
+from sfx.toolchain.ir.digest import digest, same_program
+from sfx.toolchain.ir.program import Program
 from sfx.toolchain.verify.compare import Mismatch, Part, PopulationVerdict
 
 
 class Ledger:
     """`parts` by label of the piece; written to `path`, if there is one, whenever some are added.
 
-    key: what the comparison is of. Raises InputError (SFX-E705) if the file is of another one or
-    cannot be read.
+    key: what the comparison is of, and program: of which Program, if that is known. Raises
+    InputError (SFX-E705) if the file is of another comparison or cannot be read, SFX-E709 if it is
+    of another Program.
     """
 
-    def __init__(self, path: Path | None, key: str) -> None:
+    def __init__(self, path: Path | None, key: str, program: Program | None = None) -> None:
         self.parts: dict[str, Part] = {}
         self._path, self._key = path, key
+        self._program = "" if program is None or path is None else digest(program)
         if path is None or not path.exists():
             return
         try:
             data = json.loads(path.read_text())
+            of = str(data.get("program", self._program))
             same = data["key"] == key
             if same:
                 self.parts = {label: _part(*both) for label, both in data["parts"].items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError("SFX-E705", "is no record of a comparison", where=str(path)) from error
+        if program is not None:
+            same_program(of, program, str(path), "is the record of a comparison")
         if not same:
             raise InputError(
                 "SFX-E705",
-                "is the record of another comparison: model, data or options differ",
+                "is the record of another comparison: the data or options differ",
                 where=str(path),
                 hint="name a new file, or delete this one",
             )
@@ -48,7 +55,9 @@ class Ledger:
             label: [asdict(part), None if first is None else asdict(first)]
             for label, (part, first) in self.parts.items()
         }
-        text = json.dumps({"key": self._key, "parts": rows}, indent=1) + "\n"
+        text = (
+            json.dumps({"key": self._key, "program": self._program, "parts": rows}, indent=1) + "\n"
+        )
         atomic_write(self._path, text.encode())
 
 

@@ -110,8 +110,9 @@ def test_probe_reads_what_intels_monitor_reads(tmp_path: Path) -> None:
 
 
 @lava
-def test_a_users_own_source_and_sink(tmp_path: Path) -> None:
-    run_module("as_user", tmp_path)
+@pytest.mark.parametrize("module", ["as_user", "after_run"])
+def test_a_users_own_source_and_sink(module: str, tmp_path: Path) -> None:
+    run_module(module, tmp_path)
     out = np.load(tmp_path / "out.npy")
     program = every_kind()
     expected = ReferenceBackend().stream(program, events(program, 2)).spikes["product"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from sfx.toolchain.errors import InputError
+from sfx.toolchain.ir import program as p
+from sfx.toolchain.ir.digest import digest
 from sfx.toolchain.report import render
 from sfx.toolchain.report.collect import collect
 from sfx.toolchain.report.verdict import read_verdict
@@ -68,6 +71,19 @@ def test_without_one_the_page_says_how_to_get_one() -> None:
     assert "sfx verify MODEL" in " ".join(Page(render.html(v, placed)).words)
 
 
+def test_a_verdict_of_other_integers_is_refused(tmp_path: Path, verdict: dict[str, Any]) -> None:
+    """The same populations, one threshold higher: another Program, by name of the code."""
+    program = toy()[0].program
+    q = next(q for q in program if isinstance(q.neuron, p.LIF))
+    higher = replace(q, neuron=replace(q.neuron, vth=q.neuron.vth + 1))
+    other = tuple(higher if o is q else o for o in program)
+    path = written(tmp_path, verdict)
+    assert read_verdict(path, program)["program"] == digest(program)
+    with pytest.raises(InputError, match="verdict of another Program") as error:
+        read_verdict(path, replace(program, populations=other))
+    assert error.value.code == "SFX-E709"
+
+
 def test_what_is_not_a_verdict_of_this_model_is_refused(
     tmp_path: Path, verdict: dict[str, Any]
 ) -> None:
@@ -80,6 +96,8 @@ def test_what_is_not_a_verdict_of_this_model_is_refused(
         "no valid equal": verdict | {"equal": "yes"},
         "of another model: elsewhere": other,
         "contradicts itself": verdict | {"mismatches": 4},
+        "an older sfx": {k: v for k, v in verdict.items() if k != "program"},
+        "with another Program": verdict | {"witness": "0" * 64},
     }
     for what, value in cases.items():
         with pytest.raises(InputError, match=what) as error:

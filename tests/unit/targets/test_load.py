@@ -9,7 +9,7 @@ import pytest
 
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.targets import load, names
-from sfx.toolchain.targets.parse import COSTS, REQUIRED_COSTS, parse
+from sfx.toolchain.targets.parse import ARITHMETIC, COSTS, REQUIRED_COSTS, parse
 from sfx.toolchain.targets.table import to_table
 
 OWN = """
@@ -193,3 +193,32 @@ def test_what_a_fit_was_made_to_survives_a_bundle() -> None:
     target = load("loihi2")
     again = parse(json.loads(json.dumps(to_table(target))), "in a bundle")
     assert again == target
+
+
+WIDTHS = {
+    "weight_bits": "4",
+    "weight_exp": "[-4, 7]",
+    "threshold_bits": "12",
+    "bias_bits": "16",
+    "bias_exp": "[0, 3]",
+    "decay_bits": "8",
+    "state_bits": "16",
+}
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_widths_that_nothing_computes_with_are_refused(tmp_path: Path, name: str) -> None:
+    """They were stored and ignored, or refused late with hints that could not help."""
+    line = f'[limits.{name}]\nvalue = {WIDTHS[name]}\nsource = "x"\n'
+    with pytest.raises(InputError, match="the arithmetic of this version is Loihi's") as error:
+        load(own(tmp_path, OWN + line))
+    assert error.value.code == "SFX-E405"
+    (problem,) = error.value.problems
+    assert f"limits.{name} is {WIDTHS[name]}" in problem.what
+
+
+@pytest.mark.parametrize("target", names())
+def test_the_listed_targets_say_the_widths_that_are_computed_with(target: str) -> None:
+    limits = load(target).limits
+    assert {n: getattr(limits, n) for n in ARITHMETIC} == ARITHMETIC
+    assert set(WIDTHS) == set(ARITHMETIC)

@@ -13,8 +13,9 @@ from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain import api
 from sfx.toolchain import replay as replays
 from sfx.toolchain.cli import app
-from sfx.toolchain.errors import SfxError
+from sfx.toolchain.errors import InputError, SfxError
 from sfx.toolchain.ir import program as p
+from sfx.toolchain.ir.digest import digest
 from sfx.toolchain.verify.cause import Cause, cause
 from sfx.toolchain.verify.compare import Mismatch
 from tests.strategies import random_events, random_program
@@ -113,6 +114,13 @@ def test_a_replay_file_shows_the_difference_again(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["replay", str(file), "--json", str(tmp_path / "out.json")])
     assert result.exit_code == 1
     assert "<- differs" in result.output
+
+
+def test_a_replay_file_names_its_program(tmp_path: Path) -> None:
+    program, other, file = different(tmp_path)
+    assert api.replay(file, bundle=program)[0].program == digest(program)
+    with pytest.raises(InputError, match="SFX-E709"):
+        api.replay(file, bundle=other)
 
 
 def test_a_replay_of_equal_sides_is_equal(tmp_path: Path) -> None:

@@ -382,6 +382,9 @@ def test_an_ended_comparison_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(first) < len(program.populations)
     with pytest.raises(InputError, match="SFX-E705"):
         layerwise(program, x, expected, again, states=True, resume=path)
+    renamed = replace(program, name="another")
+    with pytest.raises(InputError, match=r"SFX-E709 .*another Program"):
+        layerwise(renamed, x, expected, again, witness=other, states=True, resume=path)
     path.write_text("[]")
     with pytest.raises(InputError, match="SFX-E705"):
         layerwise(program, x, expected, again, states=True, resume=path)
