@@ -63,7 +63,7 @@ def _awake() -> None:
     """
     before = multiprocessing.get_start_method(allow_none=True)
     numba.get_num_threads()
-    if before is None:
+    if not before:
         multiprocessing.set_start_method(None, force=True)
 
 

@@ -132,6 +132,7 @@ def parse(data: dict[str, Any], where: str, base: Target | None = None) -> Targe
     costs = _costs(reader, data, base)
     if not reader.problems:
         _loihis_widths(reader, limits)
+    if not reader.problems:
         _consistent(reader, limits)
     if reader.problems:
         raise InputError.of(reader.problems)
