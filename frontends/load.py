@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from sfx.frontends import checkpoint, trusted_pickle, zoo
 from sfx.toolchain.errors import InputError
+from sfx.toolchain.folder import open_to
 
 
 def load_torch(
@@ -88,15 +88,14 @@ def _load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> None
 def _factory(name: str) -> Callable[[], nn.Module]:
     """Import the user's own code, named by the user on the command line.
 
-    It may lie in the working folder, which comes last: a file there takes no package's place.
+    It may lie in the working folder, which is open for this import only (`folder.open_to`).
     """
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise InputError("SFX-E153", "is not of the form pkg.module:factory", where=name)
-    if "" not in sys.path:  # the working folder
-        sys.path.append("")
     try:
-        factory = getattr(importlib.import_module(module), attribute)
+        with open_to(module):
+            factory = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise InputError(
             "SFX-E153",

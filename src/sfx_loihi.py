@@ -24,6 +24,9 @@ def main() -> None:
             " sfx-loihi)\n"
         )
         sys.exit(3)
+    from sfx.toolchain.folder import shut_out
+
+    shut_out()  # before the libraries that the commands are made with
     from sfx.toolchain.cli import main as run
 
     run()

@@ -27,6 +27,7 @@ from sfx.toolchain.commands.run import run
 from sfx.toolchain.commands.targets import targets
 from sfx.toolchain.commands.verify import verify
 from sfx.toolchain.errors import SfxError
+from sfx.toolchain.folder import shut_out
 
 app = typer.Typer(
     add_completion=False,
@@ -56,6 +57,7 @@ app.add_typer(data, name="data")
 
 def main() -> None:
     """Entry point: errors of ours print without a traceback and set the exit status."""
+    shut_out()
     try:
         app()
     except SfxError as error:

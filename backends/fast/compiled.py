@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import multiprocessing
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from sfx.toolchain.errors import MissingPartError
@@ -15,6 +12,8 @@ from sfx.toolchain.errors import MissingPartError
 try:
     import numba
     import numpy as np
+
+    from sfx.toolchain.machine_code import kept
 except ModuleNotFoundError as error:
     raise MissingPartError(
         "SFX-E540",
@@ -24,34 +23,8 @@ except ModuleNotFoundError as error:
 
 __all__ = ["compiled", "np", "numba"]
 
-_config: Any = numba.config
-
 SMALL = 1 << 16
 """Array elements below which waking other threads takes longer than the work."""
-
-
-def _kept() -> str:
-    """The folder of the machine code of just these sources.
-
-    Numba compares only the file that a kernel is in: code kept from before a change of what that
-    kernel calls would go on giving the old sums.
-    """
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return str(Path(_config.CACHE_DIR or Path(home) / "sfx") / digest[:16])
-
-
-_KEPT = _kept()
-
-
-def _machine_code(function: Callable[..., None]) -> Callable[..., None]:
-    before, _config.CACHE_DIR = _config.CACHE_DIR, _KEPT
-    try:
-        made: Callable[..., None] = numba.njit(function, parallel=True, cache=True, nogil=True)
-        return made
-    finally:
-        _config.CACHE_DIR = before
 
 
 @functools.cache
@@ -69,7 +42,7 @@ def _awake() -> None:
 
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """`function` as machine code, kept on disk between processes; small work stays on one core."""
-    made = _machine_code(function)
+    made = kept(parallel=True, nogil=True)(function)
 
     @functools.wraps(function)
     def call(*arguments: Any) -> None:

@@ -23,11 +23,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TypeVar
 
-import sfx
 from sfx.backends.base import Progress
 from sfx.backends.lava import group
 from sfx.backends.lava.job import Directory, Job, Outcome
 from sfx.toolchain.errors import BackendError, MissingPartError
+from sfx.toolchain.folder import worker_environment
 
 T = TypeVar("T")
 POLL_SECONDS = 0.05
@@ -100,7 +100,7 @@ def execute(
             [sys.executable, "-m", "sfx.backends.lava.worker", str(where.path), str(os.getpid())],
             cwd=where.path,  # a file of the user's named lava.py must not be imported
             # many processes on few cores: threads in each would only get in the way
-            env={**os.environ, "PYTHONPATH": _python_path(), "OMP_NUM_THREADS": "1"},
+            env={**worker_environment(), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=None if job.verbose else log,
             stderr=None if job.verbose else log,
@@ -116,12 +116,6 @@ def execute(
                 shutil.rmtree(where.path, ignore_errors=True)
                 group.end(worker.pid)
                 worker.wait()
-
-
-def _python_path() -> str:
-    """The folder that this `sfx` was imported from goes first."""
-    root = str(Path(sfx.__file__).resolve().parents[1])
-    return os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
 
 
 def _watch(

@@ -8,15 +8,15 @@ inputs give equal placements.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sfx.toolchain.arith import IntArray
+from sfx.toolchain.machine_code import kept
 
 Array = NDArray[np.float64]
 
 
-@njit(cache=True)
+@kept()
 def _draw(state: NDArray[np.uint64]) -> float:
     """A number in [0, 1) by xorshift64*: the same on every machine."""
     x = state[0]
@@ -27,7 +27,7 @@ def _draw(state: NDArray[np.uint64]) -> float:
     return float((x * np.uint64(2685821657736338717)) >> np.uint64(11)) / 9007199254740992.0
 
 
-@njit(cache=True)
+@kept()
 def _change(
     a: int,
     b: int,
@@ -53,7 +53,7 @@ def _change(
     return total
 
 
-@njit(cache=True)
+@kept()
 def anneal(
     indptr: IntArray,
     indices: IntArray,

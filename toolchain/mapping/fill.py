@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sfx.toolchain.arith import IntArray
+from sfx.toolchain.machine_code import kept
 
 Array = NDArray[np.float64]
 SLACK = 1e-9
@@ -15,7 +15,7 @@ TOGETHER = 1e-3
 """What it is worth to join a piece of the same population: it breaks ties."""
 
 
-@njit(cache=True)
+@kept()
 def fill(
     order: IntArray,
     share: Array,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sfx.toolchain.arith import IntArray
+from sfx.toolchain.machine_code import kept
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -57,7 +57,7 @@ class Gains(NamedTuple):
     cores: IntArray
 
 
-@njit(cache=True)
+@kept()
 def _add(c: int, amount: float, gains: Gains, count: int) -> int:
     if not gains.seen[c]:
         gains.seen[c] = True
@@ -67,7 +67,7 @@ def _add(c: int, amount: float, gains: Gains, count: int) -> int:
     return count
 
 
-@njit(cache=True)
+@kept()
 def _hear(s: int, core: IntArray, links: Links, gains: Gains) -> int:
     """Fill `heard` with the other cores that hear source s; returns how many."""
     k = 0
@@ -81,7 +81,7 @@ def _hear(s: int, core: IntArray, links: Links, gains: Gains) -> int:
     return k
 
 
-@njit(cache=True)
+@kept()
 def _weigh(p: int, core: IntArray, links: Links, gains: Gains) -> tuple[int, int]:
     """`gains` of piece p, which is on no core now; returns their number, and the flows seen."""
     size, rate, heard = links.size, links.rate, gains.heard
@@ -103,13 +103,13 @@ def _weigh(p: int, core: IntArray, links: Links, gains: Gains) -> tuple[int, int
     return count, visits
 
 
-@njit(cache=True)
+@kept()
 def _forget(gains: Gains, count: int) -> None:
     for i in range(count):
         gains.gain[gains.near[i]], gains.seen[gains.near[i]] = 0.0, False
 
 
-@njit(cache=True)
+@kept()
 def _most_gain(a: int, gains: Gains, count: int, best: IntArray) -> int:
     """Fill `best` with the cores that gain more than core a, most first; returns how many."""
     tried = 0
@@ -130,7 +130,7 @@ def _most_gain(a: int, gains: Gains, count: int, best: IntArray) -> int:
     return tried
 
 
-@njit(cache=True)
+@kept()
 def _fits(c: int, p: int, q: int, cores: Cores, most: float) -> bool:
     """Has core c room and time for piece p once q (-1: none) has left?"""
     freed = cores.time[q] if q >= 0 else 0.0
@@ -143,7 +143,7 @@ def _fits(c: int, p: int, q: int, cores: Cores, most: float) -> bool:
     return True
 
 
-@njit(cache=True)
+@kept()
 def _enter(p: int, c: int, cores: Cores) -> None:
     head, after, before = cores.head, cores.after, cores.before
     cores.spent[c] += cores.time[p]
@@ -155,7 +155,7 @@ def _enter(p: int, c: int, cores: Cores) -> None:
     head[c] = p
 
 
-@njit(cache=True)
+@kept()
 def _leave(p: int, a: int, cores: Cores) -> None:
     head, after, before = cores.head, cores.after, cores.before
     cores.spent[a] -= cores.time[p]
@@ -169,7 +169,7 @@ def _leave(p: int, a: int, cores: Cores) -> None:
         before[after[p]] = before[p]
 
 
-@njit(cache=True)
+@kept()
 def _swap(
     p: int, a: int, q: int, c: int, alone: float, score: float,
     core: IntArray, links: Links, gains: Gains,
@@ -193,7 +193,7 @@ def _swap(
     return change, visits
 
 
-@njit(cache=True)
+@kept()
 def _where(
     p: int, a: int, most: float, core: IntArray, links: Links, cores: Cores,
     gains: Gains, other: Gains, best: IntArray,
@@ -221,7 +221,7 @@ def _where(
     return target, partner, score, visits
 
 
-@njit(cache=True)
+@kept()
 def _room(count: int) -> Gains:
     return Gains(
         np.zeros(count),
@@ -232,7 +232,7 @@ def _room(count: int) -> Gains:
     )
 
 
-@njit(cache=True)
+@kept()
 def improve(
     core: IntArray, share: Array, time: Array, most: float, links: Links,
     count: int, sweeps: int, most_visits: int,

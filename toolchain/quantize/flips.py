@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.ir.graph import FloatArray
+from sfx.toolchain.machine_code import kept
 
 BIAS_STEPS = (0.04, -0.04, 0.02, -0.02, 0.01, -0.01)
 """Changes of a bias that are tried, in thresholds."""
@@ -32,7 +32,7 @@ class Flipped:
     changes: int
 
 
-@numba.njit(cache=True, nogil=True)
+@kept(nogil=True)
 def _wrong(current: Any, target: Any, keep: float, threshold: float) -> int:
     """What is wrong in one lane: v <- keep * v + current, spike above the threshold, then 0.
 
@@ -49,7 +49,7 @@ def _wrong(current: Any, target: Any, keep: float, threshold: float) -> int:
     return wrong
 
 
-@numba.njit(cache=True, nogil=True)
+@kept(nogil=True)
 def search(
     x: Any,
     starts: Any,
