@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sfx.frontends import checkpoint, trusted_pickle, zoo
+from sfx.frontends.weights import weights_in
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.folder import open_to
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A network in eval mode, an example input [T, 1, *input shape], and its own samples.
+
+    weights  where in the file they were and under which wrapper, "" if the file is plain
+    """
+
+    net: nn.Module
+    example: Tensor
+    samples: NDArray[Any] | None
+    weights: str = ""
 
 
 def load_torch(
@@ -24,10 +39,23 @@ def load_torch(
     example_shape: tuple[int, ...] | None = None,
     trust_pickle: bool = False,
 ) -> tuple[nn.Module, Tensor, NDArray[Any] | None]:
-    """The network in eval mode, an example input [T, 1, *input shape], and its own samples.
+    """The network, example and samples of `load_network`."""
+    found = load_network(path, model=model, example_shape=example_shape, trust_pickle=trust_pickle)
+    return found.net, found.example, found.samples
 
-    path           a checkpoint that names its architecture, or with `model` a bare state_dict
-                   (with `trust_pickle` also a whole network)
+
+def load_network(
+    path: Path,
+    *,
+    model: str | None = None,
+    example_shape: tuple[int, ...] | None = None,
+    trust_pickle: bool = False,
+) -> Loaded:
+    """Read a file and make the network that its weights belong to.
+
+    path           a checkpoint that names its architecture, or with `model` a state_dict, bare or
+                   as training scripts wrap it, see `sfx.frontends.weights` (with `trust_pickle`
+                   also a whole network)
     model          `pkg.module:factory`; the factory takes no argument and returns the network
     example_shape  (T, *input shape), needed with `model` and for a whole network
     trust_pickle   let Python's unpickler run what the file says (`sfx.frontends.trusted_pickle`)
@@ -36,17 +64,18 @@ def load_torch(
     """
     content = trusted_pickle.load(path) if trust_pickle else checkpoint.read(path)
     if isinstance(content, nn.Module):
-        return content.eval(), _example(example_shape, str(path)), None
+        return Loaded(content.eval(), _example(example_shape, str(path)), None)
     if model is not None:
         example = _example(example_shape, model)
         net = _factory(model)()
-        _load_state(net, _state_dict(content, path), path)
-        return net.eval(), example, None
+        state, words = weights_in(content, net.state_dict().keys(), str(path))
+        _load_state(net, state, path, f"the network of {model} must be")
+        return Loaded(net.eval(), example, None, words)
     saved = checkpoint.validated(content, str(path))
     net = zoo.build(saved.model, saved.config)
-    _load_state(net, saved.state_dict, path)
+    _load_state(net, saved.state_dict, path, "the configuration in the file must be")
     samples = None if saved.calibration is None else np.asarray(saved.calibration)
-    return net.eval(), net.example_input(), samples
+    return Loaded(net.eval(), net.example_input(), samples)
 
 
 def _example(shape: tuple[int, ...] | None, where: str) -> Tensor:
@@ -60,20 +89,7 @@ def _example(shape: tuple[int, ...] | None, where: str) -> Tensor:
     return torch.zeros(shape[0], 1, *shape[1:])
 
 
-def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    """The state_dict of a user's own file: bare, or under the key `state_dict`."""
-    inner = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(inner, dict) or not all(isinstance(v, Tensor) for v in inner.values()):
-        raise InputError(
-            "SFX-E151",
-            "holds no state_dict (names with tensors)",
-            where=str(path),
-            hint="save it with torch.save(model.state_dict(), path)",
-        )
-    return inner
-
-
-def _load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+def _load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path, rule: str) -> None:
     try:
         net.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -81,7 +97,7 @@ def _load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> None
             "SFX-E152",
             f"does not match the architecture: {' '.join(str(error).split())}",
             where=str(path),
-            hint="the configuration in the file must be the one the weights were trained with",
+            hint=f"{rule} the one the weights were trained with",
         ) from error
 
 

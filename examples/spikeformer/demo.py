@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from sfx.toolchain.report.units import share, si
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MODEL = HERE / "model.pt"
@@ -38,7 +40,7 @@ def main() -> int:
 
     title("3. Run all 360 test samples on the integer reference")
     real = float_accuracy(test)
-    print(f"float model (PyTorch): {real:.2%}")
+    print(f"float model (PyTorch): {share(real, 2)}")
     step("sfx", "run", bundle, "--input", test, "--backend", "reference", *js(out, "run"))
 
     title("4. Prove it: every spike, u and v against Intel's Lava")
@@ -65,8 +67,8 @@ def main() -> int:
         bundle,
         "--input",
         test,
-        "--limit",
-        "60",
+        "--verified",
+        out / "verify.json",
         "--html",
         out / "report.html",
         *js(out, "report"),
@@ -151,14 +153,15 @@ def summary(out: Path, real: float, equal: bool, seconds: float) -> int:
     print(
         f"A Spikeformer with {compiled['neurons']:,} neurons and {compiled['synapses']:,} synapses "
         f"fits on {cost['cores']} cores of {cost['chips']} Loihi 2 chip(s).\n"
-        f"Accuracy   {real:.2%} in float, {ran['accuracy']:.2%} in 8-bit integers "
+        f"Accuracy   {share(real, 2)} in float, {share(ran['accuracy'], 2)} in 8-bit integers "
         f"({ran['samples']} test samples).\n"
         f"Trust      {verified['compared']:,} values compared with Intel's Lava, "
         f"{verified['mismatches']} differ"
         f"{'' if not verified['silent'] else '; silent: ' + ', '.join(verified['silent'])}.\n"
-        f"Cost       about {energy['dynamic_j'] * 1e6:.0f} uJ dynamic per sample, "
-        f"{latency['latency_s'] * 1e3:.2f} ms latency (estimates; uncertainty in the report).\n"
-        f"Look at    {out / 'raster.png'} (every spike), {out / 'chip.png'} (the chip), "
+        f"Cost       about {si(energy['dynamic_j'], 'J')} dynamic per sample, "
+        f"{si(latency['latency_s'], 's')} latency (estimates; uncertainty in the report).\n"
+        f"Look at    {out / 'raster.png'} (spikes of every population), "
+        f"{out / 'chip.png'} (the chip), "
         f"{out / 'report.html'}\n"
         f"Took       {seconds:.0f} s"
     )

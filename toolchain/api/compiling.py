@@ -129,6 +129,7 @@ def compile(
         "quantization": [r.as_dict() for r in compiled.records],
         "quantize_options": _options(options),
         "trusted_pickle": source.trusted,
+        "weights": source.weights,
     }
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(compiled.placed, buffer.getvalue(), manifest)

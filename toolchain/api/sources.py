@@ -29,6 +29,8 @@ class Source:
     calibration: NDArray[Any] | None
     trusted: bool = False
     """Read by Python's unpickler, because the user said so."""
+    weights: str = ""
+    """Where in a user's own file the weights were, and under which wrapper; "" if it is plain."""
 
 
 def export(
@@ -119,14 +121,12 @@ def load_model(
             where=str(path),
             hint="sfx reads .pt and .safetensors checkpoints, .nir, .onnx and lava-dl .net files",
         )
-    from sfx.frontends.load import load_torch
+    from sfx.frontends.load import load_network
 
-    net, example, calibration = load_torch(
-        path, model=model, example_shape=example_shape, trust_pickle=trust_pickle
-    )
-    own = model is not None or not hasattr(net, "example_input")
-    graph = export(net, example, name=path.stem, takes=takes if own else "TB")
-    return Source(graph, path.stem, digest, calibration, trust_pickle)
+    found = load_network(path, model=model, example_shape=example_shape, trust_pickle=trust_pickle)
+    own = model is not None or not hasattr(found.net, "example_input")
+    graph = export(found.net, found.example, name=path.stem, takes=takes if own else "TB")
+    return Source(graph, path.stem, digest, found.samples, trust_pickle, found.weights)
 
 
 def load_for_samples(

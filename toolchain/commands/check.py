@@ -64,4 +64,6 @@ def check(
         raise
     s = bundle.manifest["statistics"]
     out.print(f"{model.name} compiles and fits {bundle.manifest['target']}: {s['cores']} cores")
+    if bundle.manifest.get("weights"):
+        out.print(f"weights from {bundle.manifest['weights']}", markup=False, soft_wrap=True)
     write_json(json_file, {"fits": True, "problems": [], **s})

@@ -41,6 +41,7 @@ def run(
     from sfx.toolchain import api
     from sfx.toolchain.cost.activity import total
     from sfx.toolchain.cost.synops import synops
+    from sfx.toolchain.ir.program import Clock, Input
     from sfx.toolchain.report.units import share
 
     loaded, samples = api.load(bundle), read_data(data, limit)
@@ -56,7 +57,8 @@ def run(
             progress=progress,
         )
     accuracy = None if samples.y is None else float(np.mean(result.predictions == samples.y))
-    spikes = sum(total(result.counts.events, name) for name in result.counts.events)
+    on_cores = [p.name for p in loaded.program if not isinstance(p.neuron, Input | Clock)]
+    spikes = sum(total(result.counts.events, name) for name in on_cores)
     ops = synops(loaded.program, result.counts)
     values = {
         "backend": result.backend,
@@ -74,7 +76,7 @@ def run(
         out.print(f"predictions  {' '.join(map(str, result.predictions[:40].tolist()))}")
     out.print(
         f"backend   {result.backend}, {result.seconds:.1f} s\n"
-        f"spikes    {spikes / samples.samples:,.0f} per sample\n"
+        f"spikes    {spikes / samples.samples:,.0f} per sample, input not counted\n"
         f"synops    {ops / samples.samples:,.0f} per sample"
     )
     write_json(json_file, values)

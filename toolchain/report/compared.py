@@ -76,5 +76,5 @@ def _at(values: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
 
 def _shown(value: float, unit: str) -> str:
     if unit == "%":
-        return share(value)
+        return share(value, 2)
     return si(value, unit) if unit else count(value)

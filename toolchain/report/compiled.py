@@ -24,6 +24,7 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
     trusted = (
         "\n  trusted      the pickle, whose code was run" if manifest.get("trusted_pickle") else ""
     )
+    wrapped = f"\n  weights from {manifest['weights']}" if manifest.get("weights") else ""
     head = Text(
         f"{manifest['model']['name']} on {manifest['target']}\n"
         f"  populations  {s['populations']:>10,}     projections  {s['projections']:>12,}\n"
@@ -31,7 +32,7 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
         f"  time steps   {s['timesteps']:>10,}     depth        {s['depth']:>12,} hardware steps\n"
         f"  cores        {s['cores']:>10,}     chips        {s['chips']:>12,}\n"
         f"  scales from  {source}"
-        f"{trusted}"
+        f"{wrapped}{trusted}"
     )
     written = Text(f"\nwrote {path} in {seconds:.1f} s")
     if not manifest["quantization"]:

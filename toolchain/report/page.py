@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.report.pictures import (
+    MOST_ROWS,
     Spikes,
     chip_map,
     energy_bars,
@@ -77,6 +78,7 @@ def page(
         if any(r["cumulative"] is not None for r in values["quantization"])
         else None,
         left_out=left_out,
+        most_rows=MOST_ROWS if any(p.size > MOST_ROWS for p in placed.program) else 0,
         raster=None
         if spikes is None
         else Markup(svg(raster(placed.program, spikes, samples=samples))),

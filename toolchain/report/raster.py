@@ -15,7 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from sfx.toolchain.ir.program import Program
+from sfx.toolchain.ir.program import Population, Program
 from sfx.toolchain.report.figure import BAND, IDLE, KINDS, PALE, STYLE, save
 from sfx.toolchain.report.units import count, share
 
@@ -36,7 +36,8 @@ def raster(
     """Every population's spikes by hardware step, one band each, samples marked.
 
     spikes   [H, *shape] per population, as the backends' `Stream.spikes`; `samples` back to back
-    Right: neurons, and their mean rate. At most `MOST_ROWS` neurons are drawn, evenly chosen.
+    Right: neurons, and the mean rate of all. At most `MOST_ROWS` neurons are drawn, evenly chosen,
+    and the picture says so where any are left out.
     A band is grey before its phase and after its last sample; thin lines are sample boundaries,
     which move right by one step per phase. Graded values are shaded by their size.
     """
@@ -79,7 +80,8 @@ def raster(
                 color="#666666",
             )
             top += height + gap
-        axes.set(xlim=(0, steps), ylim=(total, 0), yticks=[], xlabel="hardware step")
+        axes.set(xlim=(0, steps), ylim=(total, 0), yticks=[])
+        axes.set_xlabel("\n".join(["hardware step", *_thinned(shown)]))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "left", "right"]].set_visible(False)
         kinds = list(dict.fromkeys(type(p.neuron).__name__ for p in shown))
@@ -96,6 +98,14 @@ def raster(
     if path is not None:
         save(figure, path)
     return figure
+
+
+def _thinned(shown: Sequence[Population]) -> list[str]:
+    """What is left out, as a line for the picture; nothing where every neuron is drawn."""
+    if all(p.size <= MOST_ROWS for p in shown):
+        return []
+    more = f"of a population of more than {MOST_ROWS} neurons"
+    return [f"{more}, {MOST_ROWS} are drawn, evenly chosen"]
 
 
 def _band(axes: Axes, values: NDArray[Any], top: float, height: float, colour: str) -> None:

@@ -22,6 +22,8 @@ def summary(values: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield Text(values["verdict"], style="green")
     if values["equivalence"] is not None:
         yield _equivalence(values["equivalence"])
+    if values["accuracy"] is not None:
+        yield _accuracy(values)
     yield _network(values)
     if values["energy"] is None:
         yield Text("Energy and latency need events: give real inputs with --input DATA.\n")
@@ -40,6 +42,13 @@ def _equivalence(verdict: Mapping[str, Any]) -> Text:
         f"{word} to {verdict['against']}: {count(verdict['compared'])} values compared, "
         f"{count(verdict['mismatches'])} differ",
         style="green" if verdict["equal"] else "bold red",
+    )
+
+
+def _accuracy(values: Mapping[str, Any]) -> Text:
+    right, samples = round(values["accuracy"] * values["samples"]), values["samples"]
+    return Text(
+        f"accuracy {share(values['accuracy'], 2)} ({count(right)} of {count(samples)} samples)"
     )
 
 

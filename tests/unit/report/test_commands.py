@@ -153,6 +153,21 @@ def test_a_verdict_of_another_model_is_refused(folder: Path, tmp_path: Path) -> 
     assert "SFX-E218" in text
 
 
+def test_run_and_report_count_the_same(folder: Path, tmp_path: Path) -> None:
+    """One run, three outputs: the terminal, the JSON of `run` and that of `report`."""
+    np.savez(folder / "labelled.npz", x=np.load(folder / "few.npz")["x"], y=np.zeros(3, int))
+    few = ("--input", folder / "labelled.npz", "--json")
+    text = sfx("run", folder / "small.sfx", *few, tmp_path / "run.json")
+    shown = sfx("report", folder / "small.sfx", *few, tmp_path / "report.json")
+    ran, cost = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("run", "report"))
+    assert ran["accuracy"] == cost["accuracy"]
+    assert ran["spikes"] / 3 == pytest.approx(cost["events"]["spikes"])
+    assert ran["synops"] / 3 == pytest.approx(cost["events"]["synops"])
+    accuracy = re.search(r"accuracy +([\d.]+%)", text)
+    assert accuracy is not None
+    assert f"accuracy {accuracy[1]}" in shown
+
+
 def test_targets_that_fit(folder: Path) -> None:
     text = sfx("targets", "--fits", folder / "small.sfx")
     assert text.count("smallest that fits") == 1

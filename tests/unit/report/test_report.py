@@ -7,12 +7,15 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from rich.console import Console, RenderableType
 
+import sfx
 from sfx.toolchain.report import render
 from sfx.toolchain.report.collect import collect
+from sfx.toolchain.report.raster import raster
 from sfx.toolchain.report.targets import target_details, target_list
 from sfx.toolchain.report.units import count, share, si, si_range
 from sfx.toolchain.targets import load, names
@@ -50,6 +53,56 @@ def test_a_range_has_one_prefix() -> None:
 def test_counts_and_shares() -> None:
     assert (count(12345.6), count(3.0), count(0.25)) == ("12,346", "3", "0.25")
     assert (share(0.1234), share(None)) == ("12.3%", "-")
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (1.0, 1, "100.0%"),
+        (0.0, 1, "0.0%"),
+        (0.9996, 1, ">99.9%"),
+        (0.9995, 2, "99.95%"),
+        (9999 / 10000, 2, "99.99%"),
+        (99_999 / 100_000, 2, ">99.99%"),
+        (0.0004, 1, "<0.1%"),
+        (0.00004, 2, "<0.01%"),
+        (0.0006, 1, "0.1%"),
+        (1.25, 1, "125.0%"),
+    ],
+)
+def test_all_and_none_are_said_only_of_all_and_none(value: float, digits: int, text: str) -> None:
+    """99.95 % was shown as 100.0 %."""
+    assert share(value, digits) == text
+
+
+def test_no_figure_is_rounded_to_a_percentage_elsewhere() -> None:
+    """One function makes the percentages of terminal, page and tables."""
+    root = Path(sfx.__file__).parent
+    files = [f for part in ("toolchain", "backends") for f in (root / part).resolve().rglob("*.py")]
+    assert len(files) > 100
+    own = re.compile(r":[+,]?\.\d%[}\"]")
+    found = {f.name for f in files if own.search(f.read_text())} - {"compiled.py"}
+    assert not found
+
+
+def test_terminal_and_page_give_the_same_accuracy() -> None:
+    placed, _, counts = toy()
+    v = collect(placed, counts, 1 - 0.25 / SAMPLES, MANIFEST, target())
+    v |= {"samples": 2000, "accuracy": 1999 / 2000}
+    assert "accuracy 99.95% (1,999 of 2,000 samples)" in text_of(render.summary(v))
+    page = " ".join(Page(render.html(v, placed)).words)
+    assert "99.95%" in page
+    assert "1,999 of 2,000 samples" in page
+
+
+def test_what_the_raster_leaves_out_is_said() -> None:
+    placed, spikes, _ = toy()
+    page = " ".join(Page(render.html(values(), placed, spikes, SAMPLES)).words)
+    assert "of more than 96 neurons, 96 are drawn, evenly chosen" in page
+    small = {n: s for n, s in spikes.items() if placed.program[n].size <= 96}
+    for shown, said in ((spikes, True), (small, False)):
+        (axes,) = raster(placed.program, shown, samples=SAMPLES).axes
+        assert ("96 are drawn" in axes.get_xlabel()) is said
 
 
 # --- values ---------------------------------------------------------------------------------
@@ -225,7 +278,7 @@ def test_page_is_whole_and_offline() -> None:
         "Quantization",
         "42.12",
         "99.4%",
-        "87.5%",
+        "87.50%",
         "hardware step",
         "sample 2",
         '"sha256": "abc"',
