@@ -45,11 +45,14 @@ def inspect(path: str | Path, nir_options: NirOptions | None = None) -> str:
         return program_text(read(path, timesteps=read_file(path).timesteps or 1))
     if path.suffix in (".nir", ".onnx"):
         from sfx.toolchain.ir.nir_bridge import to_graph
+        from sfx.toolchain.ir.nir_reading import reading
 
         graph = load_model(path).graph
         known = graph.metadata.get("timesteps")
         steps = None if known is not None else 1
-        return graph_text(to_graph(graph, timesteps=steps, options=nir_options))
+        text = graph_text(to_graph(graph, timesteps=steps, options=nir_options))
+        how = reading(graph, nir_options).lines() if path.suffix == ".nir" else []
+        return "".join(f"{line}\n" for line in how) + text
     from sfx.frontends.describe import describe
 
     return describe(path)

@@ -125,7 +125,7 @@ def compile(
     manifest = manifest_of(source.name, source.sha256, chosen, compiled.placed)
     manifest |= {
         "calibration": calibration,
-        "nir": _nir_facts(graph.dt, nir_options),
+        "nir": _nir_facts(source.graph, nir_options),
         "quantization": [r.as_dict() for r in compiled.records],
         "quantize_options": _options(options),
         "trusted_pickle": source.trusted,
@@ -144,11 +144,13 @@ def judge(
     model: str | None = None,
     bits: int = 8,
     counts: int | None = None,
+    nir_options: NirOptions | None = None,
 ) -> Judge:
     """Scores choices of bits for a model on the labelled samples of `data`.
 
-    data, calibrate: as of `compile`. Raises InputError: SFX-E622 without labels or calibration
-    samples, SFX-E617 for labels that are no class of the model.
+    data, calibrate: as of `compile`; nir_options: as there. A NIR file that does not say T takes
+    that of `data`. Raises InputError: SFX-E622 without labels or calibration samples, SFX-E617 for
+    labels that are no class of the model.
     """
     from sfx.backends.fast.backend import FastBackend
     from sfx.toolchain.compiler import lower
@@ -162,7 +164,8 @@ def judge(
     if data.y is None or samples is None:
         what = "labels y" if data.y is None else "calibration samples: give --calibrate"
         raise InputError("SFX-E622", f"judging accuracy needs {what}", where=str(path))
-    graph = lower(to_graph(source.graph))
+    steps = None if "timesteps" in source.graph.metadata else int(data.x.shape[1])
+    graph = lower(to_graph(source.graph, timesteps=steps, options=nir_options))
     classes_fit(data.y, math.prod(graph.of_type(g.Output)[0].shape))
     samples = _fitted(samples, graph, "calibration samples")
     x = _fitted(data.x, graph, "samples")
@@ -192,10 +195,21 @@ def _options(options: Options | None) -> dict[str, Any]:
     }
 
 
-def _nir_facts(dt: float, options: NirOptions | None) -> dict[str, Any]:
-    """How the NIR graph was read: the step in seconds, and what the options said."""
+def _nir_facts(graph: nir.NIRGraph, options: NirOptions | None) -> dict[str, Any]:
+    """How the NIR graph was read: what the options said, and every fact with its origin."""
+    from sfx.toolchain.ir.nir_reading import reading
+
     given = (None, None) if options is None else (options.convention, options.reset)
-    return {"dt": dt, "convention": given[0] or "nir", "reset": given[1]}
+    read = reading(graph, options)
+    return {
+        "dt": read.dt,
+        "convention": given[0] or "nir",
+        "reset": given[1],
+        "read": [{"what": f.what, "value": f.value, "origin": f.origin} for f in read.facts],
+        "notes": list(read.notes),
+        "warnings": list(read.warnings),
+        "lines": read.lines(),
+    }
 
 
 def _compile_netx(

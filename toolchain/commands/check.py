@@ -18,6 +18,7 @@ from sfx.toolchain.commands.common import (
     nir_options,
     optional_data,
     out,
+    print_reading,
     stages,
     write_json,
 )
@@ -62,6 +63,7 @@ def check(
     except SfxError as error:  # main() prints it and sets the exit status
         write_json(json_file, {"fits": False, "problems": [asdict(p) for p in error.problems]})
         raise
+    print_reading(model, bundle.manifest)
     s = bundle.manifest["statistics"]
     out.print(f"{model.name} compiles and fits {bundle.manifest['target']}: {s['cores']} cores")
     if bundle.manifest.get("weights"):

@@ -65,7 +65,9 @@ ConventionOpt = Annotated[
     typer.Option(
         "--nir-convention",
         metavar="NAME",
-        help="What a .nir file means: nir, norse, norse-1.1, snntorch, spikingjelly, sinabs, lava",
+        help="What a .nir file means: nir, norse, norse-1.1, snntorch, spikingjelly, sinabs, "
+        "rockpool, spyx, lava; and after a colon options of the framework's neuron, such as "
+        "sinabs:norm_input=false",
     ),
 ]
 DtOpt = Annotated[
@@ -73,7 +75,9 @@ DtOpt = Annotated[
 ]
 ResetOpt = Annotated[
     str | None,
-    typer.Option("--reset", help="Of a .nir file's neurons: value (its v_reset), zero, subtract"),
+    typer.Option(
+        "--reset", help="Of a .nir file's neurons: value (its v_reset), zero, subtract, or a number"
+    ),
 ]
 JsonOpt = Annotated[
     Path | None,
@@ -99,6 +103,12 @@ def nir_options(convention: str | None, dt: float | None, reset: str | None) -> 
     from sfx.toolchain.ir.conventions import NirOptions
 
     return NirOptions(convention, dt, reset)
+
+
+def print_reading(model: Path, manifest: dict[str, Any]) -> None:
+    """How a .nir file was read, with what it was not clear about; nothing for other models."""
+    for line in manifest.get("nir", {}).get("lines", ()) if model.suffix == ".nir" else ():
+        out.print(line, markup=False, soft_wrap=True)
 
 
 def optional_data(path: Path | None) -> Data | None:

@@ -33,6 +33,7 @@ from sfx.toolchain.commands.common import (
     nir_options,
     optional_data,
     out,
+    print_reading,
     stages,
     write_json,
 )
@@ -92,6 +93,7 @@ def compile(
     seconds = time.perf_counter() - start
     from sfx.toolchain.report.compiled import compile_summary
 
+    print_reading(model, bundle.manifest)
     out.print(compile_summary(bundle.manifest, seconds, str(destination)))
     if picture is not None:
         from sfx.toolchain.report.pictures import quantization
@@ -101,5 +103,10 @@ def compile(
     statistics = bundle.manifest["statistics"]
     write_json(
         json_file,
-        {**statistics, "quantization": bundle.manifest["quantization"], "seconds": seconds},
+        {
+            **statistics,
+            "quantization": bundle.manifest["quantization"],
+            "nir": bundle.manifest.get("nir"),
+            "seconds": seconds,
+        },
     )

@@ -10,12 +10,16 @@ import typer
 from sfx.toolchain.commands.bits import BitsOpt, CountsOpt
 from sfx.toolchain.commands.common import (
     CalibrateOpt,
+    ConventionOpt,
+    DtOpt,
     FactoryOpt,
     InputOpt,
     JsonOpt,
     LimitOpt,
     ModelArg,
+    ResetOpt,
     TargetOpt,
+    nir_options,
     optional_data,
     out,
     progress_bar,
@@ -51,6 +55,9 @@ def quantize(
     target: TargetOpt = "loihi",
     calibrate: CalibrateOpt = None,
     factory: FactoryOpt = None,
+    convention: ConventionOpt = None,
+    dt: DtOpt = None,
+    reset: ResetOpt = None,
     limit: LimitOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
@@ -73,6 +80,7 @@ def quantize(
             model=factory,
             bits=bits,
             counts=counts,
+            nir_options=nir_options(convention, dt, reset),
         )
         full = judge.score({}, effort=1.0)
         progress(1, 1)

@@ -28,10 +28,12 @@ class Convention:
     whole    inputs that are added whole in a step, whatever r, dt and tau are: `IF` and `LIF` to v,
              `current` and `membrane` of a CubaLIF to its i and v; a CubaLIF's `current` may also be
              `decayed`, added whole before i decays
-    rounded  the numbers of the file were computed in float32
+    rounded  the numbers of the file were computed in float32 from what a step `keeps` of a state,
+             or from what it `loses`
     reached  fires on v >= threshold, not only above it
     many     fires as often in a step as the threshold goes into v
     late     spikes are of v before the step's input, so they leave one step later
+    past_loops  the file leads what enters a recurrent layer through the loop's weights first
     start    v of a sample's start: `zero`, `reset` or `leak`
     reset    `value` (the file's v_reset), `zero` or `subtract` (the threshold)
     delayed  the reset takes place with the next step: what is subtracted is not decayed; a reset to
@@ -45,10 +47,11 @@ class Convention:
     dt: float = 1e-3
     tau: str = "seconds"
     whole: tuple[str, ...] = ()
-    rounded: bool = False
+    rounded: str = ""
     reached: bool = False
     many: bool = False
     late: bool = False
+    past_loops: bool = False
     start: str = "zero"
     reset: str = "value"
     delayed: bool = False
@@ -66,13 +69,13 @@ CONVENTIONS: dict[str, Convention] = {
         "files that norse 1.1.0 wrote: as norse, its wrong factor dt in tau undone",
         tau="norse-1.1",
         whole=("IF", "current"),
-        rounded=True,
+        rounded="loses",
         start="leak",
     ),
     "snntorch": Convention(
         "snnTorch: dt 1e-4, subtracts the threshold with the next step",
         1e-4,
-        rounded=True,
+        rounded="keeps",
         reset="subtract",
         delayed=True,
         choices={"reset_delay": {"true": {}, "false": {"delayed": False, "again": True}}},
@@ -80,7 +83,6 @@ CONVENTIONS: dict[str, Convention] = {
     "spikingjelly": Convention(
         "SpikingJelly: dt 1e-4, fires at the threshold, v from v_reset",
         1e-4,
-        rounded=True,
         reached=True,
         start="reset",
     ),
@@ -101,7 +103,7 @@ CONVENTIONS: dict[str, Convention] = {
         "subtracts it",
         tau="exponential",
         whole=("LIF", "decayed", "membrane"),
-        rounded=True,
+        rounded="keeps",
         reached=True,
         many=True,
         reset="subtract",
@@ -111,8 +113,9 @@ CONVENTIONS: dict[str, Convention] = {
         "spyx: dt 1, spikes leave a step late, subtracts the threshold with the next step",
         1.0,
         whole=("IF", "LIF", "current", "membrane"),
-        rounded=True,
+        rounded="keeps",
         late=True,
+        past_loops=True,
         reset="subtract",
         delayed=True,
     ),
@@ -128,7 +131,8 @@ class NirOptions:
     convention  a name of `CONVENTIONS`, with options of the framework's neuron that differ from its
                 defaults after a colon: `sinabs:norm_input=false,spike_fn=SingleSpike`; None: `nir`
     dt          seconds of a step, before what the file and the convention say
-    reset       one of `RESETS`, before what the file and the convention say
+    reset       one of `RESETS`, or the number that v is reset to, before what the file and the
+                convention say
     """
 
     convention: str | None = None
@@ -138,11 +142,16 @@ class NirOptions:
     def __post_init__(self) -> None:
         """Raises InputError SFX-E217 for a name that does not exist or a dt that is no time."""
         _parsed(self.convention)
-        if self.reset is not None and self.reset not in RESETS:
-            hint = f"one of: {', '.join(RESETS)}"
+        if self.reset is not None and self.reset not in RESETS and _number(self.reset) is None:
+            hint = f"one of: {', '.join(RESETS)}; or the number that the membrane is reset to"
             raise InputError("SFX-E217", f"no reset {self.reset!r}", hint=hint)
         if self.dt is not None and not (math.isfinite(self.dt) and self.dt > 0):
             raise InputError("SFX-E217", f"dt is {self.dt:g}, must be positive seconds")
+
+    @property
+    def reset_to(self) -> float | None:
+        """The number that v is reset to, if the option is one."""
+        return None if self.reset is None else _number(self.reset)
 
     @property
     def name(self) -> str:
@@ -161,6 +170,14 @@ class NirOptions:
         for key, value in self.chosen.items():
             rules = replace(rules, **rules.choices[key][value])
         return rules
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _parsed(text: str | None) -> dict[str, str]:

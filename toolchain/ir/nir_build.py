@@ -47,7 +47,7 @@ class Build:
     def reader(self) -> Reader:
         """What the exporting framework means by this node."""
         recurrent = self.name in self.recurrent
-        return Reader(self.options.rules, self.dt, self.options.reset, recurrent)
+        return Reader(self.options, self.dt, recurrent)
 
     def problem(self, code: str, what: str, hint: str = "") -> None:
         """Something is wrong with this node; all problems are raised together at the end."""

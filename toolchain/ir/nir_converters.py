@@ -49,22 +49,41 @@ def _affine(b: Build, node: nir.Affine | nir.Linear) -> None:
 
 
 def _scale(b: Build, node: nir.Scale) -> None:
+    _multiply(b, _f64(node.scale))
+
+
+def _multiply(b: Build, scale: g.FloatArray, part: str = "") -> None:
     """Ones: a junction; one number: Scale; else a batch norm, per axis or per neuron."""
-    scale = _f64(node.scale)
     first = float(scale.flat[0])
     if np.all(scale == first):
-        b.add(g.Sum() if first == 1.0 else g.Scale(first))
+        b.add(g.Sum() if first == 1.0 else g.Scale(first), part)
         return
     for axis in range(scale.ndim):
         along = np.moveaxis(scale, axis, 0).reshape(scale.shape[axis], -1)
         if np.all(along == along[:, :1]):
             c = scale.shape[axis]
-            b.add(g.BatchNorm(along[:, 0], np.zeros(c), np.zeros(c), np.ones(c), 0.0, axis))
+            factor = g.BatchNorm(along[:, 0], np.zeros(c), np.zeros(c), np.ones(c), 0.0, axis)
+            b.add(factor, part)
             return
     shape, n = b.shape, scale.size
-    b.add(g.Reshape(), "flat", (n,))
-    b.add(g.BatchNorm(scale.ravel(), np.zeros(n), np.zeros(n), np.ones(n), 0.0), "factor")
-    b.add(g.Reshape(), shape=shape)
+    lead = f"{part}." if part else ""
+    b.add(g.Reshape(), f"{lead}flat", (n,))
+    b.add(g.BatchNorm(scale.ravel(), np.zeros(n), np.zeros(n), np.ones(n), 0.0), f"{lead}factor")
+    b.add(g.Reshape(), part, shape=shape)
+
+
+def _gains(b: Build, node: nir.NIRNode, *names: str, unit: float = 1.0) -> list[float]:
+    """The one value of each factor of the input, times `unit`.
+
+    Factors that differ between neurons multiply what arrives, so that the weights before take them
+    in; they count as 1 in the neuron.
+    """
+    arrays = [_f64(getattr(node, n)) * unit for n in names]
+    differ = [a.size > 1 and not np.all(a == a.flat[0]) for a in arrays]
+    if any(differ):
+        factors = [np.broadcast_to(a, b.shape) for a, d in zip(arrays, differ, strict=True) if d]
+        _multiply(b, np.prod(factors, axis=0), "gain")
+    return [1.0 if d else float(a.flat[0]) for a, d in zip(arrays, differ, strict=True)]
 
 
 def _padding(node: nir.NIRNode, kernel: Shape, dilation: Shape) -> Shape:
@@ -150,8 +169,8 @@ def _flatten(b: Build, node: nir.Flatten) -> None:
 
 
 def _integrator(b: Build, node: nir.I) -> None:
-    (r,) = b.uniform(node, "r")
-    b.add(g.Integrator(_whole(r * b.dt)))
+    (gain,) = _gains(b, node, "r", unit=b.dt)
+    b.add(g.Integrator(_whole(gain)))
 
 
 def _subtract(b: Build) -> bool:
@@ -162,21 +181,24 @@ def _subtract(b: Build) -> bool:
 
 
 def _if(b: Build, node: nir.IF) -> None:
-    r, threshold, reset = b.uniform(node, "r", "v_threshold", "v_reset")
-    _neuron(b, g.IF(threshold, _whole(r * b.dt), reset, _subtract(b), **_extra(b)))
+    threshold, reset = b.uniform(node, "v_threshold", "v_reset")
+    (gain,) = _gains(b, node, "r", unit=b.dt)
+    _neuron(b, g.IF(threshold, _whole(gain), reset, _subtract(b), **_extra(b)))
 
 
 def _lif(b: Build, node: nir.LIF) -> None:
-    tau, r, leak, threshold, reset = b.uniform(node, "tau", "r", "v_leak", "v_threshold", "v_reset")
+    tau, leak, threshold, reset = b.uniform(node, "tau", "v_leak", "v_threshold", "v_reset")
+    (r,) = _gains(b, node, "r")
     decay = _decay(b, "tau", tau, "decay")
     if decay is not None:
         _neuron(b, g.LIF(decay, threshold, r, leak, reset, _subtract(b), **_extra(b)))
 
 
 def _cuba_lif(b: Build, node: nir.CubaLIF) -> None:
-    tau, tau_syn, r, leak, threshold, reset, w_in = b.uniform(
-        node, "tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "v_reset", "w_in"
+    tau, tau_syn, leak, threshold, reset = b.uniform(
+        node, "tau_mem", "tau_syn", "v_leak", "v_threshold", "v_reset"
     )
+    r, w_in = _gains(b, node, "r", "w_in")
     decay = _decay(b, "tau_mem", tau, "decay")
     syn = _decay(b, "tau_syn", tau_syn, "syn")
     if decay is not None and syn is not None:

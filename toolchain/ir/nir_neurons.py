@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import numpy as np
 
 from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.conventions import Convention
+from sfx.toolchain.ir.conventions import Convention, NirOptions
 
 FEW_DIGITS = 4
 """Decimals of a constant that a person typed, such as a beta of 0.9."""
@@ -21,14 +22,17 @@ class Reader:
     """The rules of one file.
 
     dt         seconds of a step
-    reset      one of `RESETS`, instead of the convention's own; None: the convention's
     recurrent  the neuron feeds back to itself
     """
 
-    rules: Convention
+    options: NirOptions
     dt: float
-    reset: str | None = None
     recurrent: bool = False
+
+    @property
+    def rules(self) -> Convention:
+        """The convention."""
+        return self.options.rules
 
     def decay(self, tau: float) -> float:
         """Share of a state that one step takes away; above 1 or below 0 where tau is too short."""
@@ -39,8 +43,10 @@ class Reader:
         if self.rules.tau == "exponential":
             return 1.0 - _float32(math.exp(-self.dt / tau))
         share = self.dt / tau * (self.dt if self.rules.tau == "norse-1.1" else 1.0)
-        if not self.rules.rounded or not 0 < share < 1:
-            return 1.0 if abs(share - 1.0) < ROUNDING and self.rules.rounded else share
+        if not self.rules.rounded or not 0 < share < 1 + ROUNDING:
+            return share
+        if self.rules.rounded == "loses":
+            return _float32(share)
         return 1.0 - _float32(1.0 - share)
 
     def neuron(self, op: g.LIF | g.IF) -> g.LIF | g.IF:
@@ -72,20 +78,19 @@ class Reader:
                 op = replace(op, w_in=(1.0 - op.syn) / op.syn)
             if "membrane" in whole:
                 op = replace(op, gain=1.0 / op.decay)
-        return self._unrounded(op) if self.rules.rounded else op
+        return _unrounded(op) if self.rules.rounded else op
 
-    def _unrounded(self, op: g.LIF) -> g.LIF:
-        """r = tau / dt is meant as 'added whole' where it is that up to float32."""
-        if abs(op.decay * op.gain - 1.0) < 4 * ROUNDING:
-            op = replace(op, gain=1.0 / op.decay)
-        if abs(op.syn * op.w_in - 1.0) < 4 * ROUNDING:
-            op = replace(op, w_in=1.0 / op.syn)
-        return op
+    def _after_decay(self, op: g.LIF | g.IF) -> TypeGuard[g.LIF]:
+        """Whether a delayed reset is subtracted after v has decayed, not as by spyx's CuBaLIF."""
+        return isinstance(op, g.LIF) and not (self.rules.late and op.syn != 1.0)
 
     def _reset(self, op: g.LIF | g.IF) -> g.LIF | g.IF:
-        rules, kind = self.rules, self.reset or (None if op.subtract else self.rules.reset)
+        rules, to = self.rules, self.options.reset_to
+        kind = self.options.reset or (None if op.subtract else rules.reset)
         if kind is None:
             return op
+        if to is not None:
+            return replace(op, subtract=False, reset=to)
         if kind != "subtract":
             reset = 0.0 if kind == "zero" else op.reset
             current = isinstance(op, g.LIF) and op.syn != 1.0
@@ -93,9 +98,18 @@ class Reader:
                 op = replace(op, hold=1)
             return replace(op, subtract=False, reset=reset)
         op = replace(op, subtract=True, reset=0.0, fires="twice" if rules.again else "once")
-        if rules.delayed and isinstance(op, g.LIF) and op.decay < 1.0:
+        if rules.delayed and self._after_decay(op) and op.decay < 1.0:
             op = replace(op, drop=op.threshold / (1.0 - op.decay))
         return op
+
+
+def _unrounded(op: g.LIF) -> g.LIF:
+    """r = tau / dt is meant as 'added whole' where it is that up to float32."""
+    if abs(op.decay * op.gain - 1.0) < 4 * ROUNDING:
+        op = replace(op, gain=1.0 / op.decay)
+    if abs(op.syn * op.w_in - 1.0) < 4 * ROUNDING:
+        op = replace(op, w_in=1.0 / op.syn)
+    return op
 
 
 def _float32(value: float) -> float:

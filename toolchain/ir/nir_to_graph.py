@@ -17,14 +17,17 @@ from sfx.toolchain.ir.conventions import NirOptions
 from sfx.toolchain.ir.graph import Graph, Node, Shape, topological
 from sfx.toolchain.ir.nir_build import Build, Junction, shape_of
 from sfx.toolchain.ir.nir_converters import CONVERTERS
+from sfx.toolchain.ir.nir_flat import inline, past_the_loop, without_extra_axes
 from sfx.toolchain.ir.nir_hdf5 import edge_problems
+from sfx.toolchain.ir.nir_reading import NEURONS, reading
 
 LATER: dict[str, str] = {
     "CubaLI": "use a LIF or I node: the synaptic current state is not mapped",
     "LI": "use LIF or I: a leaky read-out without spikes is not mapped",
 }
 """NIR nodes that are refused for now, with what to do instead."""
-NEURONS = (nir.LIF, nir.IF, nir.CubaLIF)
+PARAMETERS = ("tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset")
+"""Of a neuron: one number each, or an array of the layer's shape."""
 
 
 def to_graph(
@@ -41,7 +44,11 @@ def to_graph(
     that of the convention if neither says it). options: what the exporting framework means by the
     file. Raises SfxError with every problem (SFX-E2xx).
     """
-    nodes, edges = _inline(source)
+    options = options or NirOptions(dt=dt)
+    nodes, edges = inline(source)
+    if options.rules.past_loops:
+        edges = past_the_loop(nodes, edges)
+    nodes = without_extra_axes(nodes, edges)
     known = _graph_facts(source)
     problems = list(_node_problems(nodes))
     names = set(nodes)
@@ -62,12 +69,9 @@ def to_graph(
         )
     if problems:
         raise SfxError.of(problems)
-    options = options or NirOptions(dt=dt)
-    step = options.dt if options.dt is not None else known.get("dt", options.rules.dt)
+    step = reading(source, options).dt
     title = name or str(known.get("name", "model"))
-    graph = Graph(
-        _convert(nodes, edges, shapes, float(step), options), int(steps or 0), float(step), title
-    )
+    graph = Graph(_convert(nodes, edges, shapes, step, options), int(steps or 0), step, title)
     check_graph(graph)
     return graph
 
@@ -85,33 +89,6 @@ def _graph_facts(source: nir.NIRGraph) -> dict[str, Any]:
             hint="use a newer version of sfx-loihi",
         )
     return known
-
-
-def _inline(graph: nir.NIRGraph) -> tuple[dict[str, nir.NIRNode], list[tuple[str, str]]]:
-    """Nodes and edges with every subgraph's content in its place, as 'subgraph.node'."""
-    nodes: dict[str, nir.NIRNode] = {}
-    edges: list[tuple[str, str]] = []
-    enter: dict[str, str] = {}
-    leave: dict[str, str] = {}
-    for name, node in graph.nodes.items():
-        if not isinstance(node, nir.NIRGraph):
-            nodes[name] = node
-            continue
-        inner, inner_edges = _inline(node)
-        for kind, side in ((nir.Input, enter), (nir.Output, leave)):
-            ends = [n for n, v in inner.items() if isinstance(v, kind)]
-            if len(ends) != 1:
-                raise InputError(
-                    "SFX-E210",
-                    f"a subgraph needs one {kind.__name__}, found {len(ends)}",
-                    where=name,
-                )
-            side[name] = f"{name}.{ends[0]}"
-            inner[ends[0]] = Junction()
-        nodes |= {f"{name}.{k}": v for k, v in inner.items()}
-        edges += [(f"{name}.{a}", f"{name}.{b}") for a, b in inner_edges]
-    edges += [(leave.get(a, a), enter.get(b, b)) for a, b in graph.edges]
-    return nodes, edges
 
 
 def _node_problems(nodes: dict[str, nir.NIRNode]) -> Iterator[Problem]:
@@ -280,10 +257,9 @@ def _order(nodes: dict[str, nir.NIRNode], producers: dict[str, list[str]]) -> li
 
 def _own_shape(node: nir.NIRNode) -> Shape | None:
     """The output shape that a node knows by itself (its arrays), or None."""
-    if isinstance(node, NEURONS):
-        return tuple(np.shape(node.v_threshold))
-    if isinstance(node, nir.I):
-        return tuple(np.shape(node.r))
+    if isinstance(node, (*NEURONS, nir.I)):
+        values = [np.asarray(v) for k, v in vars(node).items() if k in PARAMETERS]
+        return tuple(np.broadcast_shapes(*(v.shape for v in values))) or None
     if isinstance(node, nir.Input):
         return shape_of(node.input_type["input"])
     return None
@@ -304,5 +280,7 @@ def _check_declared(node: nir.NIRNode, arriving: Shape) -> None:
         stated = shape_of(node.input_type["input"])
     elif isinstance(node, nir.Conv1d | nir.Conv2d) and node.input_shape is not None:
         stated = (*arriving[:1], *shape_of(node.input_shape))
+    if isinstance(node, (*NEURONS, nir.I)) and stated in ((), (1,)):
+        return  # one number for all neurons
     if stated is not None and stated != arriving:
         raise ShapeProblem(f"takes {stated}, but {arriving} arrives")

@@ -62,7 +62,8 @@ def test_each_framework() -> None:
     sinabs = read(NirOptions("sinabs:norm_input=False, spike_fn=SingleSpike"), tau=10.0)
     assert sinabs.decay * sinabs.gain == pytest.approx(1.0)  # x is added whole
     assert sinabs.fires == "once"
-    rockpool = read(NirOptions("rockpool"), tau=10e-3)  # exponential, x added whole
+    # exponential, x added whole, dt from r = tau exp(-dt / tau) / dt
+    rockpool = read(NirOptions("rockpool"), tau=10e-3, r=10 * math.exp(-0.1))
     assert 1 - rockpool.decay == pytest.approx(math.exp(-0.1))
     assert (rockpool.decay * rockpool.gain, rockpool.fires) == (pytest.approx(1.0), "many")
     lava = read(NirOptions("lava"), tau=2.5e-3, v_threshold=0.1)
