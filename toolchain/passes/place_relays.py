@@ -52,7 +52,7 @@ class Path(NamedTuple):
     reduced: bool = False
     expanded: bool = False
 
-    def __or__(self, other: tuple[bool, ...]) -> Path:  # type: ignore[override]
+    def __or__(self, other: tuple[bool, ...]) -> Path:
         """What either of two ways has passed."""
         return Path(*(a or b for a, b in zip(self, other, strict=True)))
 
