@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 import typer
+from rich.text import Text
 
 from sfx.toolchain.commands.check import check
 from sfx.toolchain.commands.common import err
@@ -61,13 +62,10 @@ def main() -> None:
     try:
         app()
     except SfxError as error:
-        err.print(
-            f"[bold red]error[/]: {len(error.problems)} problem(s)"
-            if len(error.problems) > 1
-            else "[bold red]error[/]"
-        )
+        many = f": {len(error.problems)} problem(s)" if len(error.problems) > 1 else ""
+        err.print(Text.assemble(("error", "bold red"), many))
         for problem in error.problems:
-            err.print(str(problem), markup=False, soft_wrap=True)
+            err.print(str(problem), soft_wrap=True)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         err.print("interrupted")

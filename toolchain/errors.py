@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sfx.toolchain.shown import shown
+
+MOST_TEXT = 2000
+"""Characters of a rule and of a hint: they may list names."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -18,6 +23,8 @@ class Problem:
     where  module path, node, population or file
     what   the rule and what broke it, one sentence, with the value and the limit
     hint   what to do instead
+
+    The three may quote a stranger's file; `str` shows them on one line each, escaped.
     """
 
     code: str
@@ -26,10 +33,9 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        text = (
-            f"{self.code} {self.where}: {self.what}" if self.where else f"{self.code} {self.what}"
-        )
-        return f"{text}\n  -> {self.hint}" if self.hint else text
+        what = shown(self.what, MOST_TEXT)
+        text = f"{self.code} {shown(self.where)}: {what}" if self.where else f"{self.code} {what}"
+        return f"{text}\n  -> {shown(self.hint, MOST_TEXT)}" if self.hint else text
 
 
 class SfxError(Exception):

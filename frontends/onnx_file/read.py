@@ -20,6 +20,7 @@ from sfx.frontends.onnx_file.names import DOMAIN, EPSILON, MODULE, NUMBERS
 from sfx.toolchain.errors import InputError, Problem, UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check import output_shape
+from sfx.toolchain.ir.names import with_clean_names
 
 MAX_BYTES = 1 << 31
 """Protobuf's own limit."""
@@ -45,7 +46,8 @@ def read(path: str | os.PathLike[str], *, timesteps: int | None = None) -> g.Gra
     r = _Reader(model, str(path))
     nodes = r.run()
     steps = timesteps or r.steps()
-    return g.Graph(tuple(nodes), steps, r.number("sfx.dt", 1e-3), model.graph.name or path.stem)
+    name = model.graph.name or path.stem
+    return with_clean_names(g.Graph(tuple(nodes), steps, r.number("sfx.dt", 1e-3), name))
 
 
 def _parse(path: Path) -> onnx.ModelProto:

@@ -10,14 +10,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from sfx.toolchain.shown import visible
 
 if TYPE_CHECKING:
     from sfx.toolchain.data import Data
     from sfx.toolchain.ir.conventions import NirOptions
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class PlainConsole(Console):
+    """Prints what it is given and nothing that the text itself asks for.
+
+    No markup and no emoji codes are read out of it, and what cannot be printed is shown escaped,
+    so that a name from a stranger's file colours nothing and moves no cursor.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, highlight=False, markup=False, emoji=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """The segments of `renderable`, their text made visible; Rich's own controls stay."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(visible(segment.text), segment.style)
+
+
+out = PlainConsole()
+err = PlainConsole(stderr=True)
 
 ModelArg = Annotated[
     Path, typer.Argument(help="Model: .pt, .safetensors, .nir, .onnx or .net", metavar="MODEL")

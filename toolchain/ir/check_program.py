@@ -23,6 +23,7 @@ from sfx.toolchain.errors import Problem, SfxError
 from sfx.toolchain.ir import bounds, check_connection
 from sfx.toolchain.ir.ends import silent_at_the_end
 from sfx.toolchain.ir.loops import groups, in_loops
+from sfx.toolchain.ir.names import MOST_OF_POPULATION, is_clean
 from sfx.toolchain.ir.once import clocked, once_per_sample
 from sfx.toolchain.ir.program import (
     LIF,
@@ -58,11 +59,13 @@ def check_program(program: Program, *, balanced: bool) -> None:
             raise SfxError.of(problems)
 
 
+UNCLEAN = f"must be printable, at most {MOST_OF_POPULATION} characters"
+
 # --- structure ------------------------------------------------------------------------------
 
 
 def unique_names(program: Program) -> Iterator[Problem]:
-    """Names of populations are unique and not empty, and so are names of projections."""
+    """Names of populations are unique, not empty and printable, and so are those of projections."""
     for kind, names in (
         ("population", [p.name for p in program]),
         ("projection", [j.name for j in program.projections]),
@@ -70,6 +73,10 @@ def unique_names(program: Program) -> Iterator[Problem]:
         for name, times in Counter(names).items():
             if times > 1 or not name:
                 yield Problem("SFX-E330", name, f"{times} {kind}s have this name, expected 1")
+            elif not is_clean(name, MOST_OF_POPULATION):
+                yield Problem("SFX-E330", name, f"a {kind}'s name {UNCLEAN}")
+    if program.name and not is_clean(program.name, MOST_OF_POPULATION):
+        yield Problem("SFX-E330", program.name, f"a model's name {UNCLEAN}")
 
 
 def known_ends(program: Program) -> Iterator[Problem]:

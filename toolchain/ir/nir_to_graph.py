@@ -15,6 +15,7 @@ from sfx.toolchain.ir import nir_ext as ext
 from sfx.toolchain.ir.check import ShapeProblem, check_graph, loops
 from sfx.toolchain.ir.conventions import NirOptions
 from sfx.toolchain.ir.graph import Graph, Node, Shape, topological
+from sfx.toolchain.ir.names import with_clean_names
 from sfx.toolchain.ir.nir_build import Build, Junction, shape_of
 from sfx.toolchain.ir.nir_converters import CONVERTERS
 from sfx.toolchain.ir.nir_flat import inline, past_the_loop, without_extra_axes
@@ -72,6 +73,7 @@ def to_graph(
     step = reading(source, options).dt
     title = name or str(known.get("name", "model"))
     graph = Graph(_convert(nodes, edges, shapes, step, options), int(steps or 0), step, title)
+    graph = with_clean_names(graph)
     check_graph(graph)
     return graph
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -49,7 +48,7 @@ def compared(a: Mapping[str, Any], b: Mapping[str, Any], names: tuple[str, str])
     """The rows as a table, the verdict of each, and whether the ranges of both overlap."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("")
-    for name in (*map(escape, names), "second / first"):
+    for name in (*names, "second / first"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in comparison(a, b):
         ratio = "-" if row["ratio"] is None else f"x {row['ratio']:.3g}"

@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from sfx.toolchain.report.figure import KINDS, PALE, STYLE, save
+from sfx.toolchain.report.figure import KINDS, PALE, STYLE, label, save
 from sfx.toolchain.report.units import PREFIXES, prefix_of
 
 
@@ -26,7 +26,7 @@ def energy_bars(
     kept = {r["name"] for r in ranked[:most]}
     shown = [r for r in rows if r["name"] in kept]
     rest = [r for r in rows if r["name"] not in kept]
-    labels = [r["name"] for r in shown]
+    labels = [label(r["name"]) for r in shown]
     values = [r["energy_j"] for r in shown]
     ends = [r["energy_range_j"] for r in shown]
     colours = [KINDS[r["kind"]] for r in shown]

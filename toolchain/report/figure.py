@@ -10,6 +10,8 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from sfx.toolchain.shown import shown
+
 INK, PALE, BAND, IDLE = "#222222", "#c8c8c8", "#f1f3f6", "#d8d8d8"
 KINDS = {
     "Input": "#4c78a8",
@@ -25,6 +27,7 @@ STYLE = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "font.size": 8,
+    "text.parse_math": False,  # a name with two $ is a name, not a formula
     "axes.edgecolor": INK,
     "axes.linewidth": 0.6,
     "text.color": INK,
@@ -32,6 +35,15 @@ STYLE = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
+
+
+LONGEST = 40
+"""Characters of a name in a picture."""
+
+
+def label(name: str) -> str:
+    """A name as a picture has space for it."""
+    return shown(name, LONGEST)
 
 
 def save(figure: Figure, path: str | Path | io.BytesIO, kind: str | None = None) -> None:

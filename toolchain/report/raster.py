@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from sfx.toolchain.ir.program import Population, Program
-from sfx.toolchain.report.figure import BAND, IDLE, KINDS, PALE, STYLE, save
+from sfx.toolchain.report.figure import BAND, IDLE, KINDS, PALE, STYLE, label, save
 from sfx.toolchain.report.units import count, share
 
 Spikes = Mapping[str, NDArray[Any]]
@@ -67,7 +67,7 @@ def raster(
             colour = KINDS[type(p.neuron).__name__]
             _band(axes, values, top, height, colour)
             _samples(axes, top, height, p.phase, samples, program.timesteps, steps)
-            axes.text(-0.01 * steps, top + height / 2, p.name, ha="right", va="center")
+            axes.text(-0.01 * steps, top + height / 2, label(p.name), ha="right", va="center")
             body = values[p.phase : p.phase + samples * program.timesteps]
             rate = np.count_nonzero(body) / max(body.size, 1)
             axes.text(

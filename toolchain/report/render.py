@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sfx.toolchain.targets.target import Target
 
 SCHEMA_VERSION = 1
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""First characters by which a spreadsheet takes a cell for a formula."""
 
 
 def summary(values: Mapping[str, Any]) -> RenderableType:
@@ -47,8 +49,13 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
             low, high = value or (None, None)
             flat |= {"energy_low_j": low, "energy_high_j": high}
         else:
-            flat[name] = value
+            flat[name] = _cell(value)
     return flat
+
+
+def _cell(value: Any) -> Any:
+    """A text that a spreadsheet would run as a formula gets the apostrophe that forbids it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def html(

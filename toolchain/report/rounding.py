@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from sfx.toolchain.report.figure import INK, PALE, STYLE, save
+from sfx.toolchain.report.figure import INK, PALE, STYLE, label, save
 
 ALONE, ALL = "#4c78a8", "#e4572e"
 
@@ -29,7 +29,7 @@ def quantization(manifest: Mapping[str, Any], path: str | Path | None = None) ->
         alone = 100 * (1 - np.array([r["agreement"] for r in rows], float))
         left.barh(at, cumulative, color=ALL, height=0.7, label="with all earlier layers quantized")
         left.barh(at, alone, color=ALONE, height=0.35, label="this layer alone quantized")
-        left.set_yticks(at, [r["population"] for r in rows])
+        left.set_yticks(at, [label(r["population"]) for r in rows])
         left.set(ylim=(len(rows) - 0.4, -0.6), xlabel="unequal spikes, % of neurons and steps")
         errors = 100 * np.array([r["weight_error"] for r in rows], float)
         right.barh(at, errors, color=PALE, height=0.7)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -60,7 +59,7 @@ def target_fits(program: Program, chosen: tuple[str, ...] | None = None) -> Rend
         limits = load(name).limits
         needed, why = needs(program, load(name))
         if needed is None:
-            table.add_row(name, "-", f"{limits.cores:,}", "-", escape(why))
+            table.add_row(name, "-", f"{limits.cores:,}", "-", why)
             continue
         smallest = smallest or name
         chips = -(-needed // limits.cores_per_chip)
@@ -75,7 +74,7 @@ def target_details(name: str) -> RenderableType:
     limits = _table("limit", "value", "source")
     for field, source in t.limit_sources.items():
         value = getattr(t.limits, field)
-        limits.add_row(field, "-" if source == "not public" else _limit(value), escape(source))
+        limits.add_row(field, "-" if source == "not public" else _limit(value), source)
     rules = Table(
         title="\nRules",
         title_justify="left",
@@ -85,11 +84,11 @@ def target_details(name: str) -> RenderableType:
         pad_edge=False,
     )
     for rule in (*CORE_RULES, cores_available, *PROJECTION_RULES, *POPULATION_RULES):
-        rules.add_row(escape(f"- {text_of(rule, t.limits)}"))
+        rules.add_row(f"- {text_of(rule, t.limits)}")
     costs = _table("cost", "value", "range", "source")
     costs.title = "\nCosts"
     for field, q in t.costs.items():
-        costs.add_row(field, _quantity(q), f"x {q.low:.3g} .. {q.high:.3g}", escape(q.source))
+        costs.add_row(field, _quantity(q), f"x {q.low:.3g} .. {q.high:.3g}", q.source)
     return Group(Text(f"{t.name}: {t.title}\n", style="bold"), limits, rules, costs)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -152,7 +151,7 @@ def _bounds(values: Mapping[str, Any]) -> Table:
         where = ""
         if term["core"] is not None:
             chip, core = term["core"]
-            where = escape(f"chip {chip} core {core}: {', '.join(term['populations'])}")
+            where = f"chip {chip} core {core}: {', '.join(term['populations'])}"
         steps = f"{term['steps']} of {values['timesteps']}" if term["steps"] else "-"
         table.add_row(f"  {term['term']}", si(term["mean_s"], "s"), steps, where)
     return table
@@ -185,7 +184,7 @@ def _populations(values: Mapping[str, Any]) -> Iterator[RenderableType]:
         table.add_column(name, justify="right", no_wrap=True)
     for r in shown:
         cores = str(r["cores"] or "host")
-        cells = [escape(f"  {r['name']}"), r["kind"], count(r["neurons"]), cores]
+        cells = [f"  {r['name']}", r["kind"], count(r["neurons"]), cores]
         if counted:
             cells += [
                 share(r["rate"]),

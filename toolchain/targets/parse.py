@@ -6,7 +6,8 @@ from dataclasses import MISSING, asdict, fields
 from math import inf, isfinite
 from typing import Any
 
-from sfx.toolchain.errors import InputError, Problem
+from sfx.toolchain.errors import MOST_TEXT, InputError, Problem
+from sfx.toolchain.shown import shown
 from sfx.toolchain.targets.target import Limits, Quantity, Target
 
 REQUIRED_COSTS = {
@@ -94,7 +95,7 @@ class _Reader:
         if not isinstance(value, str) or not value.strip():
             self.complain(f"{what} must be a non-empty text, not {value!r}")
             return ""
-        return value
+        return shown(value, MOST_TEXT)
 
     def number(self, value: object, what: str, low: float, strict: bool) -> float:
         """A finite number >= low (> low if strict)."""

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 import sfx
 from sfx.toolchain.report import render
@@ -23,7 +23,7 @@ from tests.unit.report.samples import MANIFEST, SAMPLES, STEPS, target, toy, val
 
 
 def text_of(renderable: RenderableType, width: int = 100) -> str:
-    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console = PlainConsole(width=width, file=io.StringIO(), force_terminal=False)
     console.print(renderable)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
