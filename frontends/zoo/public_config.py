@@ -58,10 +58,12 @@ class PublicConfig:
         hint = f"fields: {', '.join(names)}"
         unknown = [str(key) for key in config if key not in names]
         _refuse([cls.problem(key, "is no field of this model", hint) for key in unknown])
-        plain: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in config.items()
-        }
-        return cls(**plain)
+        return cls(**cls.plain(config))
+
+    @staticmethod
+    def plain(config: Mapping[str, object]) -> dict[str, Any]:
+        """`config` with the tuples that a file holds as lists."""
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
 
     def to_mapping(self) -> dict[str, object]:
         """Plain numbers, strings and lists: the inverse of `from_mapping`."""
@@ -71,6 +73,10 @@ class PublicConfig:
     def reduction(self) -> int:
         """How many times smaller than the image the last feature map is, per edge."""
         raise NotImplementedError
+
+    def hidden(self, dim: int) -> int:
+        """Hidden width of an MLP on `dim` channels: rounded down, as all five public codes do."""
+        return int(dim * self.mlp_ratio)
 
     @property
     def tokens(self) -> int:

@@ -33,7 +33,8 @@ class KeyTable:
 
     def rename(self, key: str) -> str:
         """Our key of a public one; a key of ours stays as it is."""
-        key = key.removeprefix("module.")  # what torch's DataParallel puts before every key
+        # what torch.compile and DataParallel put before every key
+        key = key.removeprefix("_orig_mod.").removeprefix("module.").removeprefix("_orig_mod.")
         for pattern, replacement in self.renames:
             key = re.sub(pattern, replacement, key)
         return key

@@ -9,7 +9,8 @@ Letters: T time steps, B samples, C channels, N tokens per step, h heads, d = C 
 
     stem    stages LIF(BN(conv3x3)), and beside them a shortcut LIF(BN(conv1x1)), added: counts 0..2
     block   x <- x + attention(x);  x <- x + MLP(x)      counts: block i of a stage reads 0..2i+2
-    down    LIF(maxpool(BN(conv3x3(LIF(BN(conv3x3 x)))))) + LIF(BN(conv1x1/2 x)): counts 0..2
+    down    two LIF(BN(conv3x3)), a max-pool before one of the two neurons, + LIF(BN(conv1x1/2 x)):
+            counts 0..2
     token   q, k = LIF(BN(W x)); m = LIF_0.5(sum over a head's channels of q), which is their OR;
             LIF(BN(W (m AND k) + b))                     all stages but the last
     SSA     q, k, v = LIF(BN(W x)); a = LIF_0.5(scale q (k^T v)); LIF(BN(W a + b))    last stage
@@ -18,10 +19,13 @@ Letters: T time steps, B samples, C channels, N tokens per step, h heads, d = C 
 
 Every pool takes the maximum of currents, before the neuron: it is no OR.
 
-Public keys. Confirmed by the parameter counts: which layers have a bias; there are no dead
-parameters. Unconfirmed: every name. `QKFormer.keys` also takes `ssa` for the last stage's `attn`,
-`fc1_`, `fc2_` for the MLP's layers, and matrices or 1-d kernels for 1x1 kernels. The public code
-takes (W, H) for (H, W) in one reshape; maps are square here, so that has no effect.
+Checked against the public code, key by key and spike by spike (`benchmarks/authors.py`). There are
+no dead parameters. `QKFormer.keys` also takes `ssa` for the last stage's `attn` (CIFAR and event
+codes), `fc1_`, `fc2_` for the MLP's layers (ImageNet), `proj_conv` for `proj3_conv` between stages
+(event codes), and matrices or 1-d kernels for 1x1 kernels. The public code takes (W, H) for (H, W)
+in one reshape; maps are square here, so that has no effect. It also runs SSA's last neuron over
+T * B steps in place of T: at B = 1 that is the same, and at more the membrane goes from one sample
+to the next. Here every sample starts from rest, as on the chip.
 """
 
 from __future__ import annotations
@@ -84,10 +88,15 @@ class Stem(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Between two stages: counts x [T, B, C, H, W] -> counts 0..2 [T, B, 2 C, H/2, W/2]."""
+    """Between two stages: counts x [T, B, C, H, W] -> counts 0..2 [T, B, 2 C, H/2, W/2].
+
+    `down_pools` says which of the two convolutions has the pool: the second in the CIFAR and event
+    codes, the first in the ImageNet code.
+    """
 
     def __init__(self, config: QKFormerConfig, dim: int) -> None:
         super().__init__()
+        self.pools = config.down_pools
         self.proj3_conv = conv3x3(dim // 2, dim)
         self.proj3_bn = nn.BatchNorm2d(dim)
         self.proj3_lif = neuron(config)
@@ -100,8 +109,10 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Counts [T, B, 2 C, H/2, W/2] of counts x [T, B, C, H, W]."""
-        hidden = self.proj3_lif(per_step(x, self.proj3_conv, self.proj3_bn))
-        spikes = self.proj4_lif(pool(per_step(hidden, self.proj4_conv, self.proj4_bn)))
+        hidden = per_step(x, self.proj3_conv, self.proj3_bn)
+        hidden = self.proj3_lif(pool(hidden) if self.pools[0] == "1" else hidden)
+        current = per_step(hidden, self.proj4_conv, self.proj4_bn)
+        spikes = self.proj4_lif(pool(current) if self.pools[1] == "1" else current)
         shortcut = self.proj_res_lif(per_step(x, self.proj_res_conv, self.proj_res_bn))
         return cast(Tensor, spikes + shortcut)
 
@@ -184,7 +195,7 @@ class Mlp(nn.Module):
 
     def __init__(self, config: QKFormerConfig, dim: int) -> None:
         super().__init__()
-        hidden = round(dim * config.mlp_ratio)
+        hidden = config.hidden(dim)
         self.mlp1_conv = nn.Conv2d(dim, hidden, 1)
         self.mlp1_bn = nn.BatchNorm2d(hidden)
         self.mlp1_lif = neuron(config)
@@ -234,7 +245,11 @@ class QKFormer(PublicModel):
     """
 
     keys: ClassVar[KeyTable] = KeyTable(
-        renames=((r"^(stage\d+\.\d+)\.ssa\.", r"\1.attn."), (r"\bfc([12])_", r"mlp\1_"))
+        renames=(
+            (r"^(stage\d+\.\d+)\.ssa\.", r"\1.attn."),
+            (r"\bfc([12])_", r"mlp\1_"),
+            (r"^(patch_embed[2-9])\.proj_(conv|bn|lif)\b", r"\1.proj3_\2"),
+        )
     )
 
     def __init__(self, config: QKFormerConfig) -> None:

@@ -19,6 +19,7 @@ class QKFormerConfig(PublicConfig):
     stem_divisors    widths of the stem's convolutions: the first stage's over these
     stem_pools       one digit per convolution of the stem: 1 halves the map before its neuron
     stem_branch      after how many of these convolutions the shortcut leaves
+    down_pools       of the two convolutions between stages, 1 for the one whose neuron has the pool
     attention_scale  the factor before SSA's neuron
 
     Raises `InputError` SFX-E121, which lists every bad field.
@@ -29,6 +30,7 @@ class QKFormerConfig(PublicConfig):
     stem_divisors: tuple[int, ...] = (2, 1)
     stem_pools: str = "00"
     stem_branch: int = 1
+    down_pools: str = "01"
     attention_scale: float = 0.125
 
     model: ClassVar[str] = "qkformer"
@@ -57,6 +59,8 @@ class QKFormerConfig(PublicConfig):
         if len(self.stem_pools) != stem:
             what = f"{self.stem_pools!r} has not one digit per convolution of the stem ({stem})"
             found.append(self.problem("stem_pools", what))
+        if self.down_pools not in ("01", "10"):
+            found.append(self.problem("down_pools", f"{self.down_pools!r} is not 01 or 10"))
         if self.stem_branch >= stem:
             what = f"{self.stem_branch} is not before the last of {stem} convolutions"
             found.append(self.problem("stem_branch", what))
@@ -86,9 +90,9 @@ def _events(num_classes: int, mlp_ratio: float) -> QKFormerConfig:
     )
 
 
-def _imagenet(dim: int, heads: int) -> QKFormerConfig:
+def _imagenet(dim: int, heads: int, size: int = 224) -> QKFormerConfig:
     return QKFormerConfig(
-        image_size=224,
+        image_size=size,
         num_classes=1000,
         heads=heads,
         dim=dim,
@@ -96,18 +100,20 @@ def _imagenet(dim: int, heads: int) -> QKFormerConfig:
         stem_divisors=(2, 1, 1),
         stem_pools="110",
         stem_branch=1,
+        down_pools="10",
     )
 
 
 QKFORMER: Mapping[str, QKFormerConfig] = {
     "cifar10_4_384": QKFormerConfig(heads=8, dim=384, depths=(1, 1, 2)),
+    "cifar100_4_384": QKFormerConfig(num_classes=100, heads=8, dim=384, depths=(1, 1, 2)),
     "cifar10dvs_2_256": _events(10, 1.0),
     "gesture_2_256": _events(11, 4.0),
     "imagenet_10_384": _imagenet(384, 6),
     "imagenet_10_512": _imagenet(512, 8),
     "imagenet_10_768": _imagenet(768, 12),
+    "imagenet_10_768_288": _imagenet(768, 12, 288),
+    "imagenet_10_768_384": _imagenet(768, 12, 384),
 }
-"""The published sizes (blocks, dim of the last stage). The stems of CIFAR and of the event sets
-follow from their published numbers of parameters and neurons, the ImageNet stem's widths from its
-parameters. Unconfirmed: which two of the ImageNet stem's convolutions have the pool, and `heads`
-on ImageNet. T is 4 (the public factory's default is 1)."""
+"""The published sizes (blocks, dim of the last stage; image edge), as the public code builds them.
+On images T is 4, as its training scripts set it (the ImageNet factory's default is 1)."""

@@ -9,14 +9,14 @@ d = D / h. x is [T, B, C, H, W]: a static image is given already repeated over T
 
     stem    3 stages LIF(BN(conv3x3)), max-pool (an OR) after some; then c = maxpool(BN(conv3x3)),
             on currents, and x = c + BN(conv3x3(LIF c))
-    block   x <- x + SDSA(x);  x <- x + MLP(x)                   x real, every W reads spikes
+    block   x <- x + SDSA(x);  x <- MLP(x)                       x real, every W reads spikes
     SDSA-1  s = LIF(x); q, k, v = LIF(BN(W s)); m = LIF_0.5(sum over tokens of k AND v), which is
             their OR; BN(W (q AND m) + b)
-    MLP     twice BN(W LIF(x) + b)
+    MLP     x + BN(W LIF(h) + b), h = BN(W LIF(x) + b); with mlp_ratio 1, h + x in place of both
     head    mean over T of W LIF(mean over tokens of x) + b
 
-Public keys. Dead, held but never read: block.N.attn.talking_heads.weight [h, h, 1]. Confirmed by
-the parameter counts: which layers have a bias, the dead parameters' sizes. Unconfirmed: every name.
+Checked against the public code, key by key and spike by spike (`benchmarks/authors.py`). Dead, held
+but never read: block.N.attn.talking_heads.weight [h, h, 1].
 `SpikeDrivenTransformer.keys` also takes `mlp1_`, `mlp2_` for the MLP's layers. The public network
 returns a pair, (logits, hook); ours the logits.
 """
@@ -135,26 +135,33 @@ class SpikeDrivenSelfAttention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Currents x [T, B, D, H, W] -> hidden [T, B, r D, H, W] -> currents [T, B, D, H, W]."""
+    """x + BN(W LIF(h) + b), h = BN(W LIF(x) + b): currents [T, B, D, H, W], h of r D channels.
+
+    Where r D = D the public code adds h to the stream as well: it becomes x + h, and the second
+    neuron reads that sum.
+    """
 
     def __init__(self, config: SpikeDrivenConfig) -> None:
         super().__init__()
-        dim, hidden = config.dim, round(config.dim * config.mlp_ratio)
+        dim, hidden = config.dim, config.hidden(config.dim)
         self.fc1_lif = neuron(config)
         self.fc1_conv = nn.Conv2d(dim, hidden, 1)
         self.fc1_bn = nn.BatchNorm2d(hidden)
         self.fc2_lif = neuron(config)
         self.fc2_conv = nn.Conv2d(hidden, dim, 1)
         self.fc2_bn = nn.BatchNorm2d(dim)
+        self.same_width = hidden == dim
 
     def forward(self, x: Tensor) -> Tensor:
-        """Currents of currents x, both [T, B, D, H, W]."""
+        """The stream after the MLP, of the stream x before it, both [T, B, D, H, W]."""
         hidden = per_step(self.fc1_lif(x), self.fc1_conv, self.fc1_bn)
-        return per_step(self.fc2_lif(hidden), self.fc2_conv, self.fc2_bn)
+        if self.same_width:
+            x = hidden = x + hidden
+        return per_step(self.fc2_lif(hidden), self.fc2_conv, self.fc2_bn) + x
 
 
 class Block(nn.Module):
-    """x <- x + SDSA(x); x <- x + MLP(x)."""
+    """x <- x + SDSA(x); x <- MLP(x)."""
 
     def __init__(self, config: SpikeDrivenConfig) -> None:
         super().__init__()
@@ -164,7 +171,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Currents of currents x, both [T, B, D, H, W]."""
         x = x + self.attn(x)
-        return cast(Tensor, x + self.mlp(x))
+        return cast(Tensor, self.mlp(x))
 
 
 class SpikeDrivenTransformer(PublicModel):

@@ -18,14 +18,14 @@ shortcut); every W but those inside RepConv and after the depthwise convolution 
     MLP     twice BN(W LIF(x) + b)
     head    mean over T of W LIF(mean over tokens of x) + b
 
-Public keys. Confirmed by the parameter counts: which layers have a bias; there are no dead
-parameters. Unconfirmed: every name, the position of each batch norm inside RepConv among them.
-`SpikeDrivenTransformerV2.keys` also takes `mlp1_`, `mlp2_` for the MLP's layers.
+Checked against the public code, key by key and spike by spike (`benchmarks/authors.py`). There are
+no dead parameters. `SpikeDrivenTransformerV2.keys` also takes `mlp1_`, `mlp2_` for the MLP's.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,7 @@ from sfx.frontends.zoo.layers import (
 from sfx.frontends.zoo.public_config import PublicConfig
 from sfx.frontends.zoo.public_model import KeyTable, PublicModel
 from sfx.frontends.zoo.spike_driven_v2_config import SPIKE_DRIVEN_V2, SpikeDrivenV2Config
+from sfx.toolchain.errors import InputError
 
 __all__ = ["SPIKE_DRIVEN_V2", "SpikeDrivenTransformerV2", "SpikeDrivenV2Config"]
 
@@ -214,7 +215,7 @@ class Mlp(nn.Module):
 
     def __init__(self, config: SpikeDrivenV2Config, dim: int) -> None:
         super().__init__()
-        hidden = round(dim * config.mlp_ratio)
+        hidden = config.hidden(dim)
         self.fc1_lif = neuron(config)
         self.fc1_conv = nn.Conv1d(dim, hidden, 1)
         self.fc1_bn = nn.BatchNorm1d(hidden)
@@ -252,6 +253,7 @@ class SpikeDrivenTransformerV2(PublicModel):
     """
 
     keys: ClassVar[KeyTable] = KeyTable(renames=((r"\bmlp([12])_", r"fc\1_"),))
+    config: SpikeDrivenV2Config
 
     def __init__(self, config: SpikeDrivenV2Config) -> None:
         super().__init__(config)
@@ -272,6 +274,26 @@ class SpikeDrivenTransformerV2(PublicModel):
         self.lif = neuron(config)
         self.head = nn.Linear(d, config.num_classes)
         self.head_kd = nn.Linear(d, config.num_classes) if config.distillation else None
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As `PublicModel.load_state_dict`.
+
+        Raises `InputError` SFX-E172 where the state has a second read-out and the config has none,
+        or the other way round: `eval()` gives the mean of both, so the answer depends on it.
+        """
+        has = any(self.keys.rename(key).startswith("head_kd.") for key in state_dict)
+        if strict and has != self.config.distillation:
+            found = "head_kd, a second read-out" if has else "no head_kd, no second read-out"
+            raise InputError(
+                "SFX-E172",
+                f"has {found}, and the config says distillation: {not has}".lower(),
+                where=f"{self.config.model} state_dict",
+                hint="set distillation in the config: true for checkpoints of training with a "
+                "teacher (the sizes named _kd), false for the others",
+            )
+        return super().load_state_dict(state_dict, strict, assign)
 
     def features(self, x: Tensor) -> Tensor:
         """Currents [T, B, C4, H / 16, W / 16] of x [T, B, C, H, W]."""

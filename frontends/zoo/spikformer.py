@@ -13,10 +13,9 @@ d = D / h. x is [T, B, C, H, W]: a static image is given already repeated over T
     MLP     two LIF(BN(W x + b))
     head    W (mean over tokens and T) + b
 
-Public keys. Dead, held but never read: block.N.norm1 and norm2 (weight, bias); in the event code
-also norm (weight, bias) and pos_embed [1, N, D]. Confirmed by the parameter counts: which layers
-have a bias, the dead parameters' sizes. Unconfirmed: every name. The names here are those
-remembered from the public code; `Spikformer.keys` also takes `*_linear` (the CIFAR code, whose 1x1
+Checked against the public code, key by key and spike by spike (`benchmarks/authors.py`). Dead, held
+but never read: block.N.norm1 and norm2 (weight, bias); in the event code also norm (weight, bias)
+and pos_embed [1, N, D]. `Spikformer.keys` also takes `*_linear` (the CIFAR code, whose 1x1
 kernels are matrices) and `mlp1_`, `mlp2_` for the MLP's layers.
 """
 
@@ -124,7 +123,7 @@ class Mlp(nn.Module):
 
     def __init__(self, config: SpikformerConfig) -> None:
         super().__init__()
-        dim, hidden = config.dim, round(config.dim * config.mlp_ratio)
+        dim, hidden = config.dim, config.hidden(config.dim)
         self.fc1_conv = nn.Conv1d(dim, hidden, 1)
         self.fc1_bn = nn.BatchNorm1d(hidden)
         self.fc1_lif = neuron(config)

@@ -15,8 +15,8 @@ d = D / h. x is [T, B, C, H, W]: a static image is given already repeated over T
 
 tau is 2 on images and 1.5 in every neuron on events.
 
-Public keys. Dead, held but never read: block.N.norm1 and norm2 (weight, bias). Confirmed by the
-parameter counts: which layers have a bias, the dead parameters' sizes. Unconfirmed: every name.
+Checked against the public code, key by key and spike by spike (`benchmarks/authors.py`). Dead, held
+but never read: block.N.norm1 and norm2 (weight, bias).
 `Spikingformer.keys` also takes the stem's layers as `proj_conv1` for `proj1_conv`, the MLP's as
 `fc1_` for `mlp1_`, and matrices or 1-d kernels for 1x1 kernels.
 """
@@ -125,7 +125,7 @@ class Mlp(nn.Module):
 
     def __init__(self, config: SpikingformerConfig) -> None:
         super().__init__()
-        dim, hidden = config.dim, round(config.dim * config.mlp_ratio)
+        dim, hidden = config.dim, config.hidden(config.dim)
         self.mlp1_lif = neuron(config)
         self.mlp1_conv = nn.Conv2d(dim, hidden, 1)
         self.mlp1_bn = nn.BatchNorm2d(hidden)

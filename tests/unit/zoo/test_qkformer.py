@@ -105,6 +105,8 @@ def test_weights_see_spikes_or_small_counts() -> None:
         (TINY, "patch_embed1.proj1", False),
         (TINY, "patch_embed2.proj3", False),
         (TINY, "patch_embed2.proj4", True),
+        (LARGE, "patch_embed2.proj3", True),
+        (LARGE, "patch_embed2.proj4", False),
         (EVENTS, "patch_embed1.proj", False),
         (EVENTS, "patch_embed1.proj3", True),
         (LARGE, "patch_embed1.proj", True),
@@ -221,6 +223,17 @@ def test_other_spellings_of_the_keys_load() -> None:
     pub.assert_round_trip(model, x, public)
 
 
+def test_keys_of_the_event_code_load() -> None:
+    """Between stages it has `proj_conv` where the others have `proj3_conv`; so has the stem."""
+    model, x = pub.awake(pub.seeded(QKFormer, EVENTS))
+    public = {
+        k.replace("patch_embed2.proj3_", "patch_embed2.proj_"): v
+        for k, v in model.state_dict().items()
+    }
+    assert {"patch_embed2.proj_conv.weight", "patch_embed1.proj_conv.weight"} <= set(public)
+    pub.assert_round_trip(model, x, public)
+
+
 def test_traceable() -> None:
     pub.assert_traceable(*pub.awake(pub.seeded(QKFormer, EVENTS)))
 
@@ -242,6 +255,7 @@ def test_built_by_name_from_plain_data() -> None:
     [
         {"stem_pools": "000"},
         {"stem_branch": 2},
+        {"down_pools": "11"},
         {"stem_divisors": [2, 2]},
         {"dim": 66},
         {"heads": 3},

@@ -113,7 +113,22 @@ def test_the_shortcut_carries_the_membrane_currents() -> None:
     found = pub.seen(model, x, ["block.0", "block.0.attn", "block.0.mlp"])
     x_in, x_out = found["block.0"]
     assert pub.value_class(x_in) == "real"
-    assert torch.equal(x_out, (x_in + found["block.0.attn"][1]) + found["block.0.mlp"][1])
+    between, after = found["block.0.mlp"]
+    assert torch.equal(between, x_in + found["block.0.attn"][1])
+    assert torch.equal(after, x_out)
+
+
+@pytest.mark.parametrize("ratio", [4.0, 1.0])
+def test_an_mlp_that_does_not_widen_adds_its_hidden_layer_to_the_stream(ratio: float) -> None:
+    model, x = awake(replace(TINY, mlp_ratio=ratio))
+    mlp = "block.0.mlp"
+    found = pub.seen(model, x, [mlp, f"{mlp}.fc1_bn", f"{mlp}.fc2_lif", f"{mlp}.fc2_bn"])
+    stream, out = found[mlp]
+    hidden, last = (found[f"{mlp}.{n}"][1] for n in ("fc1_bn", "fc2_bn"))
+    if ratio == 1.0:
+        stream = stream + hidden.reshape(stream.shape)
+        assert torch.equal(found[f"{mlp}.fc2_lif"][0], stream)
+    assert torch.equal(out, last.reshape(stream.shape) + stream)
 
 
 def test_attention_is_and_or_and() -> None:

@@ -227,6 +227,16 @@ def test_distillation_gives_a_pair_in_training_and_its_mean_after() -> None:
     assert extra == {"head_kd.weight", "head_kd.bias"}
 
 
+@pytest.mark.parametrize("teacher", [True, False])
+def test_a_second_read_out_must_be_in_both_the_state_and_the_config(teacher: bool) -> None:
+    """Eval takes the mean of both read-outs, so leaving one out would give other logits."""
+    state = SpikeDrivenTransformerV2(replace(TINY, distillation=teacher)).state_dict()
+    state = {f"module.{key}": value for key, value in state.items()}
+    SpikeDrivenTransformerV2(replace(TINY, distillation=teacher)).load_state_dict(state)
+    with pytest.raises(InputError, match=r"SFX-E172.*head_kd"):
+        SpikeDrivenTransformerV2(replace(TINY, distillation=not teacher)).load_state_dict(state)
+
+
 def test_traceable() -> None:
     pub.assert_traceable(*pub.awake(pub.seeded(SpikeDrivenTransformerV2, TINY)))
 

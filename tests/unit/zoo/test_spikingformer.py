@@ -174,6 +174,14 @@ def test_the_keys_of_the_cifar_network_load() -> None:
     pub.assert_round_trip(model, x, public)
 
 
+def test_heads_are_those_of_the_authors_settings_and_logs() -> None:
+    """No key or parameter shows them, and another number is another network."""
+    heads = {name: config.heads for name, config in SPIKINGFORMER.items()}
+    assert {heads[f"imagenet_8_{dim}"] for dim in (384, 512, 768)} == {8}
+    assert (heads["cifar10_4_384"], heads["cifar100_4_384"]) == (12, 8)
+    assert (heads["cifar10dvs_2_256"], heads["gesture_2_256"]) == (16, 16)
+
+
 def test_traceable() -> None:
     pub.assert_traceable(*pub.awake(pub.seeded(Spikingformer, TINY)))
 

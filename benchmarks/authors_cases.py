@@ -1,0 +1,341 @@
+"""Which of the authors' networks are compared with ours, at which published configuration.
+
+`REPOSITORIES` names the commits and, for every file that is run, its git blob, so that a folder of
+another state is refused. Nothing of their code is here: facts about it only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+REPOSITORIES: Mapping[str, tuple[str, str]] = {
+    "spikformer": ("ZK-Zhou/spikformer", "621268981827af47aa666c1b5f774de4281d90ad"),
+    "Spikingformer": (
+        "zhouchenlin2096/Spikingformer",
+        "4378623b82bb1999b137244950ad648566e148fd",
+    ),
+    "Spike-Driven-Transformer": (
+        "BICLab/Spike-Driven-Transformer",
+        "3faa82272eb499e4d56ea77707d4536e7c69a54b",
+    ),
+    "Spike-Driven-Transformer-V2": (
+        "BICLab/Spike-Driven-Transformer-V2",
+        "35f245f4f79acf1a2b3ef22698c58ab05c1ede33",
+    ),
+    "QKFormer": ("zhouchenlin2096/QKFormer", "c2a00e8e54538e76f5954614a60c1d53824bbee9"),
+}
+"""Folder of a checkout -> (repository on GitHub, commit)."""
+
+BLOBS: Mapping[str, str] = {
+    "spikformer/cifar10/model.py": "c87bc7afbc70f331781b99be58483a813d5b657c",
+    "spikformer/cifar10dvs/model.py": "e181891cd103e58c5f842b7e3707e8f6505385cd",
+    "spikformer/imagenet/model.py": "4cb9248d4f876b22b274b31e8f11c3866818da2a",
+    "Spikingformer/cifar10/model.py": "a79c02ca412d4c5fd992734d4c6e6868801fba95",
+    "Spikingformer/cifar100/model.py": "afcf29b8e6a0b0a5a6a5d22ce4cc700058372baf",
+    "Spikingformer/cifar10-dvs/model.py": "02af832f5d1726be1b76553cbafa78fd17479bd0",
+    "Spikingformer/dvs128-gesture/model.py": "351694f527f804e69ab3bec933b24a16cf076880",
+    "Spikingformer/imagenet/model.py": "a1d9f5587dc82afece9ede9a0d6c5d24983a1a1b",
+    "Spike-Driven-Transformer/model/spikeformer.py": "4a2ddc5a6400361e4ed2796ae794c42dcfdc0035",
+    "Spike-Driven-Transformer/module/ms_conv.py": "6b9e8a4f8a0bc5e0e8b32f9ce86e8a43afc2ba6c",
+    "Spike-Driven-Transformer/module/sps.py": "73109bd0aaf9b9dbf1f8796e3ef4441e9482c8fc",
+    "Spike-Driven-Transformer-V2/classification/models.py": (
+        "a9ef9c290b770fae3327e6a1c4c9399211dd1223"
+    ),
+    "QKFormer/cifar10/model.py": "9a9af29dfe4a44122174e4cf73f473feb85b0fb8",
+    "QKFormer/cifar100/model.py": "17c1e482773cc0f4ca0391116def93f6ca7bce46",
+    "QKFormer/cifar10-dvs/model.py": "9f54246d323fdd62733b1142fa6cf8420ca9f57b",
+    "QKFormer/dvs128-gesture/model.py": "dce3651f19f562b5fb06f1ce77a2bc91057d3fc8",
+    "QKFormer/imagenet/qkformer.py": "7e841644ee3989d1179a2d6d88b66de095710562",
+}
+"""Files that are run -> git blob at the commit above."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One published configuration in the authors' code and in ours.
+
+    file       of the model, from the folder of all checkouts
+    build      name in that file: a class or function
+    arguments  of `build`, as the published training script passes them
+    settings   the yml of the configuration; its values go where `build` takes them (see `SDT`)
+    model      name of the zoo, and `preset` one of its published sizes
+    events     whether samples are event frames [B, T, C, H, W]; else images [B, C, H, W]
+    tokens     whether the code holds tokens as [T, B, N, C] where we hold [T, B, C, N]
+    steps      T set on the built network as its attribute `T`, where `build` does not take it
+    coupled    neurons that the code runs over T * B steps, samples one after another: compared as
+               written at B = 1, and at B = 2 with every sample by itself
+    tiny       changes of (arguments, config) for a network small enough for the golden file; None
+               where another case has the same code and differs in sizes only
+    """
+
+    title: str
+    file: str
+    build: str
+    model: str
+    preset: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    settings: str = ""
+    events: bool = False
+    tokens: bool = False
+    steps: int = 0
+    coupled: str = ""
+    tiny: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
+
+    @property
+    def repository(self) -> str:
+        """Folder of the checkout."""
+        return self.file.split("/")[0]
+
+
+def _spikformer() -> Iterator[Case]:
+    small = {"embed_dims": 32, "num_heads": 2, "depths": 1}
+    ours = {"dim": 32, "heads": 2, "depth": 1}
+    for title, preset, dim, heads, depth, classes in (
+        ("CIFAR10 4-384 (cifar10.yml)", "cifar10_4_384", 384, 12, 4, 10),
+        ("CIFAR10 4-256", "cifar10_4_256", 256, 8, 4, 10),
+        ("CIFAR10 2-384", "cifar10_2_384", 384, 12, 2, 10),
+        ("CIFAR100 4-384", "cifar100_4_384", 384, 12, 4, 100),
+    ):
+        yield Case(
+            f"Spikformer {title}",
+            "spikformer/cifar10/model.py",
+            "spikformer",
+            "spikformer",
+            preset,
+            _sizes(32, 4, dim, heads, depth, classes) | {"T": 4},
+            tokens=True,
+            tiny=(small, ours) if preset == "cifar10_4_384" else None,
+        )
+    yield Case(
+        "Spikformer CIFAR10-DVS 2-256",
+        "spikformer/cifar10dvs/model.py",
+        "spikformer",
+        "spikformer",
+        "cifar10dvs_2_256",
+        events=True,
+        tiny=(
+            _sizes(128, 16, 32, 2, 1, 10) | {"in_channels": 2},
+            ours | {"timesteps": 3},
+        ),
+    )
+    for dim, heads in ((512, 8), (384, 6), (768, 12)):
+        yield Case(
+            f"Spikformer ImageNet 8-{dim}",
+            "spikformer/imagenet/model.py",
+            "spikformer" if dim == 512 else "Spikformer",
+            "spikformer",
+            f"imagenet_8_{dim}",
+            {} if dim == 512 else _sizes(224, 16, dim, heads, 8, 1000),
+            tiny=(_sizes(64, 16, 32, 2, 1, 10), ours | {"image_size": 64, "num_classes": 10})
+            if dim == 384
+            else None,
+        )
+
+
+def _spikingformer() -> Iterator[Case]:
+    ours = {"dim": 32, "heads": 2, "depth": 1}
+    for title, folder, preset, dim, heads, depth, classes in (
+        ("CIFAR10 4-384 (cifar10.yml)", "cifar10", "cifar10_4_384", 384, 12, 4, 10),
+        ("CIFAR10 4-256", "cifar10", "cifar10_4_256", 256, 8, 4, 10),
+        ("CIFAR10 2-384", "cifar10", "cifar10_2_384", 384, 12, 2, 10),
+        ("CIFAR100 4-384 (cifar100.yml)", "cifar100", "cifar100_4_384", 384, 8, 4, 100),
+    ):
+        yield Case(
+            f"Spikingformer {title}",
+            f"Spikingformer/{folder}/model.py",
+            "Spikingformer",
+            "spikingformer",
+            preset,
+            _sizes(32, 4, dim, heads, depth, classes),
+            tiny=(_sizes(32, 4, 32, 2, 1, classes), ours) if "yml" in title else None,
+        )
+    for title, folder, preset, classes in (
+        ("CIFAR10-DVS 2-256", "cifar10-dvs", "cifar10dvs_2_256", 10),
+        ("DVS128 Gesture 2-256", "dvs128-gesture", "gesture_2_256", 11),
+    ):
+        yield Case(
+            f"Spikingformer {title}",
+            f"Spikingformer/{folder}/model.py",
+            "Spikingformer",
+            "spikingformer",
+            preset,
+            events=True,
+            tiny=(
+                _sizes(128, 16, 32, 2, 1, classes) | {"in_channels": 2},
+                ours | {"timesteps": 3},
+            ),
+        )
+    for dim in (768, 512, 384):
+        yield Case(
+            f"Spikingformer ImageNet 8-{dim}" + (" (imagenet.yml)" if dim == 768 else ""),
+            "Spikingformer/imagenet/model.py",
+            "Spikingformer",
+            "spikingformer",
+            f"imagenet_8_{dim}",
+            _sizes(224, 16, dim, 8, 8, 1000) | {"T": 4},
+            tiny=(_sizes(64, 16, 32, 2, 1, 10), ours | {"image_size": 64, "num_classes": 10})
+            if dim == 768
+            else None,
+        )
+
+
+def _spike_driven() -> Iterator[Case]:
+    small = {"embed_dims": 32, "num_heads": 2, "depths": 1}
+    ours = {"dim": 32, "heads": 2, "depth": 1}
+    tiny: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "cifar10/2_512_300E_t4_TET": (small, ours),
+        # fc1 is added to the stream where the MLP does not widen
+        "cifar100/2_512_300E_t4": (small | {"mlp_ratios": 1}, ours | {"mlp_ratio": 1.0}),
+        "gesture/2_256_200E_t10": (small, ours | {"timesteps": 3, "image_size": 32}),
+        "cifar10-dvs/2_256_200E_t10_TET": (small, ours | {"timesteps": 3, "image_size": 32}),
+        "imagenet/8_512_300E_t4": (
+            small | {"num_classes": 10},
+            ours | {"image_size": 64, "num_classes": 10},
+        ),
+    }
+    for settings, preset in (
+        ("cifar10/2_256_300E_t4", "cifar10_2_256"),
+        ("cifar10/2_512_300E_t4", "cifar10_2_512"),
+        ("cifar10/2_512_300E_t4_TET", "cifar10_2_512_tet"),
+        ("cifar100/2_256_300E_t4", "cifar100_2_256"),
+        ("cifar100/2_512_300E_t4", "cifar100_2_512"),
+        ("gesture/2_256_200E_t10", "gesture_2_256_t10"),
+        ("gesture/2_256_200E_t16", "gesture_2_256"),
+        ("cifar10-dvs/2_256_200E_t10_TET", "cifar10dvs_2_256"),
+        ("imagenet/6_512_300E_t4", "imagenet_6_512"),
+        ("imagenet/8_384_300E_t4", "imagenet_8_384"),
+        ("imagenet/8_512_300E_t4", "imagenet_8_512"),
+        ("imagenet/10_384_300E_t4", "imagenet_10_512"),
+        ("imagenet/8_768_300E_t4", "imagenet_8_768"),
+    ):
+        yield Case(
+            f"Spike-driven Transformer {settings}.yml",
+            "Spike-Driven-Transformer/model/spikeformer.py",
+            "sdt",
+            "spike_driven",
+            preset,
+            settings=f"Spike-Driven-Transformer/conf/{settings}.yml",
+            events=settings.startswith(("gesture", "cifar10-dvs")),
+            tiny=tiny.get(settings),
+        )
+
+
+def _spike_driven_v2() -> Iterator[Case]:
+    for dim in (384, 512, 768):
+        for kd in (False, True):
+            yield Case(
+                f"Spike-driven V2 ImageNet 8-{dim}" + (", distilled" if kd else ""),
+                "Spike-Driven-Transformer-V2/classification/models.py",
+                f"metaspikformer_8_{dim}",
+                "spike_driven_v2",
+                f"imagenet_8_{dim}" + ("_kd" if kd else ""),
+                {"kd": kd},
+                steps=4,
+                tiny=(
+                    {k: v for k, v in _sizes(64, 16, 0, 2, 8, 10).items() if k != "embed_dims"}
+                    | {"embed_dim": [16, 32, 32, 32]},
+                    {"dims": (16, 32, 32, 32), "heads": 2, "image_size": 64, "num_classes": 10},
+                )
+                if dim == 512
+                else None,
+            )
+
+
+def _qkformer() -> Iterator[Case]:
+    for folder, classes in (("cifar10", 10), ("cifar100", 100)):
+        yield Case(
+            f"QKFormer {folder.upper()} 4-384 ({folder}.yml)",
+            f"QKFormer/{folder}/model.py",
+            "QKFormer",
+            "qkformer",
+            f"{folder}_4_384",
+            _sizes(32, 4, 384, 8, 4, classes) | {"T": 4},
+            coupled="stage3.{}.ssa.proj_lif",
+            tiny=(
+                {"embed_dims": 32, "depths": 3},
+                {"dim": 32, "depths": (1, 1, 1)},
+            ),
+        )
+    for title, folder, preset in (
+        ("CIFAR10-DVS 2-256", "cifar10-dvs", "cifar10dvs_2_256"),
+        ("DVS128 Gesture 2-256", "dvs128-gesture", "gesture_2_256"),
+    ):
+        classes, ratio = (10, 1) if "CIFAR" in title else (11, 4)
+        yield Case(
+            f"QKFormer {title}",
+            f"QKFormer/{folder}/model.py",
+            "QKFormer",
+            "qkformer",
+            preset,
+            events=True,
+            coupled="stage2.{}.ssa.proj_lif",
+            tiny=(
+                _sizes(64, 16, 32, 16, 4, classes) | {"in_channels": 2, "mlp_ratios": ratio},
+                {"dim": 32, "image_size": 64, "timesteps": 3},
+            ),
+        )
+    for dim in (384, 512, 768):
+        for size in (224, 288, 384) if dim == 768 else (224,):
+            yield Case(
+                f"QKFormer ImageNet 10-{dim}" + (f" at {size}" if size != 224 else ""),
+                "QKFormer/imagenet/qkformer.py",
+                f"QKFormer_10_{dim}",
+                "qkformer",
+                f"imagenet_10_{dim}" + (f"_{size}" if size != 224 else ""),
+                {"T": 4},
+                coupled="stage3.{}.attn.proj_lif",
+                tiny=(
+                    _sizes(64, 16, 32, 2, 4, 10) | {"T": 4},
+                    {
+                        "dim": 32,
+                        "heads": 2,
+                        "depths": (1, 2, 1),
+                        "image_size": 64,
+                        "num_classes": 10,
+                    },
+                )
+                if dim == 384
+                else None,
+            )
+
+
+def _sizes(
+    image: int, patch: int, dim: int, heads: int, depth: int, classes: int
+) -> dict[str, Any]:
+    """The arguments that all five codes share, as their training scripts pass them."""
+    return {
+        "img_size_h": image,
+        "img_size_w": image,
+        "patch_size": patch,
+        "embed_dims": dim,
+        "num_heads": heads,
+        "mlp_ratios": 4,
+        "in_channels": 3,
+        "num_classes": classes,
+        "qkv_bias": False,
+        "depths": depth,
+        "sr_ratios": 1,
+    }
+
+
+_FAMILIES: tuple[Callable[[], Iterator[Case]], ...] = (
+    _spikformer,
+    _spikingformer,
+    _spike_driven,
+    _spike_driven_v2,
+    _qkformer,
+)
+CASES: Mapping[str, Case] = {case.title: case for family in _FAMILIES for case in family()}
+"""Title -> case."""
+
+CLASSES = (
+    "Spikformer",
+    "vit_snn",
+    "SpikeDrivenTransformer",
+    "Spiking_vit_MetaFormer",
+    "spiking_transformer",
+    "hierarchical_spiking_transformer",
+)
+"""The classes behind the factories, whose every argument can be set: what `tiny` needs."""
