@@ -1,23 +1,23 @@
 """Samples spread over processes or machines with Dask: the same sums and counts, merged.
 
 The Program travels once to each worker; samples travel in parts. A part whose worker dies runs
-again elsewhere; one that fails for good is reported with its samples.
+again elsewhere; one that fails for good is reported with its samples. Each side unpickles what the
+other one sends, so it can have it run code: `cluster_start` says who gets in.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sfx.backends.base import Counts, Progress, Result
 from sfx.toolchain.arith import IntArray
-from sfx.toolchain.errors import BackendError, MissingPartError, SfxError
+from sfx.toolchain.cluster_start import Tls, client_of
+from sfx.toolchain.errors import BackendError, SfxError
 from sfx.toolchain.ir.program import Program
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ PART = 64
 """Most samples of a part: a part that is lost costs no more than this."""
 RETRIES = 2
 """Times that a part runs again after it failed; deaths of workers have Dask's own limit."""
-CONNECT_S = 10.0
 Make = Callable[[], Any]
 """Makes the backend on the worker."""
 
@@ -63,47 +62,13 @@ def _run_part(program: Program, make: Make, x: IntArray) -> Result:
     return result
 
 
-@contextmanager
-def client_of(scheduler: str | None) -> Iterator[Client]:
-    """A client of the scheduler at an address, or of workers on this machine, one per core.
-
-    Raises MissingPartError (SFX-E650) without Dask, BackendError (SFX-E651) if nobody answers.
-    """
-    try:
-        from distributed import Client, LocalCluster
-    except ModuleNotFoundError:
-        raise MissingPartError(
-            "SFX-E650",
-            "Dask is not installed",
-            hint="pip install 'cryptography>=42' 'distributed>=2024.1', or leave --engine",
-        ) from None
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise BackendError(
-                "SFX-E651",
-                f"no Dask scheduler answers at {scheduler} within {CONNECT_S:.0f} s: {error}",
-                hint="start one with `dask scheduler`, and workers with `dask worker ADDRESS`",
-            ) from None
-        with client:
-            yield client
-        return
-    with (
-        LocalCluster(
-            n_workers=os.cpu_count(), threads_per_worker=1, dashboard_address=None, silence_logs=50
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
-
-
 def run(
     program: Program,
     x: IntArray,
     make: Make,
     *,
     scheduler: str | None = None,
+    tls: Tls | None = None,
     part: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -113,7 +78,7 @@ def run(
     Raises BackendError (SFX-E652) naming the samples that failed, and as `client_of`.
     """
     start = time.perf_counter()
-    with client_of(scheduler) as client:
+    with client_of(scheduler, tls) as client:
         workers = max(1, len(client.scheduler_info()["workers"]))
         size = part or max(1, min(PART, -(-len(x) // (2 * workers))))
         parts = [slice(i, min(i + size, len(x))) for i in range(0, len(x), size)]

@@ -59,6 +59,7 @@ def run(
     device: str = "cpu",
     engine: str = "local",
     scheduler: str | None = None,
+    tls: tuple[Path | None, Path | None, Path | None] = (None, None, None),
     progress: Progress | None = None,
 ) -> Result:
     """Simulated hardware inference on every sample of `data`.
@@ -78,9 +79,15 @@ def run(
     make = functools.partial(backend, backend_name, memory=memory, device=device)
     if engine == "dask":
         from sfx.toolchain import cluster
+        from sfx.toolchain.cluster_start import tls_of
 
-        return cluster.run(program, x, make, scheduler=scheduler, progress=progress)
-    if engine != "local" or scheduler is not None:
+        files = tls_of(*tls)
+        if files and scheduler is None:
+            raise InputError(
+                "SFX-E663", "TLS files are for a scheduler", hint="--scheduler ADDRESS"
+            )
+        return cluster.run(program, x, make, scheduler=scheduler, tls=files, progress=progress)
+    if engine != "local" or scheduler is not None or any(tls):
         raise InputError(
             "SFX-E631",
             f"no engine '{engine}'" if engine != "local" else "--scheduler needs --engine dask",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,7 +31,21 @@ def run(
     engine: Annotated[str, typer.Option(help="local, or dask: spread the samples")] = "local",
     scheduler: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Dask scheduler (default: this machine's cores)"),
+        typer.Option(
+            metavar="ADDRESS",
+            help="Dask scheduler (default: workers on this machine that no other user can reach). "
+            "It and its workers are sent the Program and the samples, and whoever can reach it or "
+            "them can run code there and here: trust them all, and use tls:// with the three below",
+        ),
+    ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Of a tls:// scheduler: who signs its keys")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Our certificate for that scheduler")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="The key of that certificate")
     ] = None,
     limit: LimitOpt = None,
     json_file: JsonOpt = None,
@@ -54,6 +69,7 @@ def run(
             device=device,
             engine=engine,
             scheduler=scheduler,
+            tls=(tls_ca, tls_cert, tls_key),
             progress=progress,
         )
     accuracy = None if samples.y is None else float(np.mean(result.predictions == samples.y))

@@ -19,7 +19,7 @@ from sfx.toolchain.ir.program import Program
 from tests.strategies import random_events, random_program
 
 distributed = pytest.importorskip("distributed")
-from sfx.toolchain import cluster  # noqa: E402  # it needs the module above
+from sfx.toolchain import cluster, cluster_start  # noqa: E402  # they need the module above
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own shutdown
 
@@ -117,6 +117,6 @@ def test_a_dead_worker_s_samples_run_again(tmp_path: Path) -> None:
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     program, x = case(1)
-    monkeypatch.setattr(cluster, "CONNECT_S", 0.5)
+    monkeypatch.setattr(cluster_start, "CONNECT_S", 0.5)
     with pytest.raises(BackendError, match="SFX-E651"):
         cluster.run(program, x, ReferenceBackend, scheduler="tcp://127.0.0.1:9")
