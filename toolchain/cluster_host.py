@@ -18,7 +18,6 @@ from sfx.toolchain.folder import shut_out
 QUIET = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
-    "distributed.admin.tick.limit": "1h",
 }
 """No dashboard, and the server that Dask starts for it even so has no page."""
 

@@ -68,7 +68,8 @@ def run(
     tensor or lists; [K, *input shape] is shown at every step. Labels that are no class of the
     model are refused (SFX-E617), and counts that are none (SFX-E611, E612, E616).
     engine "dask" spreads the samples over the workers of `scheduler` (an address; None: one worker
-    per core of this machine). memory, device: as of `backend`. Raises InputError (SFX-E630, E631;
+    per core of this machine, which no other user can reach); tls: CA, certificate and key (PEM
+    files) for one at tls://. memory, device: as of `backend`. Raises InputError (SFX-E630, E631;
     SFX-E605 if one sample takes more memory than there is, or than `memory`).
     """
     program = program_of(bundle)
@@ -83,9 +84,7 @@ def run(
 
         files = tls_of(*tls)
         if files and scheduler is None:
-            raise InputError(
-                "SFX-E663", "TLS files are for a scheduler", hint="--scheduler ADDRESS"
-            )
+            raise InputError("SFX-E663", "TLS files need a scheduler", hint="--scheduler ADDRESS")
         return cluster.run(program, x, make, scheduler=scheduler, tls=files, progress=progress)
     if engine != "local" or scheduler is not None or any(tls):
         raise InputError(

@@ -45,7 +45,7 @@ def test_what_a_hint_installs_is_declared() -> None:
     hints = [
         line.split("pip install ")[1]
         for folder in ("toolchain", "backends", "frontends")
-        for line in lines_matching(r"hint=.*pip install ")
+        for line in lines_matching(r"(?i)hint ?= ?.*pip install ")
         if line.startswith(folder)
     ]
     assert len(hints) >= 4
