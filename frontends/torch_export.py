@@ -1,6 +1,7 @@
 """From a PyTorch model to NIR: `export`.
 
-1. Every known neuron module is swapped for one opaque op, so that its loop over time is one node.
+1. Every known neuron module computes one opaque op, so that its loop over time is one node. It is
+   run first, beside the equations with the constants that were read from it.
 2. `torch.export` traces the model: concrete shapes, ATen ops, no Python control flow.
 3. The traced graph is walked once; `sfx.frontends.tracing` has one rule per op, and follows the
    time axis through every view. A loop over time in the model itself is folded to one step. What
@@ -12,18 +13,19 @@ Both the decomposed ops of torch 2.3 and the undecomposed ones of later versions
 from __future__ import annotations
 
 import importlib
+import operator
 from typing import Any
 
 import nir
 import numpy as np
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from sfx.frontends.tracing.dims import BATCH, TIME, Axis, Dims
 from sfx.frontends.tracing.emitter import Emitter, Stream
 from sfx.frontends.tracing.lif_op import NAME as LIF
-from sfx.frontends.tracing.prepare import op_name, prepared, trace
+from sfx.frontends.tracing.prepare import leaves, op_name, prepared, trace
 from sfx.frontends.tracing.step_op import NAME as LIF_STEP
-from sfx.frontends.tracing.walk import Walk
+from sfx.frontends.tracing.walk import SAME, Walk
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir import nir_ext as ext
 
@@ -72,13 +74,12 @@ def export(
     traced = _input(example, takes, steps)
     emitter = Emitter(dt)
     emitter.repeats = takes == "B"
-    with prepared(model, dt):
-        leaves = {path for path, m in model.named_modules() if not any(m.children())}
-        program = trace(model, traced, loop=takes == "step")
+    with prepared(model, dt) as neurons:
+        program = trace(model, traced, neurons.values(), loop=takes == "step")
         if takes == "B":
             steps = _steps_of(program.graph)
         dims = _input_dims(traced, takes, steps)
-        found = Walk(program, emitter, leaves, dims, output).run()
+        found = Walk(program, emitter, leaves(model, neurons), dims, output).run()
     if takes == "step" and found.reduce is None:
         found = Stream(found.name, found.dims, "mean")
     return _finish(emitter, found, steps, name)
@@ -103,24 +104,22 @@ def _steps_of(graph: Any) -> int:
     found: set[int] = set()
     for node in graph.nodes:
         if op_name(node) == LIF:
-            found.add(int(node.meta["val"].shape[0]))
+            found.add(int(node.meta["val"][0].shape[0]))
         elif op_name(node) == LIF_STEP:
             found.add(_step_number(node) + 1)
     return max(found, default=1)
 
 
 def _step_number(node: Any) -> int:
-    """Which step of its neuron a call computes."""
-    count, state = 0, node.args[1]
-    while state:
-        source: Any = state[0]
-        while isinstance(source, fx.Node) and op_name(source) != LIF_STEP:
-            source = source.args[0] if source.args else None
-        if not isinstance(source, fx.Node):
+    """Which step of its neuron a call computes: how many calls its state went through."""
+    count = 0
+    while True:
+        source: Any = node.args[1][-1]  # a recurrent neuron's first is its own spikes
+        while op_name(source) in SAME or source.target is operator.getitem:
+            source = source.args[0]
+        if op_name(source) != LIF_STEP:
             return count
-        count, state = count + 1, source.args[1]
-        node = source
-    return count + int(node.args[3])
+        count, node = count + 1, source
 
 
 def _check_example(example: Tensor) -> int:

@@ -14,16 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
+from norse.torch.functional.iaf import IAFFeedForwardState
+from norse.torch.functional.lif import LIFFeedForwardState, LIFState
+from norse.torch.functional.lif_box import LIFBoxFeedForwardState
 from norse.torch.functional.reset import reset_subtract, reset_value
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sfx.frontends.neurons import registry
 from sfx.frontends.neurons.registry import LifSpec
-from sfx.frontends.tracing.lif_op import OpaqueLif
-from sfx.frontends.tracing.step_op import RECURRENT, Recurrent, StateInStateOut, input_layer
+from sfx.frontends.tracing.opaque import Method, Opaque, Run
+from sfx.frontends.tracing.step_op import Recurrent
 from sfx.toolchain.errors import UnsupportedError
 
 CONTAINERS = ("SequentialState", "RecurrentSequential", "Lift", "RegularizationCell")
@@ -48,39 +52,65 @@ def read_cell(cell: nn.Module, dt: float, path: str) -> LifSpec:
     return kind.read(cell, dt, path)
 
 
-def stand_in(module: nn.Module, spec: LifSpec) -> nn.Module:
-    """What takes the neuron's place during a trace."""
+def opaque(module: nn.Module, spec: LifSpec) -> Opaque:
+    """What computes in the neuron's place during a trace."""
     neuron: Any = module
     kind = _kind(module, "")
     rests = [_number(getattr(neuron.p, r), r, "") if r else 0.0 for r in kind.rests]
-    recurrent = weights = None
-    if kind.recurrent:
-        weights = neuron.input_weights.detach()
-        recurrent = Recurrent(neuron.recurrent_weights.detach())
-    if kind.over_time:
-        return _OverTime(spec, recurrent, weights)
-    return StateInStateOut(spec, rests, kind.state, recurrent, weights)
+    recurrent = Recurrent(neuron.recurrent_weights.detach()) if kind.recurrent else None
+    return _StateInStateOut(module, spec, rests, recurrent)
 
 
-class _OverTime(OpaqueLif):
-    """`spikes, state = neuron(x, state)` over all steps; no state but the one at rest."""
+class _StateInStateOut(Opaque):
+    """`spikes, state = neuron(x, state)`, with None for a state at rest."""
 
-    def __init__(self, spec: LifSpec, recurrent: Recurrent | None, weights: Tensor | None) -> None:
-        super().__init__(spec)
-        self.recurrence, self.input = recurrent, input_layer(weights)
-        if recurrent is not None:
-            RECURRENT[self.number] = recurrent
+    def __init__(
+        self, module: nn.Module, spec: LifSpec, rests: list[float], recurrent: Recurrent | None
+    ) -> None:
+        super().__init__(module, spec, rests, recurrent)
+        self.kind = _kind(module, "")
+        self.inside = self.kind.recurrent
 
-    def forward(  # type: ignore[override]  # as Norse's neurons are called
-        self, x: Tensor, state: Any = None
-    ) -> tuple[Tensor, None]:
-        """Spikes of x [T, B, ...]; the state after the last step is not known."""
+    def methods(self) -> dict[str, Method]:
+        """forward: the library computes nowhere else."""
+        return {"forward": self._over_time if self.kind.over_time else self._step}
+
+    def runs(self) -> dict[str, Run]:
+        """All steps at once, or a loop that hands on the state."""
+        forward = self.module.forward
+
+        def steps(x: Tensor) -> Tensor:
+            state, spikes = None, []
+            for step in x:
+                z, state = forward(step, state)
+                spikes.append(z)
+            return torch.stack(spikes)
+
+        return {"forward": (lambda x: forward(x)[0]) if self.kind.over_time else steps}
+
+    def constants(self) -> list[Tensor]:
+        """What may have one number per neuron."""
+        return [value for value in self.module.p if isinstance(value, Tensor)]
+
+    def _step(self, input_tensor: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        x, given = self._given(input_tensor, state)
+        spikes, *after = self.step(x, given)
+        return spikes, self.kind.state(*after)
+
+    def _over_time(self, input_tensor: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        x, given = self._given(input_tensor, state)
+        spikes, *after = self.over_time(x, given)
+        ends, every = after[: len(self.rests)], after[len(self.rests) :]
+        return spikes, self.kind.state(*(every if self.module.record_states else ends))
+
+    def _given(self, x: Tensor, state: Any) -> tuple[Tensor, list[Tensor]]:
+        """The input of the neurons themselves, and their state before the first step."""
+        if self.kind.recurrent:
+            x = functional.linear(x, self.module.input_weights)
         if state is not None:
-            raise UnsupportedError(
-                "SFX-E105", "a neuron that does not start at rest", hint="leave its state out"
-            )
-        x = x if self.input is None else self.input(x)
-        return super().forward(x), None
+            return x, [state] if isinstance(state, Tensor) else list(state)
+        first = x[0] if self.kind.over_time else x
+        return x, [torch.full_like(first, rest) for rest in self.rests]
 
 
 def _of_norse(module: nn.Module) -> bool:
@@ -183,27 +213,6 @@ def _iaf(cell: Any, dt: float, path: str) -> LifSpec:
     return LifSpec(decay=0.0, threshold=_number(cell.p.v_th, "v_th", path) - rest)
 
 
-class V(NamedTuple):
-    """State of LIFBoxCell and IAFCell."""
-
-    v: Tensor
-
-
-class VI(NamedTuple):
-    """State of LIFCell."""
-
-    v: Tensor
-    i: Tensor
-
-
-class ZVI(NamedTuple):
-    """State of LIFRecurrentCell."""
-
-    z: Tensor
-    v: Tensor
-    i: Tensor
-
-
 @dataclass(frozen=True)
 class Kind:
     """How a neuron is read and called. rests: the parameter that each state variable starts at."""
@@ -216,12 +225,12 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "LIFBoxCell": Kind(_lif_box, V, ("v_leak",)),
-    "LIFCell": Kind(_lif, VI, ("v_leak", "")),
-    "IAFCell": Kind(_iaf, V, ("v_reset",)),
-    "LIFRecurrentCell": Kind(_lif, ZVI, ("", "v_leak", ""), recurrent=True),
-    "LIF": Kind(_lif, VI, ("v_leak", ""), over_time=True),
-    "IAF": Kind(_iaf, V, ("v_reset",), over_time=True),
-    "LIFRecurrent": Kind(_lif, ZVI, ("", "v_leak", ""), over_time=True, recurrent=True),
+    "LIFBoxCell": Kind(_lif_box, LIFBoxFeedForwardState, ("v_leak",)),
+    "LIFCell": Kind(_lif, LIFFeedForwardState, ("v_leak", "")),
+    "IAFCell": Kind(_iaf, IAFFeedForwardState, ("v_reset",)),
+    "LIFRecurrentCell": Kind(_lif, LIFState, ("", "v_leak", ""), recurrent=True),
+    "LIF": Kind(_lif, LIFFeedForwardState, ("v_leak", ""), over_time=True),
+    "IAF": Kind(_iaf, IAFFeedForwardState, ("v_reset",), over_time=True),
+    "LIFRecurrent": Kind(_lif, LIFState, ("", "v_leak", ""), over_time=True, recurrent=True),
 }
 """Neurons that are mapped, by class name."""

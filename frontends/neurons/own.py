@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sfx.frontends.neurons import norse
 from sfx.frontends.neurons.ge_lif import GreaterEqualLIF
 from sfx.frontends.neurons.multistep import MultiStep
 from sfx.frontends.neurons.registry import LifSpec
-from sfx.frontends.tracing.lif_op import OpaqueLif
-from sfx.frontends.tracing.step_op import StateInStateOut
+from sfx.frontends.tracing.opaque import Method, Opaque, Run
 from sfx.toolchain.errors import UnsupportedError
 
 
@@ -29,11 +29,46 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
     return norse.read_cell(module.cell, dt, path)
 
 
-def stand_in(module: nn.Module, spec: LifSpec) -> nn.Module:
-    """What takes the neuron's place during a trace."""
-    if isinstance(module, MultiStep):
-        return OpaqueLif(spec)
-    return StateInStateOut(spec, [0.0], lambda membrane: membrane)
+def opaque(module: nn.Module, spec: LifSpec) -> Opaque:
+    """What computes in the neuron's place during a trace."""
+    return _Anew(module, spec) if isinstance(module, MultiStep) else _Stepped(module, spec, [0.0])
+
+
+class _Anew(Opaque):
+    """A MultiStep: spikes of all steps, from rest with every call."""
+
+    def methods(self) -> dict[str, Method]:
+        """forward."""
+        return {"forward": lambda x: self.over_time(x)[0]}
+
+    def runs(self) -> dict[str, Run]:
+        """forward."""
+        return {"forward": self.module.forward}
+
+
+class _Stepped(Opaque):
+    """A GreaterEqualLIF alone: `spikes, membrane = neuron(x, membrane)`."""
+
+    def methods(self) -> dict[str, Method]:
+        """forward."""
+        return {"forward": self._forward}
+
+    def runs(self) -> dict[str, Run]:
+        """forward, in a loop."""
+        forward = self.module.forward
+
+        def steps(x: Tensor) -> Tensor:
+            state, spikes = None, []
+            for step in x:
+                z, state = forward(step, state)
+                spikes.append(z)
+            return torch.stack(spikes)
+
+        return {"forward": steps}
+
+    def _forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        spikes, after = self.step(x, [torch.zeros_like(x) if state is None else state])
+        return spikes, after
 
 
 def _greater_equal(cell: GreaterEqualLIF, path: str) -> LifSpec:

@@ -1,6 +1,7 @@
 """Which module is a spiking neuron, and what its constants are. One file per neuron library.
 
-To add a library: a file here with `read(module, dt)`, and a line in `READERS`.
+To add a library: a file here with `read(module, dt, path)` and `opaque(module, spec)`, and a line
+in `READERS`. What was read is not believed: `probe` runs the module itself beside it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from torch import nn
+
+if TYPE_CHECKING:
+    from sfx.frontends.tracing.opaque import Opaque
 
 
 @dataclass(frozen=True)
@@ -60,26 +64,26 @@ READERS: dict[str, str] = {
 def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
     """The constants of `module` if it is a known neuron, else None.
 
-    A subclass of a library's neuron is read like that neuron.
+    A subclass of a library's neuron is read like that neuron; `opaque` then runs it.
     """
     reader = _reader(module)
     return None if reader is None else cast(Reader, reader.read)(module, dt, path)
 
 
-def stand_in(module: nn.Module, dt: float, path: str) -> nn.Module | None:
-    """What takes the neuron's place during a trace, called as the neuron is; None for no neuron.
+def opaque(module: nn.Module, dt: float, path: str) -> Opaque | None:
+    """What computes in the neuron's place during a trace; None for no neuron.
 
-    A reader without a function `stand_in(module, spec)` reads neurons that run over all steps.
+    Raises UnsupportedError: SFX-E105 for a neuron that is not mapped, SFX-E108 for one that
+    computes something else than its constants say, SFX-E190 for hooks inside it.
     """
-    from sfx.frontends.tracing.lif_op import OpaqueLif
+    from sfx.frontends.neurons import probe
 
     reader = _reader(module)
     spec = None if reader is None else cast(Reader, reader.read)(module, dt, path)
     if reader is None or spec is None:
         return None
-    made: nn.Module = getattr(reader, "stand_in", lambda module, spec: OpaqueLif(spec))(
-        module, spec
-    )
+    made: Opaque = reader.opaque(module, spec)
+    probe.check(made, path)
     return made
 
 

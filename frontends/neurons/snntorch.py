@@ -20,13 +20,16 @@ The library is not imported: constants are attributes of the module.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sfx.frontends.neurons.registry import LifSpec, library_class
-from sfx.frontends.tracing.step_op import OpaqueStep, Recurrent
+from sfx.frontends.tracing.opaque import Method, Opaque, Run
+from sfx.frontends.tracing.step_op import Recurrent
 from sfx.toolchain.errors import UnsupportedError
 
 STATES = {"Leaky": ("mem",), "Synaptic": ("syn", "mem"), "RLeaky": ("spk", "mem"),
@@ -68,9 +71,9 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
     )
 
 
-def stand_in(module: nn.Module, spec: LifSpec) -> nn.Module:
-    """What takes the neuron's place during a trace."""
-    return _StandIn(module, spec)
+def opaque(module: nn.Module, spec: LifSpec) -> Opaque:
+    """What computes in the neuron's place during a trace."""
+    return _WithStates(module, spec)
 
 
 def _kind(neuron: Any) -> str | None:
@@ -119,37 +122,83 @@ def _subtracts(neuron: Any, kind: str, beta: float, path: str) -> bool:
     return True
 
 
-class _StandIn(OpaqueStep):
-    """Called as the neuron is: with or without states, which it returns after the spikes."""
+class _Here(list[nn.Module]):
+    """The neurons of the traced model, in the place of all that were ever made."""
+
+
+class _WithStates(Opaque):
+    """Called as the neuron is, with or without states; it keeps the last ones, as they do."""
 
     def __init__(self, module: nn.Module, spec: LifSpec) -> None:
-        neuron: Any = module
-        states = STATES[_kind(neuron) or ""]
-        super().__init__(spec, [0.0] * len(states), _recurrent(neuron))
-        self.recurrent = "spk" in states
-        self.returns_spikes_only = neuron.init_hidden and not neuron.output
+        self.names = STATES[_kind(module) or ""]
+        super().__init__(module, spec, [0.0] * len(self.names), _recurrent(module))
+        self.none = torch.zeros(0)
 
-    def forward(self, input_: Tensor, *states: Any, **named: Any) -> Any:
-        """Spikes of one step, and with states as the neuron does."""
-        given = [*states, *named.values()]
-        made = self.step(input_, given if given and given[0] is not None else None)
-        if self.recurrent:
-            del made[1]
-        return made[0] if self.returns_spikes_only else tuple(made)
+    def methods(self) -> dict[str, Method]:
+        """forward: the library computes nowhere else."""
+        return {"forward": self._forward}
 
-    def _rest(self) -> Any:
-        self.calls = 0
-        states = [torch.zeros(0) for _ in self.rests]
-        return states[0] if len(states) == 1 else tuple(states)
+    def runs(self) -> dict[str, Run]:
+        """A loop that hands on the states where the neuron returns them all."""
+        forward, names = self.module.forward, self.names
 
-    def reset_mem(self) -> Any:
-        """The states at rest."""
-        return self._rest()
+        def steps(x: Tensor) -> Tensor:
+            self.module.reset_mem()
+            given: tuple[Tensor, ...] = ()
+            spikes = []
+            for step in x:
+                made = forward(step, *given)
+                made = made if isinstance(made, tuple) else (made,)
+                states = made if self._recurs() else made[1:]
+                whole = len(states) == len(names) and not self.module.init_hidden
+                given = tuple(states) if whole else ()
+                spikes.append(made[0])
+            return torch.stack(spikes)
 
-    init_leaky = init_synaptic = init_rleaky = init_rsynaptic = reset_hidden = reset_mem
+        return {"forward": steps}
 
-    def detach_hidden(self) -> None:
-        """Nothing: a trace has no gradients."""
+    @contextmanager
+    def covering(self) -> Iterator[None]:
+        """States are attributes here, no buffers; reset_hidden() reaches this model's only."""
+        for name in self.names:
+            self.module._buffers.pop(name, None)
+        self.module.__dict__.pop("reset", None)
+        owner: Any = next(c for c in type(self.module).__mro__ if "instances" in vars(c))
+        before = owner.instances
+        owner.instances = _Here([*(before if isinstance(before, _Here) else ()), self.module])
+        try:
+            with super().covering():
+                yield
+        finally:
+            owner.instances = before
+
+    def constants(self) -> list[Tensor]:
+        """What may have one number per neuron."""
+        named = (getattr(self.module, name, None) for name in ("beta", "alpha", "threshold", "V"))
+        return [value for value in named if isinstance(value, Tensor)]
+
+    def reset(self) -> None:
+        """As after the library's reset_mem() of a neuron that never ran."""
+        for name in self.names:
+            self.module.__dict__[name] = self.none
+
+    def _recurs(self) -> bool:
+        return "spk" in self.names
+
+    def _forward(self, input_: Tensor, *states: Any, **named: Any) -> Any:
+        neuron = self.module
+        for name, value in (*zip(self.names, states, strict=False), *named.items()):
+            if value is not None:
+                neuron.__dict__[name] = value
+        held = [getattr(neuron, name) for name in self.names]
+        held = [v if v.shape == input_.shape else torch.zeros_like(input_) for v in held]
+        spikes, *after = self.step(input_, held)
+        if self._recurs():
+            after[0] = spikes
+        neuron.__dict__.update(zip(self.names, after, strict=True))
+        if neuron.init_hidden and not neuron.output:
+            return spikes
+        return tuple(after) if self._recurs() else (spikes, *after)
 
 
 def _recurrent(neuron: Any) -> Recurrent | None:

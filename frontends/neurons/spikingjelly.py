@@ -15,12 +15,15 @@ is not imported: constants are attributes of the module.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from sfx.frontends.neurons.registry import LifSpec, library_class
-from sfx.frontends.tracing.lif_op import OpaqueLif
-from sfx.frontends.tracing.step_op import OpaqueStep
+from sfx.frontends.tracing.opaque import Method, Opaque, Run
+from sfx.frontends.tracing.untouched import untouched
 from sfx.toolchain.errors import UnsupportedError
 
 NEURONS = ("LIFNode", "ParametricLIFNode", "IFNode")
@@ -56,20 +59,103 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
             where=path,
             hint="use a surrogate function with spiking=True",
         )
-    return _spec(module, kind)
+    spec = _started(_spec(module, kind), module, path)
+    return _strict(spec) if _misses_a_tie(module) else spec
 
 
-def stand_in(module: nn.Module, spec: LifSpec) -> nn.Module:
-    """What takes the neuron's place during a trace: one step in mode 's', all steps in mode 'm'."""
-    return OpaqueLif(spec) if getattr(module, "step_mode", "s") == "m" else _Hidden(spec, [])
+def opaque(module: nn.Module, spec: LifSpec) -> Opaque:
+    """What computes in the neuron's place during a trace."""
+    return _InMemory(module, spec)
 
 
-class _Hidden(OpaqueStep):
-    """`spikes = neuron(x)`: the state stays in the neuron."""
+class _InMemory(Opaque):
+    """`spikes = neuron(x)`, one step in mode 's', all steps in mode 'm'; v stays in the module."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes of one step."""
-        return self.step(x, None)[0]
+    def __init__(self, module: nn.Module, spec: LifSpec) -> None:
+        neuron: Any = module
+        super().__init__(module, spec, [neuron._memories_rv["v"]])
+
+    def methods(self) -> dict[str, Method]:
+        """The two that every forward of the library comes to; forward itself is traced."""
+        return {"single_step_forward": self._single, "multi_step_forward": self._multi}
+
+    def runs(self) -> dict[str, Run]:
+        """The one of the step mode first."""
+        single, multi = self.module.single_step_forward, self.module.multi_step_forward
+
+        def steps(x: Tensor) -> Tensor:
+            self.module.reset()
+            return torch.stack([single(step) for step in x])
+
+        def at_once(x: Tensor) -> Tensor:
+            self.module.reset()
+            return cast(Tensor, multi(x))
+
+        found: dict[str, Run] = {"single_step_forward": steps, "multi_step_forward": at_once}
+        return found if self.module.step_mode == "s" else dict(reversed(found.items()))
+
+    def reset(self) -> None:
+        """As the library does it."""
+        self.module.reset()
+
+    def _single(self, x: Tensor) -> Tensor:
+        spikes, self.module.v = self.step(x, [self._v(x)])
+        return spikes
+
+    def _multi(self, x: Tensor) -> Tensor:
+        spikes, self.module.v, every_v = self.over_time(x, [self._v(x[0])])
+        if self.module.store_v_seq:
+            self.module.v_seq = every_v
+        return spikes
+
+    def _v(self, x: Tensor) -> Tensor:
+        """The membrane as it is now: a number after a reset."""
+        v = self.module.v
+        return v if isinstance(v, Tensor) else torch.full_like(x, v)
+
+
+def _started(spec: LifSpec, module: Any, path: str) -> LifSpec:
+    """`spec` with the membrane that `reset` brings (`set_reset_value`), v_reset if not set."""
+    rest = 0.0 if module.v_reset is None else float(module.v_reset)
+    start = module._memories_rv["v"]
+    if not isinstance(start, int | float):
+        raise UnsupportedError(
+            "SFX-E105",
+            f"starts at a {type(start).__name__} (set_reset_value)",
+            where=path,
+            hint="the neurons of one module must share one number as their start",
+        )
+    return replace(spec, start=spec.start + start - rest)
+
+
+def _strict(spec: LifSpec) -> LifSpec:
+    return replace(spec, threshold=math.nextafter(spec.threshold, math.inf))
+
+
+def _misses_a_tie(module: Any) -> bool:
+    """Whether a membrane that just meets the threshold does not fire.
+
+    Where a class asks its surrogate function, that is the function's affair. With v = threshold
+    and x = threshold - v_reset every kind of charge leaves v there, but for a v_reset that rounds;
+    IFNode and decay_input=False add x to a v at rest.
+    """
+    rest = 0.0 if module.v_reset is None else float(module.v_reset)
+    threshold = _number(module.v_threshold)
+    x = torch.full((1, 1, 1), threshold - rest)
+    keeps = getattr(module, "decay_input", False)
+    with untouched(module.modules(), values=True), torch.no_grad():
+        module.eval()
+        module.reset()
+        module.v = torch.full((1, 1), threshold if keeps else rest)
+        try:
+            made = (
+                module.multi_step_forward(x)
+                if module.step_mode == "m"
+                else (module.single_step_forward(x[0]))
+            )
+        except Exception:  # the probe that follows says what is wrong
+            return False
+    return isinstance(made, Tensor) and bool((made == 0).all())
 
 
 def _spec(module: nn.Module, kind: str) -> LifSpec:

@@ -62,8 +62,6 @@ class Emitter:
         self.problems: list[Problem] = []
         self.fed: dict[str, str] = {}
         """Neuron that is run step by step -> what feeds it."""
-        self.last: dict[int, str] = {}
-        """Number of a neuron module that keeps its state -> its node."""
         self.repeats = False
         """Whether the model repeats its input over the steps itself (export(takes="B"))."""
 

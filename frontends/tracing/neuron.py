@@ -43,7 +43,16 @@ def _add_recurrent(e: Emitter, x: Stream, name: str, recurrent: Recurrent) -> No
             )
         made = nir.Affine(weight, bias) if bias.any() else nir.Linear(weight)
     else:
-        pad = tuple(int(k) // 2 for k in weight.shape[2:])
-        made = nir.Conv2d(x.shape[1:], weight, (1, 1), pad, (1, 1), 1, bias)
+        if len(x.shape) != 3:
+            raise Refusal(
+                "SFX-E107",
+                f"a recurrent convolution on a value of shape {x.shape}",
+                "give the neuron [B, C, H, W] at every step",
+            )
+        pad = (weight.shape[2] // 2, weight.shape[3] // 2)
+        if weight.shape[2] == weight.shape[3]:
+            made = nir.Conv2d(x.shape[1:], weight, (1, 1), pad, (1, 1), 1, bias)
+        else:  # NIR's type check gets it wrong
+            made = ext.GroupedConv2d(x.shape, weight, (1, 1), pad, (1, 1), 1, bias)
     back = e.add(made, "recurrent", name)
     e.edges.append((back, name))

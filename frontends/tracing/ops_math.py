@@ -22,8 +22,6 @@ from sfx.frontends.tracing.emitter import (
     needs_steps,
     no_time,
 )
-from sfx.frontends.tracing.lif_op import NAME as LIF
-from sfx.frontends.tracing.neuron import add_neuron
 from sfx.frontends.tracing.ops_view import widened
 from sfx.frontends.tracing.rules import result_shape, rule
 from sfx.toolchain.ir import nir_ext as ext
@@ -33,19 +31,6 @@ Operand = Stream | Constant
 
 
 # --- time -----------------------------------------------------------------------------------
-
-
-@rule(LIF)
-def lif(e: Emitter, node: fx.Node, x: Stream, neuron: int) -> Stream:
-    """The neuron that stands at this module."""
-    needs_steps(x, "a neuron runs")
-    if x.dims.axes[0] != (TIME,):
-        raise Refusal(
-            "SFX-E104",
-            f"axis 0 of the neuron's input {x.dims.shape} is not the time axis alone",
-            "a MultiStep takes [T, B, ...]: unflatten the axes before it",
-        )
-    return replace(x, name=add_neuron(e, x, neuron))
 
 
 @rule("aten::cumsum", "aten::cumsum_")

@@ -20,6 +20,7 @@ from torch import Tensor, fx
 
 from sfx.frontends.tracing.dims import TIME
 from sfx.frontends.tracing.emitter import Emitter, Refusal, Stream, needs_steps
+from sfx.frontends.tracing.lif_op import NAME as LIF
 from sfx.frontends.tracing.neuron import add_neuron
 from sfx.frontends.tracing.rules import HINTS, result_shape, rule
 from sfx.frontends.tracing.step_op import NAME
@@ -33,6 +34,7 @@ LOOP = (
 class State:
     """A state variable of a neuron after `step`, as the model carries it to the next one.
 
+    step   ENDED after a neuron that ran over all steps at once
     exact  False once the model computed with it: good for nothing but a dead branch
     """
 
@@ -51,8 +53,56 @@ class Partial:
 
 Carried = State | Partial
 
-STEPWISE = {NAME, "aten::select", "aten::unbind", "aten::stack", "aten::cat"}
+STEPWISE = {
+    LIF, NAME, "aten::select", "aten::unbind", "aten::stack", "aten::cat", "aten::zeros_like",
+    "aten::new_zeros", "aten::full_like", "aten::new_full", "aten::ones_like", "aten::new_ones",
+}  # fmt: skip
 """Ops whose rules see the steps of their operands; to all others a step is like any other."""
+
+ENDED = -1
+TWICE = (
+    "use one neuron module per layer, or reset it between the two calls "
+    "(functional.reset_net(self.lif), no state passed); a MultiStep starts anew with every call"
+)
+
+
+@rule(LIF)
+def lif(
+    e: Emitter, node: fx.Node, x: Stream, state: list[Any], number: int, rests: list[float]
+) -> list[Any]:
+    """The neuron that stands at this module, and its states."""
+    needs_steps(x, "a neuron runs")
+    if x.dims.axes[0] != (TIME,):
+        raise Refusal(
+            "SFX-E104",
+            f"axis 0 of the neuron's input {x.dims.shape} is not the time axis alone",
+            "a MultiStep takes [T, B, ...]: unflatten the axes before it",
+        )
+    _no_call_before(state)
+    _rests(state, rests)
+    name = add_neuron(e, x, number)
+    return [replace(x, name=name), *[State(name, ENDED)] * (2 * len(rests))]
+
+
+def _no_call_before(state: list[Any]) -> None:
+    """Refuse a neuron over all steps that goes on where another such call ended."""
+    for held in state:
+        if isinstance(held, State):
+            raise Refusal(
+                "SFX-E109",
+                "starts from the membrane with which an earlier call in the same forward() ended: "
+                f"the last step of {held.neuron} comes before the first one here",
+                TWICE,
+            )
+        if isinstance(held, Stream):
+            raise Refusal("SFX-E104", "a neuron's state is computed from the input", LOOP)
+
+
+def _rests(state: list[Any], rests: list[float]) -> None:
+    """Refuse constants that are not the neuron's state at rest."""
+    for value, rest in zip(state, rests, strict=True):
+        if isinstance(value, Tensor) and value.numel() and not bool((value == rest).all()):
+            raise Refusal("SFX-E105", "the neuron does not start at rest", "start from zeros")
 
 
 @rule(NAME)
@@ -62,7 +112,6 @@ def lif_step(
     x: Stream,
     state: list[Any],
     number: int,
-    call: int,
     rests: list[float],
 ) -> list[Any]:
     """One step of a neuron; the first makes the graph's node, the others must fit to it."""
@@ -74,7 +123,14 @@ def lif_step(
             "loop over time, or use the neuron's multi-step form "
             "(SpikingJelly: functional.set_step_mode(model, 'm'))",
         )
-    known, step = _position(e, state, number, call, rests)
+    known, step = _position(state, rests)
+    if known is not None and x.step is not None and x.step + 1 == step:
+        raise Refusal(
+            "SFX-E109",
+            f"computes another layer at step {x.step}, from the membrane that its call for "
+            f"{e.fed.get(known, known)} left at that step",
+            "use one neuron module per layer",
+        )
     if x.step not in (None, step):
         raise Refusal(
             "SFX-E104", f"the neuron's state is at step {step}, its input at step {x.step}", LOOP
@@ -82,32 +138,27 @@ def lif_step(
     if known is None:
         known = add_neuron(e, x, number)
         e.fed[known] = x.name
-    e.last[number] = known
     if e.fed[known] != x.name:
         raise Refusal(
             "SFX-E104",
             f"at step {step} the neuron's input is computed in another way than at step 0",
-            LOOP,
+            f"{LOOP}; one neuron module per layer, because two calls share a membrane",
         )
     carried = [State(known, step) for _ in rests]
     return [replace(x, name=known, step=step), *carried]
 
 
-def _position(
-    e: Emitter, state: list[Any], number: int, call: int, rests: list[float]
-) -> tuple[str | None, int]:
+def _position(state: list[Any], rests: list[float]) -> tuple[str | None, int]:
     """(the graph's node, None for a new one; the step) of a call."""
-    if not state:  # the neuron keeps its state to itself
-        return (e.last.get(number) if call else None), call
     carried = [s for s in state if isinstance(s, State)]
     spikes = [s for s in state if isinstance(s, Stream)]  # of a recurrent neuron, its own
     if any(not carried or (s.name, s.step) != (carried[0].neuron, carried[0].step) for s in spikes):
         raise Refusal("SFX-E104", "a neuron's state is computed from the input", LOOP)
     if not carried:
-        for value, rest in zip(state, rests, strict=True):
-            if isinstance(value, Tensor) and value.numel() and not bool((value == rest).all()):
-                raise Refusal("SFX-E105", "the neuron does not start at rest", "start from zeros")
+        _rests(state, rests)
         return None, 0
+    if any(s.step == ENDED for s in carried):
+        _no_call_before(carried)
     first = carried[0]
     if len(carried) + len(spikes) < len(state) or any(s != first or not s.exact for s in carried):
         raise Refusal("SFX-E104", "the neuron's state is changed between the steps", LOOP)

@@ -1,20 +1,22 @@
-"""Before the walk: every neuron swapped for an opaque op, and the model traced."""
+"""Before the walk: every neuron computes an opaque op, and the model is traced."""
 
 from __future__ import annotations
 
 import inspect
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from sfx.frontends.neurons import registry
+from sfx.frontends.tracing.opaque import Opaque
 from sfx.frontends.tracing.rules import RULES
-from sfx.frontends.tracing.step_op import OpaqueStep
+from sfx.frontends.tracing.true_modules import true_modules
+from sfx.frontends.tracing.untouched import untouched
 from sfx.toolchain.errors import InputError, Problem, SfxError, UnsupportedError
 
 NOT_THE_MODELS = (
@@ -27,54 +29,45 @@ NOT_THE_MODELS = (
 
 
 @contextmanager
-def prepared(model: nn.Module, dt: float) -> Iterator[None]:
-    """The model in eval mode with every neuron swapped; as it was when the block ends."""
-    flags = [(m, m.training) for m in model.modules()]
-    swapped: list[tuple[nn.Module, str, nn.Module]] = []
-    try:
-        for parent, child, made in _replacements(model, dt):
-            module = parent._modules[child]
-            if module is not None:
-                swapped.append((parent, child, module))
-                parent._modules[child] = made
+def prepared(model: nn.Module, dt: float) -> Iterator[dict[str, Opaque]]:
+    """The model in eval mode with every neuron (by path) computing one op; as it was at the end.
+
+    Raises UnsupportedError with every neuron that is refused.
+    """
+    with untouched(model.modules()), ExitStack() as stack:
         model.eval()
-        yield
-    finally:
-        for parent, child, module in reversed(swapped):
-            parent._modules[child] = module
-        for module, training in flags:
-            module.training = training
+        found = _neurons(model, dt)
+        for opaque in found.values():
+            stack.enter_context(opaque.covering())
+        yield found
 
 
-def _replacements(model: nn.Module, dt: float) -> list[tuple[nn.Module, str, nn.Module]]:
-    """(parent, child name, stand-in) for every neuron; raises for all refused ones at once."""
-    found: list[tuple[nn.Module, str, nn.Module]] = []
-    made: dict[nn.Module, nn.Module] = {}  # a neuron used in two places is one neuron
+def _neurons(model: nn.Module, dt: float) -> dict[str, Opaque]:
+    """What stands for the neuron at each path; raises for all refused ones at once."""
+    found: dict[str, Opaque] = {}
     problems: list[Problem] = []
-    todo: list[tuple[str, nn.Module]] = [("", model)]
-    seen: set[nn.Module] = {model}
-    while todo:
-        path, parent = todo.pop()
-        for child, module in parent._modules.items():
-            if module is None:
-                continue
-            where = f"{path}.{child}" if path else child
-            if module not in made:
-                try:
-                    neuron = registry.stand_in(module, dt, where)
-                except UnsupportedError as error:
-                    problems += error.problems
-                    continue
-                if neuron is not None:
-                    made[module] = neuron
-            if module in made:
-                found.append((parent, child, made[module]))
-            elif module not in seen:
-                seen.add(module)
-                todo.append((where, module))
+    inside: set[nn.Module] = set()  # parts of a neuron are no neurons of the model's
+    for path, module in model.named_modules():
+        if module in inside:
+            continue
+        try:
+            opaque = registry.opaque(module, dt, path or "model")
+        except UnsupportedError as error:
+            problems += error.problems
+            inside.update(module.modules())
+            continue
+        if opaque is not None:
+            found[path] = opaque
+            inside.update(module.modules())
     if problems:
         raise UnsupportedError.of(sorted(problems, key=lambda p: p.where))
     return found
+
+
+def leaves(model: nn.Module, neurons: dict[str, Opaque]) -> set[str]:
+    """Paths of the modules that stand for one node: without children, or a neuron."""
+    found = {path for path, module in model.named_modules() if not any(module.children())}
+    return (found | set(neurons)) - {path for path, o in neurons.items() if o.inside}
 
 
 class Traced(nn.Module):
@@ -84,17 +77,24 @@ class Traced(nn.Module):
     SequentialState) gets what it returned last, and its first tensor of every step is the output.
     """
 
-    def __init__(self, model: nn.Module, *, loop: bool) -> None:
+    def __init__(self, model: nn.Module, neurons: Iterable[Opaque] = (), *, loop: bool) -> None:
         super().__init__()
         self.model = model
+        self.neurons = list(neurons)
         self.loop = loop
         self.carries = "state" in inspect.signature(model.forward).parameters
 
     def forward(self, x: Tensor) -> Any:
         """What the model returns; with `loop` [T, B, ...] of x [T, B, ...]."""
-        for module in self.model.modules():
-            if isinstance(module, OpaqueStep):
-                module.reset()
+        for neuron in self.neurons:
+            neuron.reset()
+        try:
+            return self._run(x)
+        finally:  # newer tracers refuse a model that keeps a traced tensor
+            for neuron in self.neurons:
+                neuron.reset()
+
+    def _run(self, x: Tensor) -> Any:
         if not self.loop:
             return self.model(x)
         outputs: list[Tensor] = []
@@ -110,15 +110,16 @@ class Traced(nn.Module):
 # --- the trace ------------------------------------------------------------------------------
 
 
-def trace(model: nn.Module, example: Tensor, *, loop: bool) -> Any:
+def trace(model: nn.Module, example: Tensor, neurons: Iterable[Opaque] = (), *, loop: bool) -> Any:
     """The exported program, with "model." before every path.
 
     In-place ops and unknown compound ops are decomposed where possible.
     """
     try:
-        with warnings.catch_warnings(), torch.no_grad(), _source_lines():
+        with warnings.catch_warnings(), torch.no_grad(), _source_lines(), true_modules():
             warnings.simplefilter("ignore")
-            program = torch.export.export(Traced(model, loop=loop), (example,), strict=False)
+            traced = Traced(model, neurons, loop=loop)
+            program = torch.export.export(traced, (example,), strict=False)
             if any(_mutates(n) or _unknown(n) for n in program.graph.nodes):
                 simpler = program.run_decompositions()
                 before = sum(_unknown(n) for n in program.graph.nodes)
@@ -140,10 +141,27 @@ def trace(model: nn.Module, example: Tensor, *, loop: bool) -> Any:
         what = f"torch.export cannot trace the model ({type(error).__name__}: {text})"
         if "not installed as a submodule" in text:
             hint = "forward() creates a module (nn.X(...)): create it in __init__"
+        hooked = _failing_hook(model, error)
+        if hooked is not None:
+            hint = f"remove the hook of {hooked} before the export, or let it compute with torch"
         if "data-dependent" in text.lower() or "DataDependent" in type(error).__name__:
             what = "the control flow here depends on values, which the chip cannot follow"
             hint = "compute with neurons and masks for every input alike, without if and while"
         raise InputError("SFX-E102", what, where=_place(model, error), hint=hint) from error
+
+
+def _failing_hook(model: nn.Module, error: BaseException | None) -> str | None:
+    """Path of the module whose hook was running: it records values, say, and a trace has none."""
+    if error is None:
+        return None
+    hooks = {
+        getattr(getattr(hook, "__func__", hook), "__code__", None): path or type(model).__name__
+        for path, m in model.named_modules()
+        for hook in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())
+    }
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    found = next((hooks[code] for code in codes if code in hooks), None)
+    return found or _failing_hook(model, error.__cause__ or error.__context__)
 
 
 def _place(model: nn.Module, error: BaseException) -> str:

@@ -45,10 +45,9 @@ def check(
 
         return hook
 
+    graph = nir_bridge.to_graph(export(net, x[:, :1] if example is None else example, takes=takes))
     paths = [(n, m) for n, m in net.named_modules() if isinstance(m, neurons)]
     handles = [m.register_forward_hook(keep(n)) for n, m in paths]
-    graph = nir_bridge.to_graph(export(net, x[:, :1] if example is None else example, takes=takes))
-    assert not seen, "the export ran the library's neurons"
     with torch.no_grad():
         run()
     for handle in handles:
@@ -60,4 +59,24 @@ def check(
         assert 0.02 < want.mean() < 0.98, f"{path} fires at rate {want.mean()}"
         np.testing.assert_array_equal(got[name].reshape(want.shape), want, err_msg=path)
     assert set(seen) == {n for n, _ in paths}
+    return graph
+
+
+def same_output(net: nn.Module, x: Tensor) -> g.Graph:
+    """The graph of `net` computes torch's own output of x [T, B, ...], which is neither 0 nor full.
+
+    A SpikingJelly model is reset before, as its user would.
+    """
+    graph = nir_bridge.to_graph(export(net, x[:, :1]))
+    for module in net.modules():
+        if hasattr(module, "set_reset_value"):
+            module.reset()
+    with torch.no_grad():
+        want = net(x).numpy()
+    assert len(np.unique(want)) > 1, "the output says nothing"
+    (end,) = graph.of_type(g.Output)
+    got = evaluate.run(graph, x.numpy().swapaxes(0, 1).astype(np.float64))[end.name]
+    if end.op == g.Output("none"):
+        want = want.swapaxes(0, 1)
+    np.testing.assert_array_equal(evaluate.readout(graph, got).reshape(want.shape), want)
     return graph

@@ -95,7 +95,7 @@ def test_a_recurrent_cell() -> None:
     net = on_a_grid(lively(Looped()), 2)
     x = events(T, 3, 10, seed=3).float()
     graph = check(net, x, lambda: net(x))
-    assert graph["rec.lif"].producers == ("rec.input", "rec.recurrent")
+    assert graph["rec.lif"].producers == ("rec.linear", "rec.recurrent")
 
 
 class OverTime(nn.Module):

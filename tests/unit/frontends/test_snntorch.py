@@ -97,11 +97,11 @@ def test_a_lossless_program_has_torchs_spikes() -> None:
     net = lively(Net(NEURONS["Leaky, zero"](), NEURONS["integrator, zero"]()))
     x = events(T, 4, 10, seed=6).float()
     seen: dict[str, list[np.ndarray]] = {"lif1": [], "lif2": []}
+    graph = export(net, x[:, :1])
     for path, steps in seen.items():
         net.get_submodule(path).register_forward_hook(
             lambda m, i, o, steps=steps: steps.append(o[0].detach().numpy())
         )
-    graph = export(net, x[:, :1])
     net(x)
     counts = x.numpy().swapaxes(0, 1).astype(np.int64)
     bundle = api.compile(graph, calibrate=Data(counts, None))

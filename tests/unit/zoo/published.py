@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sfx.frontends.neurons.ge_lif import GreaterEqualLIF
 from sfx.frontends.neurons.multistep import MultiStep
 from sfx.frontends.neurons.registry import LifSpec
-from sfx.frontends.tracing.lif_op import OpaqueLif
+from sfx.frontends.tracing.lif_op import numbered, over_time
 from sfx.frontends.zoo.public_model import PublicModel
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -141,6 +141,17 @@ def assert_traceable(model: PublicModel, x: Tensor) -> None:
     assert set(names) <= PLAIN_OPS, set(names) - PLAIN_OPS
     assert names.count("lif") == count > 0
     assert torch.equal(replayed, expected)
+
+
+class OpaqueLif(nn.Module):
+    """The op that stands for a neuron in a trace."""
+
+    def __init__(self, spec: LifSpec) -> None:
+        super().__init__()
+        self.spec, self.number = spec, numbered(spec)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return over_time(x, self.number)[0]
 
 
 def _swap_neurons(model: nn.Module) -> int:
