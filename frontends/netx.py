@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from sfx.frontends import netx_weights
+from sfx.frontends import netx_input, netx_weights
 from sfx.frontends.netx_file import Layer, NetFile, Neuron, read_file
 from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, IntArray
 from sfx.toolchain.errors import InputError
@@ -32,6 +33,8 @@ from sfx.toolchain.ir.program import (
     Structured,
 )
 
+BIAS_MAX = (1 << 12) - 1
+MAX_EXPONENT = 7
 MAX_NEURONS = 1 << 24
 """Most neurons of one layer; Loihi 2 systems hold 2^30 in all."""
 
@@ -42,19 +45,22 @@ def read(
     timesteps: int | None = None,
     skip_input: bool = False,
     input_bits: int = 8,
+    data: str | None = None,
 ) -> Program:
     """The network in `path`: an Input, then one LIF population per layer, in the order C, H, W.
 
     Samples are `timesteps` long (default: the file's simulation/tSample) and reset at their
     start, as netx does with reset_interval; delays are not balanced yet.
 
-    An input layer with a neuron takes, at every step, what netx sets as that neuron's bias:
-    int(transform weight * pixel + transform bias), here graded events 0..2^input_bits - 1.
+    An input layer with a neuron takes int(weight * x + bias) at every step, which netx sets as that
+    neuron's bias. Samples are graded events 0..2^input_bits - 1: x, or with data='transformed' that
+    number itself (`sfx.frontends.netx_input`; None: raw where the file leaves no doubt).
     skip_input: leave that neuron out (netx's skip_layers=1); its spikes are the input then.
     The read-out counts the spikes of the last layer.
 
     Raises InputError or SfxError: SFX-E160..E163 (the file), SFX-E164 weights that no synapse
-    holds, SFX-E165 layers that do not fit each other, SFX-E166 unknown number of steps.
+    holds, SFX-E165 layers that do not fit each other, SFX-E166 unknown number of steps,
+    SFX-E173 where `data` must be said.
     """
     path = Path(path)
     file = read_file(path)
@@ -66,14 +72,28 @@ def read(
             where=str(path),
             hint="give --timesteps",
         )
-    populations, projections = _build(file, str(path), skip_input, input_bits)
+    kind = netx_input.TRANSFORMED if skip_input else data
+    populations, projections = _build(file, str(path), skip_input, input_bits, kind)
     last = populations[-1]
     readout = Readout(last.name, 1.0, (0,) * last.size)
     return Program(tuple(populations), tuple(projections), steps, readout, name=path.stem)
 
 
+def input_facts(path: str | os.PathLike[str], data: str | None) -> dict[str, object] | None:
+    """The transform of the input neurons, and what DATA holds, for a manifest; None without them.
+
+    Raises InputError as `read` does.
+    """
+    first = read_file(Path(path)).layers[0]
+    if first.kind != "input" or first.neuron is None:
+        return None
+    taken = netx_input.applied(first.transform, data, str(path))
+    kind = netx_input.RAW if taken == first.transform else netx_input.TRANSFORMED
+    return {"weight": first.transform.weight, "bias": first.transform.bias, "data": kind}
+
+
 def _build(
-    file: NetFile, where: str, skip_input: bool, input_bits: int
+    file: NetFile, where: str, skip_input: bool, input_bits: int, data: str | None
 ) -> tuple[list[Population], list[Projection]]:
     layers = [layer for layer in file.layers if layer.kind != "flatten"]
     flattened = {b.index for a, b in pairwise(file.layers) if a.kind == "flatten"}
@@ -85,6 +105,9 @@ def _build(
     populations, projections = [source], list[Projection]()
     for layer in layers:
         pre = populations[-1]
+        if layer.kind == "input":
+            taken = netx_input.applied(layer.transform, data, where)
+            layer = replace(layer, transform=taken)
         post, wires = _connect(layer, pre, layer.index in flattened)
         populations.append(post)
         projections += wires
@@ -121,7 +144,7 @@ def _connect(
         raise _too_large(where, shape)
     wires: Iterator[tuple[Connection, int]]
     if layer.kind == "input":
-        wires = iter([(_identity(shape), 0)])
+        wires = iter([_scaled(layer, where)])
     elif layer.kind == "dense":
         wires = _dense(layer, pre, flat, where)
     else:
@@ -143,7 +166,11 @@ def _neuron(layer: Layer, shape: Shape, where: str) -> LIF:
     if layer.kind == "input":
         # netx sets the image as the bias; as input to a current that forgets at once it is the
         # same: v gets a_in << 6. netx's own current is 0 whatever its decay.
-        return LIF(DECAY_UNITY - 1, n.dv, n.vth)
+        offset = np.array(layer.transform.bias, np.int64)
+        if abs(offset) > BIAS_MAX:
+            what = f"bias is {offset}, and a neuron's is at most {BIAS_MAX}"
+            raise InputError("SFX-E164", what, where=where)
+        return LIF(DECAY_UNITY - 1, n.dv, n.vth, offset, INPUT_SHIFT)
     return LIF(n.du, n.dv, n.vth, _bias(layer.bias, shape, where), INPUT_SHIFT)
 
 
@@ -159,9 +186,16 @@ def _bias(bias: IntArray | None, shape: Shape, where: str) -> IntArray:
     raise InputError("SFX-E165", what, where=where)
 
 
-def _identity(shape: Shape) -> Structured:
-    axes = tuple((f"a{i}", n) for i, n in enumerate(shape))
-    return Structured(axes, axes)
+def _scaled(layer: Layer, where: str) -> tuple[Structured, int]:
+    """Each neuron takes its own event times the transform's weight, as mantissa and exponent."""
+    axes = tuple((f"a{i}", n) for i, n in enumerate(layer.shape))
+    weight, exponent = layer.transform.weight, 0
+    while weight and weight % 2 == 0 and exponent < MAX_EXPONENT:
+        weight, exponent = weight // 2, exponent + 1
+    if not -256 <= weight <= 255:
+        what = f"the input's weight is {layer.transform.weight}, more than a synapse holds"
+        raise InputError("SFX-E164", what, where=where)
+    return Structured(axes, axes, weight), exponent
 
 
 def _dense(

@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from sfx.frontends.netx_input import UNITY, InputTransform
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.errors import InputError, Problem, SfxError
 from sfx.toolchain.ir.hdf5 import faults
@@ -39,7 +40,8 @@ class Layer:
 
     shape     as the file has it: (C, H, W) or (features,)
     weight    conv [Cout, Cin/groups, kH, kW], dense [out, in], else None
-    bias      as the file has it, or None; an input layer's (of the host's transform) is not read
+    bias      as the file has it, or None
+    transform what an input layer with neurons does to a sample; its weight and bias are this
     """
 
     index: int
@@ -52,6 +54,7 @@ class Layer:
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+    transform: InputTransform = UNITY
 
     @property
     def name(self) -> str:
@@ -129,7 +132,10 @@ def _layer(group: h5py.Group, index: int) -> Layer:
         raise InputError("SFX-E163", what, where=where)
     neuron = _neuron(group["neuron"], where) if "neuron" in group else None
     if kind == "input":
-        return Layer(index, kind, shape, neuron)
+        if neuron is None:
+            return Layer(index, kind, shape)
+        scale, offset = (_transform(group, where, *p) for p in (("weight", 64), ("bias", 0)))
+        return Layer(index, kind, shape, neuron, transform=InputTransform(scale, offset))
     if neuron is None:
         what = "has no neuron; netx would integrate without end, with 18 bits of threshold"
         raise InputError("SFX-E162", what, where=where)
@@ -155,6 +161,11 @@ def _layer(group: h5py.Group, index: int) -> Layer:
     stride, padding, dilation = (_pair(group, k, where) for k in ("stride", "padding", "dilation"))
     groups = _whole(group.get("groups"), where, "groups")
     return Layer(index, kind, shape, neuron, weight, bias, stride, padding, dilation, groups)
+
+
+def _transform(group: h5py.Group, where: str, key: str, default: int) -> int:
+    """One number of an input layer's transform; netx's default where the file has none."""
+    return _whole(group.get(key, default), where, key)
 
 
 def _check_rank(weight: IntArray, rank: int, where: str) -> None:

@@ -159,8 +159,9 @@ def _layer(program: Program, population: Population) -> list[dict[str, Any]]:
     mantissa = bias >> (INPUT_SHIFT + shift)
     if np.any(mantissa << (INPUT_SHIFT + shift) != bias):
         raise _refused(population, "a bias is no multiple of 64, the scale of netx's biases")
-    if _takes_pixels(incoming, pre) and not mantissa.any():
-        return [{"type": "input", "shape": np.array(population.shape)} | common]
+    if _takes_pixels(incoming, pre, mantissa):
+        transform = {"weight": _input_weight(incoming[0]) >> shift, "bias": int(mantissa.flat[0])}
+        return [{"type": "input", "shape": np.array(population.shape)} | transform | common]
     if all(_plain_conv(j, incoming[0]) for j in incoming):
         return [_conv(incoming, population, shift) | common | _bias(mantissa, axis=True)]
     flat = [] if len(pre.shape) == 1 else [{"type": "flatten", "shape": np.array([pre.size])}]
@@ -193,13 +194,20 @@ def _shift(program: Program, population: Population) -> int:
     return int(least) if exact and program.timesteps * largest < STATE_LIMIT else 0
 
 
-def _takes_pixels(incoming: tuple[Projection, ...], pre: Population) -> bool:
-    """netx's input layer with a neuron: each neuron takes one value of the sample as it is."""
+def _input_weight(j: Projection) -> int:
+    """What one event is multiplied by, of a projection that `_takes_pixels`."""
+    assert isinstance(j.connection, Structured)
+    return j.connection.weight << j.weight_exp
+
+
+def _takes_pixels(incoming: tuple[Projection, ...], pre: Population, mantissa: IntArray) -> bool:
+    """netx's input layer with a neuron: each neuron takes weight x + bias of its own value x."""
     (j, *others) = incoming
     c = j.connection
-    plain = j.weight_exp == 0 and j.pre_view is None and j.post_view is None and not others
-    same = isinstance(c, Structured) and c.pre == c.post and c.weight == 1
-    return isinstance(pre.neuron, Input) and pre.graded and plain and same
+    plain = j.weight_exp >= 0 and j.pre_view is None and j.post_view is None and not others
+    same = isinstance(c, Structured) and c.pre == c.post
+    uniform = bool(np.all(mantissa == mantissa.flat[0]))
+    return isinstance(pre.neuron, Input) and pre.graded and plain and same and uniform
 
 
 def _plain_conv(j: Projection, first: Projection) -> bool:

@@ -77,7 +77,7 @@ def differences(stream: Stream, folder: Path, ours: str, at: slice, to: slice) -
 
 def test_intel_s_cores(folder: Path) -> None:
     """Objective `intel` takes the cores of Intel's log, layer by layer, within one."""
-    program = balanced(read(folder / "network.net", timesteps=INTERVAL))
+    program = balanced(read(folder / "network.net", timesteps=INTERVAL, data="transformed"))
     placed = place(program, load("loihi2"), MappingOptions("intel"))
     count = Counter(b.population for b in placed.blocks)
     ours = [count[p.name] for p in program if p.name in count]
@@ -104,7 +104,7 @@ def test_the_whole_network_from_the_image(folder: Path) -> None:
     """The image as graded input: the input layer's spikes are the golden ones, and every layer is
     equal from its phase on. Our input crosses one projection, so all comes one step later.
     """
-    program = balanced(read(folder / "network.net", timesteps=INTERVAL))
+    program = balanced(read(folder / "network.net", timesteps=INTERVAL, data="transformed"))
     image = np.load(folder / "image.npy").transpose(2, 1, 0).astype(np.int64)
     x = np.broadcast_to(image, (2, INTERVAL, *image.shape))
     stream = ReferenceBackend().stream(program, x, states=True)
@@ -133,7 +133,7 @@ def test_tinynet_gives_the_reference_output(data_dir: Path) -> None:
     folder = data_dir / "lava_dl"
     if not (folder / "tiny.net").is_file():
         pytest.skip(f"no tiny.net in {folder}")
-    program = balanced(read(folder / "tiny.net", timesteps=17))
+    program = balanced(read(folder / "tiny.net", timesteps=17, data="transformed"))
     image = np.load(folder / "tinynet" / "input_bias.npy").transpose(2, 1, 0).astype(np.int64)
     x = np.broadcast_to(image, (1, 17, *image.shape))
     out = ReferenceBackend().layers(program, x)[program.readout.population][0]

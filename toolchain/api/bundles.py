@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sfx.toolchain.targets.target import Target
     from sfx.toolchain.verify.diff import Change
 
-SOURCES = ("versions", "model", "target", "calibration", "trusted_pickle")
+SOURCES = ("versions", "model", "target", "calibration", "trusted_pickle", "net_input")
 """What a manifest says of a bundle's origin; its statistics and records follow from the Program."""
 
 
@@ -37,12 +37,17 @@ def inspect(path: str | Path, nir_options: NirOptions | None = None) -> str:
 
     path = Path(path)
     if path.suffix == ".sfx":
-        return program_text(load(path).program)
+        bundle = load(path)
+        return _input_text(bundle.manifest.get("net_input")) + program_text(bundle.program)
     if path.suffix == ".net":
-        from sfx.frontends.netx import read
+        from sfx.frontends.netx import input_facts, read
         from sfx.frontends.netx_file import read_file
 
-        return program_text(read(path, timesteps=read_file(path).timesteps or 1))
+        facts = input_facts(path, "raw")
+        steps = read_file(path).timesteps or 1
+        return _input_text(facts, asked=True) + program_text(
+            read(path, timesteps=steps, data="raw")
+        )
     if path.suffix in (".nir", ".onnx"):
         from sfx.toolchain.ir.nir_bridge import to_graph
         from sfx.toolchain.ir.nir_reading import reading
@@ -56,6 +61,17 @@ def inspect(path: str | Path, nir_options: NirOptions | None = None) -> str:
     from sfx.frontends.describe import describe
 
     return describe(path)
+
+
+def _input_text(facts: dict[str, Any] | None, *, asked: bool = False) -> str:
+    """What a lava-dl network does with a sample first, and what its DATA holds."""
+    if facts is None:
+        return ""
+    formula = f"input neurons take {facts['weight']} x + {facts['bias']} of a sample x"
+    if asked:
+        return f"{formula}; shown for DATA of x (compile --net-input says which DATA is)\n"
+    holds = "x, the Program applies it" if facts["data"] == "raw" else "that number already"
+    return f"{formula}; DATA holds {holds}\n"
 
 
 def save(bundle: Bundle, path: str | Path) -> None:
@@ -214,7 +230,7 @@ def export_netx(bundle: Bundle | Program, path: str | Path) -> str:
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "copy.net"
         copy.write_bytes(made.content)
-        made.check(program, read(copy))
+        made.check(program, read(copy, data="raw"))
     atomic_write(Path(path), made.content)
     return made.left_out
 

@@ -43,6 +43,7 @@ def compile(
     calibrate: Samples | None = None,
     model: str | None = None,
     timesteps: int | None = None,
+    net_input: str | None = None,
     takes: str = "TB",
     nir_options: NirOptions | None = None,
     objective: str = "latency",
@@ -60,6 +61,8 @@ def compile(
     default: the samples in the checkpoint, if any.
     timesteps: T of a sample, for a NIR file that does not say it (default: that of `calibrate`),
     or instead of what a lava-dl `.net` file says. A `.net` holds integers: nothing is quantized.
+    net_input: what samples of a `.net` hold whose input neurons take weight x + bias: `raw` (x) or
+    `transformed` (that number); must be said unless the file leaves no doubt.
     options: method, bits, effort and event counts (`sfx.toolchain.quantize.options`).
     model, takes: a network of one's own for a bare state_dict, see `load_model`.
     trust_pickle: let a `.pt` run whatever code it holds, see `load_model`; in the manifest.
@@ -87,7 +90,7 @@ def compile(
         _nothing_to_quantize(calibrate, "the fine-tuned model")
         return _compile_trained(source.program(), source.template.bits, "", chosen, stage, mapping)
     if not isinstance(source, Source) and not trust_pickle and Path(source).suffix == ".net":
-        return _compile_netx(Path(source), chosen, calibrate, timesteps, stage, mapping)
+        return _compile_netx(Path(source), chosen, calibrate, timesteps, stage, mapping, net_input)
     if not isinstance(source, Source) and not trust_pickle and is_qat(source):
         _nothing_to_quantize(calibrate, str(source))
         stored = read_qat(source)
@@ -219,9 +222,10 @@ def _compile_netx(
     timesteps: int | None,
     stage: Stage,
     mapping: MappingOptions,
+    net_input: str | None,
 ) -> Bundle:
     """A lava-dl network: integers in, the same integers out. The bundle has no NIR source."""
-    from sfx.frontends.netx import read
+    from sfx.frontends.netx import input_facts, read
     from sfx.toolchain.compiler import compile_program
 
     if calibrate is not None:
@@ -234,7 +238,7 @@ def _compile_netx(
     start = time.perf_counter()
     stage("read netx")
     digest = sha256_of(path)
-    program = read(path, timesteps=timesteps)
+    program = read(path, timesteps=timesteps, data=net_input)
     try:
         placed = compile_program(program, target, stage, mapping)
     except SfxError as error:
@@ -243,6 +247,8 @@ def _compile_netx(
 
         raise explained(error, program, ReferenceBackend().layers) from error
     manifest = manifest_of(path.stem, digest, target, placed)
+    facts = input_facts(path, net_input)
+    manifest |= {} if facts is None else {"net_input": facts}
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(placed, b"", manifest | {"calibration": None, "quantization": []})
 

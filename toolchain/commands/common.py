@@ -85,6 +85,15 @@ StepsOpt = Annotated[
     int | None,
     typer.Option("--timesteps", min=1, help="T of a sample, if the file does not say it"),
 ]
+NetInputOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--net-input",
+        metavar="KIND",
+        help="What DATA of a lava-dl .net holds: raw (x; the file's weight and bias are applied) "
+        "or transformed (weight x + bias already)",
+    ),
+]
 ConventionOpt = Annotated[
     str | None,
     typer.Option(

@@ -25,6 +25,7 @@ def prepare(
     *,
     calibrate: Samples | None = None,
     options: Options | None = None,
+    net_input: str | None = None,
 ) -> QatModel:
     """A torch model whose forward pass is the integer Program of `model`, to be fine-tuned.
 
@@ -34,6 +35,7 @@ def prepare(
     calibrate  events [K, T, *input shape], whole counts, that choose the scales (an array, tensor,
                lists, `sfx.Data` or a DATA file); default: the samples in the checkpoint. Training
                data, not test data.
+    net_input  what samples of a `.net` hold, as for `sfx.compile`
     options    bits of all weights or by layer, 2..8, and how the first rounding is searched
 
     Before any training the model computes exactly the Program that `sfx.compile` would give.
@@ -48,7 +50,7 @@ def prepare(
     chosen = load_target(target)
     given = None if calibrate is None else calibration_of(calibrate).x
     if not isinstance(model, nn.Module) and Path(model).suffix == ".net":
-        return from_program(_netx(Path(model), given), target)
+        return from_program(_netx(Path(model), given, net_input), target)
     net, samples = _network(model, given)
     graph = lower(to_graph(net))
     quantized = quantize(graph, samples.astype(np.int64), options=options)
@@ -77,11 +79,13 @@ def from_program(program: Program, target: str = "loihi") -> QatModel:
     return QatModel(Template(program, {}, target, "sum"))
 
 
-def _netx(path: Path, calibrate: NDArray[Any] | None) -> Program:
+def _netx(path: Path, calibrate: NDArray[Any] | None, net_input: str | None) -> Program:
     """A lava-dl network; samples only say how many steps one takes."""
     from sfx.frontends.netx import read
 
-    return read(path, timesteps=None if calibrate is None else int(calibrate.shape[1]))
+    return read(
+        path, timesteps=None if calibrate is None else int(calibrate.shape[1]), data=net_input
+    )
 
 
 def _network(

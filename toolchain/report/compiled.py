@@ -25,6 +25,13 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
         "\n  trusted      the pickle, whose code was run" if manifest.get("trusted_pickle") else ""
     )
     wrapped = f"\n  weights from {manifest['weights']}" if manifest.get("weights") else ""
+    taken = manifest.get("net_input")
+    holds = {"raw": "applied to DATA", "transformed": "DATA holds that number already"}
+    first = (
+        f"\n  input        {taken['weight']} x + {taken['bias']}, {holds[taken['data']]}"
+        if taken
+        else ""
+    )
     head = Text(
         f"{manifest['model']['name']} on {manifest['target']}\n"
         f"  populations  {s['populations']:>10,}     projections  {s['projections']:>12,}\n"
@@ -32,7 +39,7 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
         f"  time steps   {s['timesteps']:>10,}     depth        {s['depth']:>12,} hardware steps\n"
         f"  cores        {s['cores']:>10,}     chips        {s['chips']:>12,}\n"
         f"  scales from  {source}"
-        f"{wrapped}{trusted}"
+        f"{wrapped}{trusted}{first}"
     )
     written = Text(f"\nwrote {path} in {seconds:.1f} s")
     if not manifest["quantization"]:

@@ -28,7 +28,7 @@ CASES = {"conv": files.live_conv_net(), IMAGE: files.live_image_net(), **files.l
 
 
 def program_of(path: Path) -> Program:
-    program = BalanceDelays(max_delay=62).run(read(path))
+    program = BalanceDelays(max_delay=62).run(read(path, data="transformed"))
     check_program(program, balanced=True)
     return program
 

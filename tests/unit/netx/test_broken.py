@@ -204,7 +204,7 @@ def test_steps_must_be_known(tmp_path: Path) -> None:
     path = files.write(tmp_path / "model.net", files.live_image_net(), steps=None)
     refused(path, "SFX-E166", "--timesteps")
     refused(path, "SFX-E166", timesteps=0)
-    assert read(path, timesteps=5).timesteps == 5
+    assert read(path, timesteps=5, data="raw").timesteps == 5
 
 
 @pytest.mark.parametrize("low", [-300, -256])
