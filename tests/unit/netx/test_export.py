@@ -21,7 +21,7 @@ from tests.unit.netx.test_against_netx import SAMPLES, _run_netx
 
 
 def balanced(path: Path) -> Program:
-    return BalanceDelays(max_delay=62).run(read(path))
+    return BalanceDelays(max_delay=62).run(read(path, data="raw"))
 
 
 def written(folder: Path, name: str, layers: list[files.Fields]) -> Program:
