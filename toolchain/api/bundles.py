@@ -44,9 +44,9 @@ def inspect(path: str | Path, nir_options: NirOptions | None = None) -> str:
         from sfx.frontends.netx_file import read_file
 
         facts = input_facts(path, "raw")
-        steps = read_file(path).timesteps or 1
+        length = read_file(path).timesteps or 1
         return _input_text(facts, asked=True) + program_text(
-            read(path, timesteps=steps, data="raw")
+            read(path, timesteps=length, data="raw")
         )
     if path.suffix in (".nir", ".onnx"):
         from sfx.toolchain.ir.nir_bridge import to_graph
