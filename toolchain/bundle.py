@@ -26,6 +26,7 @@ from sfx.toolchain.ir.codec import CodecError, decode, encode
 from sfx.toolchain.ir.digest import digest
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program
+from sfx.toolchain.manifest import checked, parse
 from sfx.toolchain.memory import require
 from sfx.toolchain.npy import read_npy
 
@@ -80,8 +81,8 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
     """
     entries = unpack(Path(path))
     try:
-        manifest = json.loads(entries["manifest.json"])
-        version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+        manifest = parse(entries["manifest.json"])
+        version = manifest.get("schema_version")
         if version not in (UNPLACED, SCHEMA_VERSION):
             raise InputError(
                 "SFX-E602",
@@ -89,6 +90,7 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
                 where=str(path),
                 hint="use a newer version of sfx-loihi, or compile the model again with this one",
             )
+        manifest = checked(manifest)
         expected = manifest["sha256"]
         for name in sorted(set(entries) - {"manifest.json"}):
             if expected.get(name) != hashlib.sha256(entries[name]).hexdigest():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +81,22 @@ def save(bundle: Bundle, path: str | Path) -> None:
 
 
 def load(path: str | Path, *, balanced: bool = True) -> Bundle:
-    """Read `model.sfx`. Raises InputError (SFX-E60x).
+    """Read `model.sfx`. Raises InputError (SFX-E60x), FitError if its mapping is not legal.
 
+    Its counts are taken from the Program anew, and so is what every block takes of its core.
     balanced=False accepts a Program whose delays were changed on purpose (see `verify`).
     A bundle of an older schema is mapped again, onto its target as it is listed now.
     """
+    from sfx.toolchain.compiler import statistics
+    from sfx.toolchain.mapping.check import check_placed
+
     bundle = bundles.read(path, balanced=balanced)
+    placed = bundle.placed
+    counted = statistics(bundle.program) | {"cores": placed.cores, "chips": placed.chips}
+    bundle = replace(bundle, manifest=bundle.manifest | {"statistics": counted})
     if bundle.manifest["schema_version"] != bundles.UNPLACED:
+        if placed.blocks and "target_table" in bundle.manifest:
+            check_placed(placed, target_of(bundle))
         return bundle
     from sfx.toolchain.targets import names
 
@@ -163,6 +173,13 @@ def report(
     from sfx.toolchain.report.collect import collect
     from sfx.toolchain.report.verdict import read_verdict
 
+    if not bundle.placed.blocks:
+        raise InputError(
+            "SFX-E670",
+            "the bundle holds no mapping, so there is no core to report on",
+            where=bundle.program.name,
+            hint="place it first: sfx map BUNDLE -o OUT",
+        )
     given = None if data is None else samples_of(data)
     verdict = None if verified is None else read_verdict(Path(verified), bundle.program)
     if given is not None:

@@ -36,7 +36,8 @@ LAYERS: dict[str, set[str]] = {
     "npy": set(),
     "control_groups": set(),
     "memory": BASE | {"control_groups"},
-    "bundle": COMPILER | {"npy", "memory"},
+    "manifest": COMPILER | {"quantize"},  # the layers' records, whose fields it checks
+    "bundle": COMPILER | {"npy", "memory", "manifest"},
     "replay": BASE | {"npy", "bundle", "verify", "backends.base", "backends.check_input"},
     "data": BASE | {"npy"},
     "cluster": BASE | {"backends.base", "cluster_start"},
