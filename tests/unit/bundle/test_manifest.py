@@ -118,12 +118,12 @@ def test_every_value_of_the_manifest_may_be_anything(made: Path) -> None:
     seen: dict[str, int] = {}
     spots = [p for p in places(manifest) if p[0] not in ("sha256", "target_table")]
     for i, spot in enumerate(spots):
-        for to in STRANGE[i % 2 :: 2]:
+        for to in STRANGE[i % 5 :: 5]:
             text = json.dumps(changed(manifest, spot, to)).encode()
             code = walk(sealed(entries | {"manifest.json": text}, made), made / "x.npz")
             seen[code] = seen.get(code, 0) + 1
-    assert sum(seen.values()) > 300
-    assert seen["SFX-E601"] > 100
+    assert sum(seen.values()) > 120
+    assert seen["SFX-E601"] > 40
     assert seen["works"] > 10
 
 
