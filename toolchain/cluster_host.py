@@ -15,7 +15,7 @@ import sys
 
 from sfx.toolchain.folder import shut_out
 
-QUIET = {
+QUIET: dict[str, list[str]] = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
 }
