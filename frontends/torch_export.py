@@ -32,8 +32,6 @@ from sfx.toolchain.ir import nir_ext as ext
 for _rules in ("ops_view", "ops_math", "ops_linear", "ops_steps"):
     importlib.import_module(f"sfx.frontends.tracing.{_rules}")
 
-TRACE_BATCH = 2
-"""Samples in the traced example: more than one, so that the batch axis is never mistaken."""
 LOOP_STEPS = 2
 """Steps that are traced where the loop over time is ours."""
 TAKES = ("TB", "BT", "B", "step")
@@ -71,7 +69,7 @@ def export(
     if takes not in TAKES:
         raise InputError("SFX-E101", f"takes is {takes!r}", hint=f"one of: {', '.join(TAKES)}")
     steps = _check_example(example)
-    traced = _input(example, takes, steps)
+    traced = _input(example, takes)
     emitter = Emitter(dt)
     emitter.repeats = takes == "B"
     with prepared(model, dt) as neurons:
@@ -85,17 +83,15 @@ def export(
     return _finish(emitter, found, steps, name)
 
 
-def _input(example: Tensor, takes: str, steps: int) -> Tensor:
-    """What the model is traced on."""
-    traced = example.detach().expand(-1, TRACE_BATCH, *example.shape[2:])
-    if steps == 1:  # an axis of length 1 could not be followed
-        traced = traced.expand(2, *traced.shape[1:])
+def _input(example: Tensor, takes: str) -> Tensor:
+    """What the model is traced on: one sample, so that what it makes of its shapes is right."""
+    traced = example.detach()
     if takes == "B":
         traced = traced[0]
     elif takes == "BT":
         traced = traced.transpose(0, 1)
     elif takes == "step":
-        traced = traced[:LOOP_STEPS]
+        traced = traced[:1].expand(LOOP_STEPS, *traced.shape[1:])
     return traced.contiguous()
 
 
@@ -141,7 +137,7 @@ def _input_dims(traced: Tensor, takes: str, steps: int) -> Dims:
     axes = lead.get(takes, [(TIME,), (BATCH,)])
     length = steps if takes == "B" else int(traced.shape[1 if takes == "BT" else 0])
     space: list[Axis] = [(int(n),) for n in traced.shape[len(axes) :]]
-    return Dims((), length, TRACE_BATCH).with_axes([*axes, *space])
+    return Dims((), length).with_axes([*axes, *space])
 
 
 # --- after the walk -------------------------------------------------------------------------

@@ -3,11 +3,16 @@
 A multi-step model merges and splits its axes freely: [T, B, C, H, W] -> [T*B, C, H, W] ->
 [T, B*N, ...]. The Graph has neither T nor B, so every axis carries its factors, outermost first:
 
-    "T"   the model steps      "B"   the samples      int   a factor > 1 of the value at one step
+    "T"   the model steps      "B"   the one sample      int   a factor > 1 of the value at one step
 
-An axis of length 1 has no factors. Neighbouring ints of one axis are merged: only the places of
-T and B matter. The *step shape* of a tensor is its shape with T and B taken out of every axis,
-and without the axes that held nothing else.
+A model is traced as it runs, with one sample and its own T, so that whatever it computes from its
+shapes is right. B is thus 1, and T may be. A factor of length 1 (a *mark*) moves no element: it
+says which axes of length 1 are no part of the value, and where that is not certain, a guess that
+only decides whether a shape has a 1 more. No rule may rest on it.
+
+An axis of length 1 that belongs to the value has no factors. Neighbouring ints of one axis are
+merged: only the places of T and B matter. The *step shape* of a tensor is its shape with T and B
+taken out of every axis, and without the axes that held nothing else.
 """
 
 from __future__ import annotations
@@ -51,26 +56,33 @@ def in_step(axis: Axis) -> bool:
 
 @dataclass(frozen=True)
 class Dims:
-    """The factors of every axis of one tensor. steps, batch: lengths of T and B, both > 1."""
+    """The factors of every axis of one tensor. steps: length of T."""
 
     axes: tuple[Axis, ...]
     steps: int
-    batch: int
 
     def with_axes(self, axes: Iterable[Axis]) -> Dims:
-        """The same lengths of T and B under other axes."""
-        return Dims(tuple(merged(a) for a in axes), self.steps, self.batch)
+        """The same T under other axes."""
+        return Dims(tuple(merged(a) for a in axes), self.steps)
 
     def length(self, factor: Factor) -> int:
         """Length of one factor."""
         if isinstance(factor, int):
             return factor
-        return self.steps if factor == TIME else self.batch
+        return self.steps if factor == TIME else 1
+
+    def size(self, axis: Axis) -> int:
+        """Length of an axis."""
+        return math.prod(self.length(f) for f in axis)
+
+    def solid(self, index: int) -> Axis:
+        """The factors of axis `index` that are longer than 1."""
+        return merged(f for f in self.axes[index] if self.length(f) > 1)
 
     @property
     def shape(self) -> Shape:
         """Shape of the tensor."""
-        return tuple(math.prod(self.length(f) for f in axis) for axis in self.axes)
+        return tuple(self.size(axis) for axis in self.axes)
 
     @property
     def step_shape(self) -> Shape:
@@ -85,9 +97,24 @@ class Dims:
         """Whether any axis holds `factor`."""
         return any(factor in axis for axis in self.axes)
 
+    @property
+    def spread(self) -> bool:
+        """Whether an axis holds several steps."""
+        return self.steps > 1 and self.holds(TIME)
+
+    def plain(self) -> Dims:
+        """All axes but the first as axes of the value, without marks: those go to axis 0."""
+        lead, *rest = self.axes
+        marks = [f for axis in rest for f in axis if self.length(f) == 1]
+        if lead == () and not marks:
+            marks = [BATCH]
+        return self.with_axes(
+            [(*lead, *marks), *(tuple(f for f in a if self.length(f) > 1) for a in rest)]
+        )
+
     def view(self, shape: Sequence[int]) -> Dims:
-        """The axes after a reshape in C order. Raises TimeProblem where it would split T or B."""
-        todo: list[Factor] = list(merged(f for axis in self.axes for f in axis))
+        """The axes after a reshape in C order. Raises TimeProblem where it would split T."""
+        todo = list(merged(f for axis in self.axes for f in axis if self.length(f) > 1))
         axes: list[Axis] = []
         for length in shape:
             axis: list[Factor] = []
@@ -105,10 +132,67 @@ class Dims:
                     todo.insert(0, size // left)
                     left = 1
                 else:
-                    what = {TIME: "the time axis", BATCH: "the batch axis"}.get(str(factor), "")
-                    raise TimeProblem(
-                        f"viewing {self.shape} as {tuple(shape)} cuts through "
-                        f"{what or 'an axis next to time or batch'}"
-                    )
+                    what = "the time axis" if factor == TIME else "an axis next to time"
+                    raise TimeProblem(f"viewing {self.shape} as {tuple(shape)} cuts through {what}")
             axes.append(tuple(axis))
+        return self._marked(axes)
+
+    def _marked(self, axes: list[Axis]) -> Dims:
+        """`axes`, which hold no marks yet, with the marks of this tensor's axes.
+
+        A mark stays between the same elements. Where axes of length 1 were removed and it is open
+        which, it is taken into the axis before.
+        """
+        starts = [math.prod(map(self.size, axes[:i])) for i in range(len(axes))]
+        units = [self.size(axis) == 1 for axis in axes]
+        for place, (before, marks) in self._marks().items() if axes else ():
+            slots = [i for i, n in enumerate(starts) if n == place and units[i]]
+            for slot, given in _to_slots(before, marks, slots):
+                axes[slot] = tuple(given)
+                marks = [m for m in marks if m not in given]
+            host = max((i for i, n in enumerate(starts) if n < place), default=0)
+            axes[host] = self._with_marks(axes[host], place // starts[host], marks)
         return self.with_axes(axes)
+
+    def _with_marks(self, axis: Axis, place: int, marks: Sequence[Factor]) -> Axis:
+        """`marks` put behind the first `place` elements of an axis."""
+        out: list[Factor] = []
+        factors = list(axis)
+        while factors and place > 1:
+            factor = factors.pop(0)
+            size = self.length(factor)
+            if isinstance(factor, int) and size > place:
+                factors.insert(0, size // place)
+                factor = size = place
+            out.append(factor)
+            place = max(1, place // size)
+        return (*out, *marks, *factors)
+
+    def _marks(self) -> dict[int, tuple[list[Axis], list[Factor]]]:
+        """Elements before a mark -> (the axes of length 1 there, all marks there), in order."""
+        found: dict[int, tuple[list[Axis], list[Factor]]] = {}
+        place = 1
+        for axis in self.axes:
+            if self.size(axis) == 1:
+                found.setdefault(place, ([], []))[0].append(axis)
+            for factor in axis:
+                place *= self.length(factor)
+                if self.length(factor) == 1:
+                    found.setdefault(place, ([], []))[1].append(factor)
+        return {place: both for place, both in found.items() if both[1]}
+
+
+def _to_slots(
+    before: Sequence[Axis], marks: Sequence[Factor], slots: Sequence[int]
+) -> list[tuple[int, Sequence[Factor]]]:
+    """Which axes of length 1 get which marks: (axis, its marks).
+
+    before  the axes of length 1 that were there;  slots  the ones that are there now
+    """
+    if len(before) == len(slots):
+        return list(zip(slots, before, strict=True))
+    if not slots or (() in before and len(slots) < len(before)):
+        return []
+    spare = max(0, len(marks) - len(slots))
+    groups = [marks[: spare + 1], *([m] for m in marks[spare + 1 :])]
+    return list(zip(slots, groups, strict=False))

@@ -62,6 +62,8 @@ class Emitter:
         self.problems: list[Problem] = []
         self.fed: dict[str, str] = {}
         """Neuron that is run step by step -> what feeds it."""
+        self.fires = False
+        """Whether there is a neuron."""
         self.repeats = False
         """Whether the model repeats its input over the steps itself (export(takes="B"))."""
 
@@ -140,14 +142,18 @@ class Emitter:
         """The same elements under other axes."""
         return replace(x, name=self.reshape(x.name, x.shape, dims.step_shape), dims=dims)
 
+    def plain(self, x: Stream) -> Stream:
+        """`x` whose axes but the first are all of the value at one step, in order."""
+        return self.view(x, x.dims.plain())
+
     def held(self, x: Stream) -> Stream:
         """`x`, whose steps were reduced, as a value that every step of the sample has.
 
         A sum over the steps whose result meets the steps again is not the read-out: it is attention
         over time that is not causal.
         """
-        if x.reduce is None:
-            return x
+        if x.reduce is None or x.dims.steps == 1:
+            return replace(x, reduce=None)
         factor = 1.0 if x.reduce == "sum" else 1.0 / x.dims.steps
         name = self.add(ext.TimeSum(x.shape), "time_sum", x.name)
         return replace(x, name=self.scale(name, x.shape, factor), reduce=None)
@@ -173,7 +179,7 @@ def array(tensor: Tensor) -> Array:
 
 def needs_steps(x: Stream, what: str) -> None:
     """Refuse an op that is not linear after the steps were reduced to one value."""
-    if x.reduce is not None:
+    if x.reduce is not None and x.dims.steps > 1:
         raise Refusal(
             "SFX-E104",
             f"{what} after the time steps were reduced to their {x.reduce}",
@@ -182,11 +188,9 @@ def needs_steps(x: Stream, what: str) -> None:
 
 
 def no_time(x: Stream, index: int, what: str) -> None:
-    """Refuse where tensor axis `index` holds time or batch."""
-    for factor in x.dims.axes[index]:
-        if isinstance(factor, str):
-            kind = "time steps" if factor == TIME else "samples"
-            raise Refusal("SFX-E104", f"{what} mixes {kind}", CAUSAL if factor == TIME else "")
+    """Refuse where tensor axis `index` holds several time steps."""
+    if TIME in x.dims.solid(index):
+        raise Refusal("SFX-E104", f"{what} mixes time steps", CAUSAL)
 
 
 CAUSAL = (

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from sfx.frontends.tracing.dims import Dims, in_step
+from sfx.frontends.tracing.dims import Dims, in_step, space
 from sfx.frontends.tracing.emitter import (
     Array,
     Emitter,
@@ -32,7 +32,7 @@ from sfx.toolchain.ir import nir_ext as ext
 
 def linear_layer(e: Emitter, x: Stream, weight: Array, bias: Array | None) -> Stream:
     """x [..., K] -> [..., O]. One vector: nir.Affine; tokens: Permute, nir.Conv1d 1x1, Permute."""
-    no_time(x, -1, "a linear layer over an axis of time or batch")
+    no_time(x, -1, "a linear layer over the time axis")
     if bias is not None:
         x = e.as_mean(x)
     out, inner = weight.shape
@@ -174,14 +174,15 @@ def _conv(
     rank = kernel.ndim - 2
     if rank not in (1, 2):
         raise Refusal("SFX-E103", f"a {rank}-D convolution", "use Conv1d or Conv2d on each step")
-    if len(x.dims.axes) != rank + 2 or in_step(x.dims.axes[0]):
+    for axis in range(1, len(x.dims.axes)):
+        no_time(x, axis, "a convolution over the time axis")
+    if len(x.dims.axes) != rank + 2 or space(x.dims.axes[0]) > 1:
         raise Refusal(
             "SFX-E107",
             f"axis 0 of the convolution's input {x.dims.shape} holds more than time and batch",
             "flatten T and B into axis 0 before a convolution",
         )
-    for axis in range(1, rank + 2):
-        no_time(x, axis, "a convolution over an axis of time or batch")
+    x = e.plain(x)
     offset = array(bias) if isinstance(bias, Tensor) else np.zeros(kernel.shape[0], kernel.dtype)
     if isinstance(bias, Tensor):
         x = e.as_mean(x)
@@ -268,7 +269,9 @@ def _batch_norm(
             "use track_running_stats=True and export in eval mode",
         )
     x = e.as_mean(x)
-    no_time(x, 1, "batch norm over an axis of time or batch")
+    no_time(x, 1, "batch norm over the time axis")
+    if not in_step(x.dims.axes[1]):  # a mark on the channel's place
+        x = e.plain(x)
     center, spread = array(mean), array(var)
     gain = array(weight) if isinstance(weight, Tensor) else np.ones_like(center)
     shift = array(bias) if isinstance(bias, Tensor) else np.zeros_like(center)
@@ -331,7 +334,7 @@ def _pool(
     if not isinstance(x, Stream):
         raise TypeError("the pooled value is no stream")
     for axis in range(-rank, 0):
-        no_time(x, axis, "a pool over an axis of time or batch")
+        no_time(x, axis, "a pool over the time axis")
     window = (1,) * (2 - rank) + _ints(kernel, rank)
     step = (1,) * (2 - rank) + (_ints(stride, rank) if len(stride) else window[2 - rank :])
     pad = (0,) * (2 - rank) + _ints(padding, rank)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -37,7 +36,7 @@ Operand = Stream | Constant
 def cumsum(e: Emitter, node: fx.Node, x: Stream, dim: int, **options: Any) -> Stream:
     """Sum over this and all earlier steps: an integrator, y[t] = y[t-1] + x[t]."""
     needs_steps(x, "a sum over earlier steps")
-    axis = x.dims.axes[dim]
+    axis = x.dims.solid(dim)
     if axis == ():
         return x
     if axis != (TIME,):
@@ -61,7 +60,7 @@ def reduce(
     listed = [dim] if isinstance(dim, int) else list(dim or range(rank))
     over = {i % rank for i in listed}
     gone = [x.dims.axes[i] for i in over]
-    if any(BATCH in axis for axis in gone):
+    if (BATCH,) in gone:
         raise Refusal("SFX-E104", f"a reduction over axes {sorted(over)} mixes samples")
     kind = _op(node)
     axes = [x.dims.step_axis(i) for i in over if in_step(x.dims.axes[i])]
@@ -166,25 +165,25 @@ def aligned(e: Emitter, a: Stream, b: Stream, shape: tuple[int, ...]) -> tuple[S
     sides = []
     for x, other in ((a, b), (b, a)):
         axes = ((),) * (rank - len(other.dims.axes)) + other.dims.axes
-        target = [
-            1 if any(isinstance(f, str) for f in axis) else n
-            for axis, n in zip(axes, shape, strict=True)
-        ]
+        wide = x.dims.with_axes(axes)
+        target = [1 if TIME in wide.solid(i) else n for i, n in enumerate(shape)]
         own = ((),) * (rank - len(x.dims.axes)) + x.dims.axes
-        if not x.dims.holds(TIME):  # the same at every step
+        if not x.dims.spread:  # the same at every step
             x = timed(e, e.view(x, x.dims.with_axes(own)), axes)
             own = x.dims.axes
-        full = [n if axis else t for axis, n, t in zip(own, shape, target, strict=True)]
+        full = [
+            n if x.dims.size(axis) > 1 else t for axis, n, t in zip(own, shape, target, strict=True)
+        ]
         sides.append(widened(e, x, full))
     a, b = sides
-    for i, (left, right) in enumerate(zip(a.dims.axes, b.dims.axes, strict=True)):
-        if left != right:
+    for i in range(rank):
+        if a.dims.solid(i) != b.dims.solid(i):
             raise Refusal(
-                "SFX-E104",
-                f"axis {i} holds time or samples in one operand and not in the other",
-                CAUSAL,
+                "SFX-E104", f"axis {i} holds time in one operand and not in the other", CAUSAL
             )
-    return a, b
+    pairs = zip(a.dims.axes, b.dims.axes, strict=True)  # these differ in marks alone
+    both = a.dims.with_axes(max(pair, key=len) for pair in pairs)
+    return e.view(a, both), e.view(b, both)
 
 
 def timed(e: Emitter, x: Stream, axes: Sequence[Axis]) -> Stream:
@@ -193,14 +192,11 @@ def timed(e: Emitter, x: Stream, axes: Sequence[Axis]) -> Stream:
     An axis of length 1 of `x` that meets time together with space is widened by the space.
     """
     for i, axis in enumerate(axes):
-        if TIME not in axis or x.dims.axes[i]:
+        if TIME not in axis or x.dims.size(x.dims.axes[i]) > 1:
             continue
         wide = [*x.dims.axes]
-        wide[i] = tuple(f for f in axis if f != TIME)
-        if wide[i] and any(isinstance(f, str) for f in wide[i]):
-            continue  # the samples are merged with time: refused by the caller
-        lengths = [math.prod(x.dims.length(f) for f in a) for a in wide]
-        x = widened(e, x, lengths)
+        wide[i] = tuple(f for f in axis if isinstance(f, int))
+        x = widened(e, x, [x.dims.size(a) for a in wide])
         wide[i] = axis
         x = e.view(x, x.dims.with_axes(wide))
     return x
@@ -251,15 +247,14 @@ def stream_matmul(e: Emitter, a: Stream, b: Stream) -> Stream:
         a, b = e.held(a), e.held(b)
     needs_steps(a, "a product of streams")
     needs_steps(b, "a product of streams")
-    inner = a.dims.axes[-1]
-    over_time = TIME in inner and BATCH not in inner and inner == b.dims.axes[-2]
+    over_time = TIME in a.dims.solid(-1) and a.dims.solid(-1) == b.dims.solid(-2)
     if not over_time:
-        no_time(a, -1, "a matrix product that sums over time or batch")
-        no_time(b, -2, "a matrix product that sums over time or batch")
-    if b.dims.holds(TIME) or BATCH in a.dims.axes[-2]:
-        no_time(a, -2, "a matrix product between different time steps or samples")
-    if a.dims.holds(TIME) or BATCH in b.dims.axes[-1]:
-        no_time(b, -1, "a matrix product between different time steps or samples")
+        no_time(a, -1, "a matrix product that sums over time")
+        no_time(b, -2, "a matrix product that sums over time")
+    if b.dims.holds(TIME):
+        no_time(a, -2, "a matrix product between different time steps")
+    if a.dims.holds(TIME):
+        no_time(b, -1, "a matrix product between different time steps")
     lead = np.broadcast_shapes(a.dims.shape[:-2], b.dims.shape[:-2])
     (m, k), n = a.dims.shape[-2:], b.dims.shape[-1]
     left = e.view(a, a.dims.with_axes([*a.dims.axes, ()]))

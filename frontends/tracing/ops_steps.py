@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from sfx.frontends.tracing.dims import TIME
+from sfx.frontends.tracing.dims import BATCH, TIME, Dims
 from sfx.frontends.tracing.emitter import Emitter, Refusal, Stream, needs_steps
 from sfx.frontends.tracing.lif_op import NAME as LIF
 from sfx.frontends.tracing.neuron import add_neuron
@@ -72,7 +72,7 @@ def lif(
 ) -> list[Any]:
     """The neuron that stands at this module, and its states."""
     needs_steps(x, "a neuron runs")
-    if x.dims.axes[0] != (TIME,):
+    if x.dims.solid(0) != (TIME,) and not x.dims.shape[0] == x.dims.steps == 1:
         raise Refusal(
             "SFX-E104",
             f"axis 0 of the neuron's input {x.dims.shape} is not the time axis alone",
@@ -80,8 +80,17 @@ def lif(
         )
     _no_call_before(state)
     _rests(state, rests)
+    x = e.view(x, _neurons_axes(x.dims))
     name = add_neuron(e, x, number)
-    return [replace(x, name=name), *[State(name, ENDED)] * (2 * len(rests))]
+    return [replace(x, name=name, reduce=None), *[State(name, ENDED)] * (2 * len(rests))]
+
+
+def _neurons_axes(dims: Dims) -> Dims:
+    """Axes [T, B, ...] of what a neuron takes, where an axis of length 1 was taken for another."""
+    rest = [tuple(f for f in axis if f != TIME) for axis in dims.axes[1:]]
+    if rest[:1] == [()] and not dims.holds(BATCH):
+        rest[0] = (BATCH,)
+    return dims.with_axes([(TIME,), *rest])
 
 
 def _no_call_before(state: list[Any]) -> None:
@@ -116,7 +125,7 @@ def lif_step(
 ) -> list[Any]:
     """One step of a neuron; the first makes the graph's node, the others must fit to it."""
     needs_steps(x, "a neuron runs")
-    if x.dims.holds(TIME):
+    if x.dims.spread:
         raise Refusal(
             "SFX-E104",
             "a neuron that computes one step is given all steps at once",
@@ -174,9 +183,7 @@ def select(e: Emitter, node: fx.Node, x: Any, dim: int, index: int) -> Any:
     if isinstance(x, State):
         return replace(x, exact=False)
     _no_partial(x)
-    if x.dims.axes[dim] != (TIME,):
-        raise Refusal("SFX-E103", "takes a part of a stream", HINTS["select"])
-    return _at(x, dim % len(x.dims.axes), index % x.dims.steps)
+    return _at(e, x, dim % len(x.dims.axes), index)
 
 
 @rule("aten::unbind")
@@ -185,14 +192,19 @@ def unbind(e: Emitter, node: fx.Node, x: Any, dim: int = 0) -> Any:
     if isinstance(x, State):
         return [replace(x, exact=False)] * len(node.meta["val"])
     _no_partial(x)
-    if x.dims.axes[dim] != (TIME,):
+    dim %= len(x.dims.axes)
+    return [_at(e, x, dim, t) for t in range(x.dims.shape[dim])]
+
+
+def _at(e: Emitter, x: Stream, dim: int, index: int) -> Stream:
+    """Element `index` of an axis: a step, or all there is."""
+    dims = x.dims.with_axes(a for i, a in enumerate(x.dims.axes) if i != dim)
+    if x.dims.solid(dim) == (TIME,):
+        return replace(x, dims=dims, step=index % x.dims.steps)
+    if x.dims.shape[dim] > 1:
         raise Refusal("SFX-E103", "takes a part of a stream", HINTS["select"])
-    return [_at(x, dim % len(x.dims.axes), t) for t in range(x.dims.steps)]
-
-
-def _at(x: Stream, dim: int, step: int) -> Stream:
-    axes = [a for i, a in enumerate(x.dims.axes) if i != dim]
-    return replace(x, dims=x.dims.with_axes(axes), step=step)
+    step = 0 if TIME in x.dims.axes[dim] else x.step
+    return replace(e.view(x, dims), step=step)
 
 
 @rule("aten::stack")
@@ -225,6 +237,11 @@ def _whole(e: Emitter, parts: list[Any], what: str) -> Any:
         _no_partial(part)
     streams = [p for p in parts if isinstance(p, Stream)]
     first = streams[0]
+    if len(streams) == len(parts) == first.dims.steps == 1:
+        return replace(first, step=None)
+    shown = e.repeats and all(s == first and s.reduce is None for s in streams)
+    if shown and first.step is None and len(streams) == len(parts) == first.dims.steps:
+        return first  # torch.stack([image] * T)
     if any(s.step is None for s in streams) or len(streams) < len(parts):
         raise Refusal("SFX-E103", f"the op aten::{what} is not mapped", HINTS[what])
     if {(s.name, s.dims) for s in streams} != {(first.name, first.dims)}:

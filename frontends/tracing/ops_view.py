@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import fx
 
-from sfx.frontends.tracing.dims import BATCH, TIME, Axis, TimeProblem
+from sfx.frontends.tracing.dims import BATCH, TIME, Axis, TimeProblem, in_step
 from sfx.frontends.tracing.emitter import CAUSAL, Emitter, Refusal, Stream
 from sfx.frontends.tracing.rules import result_shape, rule
 
@@ -54,8 +54,7 @@ def whole_slice(e: Emitter, node: fx.Node, x: Stream, *rest: Any, **options: Any
 
 @rule(
     "aten::view", "aten::reshape", "aten::_unsafe_view", "aten::_reshape_alias", "aten::flatten",
-    "aten::unflatten", "aten::unsqueeze", "aten::squeeze", "aten::view_as", "aten::reshape_as",
-    "aten::ravel",
+    "aten::unflatten", "aten::view_as", "aten::reshape_as", "aten::ravel",
 )  # fmt: skip
 def reshape(e: Emitter, node: fx.Node, x: Stream, *rest: Any, **options: Any) -> Stream:
     """The same elements in C order; T and B must stay whole."""
@@ -65,17 +64,35 @@ def reshape(e: Emitter, node: fx.Node, x: Stream, *rest: Any, **options: Any) ->
         raise Refusal("SFX-E104", str(problem), CAUSAL) from problem
 
 
+@rule("aten::unsqueeze")
+def unsqueeze(e: Emitter, node: fx.Node, x: Stream, dim: int) -> Stream:
+    """A new axis of length 1."""
+    axes = [*x.dims.axes]
+    axes.insert(dim % (len(axes) + 1), ())
+    return e.view(x, x.dims.with_axes(axes))
+
+
+@rule("aten::squeeze")
+def squeeze(e: Emitter, node: fx.Node, x: Stream, dim: Any = None) -> Stream:
+    """Without the axes of length 1 among `dim`."""
+    rank = len(x.dims.axes)
+    listed = range(rank) if dim is None else [dim] if isinstance(dim, int) else dim
+    gone = {d % rank for d in listed if x.dims.shape[d] == 1}
+    kept: list[Axis] = []
+    for i, axis in enumerate(x.dims.axes):
+        if i not in gone:
+            kept.append(axis)
+        elif BATCH in axis and kept:  # so that it is known where an axis of samples may come back
+            kept[-1] = (*kept[-1], BATCH)
+    return e.view(x, x.dims.with_axes(kept))
+
+
 def reordered(e: Emitter, x: Stream, order: Sequence[int]) -> Stream:
     """`x` with tensor axis order[i] as its axis i."""
     dims = x.dims.with_axes(x.dims.axes[i] for i in order)
-    kept = [i for i in range(len(x.dims.axes)) if _in_step(x, i)]
+    kept = [i for i, axis in enumerate(x.dims.axes) if in_step(axis)]
     step_order = tuple(kept.index(i) for i in order if i in kept)
     return replace(x, name=e.permute(x.name, x.shape, step_order), dims=dims)
-
-
-def _in_step(x: Stream, index: int) -> bool:
-    axis: Axis = x.dims.axes[index]
-    return not axis or any(isinstance(f, int) for f in axis)
 
 
 @rule("aten::permute", "aten::movedim", "aten::moveaxis", "aten::numpy_T", "aten::mT", "aten::t",
@@ -103,16 +120,17 @@ def widened(e: Emitter, x: Stream, shape: Sequence[int]) -> Stream:
     """
     axes = ((),) * (len(shape) - len(x.dims.axes)) + x.dims.axes
     first = 1 if axes[:1] == ((BATCH,),) else 0
-    again = len(axes) > first and axes[first] == () and shape[first] == x.dims.steps
+    again = len(axes) > first and axes[first] == () and shape[first] == x.dims.steps > 1
     if x.reduce is not None and again:
         x = e.held(e.view(x, x.dims.with_axes(axes)))
         axes = (*axes[:first], (TIME,), *axes[first + 1 :])
         x = e.view(x, x.dims.with_axes(axes))
     if _becomes_time(e, x, axes, shape[0]):
-        axes = ((TIME,), *axes[1:])
+        axes = ((TIME, *axes[0]), *axes[1:])
     padded = e.view(x, x.dims.with_axes(axes))
     wide = x.dims.with_axes(
-        (n,) if axis == () and n > 1 else axis for axis, n in zip(axes, shape, strict=True)
+        (n,) if x.dims.size(axis) == 1 and n > 1 else axis
+        for axis, n in zip(axes, shape, strict=True)
     )
     name = e.expand(padded.name, padded.shape, wide.step_shape)
     return replace(padded, name=name, dims=wide)
@@ -121,7 +139,7 @@ def widened(e: Emitter, x: Stream, shape: Sequence[int]) -> Stream:
 def _becomes_time(e: Emitter, x: Stream, axes: Sequence[Axis], length: int) -> bool:
     """Whether a new first axis is that of time: the model repeats an image over its steps."""
     timeless = not x.dims.holds(TIME) and x.reduce is None and x.step is None
-    return e.repeats and timeless and axes[0] == () and length == x.dims.steps > 1
+    return e.repeats and timeless and x.dims.size(axes[0]) == 1 and length == x.dims.steps > 1
 
 
 @rule("aten::repeat")
@@ -129,16 +147,14 @@ def repeat(e: Emitter, node: fx.Node, x: Stream, repeats: Sequence[int]) -> Stre
     """Every axis repeated as a whole: a new axis before it, expanded and merged into it."""
     axes = ((),) * (len(repeats) - len(x.dims.axes)) + x.dims.axes
     if _becomes_time(e, x, axes, repeats[0]):
-        timed = e.view(x, x.dims.with_axes([(TIME,), *axes[1:]]))
+        timed = e.view(x, x.dims.with_axes([(TIME, *axes[0]), *axes[1:]]))
         return cast(Stream, repeat(e, node, timed, (1, *repeats[1:])))
     split = [part for axis in axes for part in ((), axis)]
     wide = [n for axis, r in zip(axes, repeats, strict=True) for n in (r, _length(x, axis))]
     out = e.view(x, x.dims.with_axes(split))
     out = widened(e, out, wide)
-    try:
-        return e.view(out, out.dims.view(result_shape(node)))
-    except TimeProblem as problem:
-        raise Refusal("SFX-E104", str(problem), CAUSAL) from problem
+    pairs = zip(out.dims.axes[::2], out.dims.axes[1::2], strict=True)
+    return e.view(out, out.dims.with_axes((*again, *axis) for again, axis in pairs))
 
 
 def _length(x: Stream, axis: Axis) -> int:

@@ -127,6 +127,8 @@ class Walk:
         elif isinstance(value, Stream):
             alone = value.step is not None and value.dims.steps > 1
             timeless = not value.dims.holds(TIME) and value.reduce is None
+            if value.dims.steps == 1 and self.e.fires:
+                return replace(value, step=None, reduce="mean" if timeless else value.reduce)
             if alone:
                 self._refuse_output(
                     f"the output is step {value.step} of {value.dims.steps} alone",

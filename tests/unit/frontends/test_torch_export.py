@@ -543,7 +543,7 @@ MIXES = {
     "cumsum over time and tokens": lambda s, m: s.transpose(0, 1).flatten(1, 2).cumsum(1),
     "linear over time": lambda s, m: s.transpose(0, 3) @ torch.ones(5, 5).double(),
     "conv over time": lambda s, m: F.conv1d(s[:, 0].permute(1, 2, 0), torch.ones(4, 4, 3).double()),
-    "cut through time": lambda s, m: s.permute(1, 2, 3, 0).reshape(2, 3, 10, 2),
+    "cut through time": lambda s, m: s.permute(1, 2, 3, 0).reshape(3, 10, 2),
     "mean over samples": lambda s, m: s.mean(1),
     "sum of everything": lambda s, m: s.sum(),
     "time embedding": lambda s, m: s + torch.arange(5).double().view(5, 1, 1, 1),
