@@ -13,8 +13,7 @@ Both the decomposed ops of torch 2.3 and the undecomposed ones of later versions
 from __future__ import annotations
 
 import importlib
-import operator
-from typing import Any
+import threading
 
 import nir
 import numpy as np
@@ -22,16 +21,16 @@ from torch import Tensor, nn
 
 from sfx.frontends.tracing.dims import BATCH, TIME, Axis, Dims
 from sfx.frontends.tracing.emitter import Emitter, Stream
-from sfx.frontends.tracing.lif_op import NAME as LIF
-from sfx.frontends.tracing.prepare import leaves, op_name, prepared, trace
-from sfx.frontends.tracing.step_op import NAME as LIF_STEP
-from sfx.frontends.tracing.walk import SAME, Walk
+from sfx.frontends.tracing.prepare import leaves, prepared, tensors, trace
+from sfx.frontends.tracing.steps import steps_shown
+from sfx.frontends.tracing.walk import Walk
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir import nir_ext as ext
 
 for _rules in ("ops_view", "ops_math", "ops_linear", "ops_steps"):
     importlib.import_module(f"sfx.frontends.tracing.{_rules}")
 
+LOCK = threading.RLock()
 LOOP_STEPS = 2
 """Steps that are traced where the loop over time is ours."""
 TAKES = ("TB", "BT", "B", "step")
@@ -49,7 +48,9 @@ def export(
     """The NIR graph of a model, traced on `example` [T, 1, *input shape].
 
     The model runs in eval mode; it is left as it was, its training flags and the states of its
-    neurons included. Values of `example` do not matter, only its shape and dtype.
+    neurons included. Values of `example` do not matter, only its shape and dtype: the graph
+    computes what the model does for one sample of that T. Exports in several threads wait for each
+    other, since tracing sets switches of the whole process.
 
     dt     seconds of one model step; every neuron must have been built with it
     name   stored in the graph
@@ -72,12 +73,13 @@ def export(
     traced = _input(example, takes)
     emitter = Emitter(dt)
     emitter.repeats = takes == "B"
-    with prepared(model, dt) as neurons:
+    with LOCK, prepared(model, dt) as neurons:
+        held = tensors(model)
         program = trace(model, traced, neurons.values(), loop=takes == "step")
         if takes == "B":
-            steps = _steps_of(program.graph)
+            steps = steps_shown(program.graph)
         dims = _input_dims(traced, takes, steps)
-        found = Walk(program, emitter, leaves(model, neurons), dims, output).run()
+        found = Walk(program, emitter, leaves(model, neurons), dims, output, held).run()
     if takes == "step" and found.reduce is None:
         found = Stream(found.name, found.dims, "mean")
     return _finish(emitter, found, steps, name)
@@ -93,29 +95,6 @@ def _input(example: Tensor, takes: str) -> Tensor:
     elif takes == "step":
         traced = traced[:1].expand(LOOP_STEPS, *traced.shape[1:])
     return traced.contiguous()
-
-
-def _steps_of(graph: Any) -> int:
-    """T of a model that shows an image for its own number of steps: that of its neurons."""
-    found: set[int] = set()
-    for node in graph.nodes:
-        if op_name(node) == LIF:
-            found.add(int(node.meta["val"][0].shape[0]))
-        elif op_name(node) == LIF_STEP:
-            found.add(_step_number(node) + 1)
-    return max(found, default=1)
-
-
-def _step_number(node: Any) -> int:
-    """Which step of its neuron a call computes: how many calls its state went through."""
-    count = 0
-    while True:
-        source: Any = node.args[1][-1]  # a recurrent neuron's first is its own spikes
-        while op_name(source) in SAME or source.target is operator.getitem:
-            source = source.args[0]
-        if op_name(source) != LIF_STEP:
-            return count
-        count, node = count + 1, source
 
 
 def _check_example(example: Tensor) -> int:

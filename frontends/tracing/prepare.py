@@ -70,6 +70,12 @@ def leaves(model: nn.Module, neurons: dict[str, Opaque]) -> set[str]:
     return (found | set(neurons)) - {path for path, o in neurons.items() if o.inside}
 
 
+def tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by every name that they have."""
+    named = dict(model.named_parameters(remove_duplicate=False))
+    return named | dict(model.named_buffers(remove_duplicate=False))
+
+
 class Traced(nn.Module):
     """The model as it is traced: every neuron at rest, then forward(), or our loop over time.
 

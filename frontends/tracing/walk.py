@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from sfx.frontends.tracing.emitter import Emitter, Refusal, Stream
 from sfx.frontends.tracing.ops_steps import LOOP, STEPWISE, Partial, State, accumulated
 from sfx.frontends.tracing.prepare import NOT_THE_MODELS, op_name
 from sfx.frontends.tracing.rules import RULES, hint_for
+from sfx.frontends.tracing.steps import PASSED_ON, ancestors
 from sfx.toolchain.errors import Problem, UnsupportedError
 
 PREFIX = "model."
@@ -39,7 +40,9 @@ class Walk:
         leaves: set[str],
         dims: Dims,
         output: int = 0,
+        tensors: Mapping[str, Tensor] | None = None,
     ) -> None:
+        self.tensors = tensors or {}
         self.program = program
         self.e = emitter
         self.leaves = leaves
@@ -53,7 +56,7 @@ class Walk:
         """The output stream. Raises UnsupportedError with every problem."""
         placeholders = iter(self.program.graph_signature.input_specs)
         chosen = self._chosen()
-        alive = _ancestors(chosen)
+        alive = ancestors(chosen)
         for node in self.program.graph.nodes:
             if node.op == "placeholder":
                 self.env[node] = self._placeholder(node, next(placeholders))
@@ -76,6 +79,9 @@ class Walk:
             made = nir.Input(np.array(self.dims.step_shape))
             return Stream(self.e.add(made, "input"), self.dims)
         target = spec.target
+        own = str(target).removeprefix(PREFIX)
+        if own in self.tensors:  # torch 2.3 may list its own stand-ins
+            return self.tensors[own]
         for table in (self.program.state_dict, getattr(self.program, "constants", {})):
             if target in table:
                 return table[target]
@@ -100,7 +106,7 @@ class Walk:
                         "a deployed model keeps no state but its neurons'",
                     )
                 )
-            elif isinstance(value, fx.Node) and _ancestors(value) & user:
+            elif isinstance(value, fx.Node) and ancestors(value) & user:
                 found.append(value)
         if self.output < len(found):
             return found[self.output]
@@ -249,18 +255,6 @@ class Walk:
         self.e.problems.append(Problem(code, f"{where} ({line})" if line else where, what, hint))
 
 
-def _ancestors(end: fx.Node | None) -> set[fx.Node]:
-    """All nodes that `end` depends on, itself included."""
-    found: set[fx.Node] = set()
-    todo = [] if end is None else [end]
-    while todo:
-        node = todo.pop()
-        if node not in found:
-            found.add(node)
-            todo += node.all_input_nodes
-    return found
-
-
 def _map(value: Any, function: Callable[[Stream], Any]) -> Any:
     """`value` with every stream in it replaced."""
     if isinstance(value, Stream):
@@ -270,9 +264,6 @@ def _map(value: Any, function: Callable[[Stream], Any]) -> Any:
     if isinstance(value, dict):
         return {k: _map(v, function) for k, v in value.items()}
     return value
-
-
-SAME = {"aten::clone", "aten::contiguous", "aten::detach", "aten::alias", "aten::detach_"}
 
 
 def _of_state(name: str, args: Any, traced: list[Any]) -> Any:
@@ -286,7 +277,7 @@ def _of_state(name: str, args: Any, traced: list[Any]) -> Any:
             f"computes with a state variable of the neuron {state.neuron}",
             "on the chip only spikes leave a neuron",
         )
-    return state if name in SAME else replace(state, exact=False)
+    return state if name in PASSED_ON else replace(state, exact=False)
 
 
 def _constant(node: fx.Node, name: str, args: Any, kwargs: Any) -> Any:

@@ -65,7 +65,8 @@ BODIES = {
     "root of T": lambda m, s: m.second(s * s.shape[0] ** -0.5).sum(0),
     "times the batch size": lambda m, s: m.second(s * (0.5 * s.shape[1])).sum(0),
     "batch size in a bias": lambda m, s: m.second(s + 0.1 * (s.shape[1] - 3)).mean(0),
-    "batch size in a constant": lambda m, s: m.second(s * torch.full((4,), 0.7 * s.shape[1])).mean(0),
+    "batch size in a constant": lambda m, s: m.second(s * torch.full((4,), 0.7 * s.shape[1]))
+    .mean(0),
     "size of the merged axis": lambda m, s: m.second(s / len(s.flatten(0, 1))).mean(0),
     "a branch on the batch size": lambda m, s: (s if s.shape[1] == 1 else s * 2).mean(0),
     "samples merged with channels": lambda m, s: m.head(s.flatten(1)).mean(0),
