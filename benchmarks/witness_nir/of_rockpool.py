@@ -55,7 +55,7 @@ record(
             lambda: net(LIFTorch, 0.5, leak_mode="decays"),
         ),
         (
-            row("lif_bias", "LIFTorch", "bias 0.125"),
+            row("lif_bias", "LIFTorch", "bias 0.125", ":bias=0.125"),
             lambda: net(LIFTorch, 0.25, bias=0.125),
         ),
         (row("neuron", "LIFNeuronTorch", "defaults"), lambda: net(LIFNeuronTorch, 0.5)),

@@ -95,7 +95,14 @@ record(
             row("iaf_floor", "IAF", "min_v_mem -1 (what sinabs' from_nir makes)"),
             lambda: net("IAF", 0.5, min_v_mem=-1.0),
         ),
-        (row("lif_syn", "LIF", "tau_syn 2"), lambda: net("LIF", 2.0, 3.0, tau_syn=2.0)),
+        (
+            row("lif_syn", "LIF", "tau_syn 2", ":tau_syn=2"),
+            lambda: net("LIF", 2.0, 3.0, tau_syn=2.0),
+        ),
+        (
+            row("lif_syn_whole", "LIF", "tau_syn 2, norm_input False", f":tau_syn=2,{WHOLE}"),
+            lambda: net("LIF", 0.25, 3.0, tau_syn=2.0, norm_input=False),
+        ),
         (
             row("iafsqueeze", "IAFSqueeze", "batch_size 20"),
             lambda: net("IAFSqueeze", 0.5, batch_size=20),

@@ -40,7 +40,10 @@ class Convention:
              zero leaves v at 0 for one step where there is a current or a loop
     again    a subtracting reset, after which a v above the threshold must pass it twice
     integers the fixed-point numbers of NIR's script for Lava: 12-bit decay, weights in 256ths
+    tau_syn  time constant of the current of a LIF, which the file does not hold; 0: none
+    bias     what every step adds to v, which the file does not hold
     choices  option of the framework's neuron, value -> what it changes; the first is the default
+    numbers  options of the framework's neuron that are numbers, fields of this class
     """
 
     summary: str
@@ -57,7 +60,10 @@ class Convention:
     delayed: bool = False
     again: bool = False
     integers: bool = False
+    tau_syn: float = 0.0
+    bias: float = 0.0
     choices: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
 
 
 CONVENTIONS: dict[str, Convention] = {
@@ -97,6 +103,7 @@ CONVENTIONS: dict[str, Convention] = {
             "norm_input": {"true": {}, "false": {"whole": ("IF", "LIF")}},
             "spike_fn": {"MultiSpike": {}, "SingleSpike": {"many": False}},
         },
+        numbers=("tau_syn",),
     ),
     "rockpool": Convention(
         "rockpool: dt from r, exponential decay, fires at the threshold and as often as it fits, "
@@ -108,6 +115,7 @@ CONVENTIONS: dict[str, Convention] = {
         many=True,
         reset="subtract",
         choices={"max_spikes_per_dt": {"65536": {}, "1": {"many": False}}},
+        numbers=("bias",),
     ),
     "spyx": Convention(
         "spyx: dt 1, spikes leave a step late, subtracts the threshold with the next step",
@@ -168,7 +176,8 @@ class NirOptions:
         """The convention itself, the options of the framework's neuron applied."""
         rules = CONVENTIONS[self.name]
         for key, value in self.chosen.items():
-            rules = replace(rules, **rules.choices[key][value])
+            number = {key: float(value)} if key in rules.numbers else None
+            rules = replace(rules, **(number or rules.choices[key][value]))
         return rules
 
 
@@ -194,6 +203,8 @@ def _parsed(text: str | None) -> dict[str, str]:
     for part in rest.split(",") if rest else ():
         key, _, value = part.strip().partition("=")
         found = {v.lower(): v for v in choices.get(key, ())}.get(value.lower())
+        if key in CONVENTIONS[name].numbers and _number(value) is not None:
+            found = value
         if found is None:
             raise InputError("SFX-E217", f"{name} has no option {part.strip()!r}", hint=_hint(name))
         chosen[key] = found
@@ -202,4 +213,5 @@ def _parsed(text: str | None) -> dict[str, str]:
 
 def _hint(name: str) -> str:
     known = [f"{k}={'|'.join(v)}" for k, v in CONVENTIONS[name].choices.items()]
+    known += [f"{k}=NUMBER" for k in CONVENTIONS[name].numbers]
     return f"{name} takes: {', '.join(known)}" if known else f"{name} takes no options"

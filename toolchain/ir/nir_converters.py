@@ -209,6 +209,10 @@ def _cuba_lif(b: Build, node: nir.CubaLIF) -> None:
 
 
 def _neuron(b: Build, op: g.LIF | g.IF) -> None:
+    rules = b.options.rules
+    if isinstance(op, g.IF) and (rules.tau_syn or rules.bias):
+        b.problem("SFX-E226", "an IF with a current or a bias of its own is not mapped")
+        return
     made = b.reader.neuron(op)
     if not b.options.rules.late:
         b.add(made)

@@ -51,7 +51,7 @@ class Reader:
 
     def neuron(self, op: g.LIF | g.IF) -> g.LIF | g.IF:
         """The neuron that the framework runs, from NIR's equations of the same numbers."""
-        op = self._inputs(op)
+        op = self._lost(self._inputs(op))
         op = self._reset(op)
         if self.rules.start == "reset":
             op = replace(op, start=op.reset)
@@ -79,6 +79,17 @@ class Reader:
             if "membrane" in whole:
                 op = replace(op, gain=1.0 / op.decay)
         return _unrounded(op) if self.rules.rounded else op
+
+    def _lost(self, op: g.LIF | g.IF) -> g.LIF | g.IF:
+        """What the framework's neuron has and its exporter leaves out, as the options say it."""
+        if isinstance(op, g.IF):
+            return op
+        if self.rules.bias:
+            op = replace(op, leak=self.rules.bias / op.decay)
+        if self.rules.tau_syn:
+            syn = self.decay(self.rules.tau_syn)
+            op = replace(op, syn=syn, w_in=(1.0 - syn) / syn)
+        return op
 
     def _after_decay(self, op: g.LIF | g.IF) -> TypeGuard[g.LIF]:
         """Whether a delayed reset is subtracted after v has decayed, not as by spyx's CuBaLIF."""
