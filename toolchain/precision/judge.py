@@ -55,6 +55,9 @@ class Judge:
 
     def __post_init__(self) -> None:
         steps = run(self.graph, self.x.astype(np.float64), keep=[self.output])[self.output]
+        op = self.graph[self.output].op
+        if isinstance(op, g.Output) and op.reduce == "none":
+            steps = steps.sum(axis=1)  # spikes of every step, as a .nir file gives them: counted
         self.real: FloatArray = readout(self.graph, steps).reshape(len(self.x), -1)
 
     @property
