@@ -83,8 +83,8 @@ KINDS: dict[str, g.LIF | g.IF] = {
     "cuba_reset": replace(CUBA, reset=0.25),
     "cuba_start": replace(CUBA, reset=-0.25, start=-0.25),
     "cuba_subtract": replace(CUBA, subtract=True),
-    "reached": replace(LIF, threshold=float(np.nextafter(1.0, -np.inf)), subtract=True),
-    "cuba_reached": replace(CUBA, threshold=float(np.nextafter(0.75, -np.inf))),
+    "reached": replace(LIF, reached=True, subtract=True),
+    "cuba_reached": replace(CUBA, reached=True),
 }
 """Every kind of neuron, with constants that integers hold exactly over a few steps."""
 

@@ -93,7 +93,7 @@ class ParametricLIF(GreaterEqualLIF):
     @property
     def decay(self) -> float:
         """Share of the membrane lost per step, as learned."""
-        return float(self.w.detach().double().sigmoid())
+        return float(self.w.detach().sigmoid())
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """As `GreaterEqualLIF`, v = u + (x - u) sigmoid(w)."""

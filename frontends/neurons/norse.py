@@ -5,8 +5,7 @@ LIFBoxCell (norse.torch.functional.lif_box, 1.1.0):
     v <- v + dt * tau_mem_inv * (x + v_leak - v);  z = 1 where v > v_th (strict)
     v <- v_reset where z = 1, or v - v_th with `reset_method=reset_subtract`
 
-The state starts at v_leak, the Graph's at 0, so the potentials are shifted: with w = v - v_leak
-the same equations hold for leak 0, threshold v_th - v_leak and reset v_reset - v_leak.
+The state starts at v_leak. All constants are float32 tensors or become float32 beside them.
 `KINDS` is the list; every other neuron is refused by name.
 """
 
@@ -182,14 +181,14 @@ def _lif_box(cell: Any, dt: float, path: str) -> LifSpec:
     _check(cell, dt, path, p.reset_method)
     decay = _share(cell, "tau_mem_inv", path)
     leak = _number(p.v_leak, "v_leak", path)
-    threshold = _number(p.v_th, "v_th", path)
     subtract = p.reset_method is reset_subtract
     return LifSpec(
         decay=decay,
-        threshold=threshold - leak,
-        reset=_number(p.v_reset, "v_reset", path) - leak,
+        threshold=_number(p.v_th, "v_th", path),
+        leak=leak,
+        reset=0.0 if subtract else _number(p.v_reset, "v_reset", path),
         subtract=subtract,
-        drop=threshold if subtract and leak else 0.0,
+        start=leak,
     )
 
 
@@ -200,17 +199,19 @@ def _lif(cell: Any, dt: float, path: str) -> LifSpec:
     leak = _number(cell.p.v_leak, "v_leak", path)
     return LifSpec(
         decay=_share(cell, "tau_mem_inv", path),
-        threshold=_number(cell.p.v_th, "v_th", path) - leak,
-        reset=_number(cell.p.v_reset, "v_reset", path) - leak,
+        threshold=_number(cell.p.v_th, "v_th", path),
+        leak=leak,
+        reset=_number(cell.p.v_reset, "v_reset", path),
         syn=syn,
         w_in=1.0 / syn,
+        start=leak,
     )
 
 
 def _iaf(cell: Any, dt: float, path: str) -> LifSpec:
-    """IAFCell: v <- v + x from v_reset; potentials are counted from there."""
+    """IAFCell: v <- v + x from v_reset."""
     rest = _number(cell.p.v_reset, "v_reset", path)
-    return LifSpec(decay=0.0, threshold=_number(cell.p.v_th, "v_th", path) - rest)
+    return LifSpec(0.0, _number(cell.p.v_th, "v_th", path), reset=rest, start=rest)
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from sfx.frontends.neurons import norse
 from sfx.frontends.neurons.ge_lif import GreaterEqualLIF
 from sfx.frontends.neurons.multistep import MultiStep
-from sfx.frontends.neurons.registry import LifSpec
+from sfx.frontends.neurons.registry import LifSpec, as_single
 from sfx.frontends.tracing.opaque import Method, Opaque, Run
 from sfx.toolchain.errors import UnsupportedError
 
@@ -72,13 +70,9 @@ class _Stepped(Opaque):
 
 
 def _greater_equal(cell: GreaterEqualLIF, path: str) -> LifSpec:
-    """Fires on v >= threshold, which is v > the next smaller float, exactly.
-
-    On an integer grid, too: with a scale s for which threshold * s is whole, v * s > threshold' * s
-    is v * s > threshold * s - 1, provided the compiler rounds thresholds down.
-    """
+    """Fires on v >= threshold."""
     if not 0 < cell.decay <= 1:
         raise UnsupportedError(
             "SFX-E105", f"tau is {cell.tau:g} model steps, must be at least 1", where=path
         )
-    return LifSpec(decay=cell.decay, threshold=math.nextafter(cell.threshold, -math.inf))
+    return LifSpec(decay=cell.decay, threshold=as_single(cell.threshold), reached=True)

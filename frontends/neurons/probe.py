@@ -217,9 +217,7 @@ def fed_back(recurrent: Recurrent, spikes: Tensor) -> Tensor:
 
 
 def _threshold(s: LifSpec) -> float:
-    """The threshold itself; that of a neuron that fires on >= is stored as the double below it."""
-    above = math.nextafter(s.threshold, math.inf)
-    return above if _single(above) and not _single(s.threshold) else s.threshold
+    return s.threshold
 
 
 def _exact_threshold(s: LifSpec) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
+import torch
 from torch import nn
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ class LifSpec:
 
         i <- i + syn * (w_in * x - i)                          from i = 0
         v <- v + decay * ((leak - v) + gain * i)               from v = start, with the new i
-        spike when v > threshold (strict);  then v <- reset, or v - drop if `subtract`
+        spike when v > threshold, or v >= threshold if `reached`
+        then v <- reset, or v - drop if `subtract`
 
     Without decay (0) it integrates: v <- v + gain * x, and has no current (syn = w_in = 1).
+    The constants are those that the library computes with, so float32 numbers where it rounds them.
     drop 0 stands for the threshold. A current i <- a i + x with v <- b v + i (snnTorch's Synaptic)
     has syn = 1 - a, w_in = 1 / syn, decay = 1 - b, gain = 1 / decay.
 
@@ -44,6 +47,7 @@ class LifSpec:
     w_in: float = 1.0
     start: float = 0.0
     drop: float = 0.0
+    reached: bool = False
 
 
 Reader = Callable[[nn.Module, float, str], "LifSpec | None"]
@@ -94,6 +98,11 @@ def library_class(module: nn.Module, package: str) -> str:
     """
     own = (c.__name__ for c in type(module).__mro__ if c.__module__.partition(".")[0] == package)
     return next(own, "")
+
+
+def as_single(value: float) -> float:
+    """A constant as PyTorch computes with it beside float32 tensors: its float32 value."""
+    return float(torch.tensor(value, dtype=torch.float32))
 
 
 def _reader(module: nn.Module) -> ModuleType | None:

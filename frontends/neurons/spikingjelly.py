@@ -8,20 +8,19 @@ With v starting at v_reset (neuron.BaseNode, 0.0.0.0.14):
     1/tau = sigmoid(w)                          ParametricLIFNode
     spike when v >= v_threshold;  v <- v_reset, or v - v_threshold if v_reset is None
 
-The potentials are shifted, w = v - v_reset, so that they start, decay and reset to 0. The library
-is not imported: constants are attributes of the module.
+v and v_threshold are compared as float32 numbers (v - v_threshold >= 0 is the same comparison). The
+library is not imported: constants are attributes of the module.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from sfx.frontends.neurons.registry import LifSpec, library_class
+from sfx.frontends.neurons.registry import LifSpec, as_single, library_class
 from sfx.frontends.tracing.opaque import Method, Opaque, Run
 from sfx.frontends.tracing.untouched import untouched
 from sfx.toolchain.errors import UnsupportedError
@@ -116,7 +115,6 @@ class _InMemory(Opaque):
 
 def _started(spec: LifSpec, module: Any, path: str) -> LifSpec:
     """`spec` with the membrane that `reset` brings (`set_reset_value`), v_reset if not set."""
-    rest = 0.0 if module.v_reset is None else float(module.v_reset)
     start = module._memories_rv["v"]
     if not isinstance(start, int | float):
         raise UnsupportedError(
@@ -125,11 +123,11 @@ def _started(spec: LifSpec, module: Any, path: str) -> LifSpec:
             where=path,
             hint="the neurons of one module must share one number as their start",
         )
-    return replace(spec, start=spec.start + start - rest)
+    return replace(spec, start=as_single(float(start)))
 
 
 def _strict(spec: LifSpec) -> LifSpec:
-    return replace(spec, threshold=math.nextafter(spec.threshold, math.inf))
+    return replace(spec, reached=False)
 
 
 def _misses_a_tie(module: Any) -> bool:
@@ -160,15 +158,16 @@ def _misses_a_tie(module: Any) -> bool:
 
 def _spec(module: nn.Module, kind: str) -> LifSpec:
     rest = module.v_reset
-    shift = 0.0 if rest is None else float(rest)
-    threshold = math.nextafter(_number(module.v_threshold) - shift, -math.inf)
+    v = 0.0 if rest is None else as_single(float(rest))
+    threshold = as_single(_number(module.v_threshold))
     if kind == "IFNode":
-        return LifSpec(0.0, threshold, subtract=rest is None)
+        return LifSpec(0.0, threshold, reset=v, subtract=rest is None, start=v, reached=True)
     weight = module.w if kind == "ParametricLIFNode" else None
     decay = float(weight.detach().sigmoid()) if isinstance(weight, Tensor) else 1 / _tau(module)
     # without decay_input, x is added whole: decay * gain = 1
     gain = 1.0 if module.decay_input else 1 / decay
-    return LifSpec(decay, threshold, gain, subtract=rest is None)
+    soft = rest is None
+    return LifSpec(decay, threshold, gain, v, v, soft, start=v, reached=True)
 
 
 def _tau(module: nn.Module) -> float:

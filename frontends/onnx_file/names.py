@@ -16,10 +16,11 @@ NUMBERS: dict[type[g.Op], tuple[str, ...]] = {
 """Neuron -> its constants, in the order of the operator's inputs after x, as float64 scalars."""
 EQUATIONS: dict[str, str] = {
     "LIF": "x, y [T, ...]; per step t: i = i + syn (w_in x[t] - i); v = v + decay ((leak - v) + "
-    "gain i); y[t] = v > threshold; where y[t]: v = reset, or with subtract v = v - drop (drop 0: "
-    "threshold). Before step 0: i = 0, v = start.",
-    "IF": "x, y [T, ...]; per step t: v = v + gain x[t]; y[t] = v > threshold; where y[t]: v = "
-    "reset, or with subtract v = v - drop (drop 0: threshold). Before step 0: v = start.",
+    "gain i); y[t] = v > threshold, or with reached v >= threshold; where y[t]: v = reset, or with "
+    "subtract v = v - drop (drop 0: threshold). Before step 0: i = 0, v = start.",
+    "IF": "x, y [T, ...]; per step t: v = v + gain x[t]; y[t] = v > threshold, or with reached "
+    "v >= threshold; where y[t]: v = reset, or with subtract v = v - drop (drop 0: threshold). "
+    "Before step 0: v = start.",
     "Threshold": "y = x > threshold",
     "Integrator": "y[t] = gain (x[0] + ... + x[t])",
     "TimeSum": "y[t] = x[0] + ... + x[T-1], at every t",

@@ -21,6 +21,7 @@ from sfx.toolchain.errors import InputError, Problem, UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check import output_shape
 from sfx.toolchain.ir.names import with_clean_names
+from sfx.toolchain.ir.single import reached
 
 MAX_BYTES = 1 << 31
 """Protobuf's own limit."""
@@ -383,8 +384,10 @@ def _neuron(kind: type[g.Op]) -> Callable[..., None]:
             k: float(np.reshape(r.const(node, i), ())) for i, k in enumerate(NUMBERS[kind], start=1)
         }
         flags = {k: bool(v) for k, v in attributes(node).items()}
-        if set(flags) - {"subtract"}:
+        if set(flags) - {"subtract", "reached"}:
             raise _Refused(f"attributes {sorted(flags)}")
+        if kind in (g.LIF, g.IF) and "reached" not in flags:  # files of before that attribute
+            numbers["threshold"], flags["reached"] = reached(numbers["threshold"])
         r.step(node, kind(**numbers, **flags))
 
     return read

@@ -170,6 +170,8 @@ def _neuron(w: _Writer, n: g.Node, op: Any, x: Ports) -> None:
             f"fires {op.fires!r} and holds {op.hold} step(s): the ONNX operator says neither",
             where=n.name,
         )
+    if getattr(op, "reached", False):
+        flags["reached"] = 1
     w.add(type(op).__name__, [x[0], *numbers], n, **flags)
 
 

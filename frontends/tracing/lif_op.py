@@ -41,8 +41,7 @@ def membranes(steps: Iterator[Tensor], s: LifSpec) -> Iterator[tuple[Tensor, Ten
             v, i = torch.full_like(step, s.start), torch.zeros_like(step)
         i = i + s.syn * (s.w_in * step - i)
         v = v + (s.decay * ((s.leak - v) + s.gain * i) if s.decay else s.gain * step)
-        # float64: the threshold of a neuron that fires on >= is the next smaller double
-        fired = v.double() > s.threshold
+        fired = v >= s.threshold if s.reached else v > s.threshold
         yield v, fired
         after = v - (s.drop or s.threshold) if s.subtract else torch.full_like(v, s.reset)
         v = torch.where(fired, after, v)

@@ -1,7 +1,8 @@
 """Executes a float `Graph` in numpy float64: what the model means, before any quantization.
 
 Calibration records from it, and tests compare it with the source model. Stateless nodes run on
-all samples and steps at once; only neurons with a state, and loops, step through time.
+all samples and steps at once; only neurons with a state, and loops, step through time. A neuron's
+state is rounded to float32 at every step, as its framework does, so that ties are the same.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check import loops, window
 from sfx.toolchain.ir.contract import contract
 from sfx.toolchain.ir.graph import FloatArray, Graph, Node, Op, topological
+from sfx.toolchain.ir.single import single
 
 SPIKING = (g.LIF, g.IF, g.Threshold)
 """Ops that send 0 or 1 (or a few spikes at once, see `graph.FIRING`)."""
@@ -296,16 +298,17 @@ class Neuron:
 
     def __init__(self, op: g.LIF | g.IF) -> None:
         self.op = op
+        self.threshold = float(single(op.threshold))
         self.v: FloatArray | float = op.start
         self.i: FloatArray | float = 0.0
         self.held: FloatArray | float = 0.0
 
     def step(self, x: FloatArray) -> FloatArray:
         """One model step of input x [K, *shape]: the spikes, 0.0 or 1.0, or how many."""
-        op = self.op
+        op, x = self.op, single(x)
         if isinstance(op, g.LIF):
             if op.syn != 1.0:
-                self.i = x = self.i + op.syn * (op.w_in * x - self.i)
+                self.i = x = single(self.i + op.syn * (op.w_in * x - self.i))
             elif op.w_in != 1.0:
                 x = op.w_in * x
             v = self.v + op.decay * ((op.leak - self.v) + op.gain * x)
@@ -313,25 +316,33 @@ class Neuron:
             v = self.v + op.gain * x
         if op.hold:
             v = np.where(np.asarray(self.held) > 0, op.reset, v)
-        drop = op.drop or op.threshold
-        spikes = self._fired(v, drop)
-        reset = v - drop * spikes if op.subtract else op.reset
-        self.v = np.where(spikes > 0, reset, v)
+        v = single(v)
+        spikes = self._fired(v)
+        self.v = np.where(spikes > 0, self._reset(v, spikes), v)
         if op.hold:
             self.held = np.where(spikes > 0, op.hold, np.maximum(self.held - 1.0, 0.0))
         return spikes
 
-    def _fired(self, v: FloatArray, drop: float) -> FloatArray:
+    def _reset(self, v: FloatArray, spikes: FloatArray) -> FloatArray | float:
+        if not self.op.subtract:
+            return float(single(self.op.reset))
+        # a drop of its own is not taken off in float32: it stands for what the next step does
+        return v - self.op.drop * spikes if self.op.drop else single(v - self.threshold * spikes)
+
+    def _fired(self, v: FloatArray) -> FloatArray:
         """How often each neuron fires at v, after the membrane of the step before."""
-        threshold = self.op.threshold
+        threshold = self.threshold
         if self.op.fires == "many":
-            n = np.maximum(np.floor(v / threshold), 0.0)
-            n -= (n > 0) & (v <= n * threshold)
-            counted: FloatArray = n + (v > (n + 1.0) * threshold)
-            return counted
+            n = np.maximum(np.floor(single(v / threshold)), 0.0)
+            fewer: FloatArray = n if self.op.reached else n - ((n > 0) & (v <= n * threshold))
+            return fewer
         if self.op.fires == "twice":
-            return (v - drop * (np.asarray(self.v) > threshold) > threshold).astype(np.float64)
-        return (v > threshold).astype(np.float64)
+            v = v - (self.op.drop or threshold) * self._over(np.asarray(self.v))
+        return self._over(v)
+
+    def _over(self, v: FloatArray) -> FloatArray:
+        over = v >= self.threshold if self.op.reached else v > self.threshold
+        return over.astype(np.float64)
 
 
 def _run_loop(

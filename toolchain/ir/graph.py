@@ -185,6 +185,7 @@ class LIF(Op):
         v <- v + decay * ((leak - v) + gain * i)           the new i
         spike when v > threshold;  v <- reset where it did, or v - drop with `subtract`
 
+    v and i are float32 numbers, as in every framework: each step rounds them.
     decay = dt / tau_mem and syn = dt / tau_syn in (0, 1]; gain = R; leak, reset, start and
     threshold on the membrane's scale. syn = w_in = 1 is the plain LIF: i = x.
     start  v at the start of each sample; i starts at 0
@@ -192,6 +193,7 @@ class LIF(Op):
     unit   integers per 1.0 of v that the source prescribes, 0: the quantizer chooses
     fires  one of `FIRING`
     hold   steps after a spike at which v is held at `reset`, whatever arrives; i goes on
+    reached  fires on v >= threshold
     """
 
     neuron = True
@@ -208,13 +210,14 @@ class LIF(Op):
     unit: float = 0.0
     fires: str = "once"
     hold: int = 0
+    reached: bool = False
 
 
 @dataclass(frozen=True)
 class IF(Op):
     """v <- v + gain * x (gain = R * dt); spike when v > threshold; v <- reset where it did.
 
-    `subtract`, `start`, `drop`, `unit`, `fires` and `hold` as in `LIF`.
+    `subtract`, `start`, `drop`, `unit`, `fires`, `hold` and `reached` as in `LIF`.
     """
 
     neuron = True
@@ -227,6 +230,7 @@ class IF(Op):
     unit: float = 0.0
     fires: str = "once"
     hold: int = 0
+    reached: bool = False
 
 
 @dataclass(frozen=True)

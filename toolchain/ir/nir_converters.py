@@ -6,7 +6,9 @@ Raises ShapeProblem where shapes do not fit, and what a malformed field makes Py
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -17,6 +19,7 @@ from sfx.toolchain.ir import nir_ext as ext
 from sfx.toolchain.ir.check import ShapeProblem
 from sfx.toolchain.ir.graph import Shape
 from sfx.toolchain.ir.nir_build import Build, Junction, shape_of
+from sfx.toolchain.ir.single import reached
 
 
 def _f64(values: object) -> g.FloatArray:
@@ -183,7 +186,7 @@ def _subtract(b: Build) -> bool:
 def _if(b: Build, node: nir.IF) -> None:
     threshold, reset = b.uniform(node, "v_threshold", "v_reset")
     (gain,) = _gains(b, node, "r", unit=b.dt)
-    _neuron(b, g.IF(threshold, _whole(gain), reset, _subtract(b), **_extra(b)))
+    _neuron(b, g.IF(threshold, _whole(gain), reset, _subtract(b)))
 
 
 def _lif(b: Build, node: nir.LIF) -> None:
@@ -191,7 +194,7 @@ def _lif(b: Build, node: nir.LIF) -> None:
     (r,) = _gains(b, node, "r")
     decay = _decay(b, "tau", tau, "decay")
     if decay is not None:
-        _neuron(b, g.LIF(decay, threshold, r, leak, reset, _subtract(b), **_extra(b)))
+        _neuron(b, g.LIF(decay, threshold, r, leak, reset, _subtract(b)))
 
 
 def _cuba_lif(b: Build, node: nir.CubaLIF) -> None:
@@ -202,10 +205,8 @@ def _cuba_lif(b: Build, node: nir.CubaLIF) -> None:
     decay = _decay(b, "tau_mem", tau, "decay")
     syn = _decay(b, "tau_syn", tau_syn, "syn")
     if decay is not None and syn is not None:
-        _neuron(
-            b,
-            g.LIF(decay, threshold, r, leak, reset, _subtract(b), syn=syn, w_in=w_in, **_extra(b)),
-        )
+        made = g.LIF(decay, threshold, r, leak, reset, _subtract(b), syn=syn, w_in=w_in)
+        _neuron(b, made)
 
 
 def _neuron(b: Build, op: g.LIF | g.IF) -> None:
@@ -213,6 +214,10 @@ def _neuron(b: Build, op: g.LIF | g.IF) -> None:
     if isinstance(op, g.IF) and (rules.tau_syn or rules.bias):
         b.problem("SFX-E226", "an IF with a current or a bias of its own is not mapped")
         return
+    threshold, meant = reached(op.threshold)
+    if b.facts.get("reached"):  # of any threshold, also of one that is no float32 number
+        threshold, meant = math.nextafter(op.threshold, math.inf), True
+    op = replace(op, threshold=threshold, reached=meant, **_extra(b))
     made = b.reader.neuron(op)
     if not b.options.rules.late:
         b.add(made)

@@ -29,6 +29,8 @@ import nir.ir
 import numpy as np
 from numpy.typing import NDArray
 
+from sfx.toolchain.ir.single import strict
+
 FloatArray = NDArray[Any]
 Ints = tuple[int, ...]
 NodeT = TypeVar("NodeT", bound=nir.NIRNode)
@@ -305,6 +307,7 @@ FACTS: dict[str, tuple[str, type]] = {
     "unit": ("neuron: integers per 1.0 of v, where the source prescribes them", float),
     "fires": ("neuron: 'many' times a step or 'twice' tested, where not once", str),
     "hold": ("neuron: steps after a spike at which v stays at the reset, where not 0", int),
+    "reached": ("neuron: 1 where v fires on the float64 number after v_threshold, too", int),
 }
 """Every metadata key we write: (where it stands and what it means, its type)."""
 
@@ -377,12 +380,14 @@ def lif_node(
     unit: float = 0.0,
     fires: str = "once",
     hold: int = 0,
+    reached: bool = False,
     dt: float,
 ) -> nir.LIF | nir.IF | nir.CubaLIF:
     """The standard node for i <- i + syn (w_in x - i), v <- v + decay ((leak - v) + gain i).
 
     `nir.LIF` where the current has no state (syn = w_in = 1), else `nir.CubaLIF`; without decay
-    (0) `nir.IF`, v <- v + gain x. What NIR cannot say stands in the metadata.
+    (0) `nir.IF`, v <- v + gain x. What NIR cannot say stands in the metadata. Where v
+    need only reach the threshold to fire, the node holds the next smaller number.
     """
 
     def full(value: float) -> FloatArray:
@@ -394,6 +399,8 @@ def lif_node(
         extra["fires"] = fires
     if hold:
         extra["hold"] = hold
+    if reached:
+        threshold, extra["reached"] = strict(threshold), 1
     if subtract:
         extra["reset_mode"] = "subtract"
     if decay == 0:

@@ -62,7 +62,7 @@ class Reader:
         if self.rules.integers:
             op = _lava_integers(op)
         if self.rules.reached:
-            op = replace(op, threshold=math.nextafter(op.threshold, -math.inf))
+            op = replace(op, reached=True)
         return op
 
     def _inputs(self, op: g.LIF | g.IF) -> g.LIF | g.IF:

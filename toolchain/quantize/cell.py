@@ -22,6 +22,7 @@ from sfx.toolchain.quantize.cell_real import RealCell, real_cell
 from sfx.toolchain.quantize.cell_run import spikes
 from sfx.toolchain.quantize.cell_soft import soft_cell
 from sfx.toolchain.quantize.cell_terms import Cell
+from sfx.toolchain.quantize.mantissa import exact_gain
 from sfx.toolchain.quantize.memory import memory_bits
 from sfx.toolchain.quantize.record import LayerRecord
 
@@ -44,7 +45,8 @@ def add_cell(build: Build, node: g.Node, wires: list[Wire]) -> None:
     draft = Draft(build, node, inputs)
     real = real_cell(node, inputs)
     streams = [build.streams[w.source].scale for w in wires if w.source in build.streams]
-    cell = _best(draft, real, streams[0] if streams else 1.0)
+    base = streams[0] if streams else _base(real)
+    cell = _best(draft, real, base)
     build.populations.extend(cell.populations)
     build.projections.extend(cell.projections)
     target = build.target(node.name)
@@ -74,6 +76,11 @@ def add_cell(build: Build, node: g.Node, wires: list[Wire]) -> None:
             **measured,
         )
     )
+
+
+def _base(real: RealCell) -> float:
+    """What powers of two multiply: the scale at which the weights are whole, if there is one."""
+    return exact_gain(real.weights) or 1.0
 
 
 def _best(draft: Draft, real: RealCell, base: float) -> Cell:

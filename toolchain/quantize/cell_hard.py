@@ -19,11 +19,13 @@ from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.bounds import Bound, current_bound
 from sfx.toolchain.ir.graph import FloatArray
+from sfx.toolchain.ir.single import TIE
 from sfx.toolchain.quantize.accumulator import CLOCK
 from sfx.toolchain.quantize.cell_draft import Draft
 from sfx.toolchain.quantize.cell_real import RealCell
 from sfx.toolchain.quantize.cell_terms import Cell, Weights, all_weights, low_bits, outside
-from sfx.toolchain.quantize.lif import INPUT_LIMIT, bias_integers, threshold_integer
+from sfx.toolchain.quantize.lif import INPUT_LIMIT, bias_integers
+from sfx.toolchain.quantize.ties import alike, between, threshold_integer
 
 LARGEST_BIAS = 4095 << 7
 FINER = 4
@@ -64,7 +66,7 @@ def hard_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
         tuple(draft.populations),
         tuple(draft.projections),
         scale * (1 << INPUT_SHIFT),
-        error == 0.0 and made.exact and _exact(draft, real, scale, weights, made, start),
+        weights.exact(real) and made.exact and _exact(draft, real, scale, weights, made, start),
         error,
         weights.dead(real),
         made.threshold_error,
@@ -76,7 +78,6 @@ def hard_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
 @dataclass(frozen=True, eq=False)
 class _Neuron:
     neuron: p.LIF
-    inclusive: bool
     exact: bool
     threshold_error: float
     decay_error: float
@@ -97,7 +98,7 @@ def _neuron(draft: Draft, real: RealCell, scale: float) -> _Neuron | None:
     bias = np.zeros(draft.size) + real.bias_v + (real.bias_i - _constant(real))
     if np.abs(bias * unit).max(initial=0) > LARGEST_BIAS or real.threshold * unit >= STATE_LIMIT:
         return None
-    vth, inclusive = threshold_integer(real.threshold, scale)
+    vth, inclusive = threshold_integer(real.threshold, scale, real.reached)
     if vth >= INPUT_LIMIT:
         return None
     mant, exp = bias_integers(bias * unit)
@@ -108,10 +109,9 @@ def _neuron(draft: Draft, real: RealCell, scale: float) -> _Neuron | None:
         abs(dv / DECAY_UNITY - (1 - real.keep_v)),
         abs((DECAY_UNITY - 1 - du) / DECAY_UNITY - real.keep_i),
     )
-    exact = off == 0.0 and np.array_equal((mant << exp) / unit, bias)
-    exact = exact and (inclusive or vth == real.threshold * scale)
+    exact = off <= TIE and alike(mant << exp, bias * unit)
     relative = abs((vth + inclusive) / scale - real.threshold) / (real.threshold or 1.0)
-    return _Neuron(neuron, inclusive, exact, relative, off)
+    return _Neuron(neuron, exact, relative, off)
 
 
 def _gathered(
@@ -119,7 +119,7 @@ def _gathered(
 ) -> Weights:
     """A, with spare low bits where weights are rounded; half a unit makes the floor a nearest."""
     finer = 0
-    for bits in range(FINER if weights.error(real) else 0, 0, -1):
+    for bits in range(0 if weights.exact(real) else FINER, 0, -1):
         fine = all_weights(draft, real, scale, bits)
         if fine is not None:
             weights, finer = fine, bits
@@ -177,14 +177,16 @@ def _exact(
 ) -> bool:
     """No constant is rounded, and no decay of a sample drops a set bit."""
     constant: IntArray = np.rint(_constant(real) * scale).astype(np.int64)
-    if not np.array_equal(constant, _constant(real) * scale) or start[0] != real.first * scale:
+    if not alike(constant, _constant(real) * scale) or not alike(start[0], real.first * scale):
         return False
-    if start[1] and start[1] != -real.keep_i * start[0]:
+    if start[1] and not alike(start[1], -real.keep_i * start[0]):
         return False
     # u and v each lose theirs, v on top of what u has lost by then: the greater one per step
     lost = max(0 if k in (0, DECAY_UNITY) else 12 - low_bits(np.array([k])) for k in made.kept)
     values = [t.weight << t.exponent for w in weights.terms for t in w]
     spare = min(low_bits(v) for v in [*values, constant, np.array(start)]) + INPUT_SHIFT
     spare = min(spare, low_bits(made.neuron.bias_mant << made.neuron.bias_exp))
-    needed = lost * (draft.build.graph.timesteps - 1) + INPUT_SHIFT * made.inclusive
-    return spare >= needed
+    spare -= lost * (draft.build.graph.timesteps - 1)
+    threshold, vth = real.threshold * scale * (1 << INPUT_SHIFT), made.neuron.vth
+    grain = 2.0**spare
+    return spare >= 0 and vth == between(vth, threshold, real.reached, grain, 1 << INPUT_SHIFT)

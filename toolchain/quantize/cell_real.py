@@ -17,7 +17,7 @@ class RealCell:
 
         i <- keep_i * i + sum_w weights_w . s_w + bias_i
         v <- keep_v * v + i + bias_v (+ first at a sample's first step)
-        spike when v > threshold;  v <- 0, or v - drop if `subtract`
+        spike when v > threshold, or where it reaches it;  v <- 0, or v - drop if `subtract`
 
     A reset to a value is a shift of v, so v starts at start - reset, of which the first step
     keeps `first`. keep_i is 0 without a synaptic current.
@@ -32,6 +32,7 @@ class RealCell:
     drop: float
     first: float
     subtract: bool
+    reached: bool = False
 
 
 def real_cell(node: g.Node, inputs: Inputs) -> RealCell:
@@ -40,13 +41,13 @@ def real_cell(node: g.Node, inputs: Inputs) -> RealCell:
     assert isinstance(op, g.LIF | g.IF)
     shift = 0.0 if op.subtract else op.reset
     threshold = op.threshold - shift
-    if threshold < 0:
+    if threshold < 0 or (op.reached and threshold == 0):
         raise UnsupportedError(
             "SFX-E309",
-            f"the threshold {op.threshold:g} is below the reset {shift:g}, so the neuron would "
-            "fire at rest",
+            f"the threshold {op.threshold:g} is {'not above' if op.reached else 'below'} the reset "
+            f"{shift:g}, so the neuron would fire at rest",
             where=node.module or node.name,
-            hint="the threshold must be at least the value that the membrane resets to",
+            hint="raise the threshold above the value that the membrane resets to",
         )
     if isinstance(op, g.LIF):
         gain, keep_i, keep_v = op.decay * op.gain * op.syn * op.w_in, 1 - op.syn, 1 - op.decay
@@ -63,6 +64,7 @@ def real_cell(node: g.Node, inputs: Inputs) -> RealCell:
         op.drop or op.threshold,
         keep_v * (op.start - shift),
         op.subtract,
+        op.reached,
     )
 
 

@@ -27,6 +27,7 @@ from sfx.toolchain.quantize.cell_draft import GATE, Draft
 from sfx.toolchain.quantize.cell_real import RealCell
 from sfx.toolchain.quantize.cell_terms import Cell, Weights, all_weights, low_bits, outside
 from sfx.toolchain.quantize.lif import INPUT_LIMIT
+from sfx.toolchain.quantize.ties import alike, last_silent, threshold_integer
 
 MOST_DECAY_BITS, LEAST_DECAY_BITS = 12, 6
 
@@ -195,7 +196,10 @@ def _spikes(
     forgets = grain is not None and _forgets(received, once, grain * unit)
     floors = len(sources) * (shift < 0)
     if forgets and grain is not None:
-        vth = int((np.floor(real.threshold * scale / grain) * grain + grain / 2) * unit)
+        silent = last_silent(real.threshold * scale / grain, real.reached)
+        vth = int((silent * grain + grain / 2) * unit)
+    elif not floors:
+        vth, _ = threshold_integer(real.threshold, scale * unit, real.reached)
     else:
         vth = int(np.rint(real.threshold * scale * unit - floors / 2))
     if not 0 <= vth < INPUT_LIMIT:
@@ -241,9 +245,7 @@ def _grain(
         (keeps[0].value, real.keep_v),
         (keeps[1].value, real.keep_i),
     )
-    if not all(np.allclose(a, b, rtol=1e-12, atol=0) for a, b in real_numbers):
-        return None
-    if weights.error(real):
+    if not all(alike(a, b) for a, b in real_numbers) or not weights.exact(real):
         return None
     values = [t.weight << t.exponent for w in weights.terms for t in w]
     values += [np.asarray(c) for c in (constant, into_v, drop, first)]

@@ -11,6 +11,7 @@ from sfx.toolchain.ir import program as p
 from sfx.toolchain.quantize.cell_draft import Draft
 from sfx.toolchain.quantize.cell_real import RealCell
 from sfx.toolchain.quantize.terms import Term, error, weight_terms
+from sfx.toolchain.quantize.ties import alike
 
 Terms = tuple[tuple[Term, ...], ...]
 """Of every wire of a node, its weights."""
@@ -48,6 +49,11 @@ class Weights:
         values = (sum(t.value for t in terms) for terms in self.terms)
         pairs = zip(real.weights, values, strict=True)
         return sum(int(np.count_nonzero((w != 0) & (v == 0))) for w, v in pairs)
+
+    def exact(self, real: RealCell) -> bool:
+        """Nothing was rounded but float32 numbers to what they stand for."""
+        rows = zip(real.weights, self.scales, self.terms, strict=True)
+        return all(alike(sum(t.value for t in terms), w * s) for w, s, terms in rows)
 
     def error(self, real: RealCell) -> float:
         """rms(integer - real) / rms(real) over all wires."""

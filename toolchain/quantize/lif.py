@@ -31,6 +31,7 @@ from sfx.toolchain.quantize.mantissa import (
     largest_gain,
     mantissas,
 )
+from sfx.toolchain.quantize.ties import alike, between, threshold_integer
 
 CLIP_SHARES = (1.0, 0.92, 0.84, 0.76, 0.68, 0.6)
 """Shares of the largest weight at which the mantissa range may end."""
@@ -47,7 +48,8 @@ Bound = Callable[[Mantissas], float]
 class RealLIF:
     """What a LIF population computes in real numbers, per model step.
 
-    v <- (1 - decay) * v + sum_p weights_p . s_p + bias;  spike when v > threshold;  v <- 0
+    v <- (1 - decay) * v + sum_p weights_p . s_p + bias;  v <- 0 after a spike
+    spike when v > threshold, or where it reaches it
     (gain, decay and leak of the model are already multiplied in)
     """
 
@@ -55,6 +57,7 @@ class RealLIF:
     threshold: float
     weights: tuple[FloatArray, ...]
     bias: FloatArray
+    reached: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,25 +111,29 @@ def integers(
     unit = m.gain * 2.0**exponent
     scale = unit * (1 << INPUT_SHIFT)
     mant, exp = bias_integers(real.bias * scale)
-    vth, inclusive = threshold_integer(real.threshold, unit)
+    vth, inclusive = threshold_integer(real.threshold, unit, real.reached)
+    off = abs((vth + inclusive) / unit - real.threshold) / real.threshold if real.threshold else 0.0
     dv = min(int(np.rint(real.decay * DECAY_UNITY)), DECAY_UNITY - 1)
-    neuron = LIF(du=4095, dv=dv, vth=vth, bias_mant=mant.reshape(shape), bias_exp=exp)
-    rounded_bias = (mant << exp) / scale
-    exact = bool(
-        all(np.array_equal(q, w * m.gain) for q, w in zip(m.values(), real.weights, strict=True))
-        and np.array_equal(rounded_bias, real.bias)
-        and (inclusive or vth == real.threshold * unit)
-        and dv == real.decay * DECAY_UNITY
+    kept = (
+        all(alike(q, w * m.gain) for q, w in zip(m.values(), real.weights, strict=True))
+        and alike(mant << exp, real.bias * scale)
+        and alike(dv, real.decay * DECAY_UNITY)
         and all(exponent >= r for r in m.headroom)
-        and _decay_is_exact(m, exponent, mant << exp, dv, timesteps, spare=6 * inclusive)
     )
+    grain = _grain(m, exponent, mant << exp, dv, timesteps) if kept else None
+    settled = None
+    if grain is not None:
+        settled = between(vth, real.threshold * scale, real.reached, grain, 1 << INPUT_SHIFT)
+    exact = settled is not None
+    vth, off = (vth, off) if settled is None else (settled, 0.0)
+    neuron = LIF(du=4095, dv=dv, vth=vth, bias_mant=mant.reshape(shape), bias_exp=exp)
     return QuantizedLIF(
         neuron,
         m,
         tuple(exponent - r for r in m.headroom),
         scale,
         exact,
-        abs((vth + inclusive) / unit - real.threshold) / real.threshold if real.threshold else 0.0,
+        off,
         abs(dv / DECAY_UNITY - real.decay),
     )
 
@@ -167,19 +174,6 @@ def _largest_exponent(
     return None
 
 
-def threshold_integer(threshold: float, unit: float) -> tuple[int, bool]:
-    """vth for `v > threshold`, and whether that stands for `v >= n / unit`.
-
-    A framework that fires on >= is expressed with the next smaller threshold (float64). Where the
-    threshold then sits just below a multiple of the input's unit, the strict integer rule
-    v_int > (n - 1) << 6 fires on n << 6 itself; exact if v_int is a multiple of 64.
-    """
-    above = float(np.nextafter(threshold, np.inf)) * unit
-    if above == np.rint(above) and threshold * unit != np.rint(threshold * unit):
-        return int(above) - 1, True
-    return int(np.rint(threshold * unit)), False
-
-
 def bias_integers(bias: FloatArray) -> tuple[IntArray, int]:
     """bias ~ mant << exp with |mant| <= 4095, the smallest exponent that holds it."""
     whole = np.rint(bias)
@@ -197,10 +191,8 @@ def bias_mantissas(bias: FloatArray, exp: int) -> IntArray:
     return nearest
 
 
-def _decay_is_exact(
-    m: Mantissas, exponent: int, bias: IntArray, dv: int, timesteps: int, spare: int
-) -> bool:
-    """True if no decay of a sample drops a set bit, and `spare` low bits of v stay 0."""
+def _grain(m: Mantissas, exponent: int, bias: IntArray, dv: int, timesteps: int) -> float | None:
+    """What every v of a sample is a multiple of; None if a decay drops a set bit."""
     keep = DECAY_UNITY - dv
     lost = 12 - ((keep & -keep).bit_length() - 1)  # keep = odd * 2^(12 - lost)
     parts = [
@@ -210,7 +202,8 @@ def _decay_is_exact(
         np.concatenate([np.abs(p).ravel() for p in [*parts, bias]], dtype=np.int64)
     )
     zeros = (int(together & -together).bit_length() - 1) if together else 63
-    return zeros >= (lost * (timesteps - 1) if dv else 0) + spare
+    spare = zeros - (lost * (timesteps - 1) if dv else 0)
+    return 2.0**spare if spare >= 0 else None
 
 
 def simulate(neuron: LIF, current: IntArray) -> IntArray:

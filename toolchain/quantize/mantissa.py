@@ -9,9 +9,12 @@ import numpy as np
 
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.ir.graph import FloatArray
+from sfx.toolchain.quantize.ties import alike
 
 BITS = 8
 """Bits of a synaptic weight unless an option says otherwise."""
+MOST_SIZES = 256
+"""Whole numbers that the magnitude of a mantissa can be."""
 SPAN = 7
 """Left shifts that one projection may have beyond another of the same population."""
 
@@ -175,11 +178,32 @@ def _enough(w: FloatArray, gain: float, most: int) -> int:
 
 
 def exact_gain(weights: Sequence[FloatArray], bits: int = BITS) -> float | None:
-    """The smallest power of two at which every weight is a legal mantissa, or None."""
+    """The smallest power of two at which every weight is a legal mantissa, or else the smallest
+    gain of any kind (weights that are whole multiples of one number), or None.
+    """
     for k in range(-8, 25):
         gain = 2.0**k
         if all(_exact_at(w, gain, bits) for w in weights):
             return gain
+    return shared_gain(weights, bits)
+
+
+def shared_gain(weights: Sequence[FloatArray], bits: int = BITS) -> float | None:
+    """The smallest gain at which whole multiples of one number are legal mantissas.
+
+    None where there is no such number, up to float32 rounding, within the mantissas' range.
+    """
+    sizes = [np.unique(np.abs(w)) for w in weights]
+    values = np.unique(np.concatenate(sizes)) if sizes else np.zeros(0)
+    values = values[values > 0]
+    if not values.size or values.size > MOST_SIZES or values[-1] > MOST_SIZES * values[0]:
+        return None
+    step = max(grid_of(w, bits).step for w in weights)
+    for times in range(1, int(MOST_SIZES * values[0] / values[-1]) + 1):
+        multiple = values * (times / values[0])
+        if alike(multiple, np.rint(multiple)):
+            gain = step * float(np.rint(multiple[-1])) / float(values[-1])
+            return gain if is_exact(weights, gain, bits) else None
     return None
 
 
@@ -189,12 +213,11 @@ def is_exact(weights: Sequence[FloatArray], gain: float, bits: int = BITS) -> bo
 
 
 def _exact_at(w: FloatArray, gain: float, bits: int = BITS) -> bool:
-    """Whole mantissas up to float64 rounding (a stream's weight is 1 / scale, times the scale)."""
+    """Whole mantissas up to float32 rounding."""
     grid = grid_of(w, bits)
     scaled = w * gain / grid.step
     return bool(
-        np.allclose(scaled, np.rint(scaled), rtol=1e-12, atol=0)
-        and np.all(np.abs(w * gain) <= grid.high)
+        alike(scaled, np.rint(scaled)) and np.all(np.abs(np.rint(scaled)) * grid.step <= grid.high)
     )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.ir.graph import FloatArray
+from sfx.toolchain.ir.single import single
 from sfx.toolchain.quantize.build import Build, Inputs, drive, real_drive
 from sfx.toolchain.quantize.lanes import Lanes, draw, lane_count
 from sfx.toolchain.quantize.lif import Bound, QuantizedLIF, RealLIF, integers, quantize_lif
@@ -59,10 +60,10 @@ class Problem:
             real_drive(self.build, self.inputs, i, w) for i, w in enumerate(self.real.weights)
         )
         spikes = np.zeros(current.shape, np.bool_)
-        v = np.zeros_like(current[:, 0])
+        v, threshold = np.zeros_like(current[:, 0]), single(self.real.threshold)
         for t in range(current.shape[1]):
-            v = v * (1 - self.real.decay) + current[:, t]
-            spikes[:, t] = v > self.real.threshold
+            v = single(v * (1 - self.real.decay) + current[:, t])
+            spikes[:, t] = v >= threshold if self.real.reached else v > threshold
             v[spikes[:, t]] = 0
         true = self.build.target(self.inputs.node.name)
         assert true is not None

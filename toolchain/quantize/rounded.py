@@ -107,7 +107,8 @@ def _real_lif(node: g.Node, inputs: Inputs) -> RealLIF:
     """The population in the form v <- (1 - decay) v + W s + b, threshold, reset to 0."""
     cell = real_cell(node, inputs)
     decay = node.op.decay if isinstance(node.op, g.LIF) else 0.0
-    return RealLIF(decay, cell.threshold, cell.weights, cell.bias_i + cell.bias_v)
+    bias = cell.bias_i + cell.bias_v
+    return RealLIF(decay, cell.threshold, cell.weights, bias, cell.reached)
 
 
 def add_stream(build: Build, node: g.Node) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from sfx.toolchain.arith import IntArray
 from sfx.toolchain.ir.graph import FloatArray
 from sfx.toolchain.quantize.mantissa import is_mixed, largest_mantissa
+from sfx.toolchain.quantize.ties import alike
 
 HIGHEST = 7
 """Largest exponent of a projection (integer semantics 3.1)."""
@@ -96,7 +97,7 @@ def _exact(wanted: FloatArray) -> Term | None:
     for exponent in range(HIGHEST + 1):
         w = _round(wanted, exponent)
         fits = np.abs(w).max(initial=0) <= largest_mantissa(wanted)
-        if fits and np.allclose(w * 2.0**exponent, wanted, rtol=1e-12, atol=0):
+        if fits and alike(w * 2.0**exponent, wanted):
             return Term(w, exponent)
     return None
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sfx.toolchain.arith import INPUT_SHIFT, IntArray, scale_exponent
 from sfx.toolchain.ir.graph import FloatArray
+from sfx.toolchain.ir.single import strict
 from sfx.toolchain.quantize.drafts import ROOMS, Rounders
 from sfx.toolchain.quantize.lanes import Lanes, weighted
 from sfx.toolchain.quantize.mantissa import grid_of, is_mixed
@@ -186,7 +187,7 @@ class _Wire:
                 unit[mine],
                 limits,
                 1 - real.decay,
-                real.threshold,
+                strict(real.threshold) if real.reached else real.threshold,
                 sweeps,
             )
             for k, mine in enumerate(slice(k * size, (k + 1) * size) for k in range(groups))

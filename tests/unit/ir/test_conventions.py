@@ -43,9 +43,8 @@ def test_an_option_goes_before_the_convention() -> None:
 
 
 def test_each_framework() -> None:
-    below = math.nextafter(1.0, -math.inf)
     spikingjelly = read(NirOptions("spikingjelly"))
-    assert (spikingjelly.threshold, spikingjelly.start) == (below, -0.25)
+    assert (spikingjelly.threshold, spikingjelly.reached, spikingjelly.start) == (1.0, True, -0.25)
     snntorch = read(NirOptions("snntorch"), r=10.0)  # subtracts with the next step, after the decay
     assert (snntorch.subtract, snntorch.fires) == (True, "once")
     assert snntorch.drop * (1 - snntorch.decay) == pytest.approx(1.0)
@@ -58,7 +57,7 @@ def test_each_framework() -> None:
     sinabs = read(NirOptions("sinabs"), tau=10.0)
     assert 1 - sinabs.decay == pytest.approx(math.exp(-0.1))
     assert (sinabs.gain, sinabs.fires) == (1.0, "many")
-    assert (sinabs.threshold, sinabs.subtract) == (below, True)
+    assert (sinabs.threshold, sinabs.reached, sinabs.subtract) == (1.0, True, True)
     sinabs = read(NirOptions("sinabs:norm_input=False, spike_fn=SingleSpike"), tau=10.0)
     assert sinabs.decay * sinabs.gain == pytest.approx(1.0)  # x is added whole
     assert sinabs.fires == "once"

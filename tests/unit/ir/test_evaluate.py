@@ -116,7 +116,7 @@ def test_a_tie_is_no_spike():
     graph = chain(
         ("input", g.Input(), (2,)), ("lif", g.LIF(0.5, 1.0), (2,)), ("thr", g.Threshold(0.0), (2,))
     )
-    x = np.array([[[2.0, 2.0000001]] * 3])
+    x = np.array([[[2.0, 2.000001]] * 3])
     record = evaluate.run(graph, x)
     assert record["lif"][0, 0].tolist() == [0, 1]
     np.testing.assert_array_equal(record["thr"], record["lif"])

@@ -30,8 +30,8 @@ def test_many_is_how_often_the_threshold_fits_below_v() -> None:
     assert sent(g.IF(1.0, subtract=True, fires="many"), [2.5, 3.0, -2.0, 2.0]) == [2, 3, 0, 0]
     # 3 thresholds exactly are two spikes where v has to exceed, three where it has to reach
     assert sent(g.IF(1.0, subtract=True, fires="many"), [3.0]) == [2]
-    below = float(np.nextafter(1.0, 0.0))
-    assert sent(g.IF(below, subtract=True, fires="many"), [3.0, 2.0]) == [3, 2]
+    reached = g.IF(1.0, subtract=True, fires="many", reached=True)
+    assert sent(reached, [3.0, 2.0]) == [3, 2]
     assert sent(g.IF(1.0, fires="many"), [2.5, 0.75, 0.5]) == [2, 0, 1]  # reset to 0
 
 

@@ -11,8 +11,10 @@ from sfx.toolchain.quantize.lif import INPUT_LIMIT, RealLIF, quantize_lif, simul
 from sfx.toolchain.quantize.mantissa import Mantissas, largest_gain
 
 
-def real(weights: np.ndarray, bias: float, threshold: float, decay: float) -> RealLIF:
-    return RealLIF(decay, threshold, (weights,), np.full(len(weights), bias))
+def real(
+    weights: np.ndarray, bias: float, threshold: float, decay: float, reached: bool = False
+) -> RealLIF:
+    return RealLIF(decay, threshold, (weights,), np.full(len(weights), bias), reached)
 
 
 def bound(m: Mantissas) -> float:
@@ -43,9 +45,8 @@ def test_no_register_overflows(seed: int, bias: float, threshold: float, decay: 
 
 @pytest.mark.parametrize("inclusive", [True, False])
 def test_threshold_hit_exactly(inclusive: bool) -> None:
-    """v reaches exactly 1.0: >= fires (threshold just below 1), > does not."""
-    threshold = float(np.nextafter(1.0, 0)) if inclusive else 1.0
-    lif = real(np.array([[0.5, 0.25, -0.25]]), 0.0, threshold, 0.5)
+    """v reaches exactly 1.0: >= fires, > does not."""
+    lif = real(np.array([[0.5, 0.25, -0.25]]), 0.0, 1.0, 0.5, inclusive)
     q = quantize_lif(lif, 4.0 * 2, bound, 4, (1,), "test")
     assert q.exact
     weights = q.mantissas.weights[0] << q.exponents[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -38,8 +39,11 @@ def test_representable_weights_are_exact(whole: np.ndarray, shift: int) -> None:
     assert weight_error(weights, m) == 0.0
 
 
-def test_thirds_have_no_exact_gain() -> None:
-    assert exact_gain([np.array([1 / 3, -1.0])]) is None
+def test_thirds_share_a_gain_and_an_irrational_pair_does_not() -> None:
+    assert exact_gain([np.array([1 / 3, -1.0])]) == 6.0  # mixed signs: even mantissas
+    assert exact_gain([np.array([1 / 3]), np.array([np.float32(0.2), 0.6])]) == pytest.approx(15)
+    assert exact_gain([np.array([1.0, np.sqrt(2)])]) is None
+    assert exact_gain([np.array([0.001, 1.0])]) is None, "1000 mantissas"
 
 
 def test_small_projection_gets_headroom() -> None:

@@ -26,6 +26,7 @@ def two_paths() -> tuple[g.Graph, np.ndarray, np.ndarray]:
     """8 inputs -> `coarse` (weights that 2 bits hold) and `fine` (weights that need more) -> 4."""
     rng = np.random.default_rng(2)
     coarse = rng.choice([-1.0, 0.0, 0.5], size=(12, 8))
+    coarse *= 1 + np.linspace(0, 1e-4, 12)[:, None]  # which 8 bits round
     fine = rng.normal(size=(12, 8))
     nodes = [g.Node("in", g.Input(), (), (8,))]
     for name, w in (("coarse", coarse), ("fine", fine)):
