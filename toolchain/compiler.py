@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sfx.toolchain.arith import IntArray
 from sfx.toolchain.cost.synops import synapses
 from sfx.toolchain.ir.check import check_graph
 from sfx.toolchain.ir.check_program import check_program
-from sfx.toolchain.ir.graph import Graph
+from sfx.toolchain.ir.graph import Graph, Input
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.mapping.place import MappingOptions, place
@@ -54,14 +55,28 @@ class Compiled:
     seconds: float
 
 
-def lower(graph: Graph) -> Graph:
+def lower(graph: Graph, input_high: int | None = None) -> Graph:
     """The graph in neuron form: one projection between any two neurons.
 
-    Raises UnsupportedError (SFX-E22x) for neurons that have no integer form.
+    input_high: the largest value that may enter, which the input then declares; None: what it
+    declares already, else 1. A maximum or a product of spikes is not lowered as one of counts, so
+    the quantizer takes no data beyond it. Raises UnsupportedError (SFX-E22x) for neurons that have
+    no integer form.
     """
     check_graph(graph)
     refuse_forms(graph)
-    return run_passes(graph, TO_NEURON_FORM, check_graph)
+    high = input_high or entering(graph, None, None)
+    bounded = (replace(n, op=Input(high)) if isinstance(n.op, Input) else n for n in graph)
+    return run_passes(graph.with_nodes(bounded), TO_NEURON_FORM, check_graph)
+
+
+def entering(graph: Graph, data: IntArray | None, options: Options | None) -> int:
+    """The largest value that may enter: what the options, the model or the data say of it.
+
+    Raises InputError (SFX-E329) if the data hold more.
+    """
+    declared = [n.op.high for n in graph if isinstance(n.op, Input)]
+    return (options or Options()).input_high(data, declared[0] if declared else 0)
 
 
 def compile_graph(
@@ -82,11 +97,11 @@ def compile_graph(
     """
     start = time.perf_counter()
     stage("lower")
-    neuron_form = lower(graph)
+    data = None if calibration is None else calibration.astype(np.int64)
+    neuron_form = lower(graph, entering(graph, data, options))
     samples = 0 if calibration is None else len(calibration)
     require(of_compile(neuron_form, samples), "compiling it", allowed=memory)
     stage("quantize")
-    data = None if calibration is None else calibration.astype(np.int64)
     quantized = quantize(neuron_form, data, options=options)
     counted = {r.population: r.rate for r in quantized.records if r.rate is not None}
     chosen = mapping or MappingOptions()

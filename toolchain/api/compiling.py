@@ -156,9 +156,10 @@ def judge(
     labels that are no class of the model.
     """
     from sfx.backends.fast.backend import FastBackend
-    from sfx.toolchain.compiler import lower
+    from sfx.toolchain.compiler import entering, lower
     from sfx.toolchain.ir.nir_bridge import to_graph
     from sfx.toolchain.precision.judge import Judge
+    from sfx.toolchain.quantize.options import Options
     from sfx.toolchain.targets import load as load_target
 
     data = samples_of(data)
@@ -168,10 +169,12 @@ def judge(
         what = "labels y" if data.y is None else "calibration samples: give --calibrate"
         raise InputError("SFX-E622", f"judging accuracy needs {what}", where=str(path))
     steps = None if "timesteps" in source.graph.metadata else int(data.x.shape[1])
-    graph = lower(to_graph(source.graph, timesteps=steps, options=nir_options))
-    classes_fit(data.y, math.prod(graph.of_type(g.Output)[0].shape))
-    samples = _fitted(samples, graph, "calibration samples")
-    x = _fitted(data.x, graph, "samples")
+    imported = to_graph(source.graph, timesteps=steps, options=nir_options)
+    classes_fit(data.y, math.prod(imported.of_type(g.Output)[0].shape))
+    samples = _fitted(samples, imported, "calibration samples")
+    x = _fitted(data.x, imported, "samples")
+    widest = max((samples, x), key=lambda given: int(given.max())).astype(np.int64)
+    graph = lower(imported, entering(imported, widest, Options(counts=counts)))
     fast = FastBackend()
     return Judge(
         graph,

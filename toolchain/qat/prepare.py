@@ -43,7 +43,7 @@ def prepare(
     fails before it is trained), SFX-E360 what has no torch rule, SFX-E362 no calibration samples,
     SFX-E611, E616 calibration samples that are no counts of events.
     """
-    from sfx.toolchain.compiler import compile_program, lower
+    from sfx.toolchain.compiler import compile_program, entering, lower
     from sfx.toolchain.ir.nir_bridge import to_graph
     from sfx.toolchain.targets import load as load_target
 
@@ -52,8 +52,9 @@ def prepare(
     if not isinstance(model, nn.Module) and Path(model).suffix == ".net":
         return from_program(_netx(Path(model), given, net_input), target)
     net, samples = _network(model, given)
-    graph = lower(to_graph(net))
-    quantized = quantize(graph, samples.astype(np.int64), options=options)
+    imported, events = to_graph(net), samples.astype(np.int64)
+    graph = lower(imported, entering(imported, events, options))
+    quantized = quantize(graph, events, options=options)
     compile_program(quantized.program, chosen)
     return QatModel(template(quantized, graph, target))
 

@@ -32,8 +32,8 @@ class Options:
     bits     of a weight, 2..8
     layers   bits of some populations, by name of the population or of its module
     effort   how much rounding search: 0 none, 1 what a compile of a large net affords, more: longer
-    counts   the most events that enter a neuron in a step, 1..255; None: 1 if the calibration data
-             have no more, else 255
+    counts   the most events that enter a neuron in a step, 1..255; None: what the model says of its
+             input, else 1 if the calibration data have no more, else 255
     """
 
     method: str = "calibrated"
@@ -52,13 +52,15 @@ class Options:
         if self.counts is not None and not 1 <= self.counts <= MOST_COUNTS:
             raise InputError("SFX-E329", f"{self.counts} events a step, must be 1..{MOST_COUNTS}")
 
-    def input_high(self, calibration: IntArray | None) -> int:
+    def input_high(self, calibration: IntArray | None, declared: int = 0) -> int:
         """The largest value that may enter: all ones in the bits that `counts` takes.
 
-        Raises InputError (SFX-E329) if the data hold more.
+        declared: what the model itself says of its input, 0: nothing. Raises InputError (SFX-E329)
+        if the data hold more.
         """
         found = 1 if calibration is None else int(calibration.max(initial=0))
-        high = (1 << (self.counts or (1 if found <= 1 else MOST_COUNTS)).bit_length()) - 1
+        most = self.counts or declared or (1 if found <= 1 else MOST_COUNTS)
+        high = (1 << most.bit_length()) - 1
         if found > high:
             raise InputError(
                 "SFX-E329",

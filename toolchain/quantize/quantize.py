@@ -7,26 +7,29 @@ the earlier layers' errors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.errors import UnsupportedError
+from sfx.toolchain.arith import IntArray, scale_exponent
+from sfx.toolchain.errors import InputError, UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import program as p
+from sfx.toolchain.ir.connections import value_bounds
 from sfx.toolchain.ir.evaluate import record
-from sfx.toolchain.ir.ranges import Range, ranges
+from sfx.toolchain.ir.ranges import SPIKES, Range, ranges
 from sfx.toolchain.ir.wires import Wire, sources, wires_into
 from sfx.toolchain.quantize.accumulator import accumulator
 from sfx.toolchain.quantize.build import Build, drive, own_weight, projection
 from sfx.toolchain.quantize.cell import add_cell
+from sfx.toolchain.quantize.cell_draft import ONE, helpers
 from sfx.toolchain.quantize.cell_real import is_plain
 from sfx.toolchain.quantize.mantissa import BITS
 from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.quantize.rounded import add_lif, add_output, add_relu, add_stream
+from sfx.toolchain.quantize.terms import BLOCK, Term, constant_terms, whole_terms
 from sfx.toolchain.quantize.values import Values, coincidences, over_steps
 
 Progress = Callable[[int, int], None]
@@ -54,7 +57,7 @@ def quantize(
     """
     options = options or Options()
     options.check(graph)
-    input_high = options.input_high(calibration)
+    input_high = _input_high(graph, options, calibration)
     neurons = [n for n in graph if n.op.neuron or isinstance(n.op, g.Output)]
     classes = ranges(graph, input_high)
     build = Build(graph, classes, None, {}, options=options)
@@ -85,6 +88,21 @@ def quantize(
         graph.name,
     )
     return Quantized(program, tuple(build.records))
+
+
+def _input_high(graph: g.Graph, options: Options, calibration: IntArray | None) -> int:
+    """What may enter. The passes have lowered the graph for what its input declares, so no more."""
+    (start,) = graph.of_type(g.Input)
+    assert isinstance(start.op, g.Input)
+    high = options.input_high(calibration, start.op.high)
+    if start.op.high and high > start.op.high:
+        raise InputError(
+            "SFX-E329",
+            f"{high} events a step, but the graph was lowered for at most {start.op.high}",
+            where=graph.name,
+            hint="lower it for as many",
+        )
+    return high
 
 
 def _is_whole(node: g.Node, classes: Mapping[str, Range]) -> bool:
@@ -167,19 +185,36 @@ def _whole(build: Build, node: g.Node, neuron: p.NeuronProgram) -> None:
     """A population whose inputs have unit or whole weights."""
     made: list[p.Projection] = []
     for w in wires_into(build.graph, node):
-        if np.any(w.bias):
-            raise _not_whole(node, "a bias")
-        j = projection(build, w, node, neuron.ports[w.port], _whole_weights(build, w, node))
-        build.projections.append(j)
-        made.append(j)
+        for t in _whole_terms(build, w, node):
+            j = projection(build, w, node, neuron.ports[w.port], t.weight, t.exponent)
+            build.projections.append(j)
+            made.append(j)
+    constants = _constants(build, node, neuron.ports)
+    build.projections.extend(constants)
+    if isinstance(neuron, p.Graded):
+        build.classes[node.name] = _reach(build, node, [*made, *constants])
     low, high = build.classes[node.name].low, build.classes[node.name].high
     build.populations.append(
         p.Population(node.name, node.shape, neuron, int(low), int(high), -1, node.module)
     )
     if build.lead is not None:
         before = {j.pre: build.as_sent(j.pre) for j in made}
+        made += constants
         build.sent[node.name] = _send(build, node, neuron, made, build.sent)
         build.ideal[node.name] = _send(build, node, neuron, made, before)
+
+
+def _reach(build: Build, node: g.Node, made: Sequence[p.Projection]) -> Range:
+    """What can arrive, as the Program is checked: weights of two projections are bounded apart."""
+    known = build.classes[node.name]
+    low = high = np.zeros(build.size(node.name), np.int64)
+    for j in made:
+        ends = SPIKES if j.pre == ONE else build.classes[j.pre]
+        size = 1 if j.pre == ONE else build.size(j.pre)
+        least, most = value_bounds(j, size, low.size, int(ends.low), int(ends.high))
+        low = low + scale_exponent(least, j.weight_exp)
+        high = high + scale_exponent(most, j.weight_exp)
+    return Range(min(known.low, int(low.min())), max(known.high, int(high.max())), known.whole)
 
 
 def _send(
@@ -200,7 +235,7 @@ def _send(
             return found
     sums = {port: build.zeros(node) for port in neuron.ports}
     for j in made:
-        sums[j.port] = sums[j.port] + drive(build, j, values)
+        sums[j.port] = sums[j.port] + _arriving(build, j, values)
     match neuron:
         case p.LIF():
             return (sums["a_in"] > neuron.vth).astype(np.uint8)
@@ -208,6 +243,14 @@ def _send(
             return sums["a_in1"] * sums["a_in2"]
         case _:
             return sums["a_in"]
+
+
+def _arriving(build: Build, j: p.Projection, values: Mapping[str, Values]) -> IntArray:
+    """What a projection adds: [K, T, n], or [n] where it is a constant."""
+    if j.pre != ONE:
+        return drive(build, j, values)
+    assert isinstance(j.connection, p.Dense)
+    return scale_exponent(j.connection.weight.ravel(), j.weight_exp)
 
 
 def _operands(build: Build, node: g.Node, made: list[p.Projection]) -> list[p.Projection] | None:
@@ -228,18 +271,47 @@ def _one_spike(build: Build, j: p.Projection) -> bool:
     return c.weight == 1 and not summed and build.classes[j.pre].binary
 
 
-def _whole_weights(build: Build, wire: Wire, node: g.Node) -> IntArray:
+def _whole_terms(build: Build, wire: Wire, node: g.Node) -> tuple[Term, ...]:
+    """The wire's weights exactly: one projection, or two where 8 bits do not hold them."""
     real = own_weight(wire) * wire.factor
     whole: IntArray = np.rint(real).astype(np.int64)
     if not np.array_equal(whole, real) or wire.source in build.streams:
         raise _not_whole(node, f"values on the path from {wire.source}")
-    return whole
+    terms = whole_terms(whole)
+    if terms is None:
+        raise UnsupportedError(
+            "SFX-E370",
+            f"a whole-number weight of {np.abs(whole).max()} on the path from {wire.source}, two "
+            f"projections carry at most {BLOCK}",
+            where=node.module or node.name,
+            hint="scale the weights and the threshold of the next neuron down",
+        )
+    return terms
+
+
+def _constants(build: Build, node: g.Node, ports: Sequence[str]) -> list[p.Projection]:
+    """What biases on the paths into `node` add at every step, from a neuron that always fires."""
+    found: dict[str, g.FloatArray] = {}
+    for w in wires_into(build.graph, node):
+        found[ports[w.port]] = found.get(ports[w.port], 0.0) + np.asarray(w.bias)
+    made: list[p.Projection] = []
+    for port, bias in found.items():
+        whole = np.rint(bias).astype(np.int64)
+        if not np.array_equal(whole, bias):
+            raise _not_whole(node, "a bias")
+        for t in constant_terms(whole):
+            name = f"{ONE}->{node.name}" + (f"#{len(made)}" if made else "")
+            weights = p.Dense(t.weight.reshape(-1, 1))
+            made.append(p.Projection(name, ONE, node.name, weights, port, t.exponent))
+    if made and not any(q.name == ONE for q in build.populations):
+        build.populations.append(helpers()[ONE][0])
+    return made
 
 
 def _not_whole(node: g.Node, what: str) -> UnsupportedError:
     return UnsupportedError(
         "SFX-E308",
-        f"this sum of spikes has {what} that are not whole numbers",
+        f"this sum of spikes needs whole numbers, but has {what} that are none",
         where=node.module or node.name,
         hint="move the scale behind the sum, into the next weights or the neuron's gain",
     )
@@ -261,8 +333,12 @@ def _over_steps(build: Build, node: g.Node) -> None:
     build.populations.extend((parts.memory, parts.clear))
     made: list[p.Projection] = []
     for w in wires_into(build.graph, node):
-        made.append(projection(build, w, memory, "a_in", _whole_weights(build, w, node)))
-        build.projections.extend((made[-1], parts.to_clear(made[-1])))
+        for t in _whole_terms(build, w, node):
+            made.append(projection(build, w, memory, "a_in", t.weight, t.exponent))
+            build.projections.extend((made[-1], parts.to_clear(made[-1])))
+    constants = [replace(j, post=memory.name) for j in _constants(build, node, ("a_in",))]
+    for j in constants:
+        build.projections.extend((j, parts.to_clear(j)))
     build.projections.extend(parts.loops)
     if whole:
         total, reads = parts.held(node, build.graph.timesteps)
@@ -270,6 +346,7 @@ def _over_steps(build: Build, node: g.Node) -> None:
         build.projections.extend(reads)
     if build.lead is not None:
         before = {j.pre: build.as_sent(j.pre) for j in made}
+        made += constants
         build.sent[node.name] = _summed_over_steps(build, node, made, build.sent)
         build.ideal[node.name] = _summed_over_steps(build, node, made, before)
 
@@ -284,7 +361,7 @@ def _summed_over_steps(
         return np.broadcast_to(once, (len(once), build.graph.timesteps, once.shape[2]))
     total = build.zeros(node)
     for j in made:
-        total += drive(build, replace(j, post=node.name), values)
+        total += _arriving(build, replace(j, post=node.name), values)
     if isinstance(node.op, g.TimeSum):
         return np.broadcast_to(total.sum(axis=1, keepdims=True), total.shape)
     return np.cumsum(total, axis=1, out=total)

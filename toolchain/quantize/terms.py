@@ -54,6 +54,22 @@ def weight_terms(w: FloatArray, scale: float) -> tuple[Term, ...] | None:
     return _split(np.rint(wanted).astype(np.int64))
 
 
+def whole_terms(whole: IntArray) -> tuple[Term, ...] | None:
+    """Whole-number weights, exactly; None if some are too large.
+
+    Odd weights of both signs are a term for each sign, so that bounds of their sums stay tight.
+    """
+    largest = np.abs(whole).max(initial=0)
+    if largest > BLOCK:
+        return None
+    single = _exact(whole.astype(np.float64))
+    if single is not None:
+        return (single,)
+    if largest <= largest_mantissa(np.abs(whole)):
+        return (Term(np.maximum(whole, 0), 0), Term(np.minimum(whole, 0), 0))
+    return _split(whole)
+
+
 def _split(whole: IntArray) -> tuple[Term, ...]:
     """Even mantissas for the high bits, and what is left as a term of one sign (0..255)."""
     bits = max(1, int(np.abs(whole).max(initial=0)).bit_length() - 7)
