@@ -189,7 +189,7 @@ def _whole(build: Build, node: g.Node, neuron: p.NeuronProgram) -> None:
             j = projection(build, w, node, neuron.ports[w.port], t.weight, t.exponent)
             build.projections.append(j)
             made.append(j)
-    constants = _constants(build, node, neuron.ports)
+    constants = _constants(build, node, neuron.ports, node.name)
     build.projections.extend(constants)
     if isinstance(neuron, p.Graded):
         build.classes[node.name] = _reach(build, node, [*made, *constants])
@@ -289,7 +289,7 @@ def _whole_terms(build: Build, wire: Wire, node: g.Node) -> tuple[Term, ...]:
     return terms
 
 
-def _constants(build: Build, node: g.Node, ports: Sequence[str]) -> list[p.Projection]:
+def _constants(build: Build, node: g.Node, ports: Sequence[str], post: str) -> list[p.Projection]:
     """What biases on the paths into `node` add at every step, from a neuron that always fires."""
     found: dict[str, g.FloatArray] = {}
     for w in wires_into(build.graph, node):
@@ -299,10 +299,10 @@ def _constants(build: Build, node: g.Node, ports: Sequence[str]) -> list[p.Proje
         whole = np.rint(bias).astype(np.int64)
         if not np.array_equal(whole, bias):
             raise _not_whole(node, "a bias")
-        for t in constant_terms(whole):
-            name = f"{ONE}->{node.name}" + (f"#{len(made)}" if made else "")
+        for t in (whole_terms(whole) or constant_terms(whole)) if whole.any() else ():
+            name = f"{ONE}->{post}" + (f"#{len(made)}" if made else "")
             weights = p.Dense(t.weight.reshape(-1, 1))
-            made.append(p.Projection(name, ONE, node.name, weights, port, t.exponent))
+            made.append(p.Projection(name, ONE, post, weights, port, t.exponent))
     if made and not any(q.name == ONE for q in build.populations):
         build.populations.append(helpers()[ONE][0])
     return made
@@ -336,7 +336,7 @@ def _over_steps(build: Build, node: g.Node) -> None:
         for t in _whole_terms(build, w, node):
             made.append(projection(build, w, memory, "a_in", t.weight, t.exponent))
             build.projections.extend((made[-1], parts.to_clear(made[-1])))
-    constants = [replace(j, post=memory.name) for j in _constants(build, node, ("a_in",))]
+    constants = _constants(build, node, ("a_in",), memory.name)
     for j in constants:
         build.projections.extend((j, parts.to_clear(j)))
     build.projections.extend(parts.loops)

@@ -47,7 +47,7 @@ def test_every_weight_has_its_bits_and_the_program_is_legal(bits: int) -> None:
 
 def test_counts_bound_the_input() -> None:
     graph, x = live_case(False, True, 1)
-    low, many = lower(graph), np.minimum(3 * x, 5)
+    low, many = lower(graph, 255), np.minimum(3 * x, 5)
     highs = [quantize(low, many, options=Options(counts=n)).program.input.high for n in (5, 7, 200)]
     assert highs == [7, 7, 255]
     bounded = BalanceDelays(62).run(quantize(low, many, options=Options(counts=5)).program)
@@ -57,6 +57,8 @@ def test_counts_bound_the_input() -> None:
         quantize(low, many, options=Options(counts=1))
     with pytest.raises(InputError, match="SFX-E329"):
         Options(counts=256)
+    with pytest.raises(InputError, match="reach 3 events a step, more than 1"):
+        quantize(lower(graph), many)
 
 
 def test_the_record_is_what_the_reference_does() -> None:
