@@ -1,7 +1,7 @@
 """The `sfx` command: every command is a file in `toolchain/commands`, registered here.
 
 Exit status: 0 done and equal; 1 unequal or does not fit; 2 bad input or usage; 3 a needed part
-is missing.
+is missing; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 
 import typer
-from rich.text import Text
 
 from sfx.toolchain.commands.check import check
-from sfx.toolchain.commands.common import err
 from sfx.toolchain.commands.compile import compile
+from sfx.toolchain.commands.consoles import answering
 from sfx.toolchain.commands.data import app as data
 from sfx.toolchain.commands.diff import diff
 from sfx.toolchain.commands.doctor import doctor
+from sfx.toolchain.commands.ends import status_of
 from sfx.toolchain.commands.explain import explain
 from sfx.toolchain.commands.export import export
 from sfx.toolchain.commands.inspect import inspect
@@ -25,9 +25,9 @@ from sfx.toolchain.commands.quantize import quantize
 from sfx.toolchain.commands.replay import replay
 from sfx.toolchain.commands.report import report
 from sfx.toolchain.commands.run import run
+from sfx.toolchain.commands.streams import guard
 from sfx.toolchain.commands.targets import targets
 from sfx.toolchain.commands.verify import verify
-from sfx.toolchain.errors import SfxError
 from sfx.toolchain.folder import shut_out
 
 app = typer.Typer(
@@ -52,24 +52,16 @@ for _command in (
     doctor,
     explain,
 ):
-    app.command()(_command)
+    app.command()(answering(_command))
 app.add_typer(data, name="data")
 
 
 def main() -> None:
-    """Entry point: errors of ours print without a traceback and set the exit status."""
+    """Entry point: what can go wrong prints without a traceback and sets the exit status."""
     shut_out()
-    try:
-        app()
-    except SfxError as error:
-        many = f": {len(error.problems)} problem(s)" if len(error.problems) > 1 else ""
-        err.print(Text.assemble(("error", "bold red"), many))
-        for problem in error.problems:
-            err.print(str(problem), soft_wrap=True)
-        sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        err.print("interrupted")
-        sys.exit(130)
+    stdout = guard()
+    status = status_of(app)
+    sys.exit(status if stdout is None else stdout.ended(status))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def places() -> Iterator[Place]:
     for part in PARTS:
         for file in sorted((root / part).resolve().rglob("*.py")):
             name = f"{part}/{file.relative_to((root / part).resolve())}"
-            yield from _of_file(name, ast.parse(file.read_text()))
+            yield from _of_file(name, ast.parse(file.read_text(encoding="utf-8")))
 
 
 def _of_file(name: str, tree: ast.Module) -> Iterator[Place]:

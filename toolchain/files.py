@@ -8,13 +8,57 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from sfx.toolchain.errors import InputError
+
+
+def writable(path: Path, suffixes: Sequence[str] = ()) -> None:
+    """Raise InputError (SFX-E603) if it is plain beforehand that `replacing` cannot write `path`.
+
+    suffixes  those that the file may have, such as ".png", if its name decides what it is
+    """
+    if suffixes and path.suffix.lower() not in suffixes:
+        what, hint = f"is no {' or '.join(suffixes)}", "the suffix says what is written"
+    else:
+        what, hint = _obstacle(Path(os.path.realpath(path))), "name a file in a writable folder"
+    if what:
+        raise InputError("SFX-E603", f"cannot be written: {what}", where=str(path), hint=hint)
+
+
+def _obstacle(path: Path) -> str:
+    """Why nothing can be written at `path`, "" if nothing is seen that speaks against it."""
+    if not path.parent.exists():
+        return f"there is no folder {path.parent}"
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except OSError as error:
+        return error.strerror or str(error)
+    if stat.S_ISDIR(mode):
+        return "it is a folder"
+    written = path.parent if stat.S_ISREG(mode) else path  # a device is not replaced
+    return "" if os.access(written, os.W_OK) else f"{written} may not be written"
+
+
+_noting: list[list[Path]] = []
+
+
+@contextmanager
+def noting() -> Iterator[list[Path]]:
+    """The files that are written while the block runs, each once."""
+    found: list[Path] = []
+    _noting.append(found)
+    try:
+        yield found
+    finally:
+        _noting.remove(found)
 
 
 @contextmanager
@@ -35,6 +79,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             stream.flush()
             os.fsync(stream.fileno())
             _move(stream, end)
+        for found in _noting:
+            found += [path] if path not in found else []
     except OSError as error:
         raise InputError(
             "SFX-E603",
@@ -58,7 +104,7 @@ def _unnamed(path: Path) -> IO[bytes] | None:
 
 
 def _named(path: Path) -> IO[bytes]:
-    stream = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.")  # noqa: SIM115
+    stream = tempfile.NamedTemporaryFile(dir=path.parent, prefix=".sfx.")  # noqa: SIM115
     umask = os.umask(0)
     os.umask(umask)
     os.chmod(stream.name, 0o666 & ~umask)
@@ -67,7 +113,7 @@ def _named(path: Path) -> IO[bytes]:
 
 def _move(stream: IO[bytes], path: Path) -> None:
     """Give the complete file a name of its own beside `path`, then that of `path`."""
-    draft = path.parent / f".{path.name}.{secrets.token_hex(8)}"
+    draft = path.parent / f".sfx.{secrets.token_hex(8)}"  # short: `path` may be as long as can be
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         if isinstance(stream.name, str):

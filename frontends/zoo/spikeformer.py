@@ -14,6 +14,7 @@ the steps; the latter is causal or sees the whole sample, as the config says.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -28,6 +29,7 @@ from sfx.frontends.neurons.ge_lif import plif
 from sfx.frontends.neurons.multistep import MultiStep, lif
 from sfx.frontends.zoo.spikeformer_config import SPIKEFORMER, SpikeformerConfig
 from sfx.toolchain.errors import InputError
+from sfx.toolchain.files import atomic_write
 
 __all__ = [
     "SPIKEFORMER",
@@ -328,6 +330,8 @@ def save(
 ) -> None:
     """Writes `model` as a checkpoint that names its architecture (plain data and tensors only).
 
+    In one step. Raises InputError (SFX-E603) if it cannot be written.
+
     calibration  optional training samples, uint8 [K, T, C, H, W], for the quantizer
     """
     content: dict[str, object] = {
@@ -338,7 +342,9 @@ def save(
     }
     if calibration is not None:
         content["calibration"] = calibration
-    torch.save(content, path)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    atomic_write(Path(path), buffer.getvalue())
 
 
 def load(path: str | os.PathLike[str]) -> Spikeformer:

@@ -3,46 +3,44 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
 
-from sfx.toolchain.shown import visible
+from sfx.toolchain.commands.consoles import PlainConsole as PlainConsole
+from sfx.toolchain.commands.consoles import err as err
+from sfx.toolchain.commands.consoles import is_stdout, print_alone
+from sfx.toolchain.commands.consoles import out as out
+from sfx.toolchain.files import atomic_write, writable
 
 if TYPE_CHECKING:
     from sfx.toolchain.data import Data
     from sfx.toolchain.ir.conventions import NirOptions
 
 
-class PlainConsole(Console):
-    """Prints what it is given and nothing that the text itself asks for.
-
-    No markup and no emoji codes are read out of it, and what cannot be printed is shown escaped,
-    so that a name from a stranger's file colours nothing and moves no cursor.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options, highlight=False, markup=False, emoji=False)
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterator[Segment]:
-        """The segments of `renderable`, their text made visible; Rich's own controls stay."""
-        for segment in super().render(renderable, options):
-            if segment.control or segment.text.isprintable():
-                yield segment
-            else:
-                yield Segment(visible(segment.text), segment.style)
+def to_write(path: Path | None) -> Path | None:
+    """Of an option that names a file to write: looked at before the work (SFX-E603)."""
+    if path is not None:
+        writable(path)
+    return path
 
 
-out = PlainConsole()
-err = PlainConsole(stderr=True)
+def to_draw(path: Path | None) -> Path | None:
+    """As `to_write`, of a picture."""
+    if path is not None:
+        writable(path, PICTURES)
+    return path
+
+
+def to_tell(path: Path | None) -> Path | None:
+    """As `to_write`, of what may go to stdout by the name '-'."""
+    return path if is_stdout(path) else to_write(path)
+
+
+PICTURES = (".png", ".svg")
 
 ModelArg = Annotated[
     Path, typer.Argument(help="Model: .pt, .safetensors, .nir, .onnx or .net", metavar="MODEL")
@@ -115,7 +113,12 @@ ResetOpt = Annotated[
 ]
 JsonOpt = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write the result as JSON ('-': stdout)"),
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        callback=to_tell,
+        help="Write the result as JSON ('-': to stdout, and nothing else there)",
+    ),
 ]
 
 ObjectiveOpt = Annotated[
@@ -159,15 +162,17 @@ def read_data(path: Path, limit: int | None) -> Data:
 
 def write_json(path: Path | None, values: dict[str, Any]) -> None:
     """Write a result atomically ('-': to stdout); nothing without a path."""
-    if path is None:
-        return
-    from sfx.toolchain.files import atomic_write
+    if path is not None:
+        shape = {"schema_version": JSON_SCHEMA, **values}
+        write_text(path, json.dumps(shape, indent=1, allow_nan=False) + "\n")
 
-    text = json.dumps({"schema_version": JSON_SCHEMA, **values}, indent=1, allow_nan=False)
-    if str(path) == "-":
-        sys.stdout.write(text + "\n")
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file atomically ('-': to stdout, alone)."""
+    if is_stdout(path):
+        print_alone(text)
     else:
-        atomic_write(path, (text + "\n").encode())
+        atomic_write(path, text.encode(errors="backslashreplace"))
 
 
 @contextmanager

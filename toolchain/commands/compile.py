@@ -36,6 +36,8 @@ from sfx.toolchain.commands.common import (
     out,
     print_reading,
     stages,
+    to_draw,
+    to_write,
     write_json,
 )
 
@@ -44,7 +46,10 @@ def compile(
     model: ModelArg,
     target: TargetOpt = "loihi",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Bundle to write (default: MODEL.sfx)")
+        Path | None,
+        typer.Option(
+            "-o", "--output", callback=to_write, help="Bundle to write (default: MODEL.sfx)"
+        ),
     ] = None,
     calibrate: CalibrateOpt = None,
     factory: FactoryOpt = None,
@@ -59,7 +64,8 @@ def compile(
     effort: EffortOpt = 1.0,
     counts: CountsOpt = None,
     picture: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Draw what rounding cost each layer")
+        Path | None,
+        typer.Option(metavar="PNG", callback=to_draw, help="Draw what rounding cost each layer"),
     ] = None,
     takes: TakesOpt = "TB",
     objective: ObjectiveOpt = "latency",
@@ -74,6 +80,8 @@ def compile(
     from sfx.toolchain import api
 
     start = time.perf_counter()
+    destination = output or model.parent / f"{model.stem}.sfx"
+    to_write(destination)
     with stages(f"compiling {model.name} for {target}") as stage:
         bundle = api.compile(
             model,
@@ -91,7 +99,6 @@ def compile(
             memory=None if memory is None else memory << 20,
             options=quantize_options(bits, layer_bits, method, effort, counts),
         )
-        destination = output or model.with_suffix(".sfx")
         api.save(bundle, destination)
     seconds = time.perf_counter() - start
     from sfx.toolchain.report.compiled import compile_summary

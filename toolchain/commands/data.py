@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfx.toolchain.commands.common import JsonOpt, out, progress_bar, write_json
+from sfx.toolchain.commands.common import (
+    JsonOpt,
+    out,
+    progress_bar,
+    to_draw,
+    to_write,
+    write_json,
+)
+from sfx.toolchain.commands.consoles import answering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +32,7 @@ SizeOpt = str | None
 
 
 @app.command()
+@answering
 def convert(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The data set as downloaded")],
     name: Annotated[
@@ -33,7 +42,8 @@ def convert(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DATA", help="The .npz to write")
+        Path,
+        typer.Option("-o", "--output", metavar="DATA", callback=to_write, help="The .npz to write"),
     ],
     steps: Annotated[int, typer.Option(help="T, time steps of a sample")] = 8,
     by: Annotated[
@@ -86,10 +96,12 @@ def convert(
 
 
 @app.command()
+@answering
 def show(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Samples, .npz with x, y")],
     picture: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="PNG", help="Draw one sample")
+        Path | None,
+        typer.Option("-o", "--output", metavar="PNG", callback=to_draw, help="Draw one sample"),
     ] = None,
     sample: Annotated[int, typer.Option(min=0, help="Which sample to draw")] = 0,
     json_file: JsonOpt = None,

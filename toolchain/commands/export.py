@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from sfx.toolchain.commands.common import BundleArg, out, stages
+from sfx.toolchain.commands.common import BundleArg, out, stages, to_write
 
 
 def export(
     bundle: BundleArg,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", callback=to_write, help="File to write"),
+    ],
     to: Annotated[
         str,
         typer.Option(

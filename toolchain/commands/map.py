@@ -16,13 +16,16 @@ from sfx.toolchain.commands.common import (
     out,
     read_data,
     stages,
+    to_write,
     write_json,
 )
 
 
 def map(
     bundle: BundleArg,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Bundle to write")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", callback=to_write, help="Bundle to write")
+    ],
     data: Annotated[
         Path | None,
         typer.Option("--input", metavar="DATA", help="Real inputs whose spikes weigh the traffic"),

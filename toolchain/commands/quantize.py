@@ -25,7 +25,16 @@ from sfx.toolchain.commands.common import (
     progress_bar,
     read_data,
     write_json,
+    write_text,
 )
+from sfx.toolchain.files import writable
+
+
+def to_choose(path: Path | None) -> Path | None:
+    """As `to_write`, of what --bits-per-layer reads."""
+    if path is not None:
+        writable(path, (".toml",))
+    return path
 
 
 def quantize(
@@ -48,7 +57,13 @@ def quantize(
     trials: Annotated[int, typer.Option(min=1, help="Choices that --budget tries")] = 40,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="TOML", help="Write the bits found, for compile"),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="TOML",
+            callback=to_choose,
+            help="Write the bits found, for compile",
+        ),
     ] = None,
     bits: BitsOpt = 8,
     counts: CountsOpt = None,
@@ -116,7 +131,5 @@ def quantize(
 
 
 def _write(path: Path, layers: Any) -> None:
-    from sfx.toolchain.files import atomic_write
-
     rows = [f'"{name}" = {bits}\n' for name, bits in layers.items()]
-    atomic_write(path, ("[bits]\n" + "".join(rows)).encode())
+    write_text(path, "[bits]\n" + "".join(rows))

@@ -14,7 +14,10 @@ from sfx.toolchain.commands.common import (
     out,
     progress_bar,
     read_data,
+    to_tell,
+    to_write,
     write_json,
+    write_text,
 )
 
 if TYPE_CHECKING:
@@ -33,8 +36,10 @@ def report(
     data: Annotated[
         Path | None, typer.Option("--input", metavar="DATA", help="Real inputs to count events on")
     ] = None,
-    html: Annotated[Path | None, typer.Option(help="One offline page")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Table per population")] = None,
+    html: Annotated[Path | None, typer.Option(callback=to_write, help="One offline page")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(callback=to_tell, help="Table per population ('-': to stdout)")
+    ] = None,
     verified: Annotated[
         Path | None,
         typer.Option(metavar="JSON", help="Show this verdict of `sfx verify --json` as well"),
@@ -44,7 +49,6 @@ def report(
 ) -> None:
     """Mapping, energy and latency, each with its uncertainty and source; or two models compared."""
     from sfx.toolchain import api
-    from sfx.toolchain.files import atomic_write
     from sfx.toolchain.memory import recordable
     from sfx.toolchain.report import render
 
@@ -74,10 +78,10 @@ def report(
             target=api.target_of(loaded),
             left_out=left_out,
         )
-        atomic_write(html, page.encode())
+        write_text(html, page)
         out.print(f"page      {html}")
     if csv is not None:
-        atomic_write(csv, render.csv(values).encode())
+        write_text(csv, render.csv(values))
         out.print(f"table     {csv}")
     write_json(json_file, values)
 

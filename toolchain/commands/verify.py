@@ -16,6 +16,7 @@ from sfx.toolchain.commands.common import (
     out,
     progress_bar,
     read_data,
+    to_write,
     write_json,
 )
 
@@ -41,12 +42,17 @@ def verify(
     ] = 1.0,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Layerwise: keep what is compared, go on from there"),
+        typer.Option(
+            metavar="FILE",
+            callback=to_write,
+            help="Layerwise: keep what is compared, go on from there",
+        ),
     ] = None,
     replay: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
+            callback=to_write,
             help="Where something differs: the neuron for 'sfx replay' (default: BUNDLE.replay)",
         ),
     ] = None,
@@ -57,10 +63,11 @@ def verify(
     from sfx.toolchain import api
     from sfx.toolchain.report.verified import verify_summary
 
+    kept = replay or bundle.parent / f"{bundle.stem}.replay"
+    to_write(kept)
     loaded, samples = api.load(bundle), read_data(data, limit)
     other = None if witness is None else api.load(witness, balanced=False).program
     unit = ", population by population" if mode == "layerwise" else ""
-    kept = replay or bundle.with_suffix(".replay")
     with progress_bar(f"{against}: {samples.samples} samples back to back{unit}") as progress:
         verdict = api.verify(
             loaded,

@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from sfx.toolchain.files import atomic_write, writable
 from sfx.toolchain.shown import shown
 
 INK, PALE, BAND, IDLE = "#222222", "#c8c8c8", "#f1f3f6", "#d8d8d8"
@@ -37,6 +38,7 @@ STYLE = {
 }
 
 
+PICTURES = (".png", ".svg")
 LONGEST = 40
 """Characters of a name in a picture."""
 
@@ -47,8 +49,16 @@ def label(name: str) -> str:
 
 
 def save(figure: Figure, path: str | Path | io.BytesIO, kind: str | None = None) -> None:
-    """Write as .svg or .png (by suffix, or `kind`), without dates or software versions."""
-    kind = kind or Path(str(path)).suffix.lstrip(".") or "svg"
+    """Write as .svg or .png (by suffix, or `kind`), without dates or software versions.
+
+    A file is written in one step. Raises InputError (SFX-E603) if it cannot be.
+    """
+    if not isinstance(path, io.BytesIO):
+        writable(Path(path), () if kind else PICTURES)
+        buffer = io.BytesIO()
+        save(figure, buffer, kind or Path(path).suffix[1:].lower())
+        atomic_write(Path(path), buffer.getvalue())
+        return
     metadata: dict[str, Any] = (
         {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     )

@@ -82,13 +82,7 @@ def picture(x: NDArray[Any], title: str, path: Path) -> None:
             panel.set_xticks([])
             panel.set_yticks([])
         figure.suptitle(f"{title}    ON red, OFF blue" if x.shape[1] == 2 else title)
-    try:
-        save(figure, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError("SFX-E603", f"cannot be written: {reason}", where=str(path)) from error
-    except ValueError as error:  # matplotlib's word for an unknown suffix
-        raise InputError("SFX-E603", "is no .png or .svg", where=str(path)) from error
+    save(figure, path)
 
 
 def _colours(x: NDArray[Any]) -> NDArray[np.float64]:

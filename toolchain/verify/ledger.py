@@ -29,7 +29,7 @@ class Ledger:
         if path is None or not path.exists():
             return
         try:
-            data = json.loads(path.read_text())
+            data = json.loads(path.read_text(encoding="utf-8"))
             of = str(data.get("program", self._program))
             same = data["key"] == key
             if same:
