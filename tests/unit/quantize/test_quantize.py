@@ -7,7 +7,7 @@ import pytest
 
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.compiler import lower
-from sfx.toolchain.errors import SfxError
+from sfx.toolchain.errors import InputError, SfxError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.evaluate import run
@@ -76,8 +76,10 @@ def test_without_data_scales_follow_from_the_weights() -> None:
 def test_event_counts_make_a_graded_input() -> None:
     graph = spikeformer(seed=2)
     x = events(graph, 3) * 3
-    program = quantize(lower(graph), x).program
+    program = quantize(lower(graph, 255), x).program
     assert program.input.high == 255
+    with pytest.raises(InputError, match="SFX-E329"):  # lowered for spikes
+        quantize(lower(graph), x)
 
 
 @pytest.mark.parametrize(
