@@ -39,15 +39,6 @@ LOST = {
     "sinabs_iaf_floor": "min_v_mem is not in the file, and no option says it",
 }
 """Rows that differ because the exporter leaves out what no option can give back."""
-_ROUNDED = (
-    "sfx computes states in float64 here, the framework in float32: sums that meet a threshold"
-)
-ROUNDED = {
-    "norse_lif_slow": _ROUNDED,
-    "rockpool_neuron": _ROUNDED,
-    "rockpool_neuron_once": _ROUNDED,
-}
-"""Rows that differ by rounding alone."""
 HEAD = """# Conventions: spikes of the framework and of its file
 
 Made by `benchmarks/conventions.py` from `benchmarks/conventions.json`; do not edit.
@@ -173,7 +164,7 @@ def _why(row: dict[str, Any]) -> str:
         return f"the framework cannot write or run it ({row['failed']})"
     if "refused" in row:
         return f"refused ({row['refused']})"
-    return {**LOST, **ROUNDED}.get(row["name"], "") if row["differ"] else ""
+    return LOST.get(row["name"], "")
 
 
 def main() -> None:

@@ -201,7 +201,10 @@ def _spikes(
     elif not floors:
         vth, _ = threshold_integer(real.threshold, scale * unit, real.reached)
     else:
-        vth = int(np.rint(real.threshold * scale * unit - floors / 2))
+        at = real.threshold * scale * unit
+        # a v on a whole threshold loses nothing to the floors, and fires only where that is enough
+        whole = at == np.rint(at) and not real.reached
+        vth = int(at) if whole else int(np.rint(at - floors / 2))
     if not 0 <= vth < INPUT_LIMIT:
         return None
     neuron = p.LIF(du=4095, dv=4095, vth=vth)
