@@ -19,8 +19,10 @@ import nir
 import numpy as np
 from torch import Tensor, nn
 
+from sfx.frontends.tracing.calls import Exported, Heard, NeuronCalls
 from sfx.frontends.tracing.dims import BATCH, TIME, Axis, Dims
 from sfx.frontends.tracing.emitter import Emitter, Stream
+from sfx.frontends.tracing.opaque import Opaque
 from sfx.frontends.tracing.prepare import leaves, prepared, tensors, trace
 from sfx.frontends.tracing.steps import steps_shown
 from sfx.frontends.tracing.walk import Walk
@@ -67,22 +69,51 @@ def export(
     every problem: SFX-E103 op, SFX-E104 mixes time steps or samples, SFX-E105 neuron, SFX-E106
     output, SFX-E107 a form of an op that is not mapped.
     """
+    return traced(model, example, dt=dt, name=name, takes=takes, output=output).graph
+
+
+def traced(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    dt: float = 1e-3,
+    name: str = "model",
+    takes: str = "TB",
+    output: int = 0,
+) -> Exported:
+    """As `export`, with what `sfx.frontends.witness` needs to run the model beside its graph."""
     if takes not in TAKES:
         raise InputError("SFX-E101", f"takes is {takes!r}", hint=f"one of: {', '.join(TAKES)}")
     steps = _check_example(example)
-    traced = _input(example, takes)
+    given = _input(example, takes)
     emitter = Emitter(dt)
     emitter.repeats = takes == "B"
     with LOCK, prepared(model, dt) as neurons:
         held = tensors(model)
-        program = trace(model, traced, neurons.values(), loop=takes == "step")
+        program = trace(model, given, neurons.values(), loop=takes == "step")
         if takes == "B":
             steps = steps_shown(program.graph)
-        dims = _input_dims(traced, takes, steps)
-        found = Walk(program, emitter, leaves(model, neurons), dims, output, held).run()
+        dims = _input_dims(given, takes, steps)
+        walk = Walk(program, emitter, leaves(model, neurons), dims, output, held)
+        found = walk.run()
+    axes = found.dims
     if takes == "step" and found.reduce is None:
         found = Stream(found.name, found.dims, "mean")
-    return _finish(emitter, found, steps, name)
+    graph = _finish(emitter, found, steps, name)
+    known = {o.number: (path, o) for path, o in neurons.items()}
+    calls = tuple(
+        _calls(node, *known[h.number], h)
+        for node, h in emitter.heard.items()
+        if node in graph.nodes
+    )
+    return Exported(graph, model, takes, example.dtype, calls, axes, walk.returned)
+
+
+def _calls(node: str, path: str, opaque: Opaque, heard: Heard) -> NeuronCalls:
+    methods = tuple(opaque.methods())
+    return NeuronCalls(
+        node, path, opaque.module, heard.dims, tuple(heard.calls), heard.total, methods
+    )
 
 
 def _input(example: Tensor, takes: str) -> Tensor:

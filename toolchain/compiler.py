@@ -87,11 +87,13 @@ def compile_graph(
     options: Options | None = None,
     mapping: MappingOptions | None = None,
     memory: int | None = None,
+    lowered: Callable[[Graph], None] = lambda graph: None,
 ) -> Compiled:
     """Lower, quantize, balance delays, partition and place.
 
     calibration: events [K, T, *input shape]; its spike rates also guide the mapping.
     options: how to quantize; mapping: what the placement is made for.
+    lowered: receives the neuron form before anything is made of it, and may raise.
     memory: bytes that it may take (default: what is free); SFX-E605 if that cannot be enough.
     Raises SfxError of the pass that cannot go on.
     """
@@ -99,6 +101,7 @@ def compile_graph(
     stage("lower")
     data = None if calibration is None else calibration.astype(np.int64)
     neuron_form = lower(graph, entering(graph, data, options))
+    lowered(neuron_form)
     samples = 0 if calibration is None else len(calibration)
     require(of_compile(neuron_form, samples), "compiling it", allowed=memory)
     stage("quantize")

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sfx.frontends.tracing.calls import Heard
 from sfx.frontends.tracing.dims import TIME, Dims, Shape
 from sfx.toolchain.errors import Problem
 from sfx.toolchain.ir import nir_ext as ext
@@ -64,6 +65,8 @@ class Emitter:
         """Neuron that is run step by step -> what feeds it."""
         self.fires = False
         """Whether there is a neuron."""
+        self.heard: dict[str, Heard] = {}
+        """Neuron -> the calls of its module that it stands for."""
         self.repeats = False
         """Whether the model repeats its input over the steps itself (export(takes="B"))."""
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from sfx.frontends.tracing.calls import Heard, which
 from sfx.frontends.tracing.dims import BATCH, TIME, Dims
 from sfx.frontends.tracing.emitter import Emitter, Refusal, Stream, needs_steps
 from sfx.frontends.tracing.lif_op import NAME as LIF
@@ -82,6 +83,8 @@ def lif(
     _rests(state, rests)
     x = e.view(x, _neurons_axes(x.dims))
     name = add_neuron(e, x, number)
+    call, total = which(node, LIF, number)
+    e.heard[name] = Heard(number, x.dims, total, [call])
     return [replace(x, name=name, reduce=None), *[State(name, ENDED)] * (2 * len(rests))]
 
 
@@ -147,12 +150,14 @@ def lif_step(
     if known is None:
         known = add_neuron(e, x, number)
         e.fed[known] = x.name
+        e.heard[known] = Heard(number, x.dims, which(node, NAME, number)[1])
     if e.fed[known] != x.name:
         raise Refusal(
             "SFX-E104",
             f"at step {step} the neuron's input is computed in another way than at step 0",
             f"{LOOP}; one neuron module per layer, because two calls share a membrane",
         )
+    e.heard[known].calls.append(which(node, NAME, number)[0])
     carried = [State(known, step) for _ in rests]
     return [replace(x, name=known, step=step), *carried]
 

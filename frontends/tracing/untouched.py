@@ -131,7 +131,10 @@ class _Kept:
                 module.__class__ = cls
         with torch.no_grad():
             for tensor, content, version, grad in self.tensors:
-                if content is not None and tensor._version != version:
+                changed = content is not None and (
+                    tensor._version != version or not torch.equal(tensor, content)
+                )  # what is written through .data has no version
+                if changed and content is not None:
                     tensor.copy_(content)
                 if tensor.is_leaf and tensor.requires_grad != grad:
                     tensor.requires_grad_(grad)

@@ -51,6 +51,7 @@ class Walk:
         self.env: dict[fx.Node, Any] = {}
         self.copies: dict[Any, Any] = {}
         self.kept: list[Tensor] = []
+        self.returned = 0
 
     def run(self) -> Stream:
         """The output stream. Raises UnsupportedError with every problem."""
@@ -96,7 +97,10 @@ class Walk:
         starts = [n for n in self.program.graph.nodes if n.op == "placeholder"]
         user = {n for n, s in zip(starts, inputs, strict=False) if s.kind.name == "USER_INPUT"}
         found: list[fx.Node] = []
+        places: list[int] = []
+        returned = -1
         for value, spec in zip(cast(Iterable[Any], end.args[0]), specs, strict=True):
+            returned += spec.kind.name == "USER_OUTPUT"
             if spec.kind.name != "USER_OUTPUT":
                 self.e.problems.append(
                     Problem(
@@ -108,7 +112,9 @@ class Walk:
                 )
             elif isinstance(value, fx.Node) and ancestors(value) & user:
                 found.append(value)
+                places.append(returned)
         if self.output < len(found):
+            self.returned = places[self.output]
             return found[self.output]
         self.e.problems.append(
             Problem(

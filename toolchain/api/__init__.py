@@ -3,6 +3,7 @@
 Heavy parts (torch, Lava, the zoo) are imported by the function that needs them.
 """
 
+from sfx.toolchain.api.agreeing import verify_torch
 from sfx.toolchain.api.bundles import (
     diff,
     export_netx,
@@ -49,4 +50,5 @@ __all__ = [
     "target_of",
     "to_lava",
     "verify",
+    "verify_torch",
 ]

@@ -35,11 +35,15 @@ SOURCES = ("versions", "model", "target", "calibration", "trusted_pickle", "net_
 def inspect(path: str | Path, nir_options: NirOptions | None = None) -> str:
     """What a file holds, as text: a Program (.sfx, .net), a NIR graph, a checkpoint's tensors."""
     from sfx.toolchain.ir.text import graph_text, program_text
+    from sfx.toolchain.report.witness import witness_lines
 
     path = Path(path)
     if path.suffix == ".sfx":
         bundle = load(path)
-        return _input_text(bundle.manifest.get("net_input")) + program_text(bundle.program)
+        lines = witness_lines(bundle.manifest.get("witness"))
+        found = "".join(f"witness: {line}\n" for line in lines)
+        read_as = _input_text(bundle.manifest.get("net_input"))
+        return read_as + program_text(bundle.program) + found
     if path.suffix == ".net":
         from sfx.frontends.netx import input_facts, read
         from sfx.frontends.netx_file import read_file

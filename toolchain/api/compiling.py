@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import nir
 
     from sfx.toolchain.ir.conventions import NirOptions
+    from sfx.toolchain.ir.graph import Graph
     from sfx.toolchain.ir.placed import PlacedProgram
     from sfx.toolchain.mapping.place import MappingOptions
     from sfx.toolchain.precision.judge import Judge
@@ -52,6 +53,8 @@ def compile(
     options: Options | None = None,
     trust_pickle: bool = False,
     memory: int | None = None,
+    check: bool = True,
+    check_samples: int = 1,
 ) -> Bundle:
     """Compile a model for `target` ('loihi' is loihi2; or a TOML file).
 
@@ -71,8 +74,12 @@ def compile(
     objective: what the mapping is good at: cores (fewest), latency (busiest core idlest) or energy;
     or intel: cut as Intel's compiler cuts, each population on cores of its own.
     seed: of the placement.
-    Raises SfxError: InputError, UnsupportedError, or FitError if it does not fit the target.
+    check: run a torch model itself beside its graph on `check_samples` of the calibration samples
+    (without any, drawn ones) and compare every neuron; the manifest says what was compared.
+    Raises SfxError: InputError (SFX-E180 to E185 where the graph is not the model),
+    UnsupportedError, or FitError if it does not fit the target.
     """
+    from sfx.toolchain.api.witnessing import witness
     from sfx.toolchain.compiler import compile_graph
     from sfx.toolchain.ir.nir_bridge import to_graph, write
     from sfx.toolchain.mapping.place import MappingOptions
@@ -117,7 +124,16 @@ def compile(
         samples, origin = calibrate.x, "--calibrate"
     if samples is not None:
         samples = _fitted(samples, graph, "calibration samples")
-    compiled = compile_graph(graph, chosen, samples, stage, options, mapping, memory)
+    found = source.witnessed
+    if source.exported is not None and check:
+        stage("the model beside its graph")
+        found = witness(source.exported, samples, check_samples, graph=graph, source=origin)
+
+    def lowered(form: Graph) -> None:
+        nonlocal found
+        found = None if found is None else found.beside(form)
+
+    compiled = compile_graph(graph, chosen, samples, stage, options, mapping, memory, lowered)
     buffer = io.BytesIO()
     write(source.graph, buffer)
     calibration = (
@@ -133,6 +149,7 @@ def compile(
         "quantize_options": _options(options),
         "trusted_pickle": source.trusted,
         "weights": source.weights,
+        "witness": {"checked": False} if found is None else found.result.as_dict(),
     }
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(compiled.placed, buffer.getvalue(), manifest)

@@ -76,7 +76,7 @@ def run(
     given = samples_of(data)
     classes_fit(given.y, program[program.readout.population].size)
     require(of_run(program, backend_name), f"one sample on {backend_name}", allowed=memory)
-    x = _events(program, given.x)
+    x = events_of(program, given.x)
     make = functools.partial(backend, backend_name, memory=memory, device=device)
     if engine == "dask":
         from sfx.toolchain import cluster
@@ -105,11 +105,11 @@ def stream(
 ) -> Stream:
     """The hardware-step record of samples streamed back to back; x as of `run`."""
     program = program_of(bundle)
-    events = _events(program, samples_of(x).x)
+    events = events_of(program, samples_of(x).x)
     return backend(backend_name).stream(program, events, states=states, progress=progress)
 
 
-def _events(program: Program, x: NDArray[Any]) -> NDArray[np.int64]:
+def events_of(program: Program, x: NDArray[Any]) -> NDArray[np.int64]:
     """Samples [K, T, *input shape], or [K, *input shape] for every step, checked."""
     x = at_every_step(x, program.input.shape, program.timesteps)
     check_input(x, program.input, program.timesteps, "data")
@@ -153,7 +153,7 @@ def verify(
     other = witness or program
     if [(p.name, p.shape) for p in program] != [(p.name, p.shape) for p in other]:
         raise InputError("SFX-E703", "the two Programs do not have the same populations")
-    x = _events(program, samples_of(x).x)
+    x = events_of(program, samples_of(x).x)
     steps = len(x) * program.timesteps + program.last_phase
     records = of_record(program, steps, states) * (1 if mode == "layerwise" else 2)
     require(records, f"the record of {steps} steps", allowed=memory)

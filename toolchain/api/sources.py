@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import nir
     import torch
 
+    from sfx.frontends.tracing.calls import Exported
+    from sfx.toolchain.api.witnessing import Witnessed
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -31,6 +34,10 @@ class Source:
     """Read by Python's unpickler, because the user said so."""
     weights: str = ""
     """Where in a user's own file the weights were, and under which wrapper; "" if it is plain."""
+    exported: Exported | None = None
+    """The live torch model, where the graph was traced from one."""
+    witnessed: Witnessed | None = None
+    """What `export` found when it compared the model with the graph."""
 
 
 def export(
@@ -42,6 +49,8 @@ def export(
     output: int = 0,
     dt: float = 1e-3,
     onnx: str | Path | None = None,
+    check: bool = True,
+    check_samples: int = 1,
 ) -> nir.NIRGraph:
     """Trace `model` on `example` [T, 1, *input shape] and return its NIR graph.
 
@@ -53,11 +62,18 @@ def export(
     dt      seconds of one model step
     onnx    write the graph as an ONNX model as well: standard operators over [T, *shape], neurons
             in the domain ai.sfx, their equations in the file; `sfx compile` reads it
-    Raises UnsupportedError (SFX-E1xx) listing every operation that cannot be mapped.
+    check   run the model itself beside its graph and compare every neuron's spikes and currents on
+            `check_samples` samples: `example`, unless it is all zeros, and drawn ones
+    Raises UnsupportedError (SFX-E1xx) listing every operation that cannot be mapped; InputError
+    (SFX-E180 to E185) where the graph is not the model.
     """
-    from sfx.frontends.torch_export import export as torch_export
+    from sfx.frontends.torch_export import traced
+    from sfx.toolchain.api.witnessing import remember, witness
 
-    graph = torch_export(model, example, name=name, takes=takes, output=output, dt=dt)
+    exported = traced(model, example, name=name, takes=takes, output=output, dt=dt)
+    graph = exported.graph
+    found = witness(exported, None, check_samples, example=example) if check else None
+    remember(graph, found)
     if onnx is not None:
         _write_onnx_model(graph, Path(onnx))
     return graph
@@ -122,11 +138,14 @@ def load_model(
             hint="sfx reads .pt and .safetensors checkpoints, .nir, .onnx and lava-dl .net files",
         )
     from sfx.frontends.load import load_network
+    from sfx.frontends.torch_export import traced
 
     found = load_network(path, model=model, example_shape=example_shape, trust_pickle=trust_pickle)
     own = model is not None or not hasattr(found.net, "example_input")
-    graph = export(found.net, found.example, name=path.stem, takes=takes if own else "TB")
-    return Source(graph, path.stem, digest, found.samples, trust_pickle, found.weights)
+    exported = traced(found.net, found.example, name=path.stem, takes=takes if own else "TB")
+    return Source(
+        exported.graph, path.stem, digest, found.samples, trust_pickle, found.weights, exported
+    )
 
 
 def load_for_samples(
@@ -177,13 +196,15 @@ def _read_onnx(path: Path, timesteps: int | None) -> nir.NIRGraph:
 
 def of_graph(graph: Any) -> Source:
     """A NIR graph in memory as the compiler takes it."""
+    from sfx.toolchain.api.witnessing import remembered
     from sfx.toolchain.ir.nir_bridge import write
     from sfx.toolchain.ir.nir_ext import facts
 
     buffer = io.BytesIO()
     write(graph, buffer)
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-    return Source(graph, str(facts(graph).get("name", "model")), digest, None)
+    name = str(facts(graph).get("name", "model"))
+    return Source(graph, name, digest, None, witnessed=remembered(graph))
 
 
 def sha256_of(path: Path) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sfx.toolchain.commands.bits import CountsOpt
 from sfx.toolchain.commands.common import (
     CalibrateOpt,
+    CheckOpt,
+    CheckSamplesOpt,
     ConventionOpt,
     DtOpt,
     FactoryOpt,
@@ -38,6 +40,8 @@ def check(
     dt: DtOpt = None,
     reset: ResetOpt = None,
     trust_pickle: TrustOpt = False,
+    beside: CheckOpt = True,
+    check_samples: CheckSamplesOpt = 1,
     json_file: JsonOpt = None,
 ) -> None:
     """Say whether MODEL compiles and fits, with every problem at once; nothing is written."""
@@ -46,6 +50,7 @@ def check(
     from sfx.toolchain import api
     from sfx.toolchain.errors import SfxError
     from sfx.toolchain.quantize.options import Options
+    from sfx.toolchain.report.witness import witness_lines
 
     try:
         with stages(f"checking {model.name} for {target}") as stage:
@@ -61,6 +66,8 @@ def check(
                 objective="cores",
                 stage=stage,
                 trust_pickle=trust_pickle,
+                check=beside,
+                check_samples=check_samples,
                 options=Options(counts=counts),
             )
     except SfxError as error:  # main() prints it and sets the exit status
@@ -71,4 +78,8 @@ def check(
     out.print(f"{model.name} compiles and fits {bundle.manifest['target']}: {s['cores']} cores")
     if bundle.manifest.get("weights"):
         out.print(f"weights from {bundle.manifest['weights']}", markup=False, soft_wrap=True)
-    write_json(json_file, {"fits": True, "problems": [], **s})
+    for line in witness_lines(bundle.manifest.get("witness")):
+        out.print(f"  {line}", markup=False, soft_wrap=True)
+    write_json(
+        json_file, {"fits": True, "problems": [], **s, "witness": bundle.manifest.get("witness")}
+    )

@@ -130,6 +130,17 @@ ObjectiveOpt = Annotated[
 ]
 SeedOpt = Annotated[int, typer.Option(min=0, help="Seed of the placement")]
 
+CheckOpt = Annotated[
+    bool,
+    typer.Option(
+        "--check/--no-check",
+        help="Run the torch model itself beside its graph and compare every neuron",
+    ),
+]
+CheckSamplesOpt = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Samples of that comparison")
+]
+
 JSON_SCHEMA = 1
 
 

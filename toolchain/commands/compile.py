@@ -17,6 +17,8 @@ from sfx.toolchain.commands.bits import (
 )
 from sfx.toolchain.commands.common import (
     CalibrateOpt,
+    CheckOpt,
+    CheckSamplesOpt,
     ConventionOpt,
     DtOpt,
     FactoryOpt,
@@ -71,6 +73,8 @@ def compile(
     objective: ObjectiveOpt = "latency",
     seed: SeedOpt = 0,
     trust_pickle: TrustOpt = False,
+    beside: CheckOpt = True,
+    check_samples: CheckSamplesOpt = 1,
     memory: MemoryOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
@@ -96,6 +100,8 @@ def compile(
             seed=seed,
             stage=stage,
             trust_pickle=trust_pickle,
+            check=beside,
+            check_samples=check_samples,
             memory=None if memory is None else memory << 20,
             options=quantize_options(bits, layer_bits, method, effort, counts),
         )
@@ -118,5 +124,6 @@ def compile(
             "quantization": bundle.manifest["quantization"],
             "nir": bundle.manifest.get("nir"),
             "seconds": seconds,
+            "witness": bundle.manifest.get("witness"),
         },
     )

@@ -9,10 +9,13 @@ import typer
 
 from sfx.toolchain.commands.common import (
     BundleArg,
+    FactoryOpt,
     InputOpt,
     JsonOpt,
     LimitOpt,
     MemoryOpt,
+    TakesOpt,
+    TrustOpt,
     out,
     progress_bar,
     read_data,
@@ -24,7 +27,9 @@ from sfx.toolchain.commands.common import (
 def verify(
     bundle: BundleArg,
     data: InputOpt,
-    against: Annotated[str, typer.Option(help="The witness: lava or onnx")] = "lava",
+    against: Annotated[
+        str, typer.Option(help="The witness: lava, onnx, or torch: the model itself")
+    ] = "lava",
     mode: Annotated[
         str, typer.Option(help="full: the net in one run; layerwise: each population alone")
     ] = "full",
@@ -56,16 +61,39 @@ def verify(
             help="Where something differs: the neuron for 'sfx replay' (default: BUNDLE.replay)",
         ),
     ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="--against torch: the model file that was compiled"),
+    ] = None,
+    factory: FactoryOpt = None,
+    takes: TakesOpt = "TB",
+    trust_pickle: TrustOpt = False,
     memory: MemoryOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
     """Prove that a witness computes what the reference does: every spike, u and v at every step."""
     from sfx.toolchain import api
-    from sfx.toolchain.report.verified import verify_summary
+    from sfx.toolchain.report.verified import agreement_summary, verify_summary
 
     kept = replay or bundle.parent / f"{bundle.stem}.replay"
     to_write(kept)
     loaded, samples = api.load(bundle), read_data(data, limit)
+    if against == "torch":
+        with progress_bar(f"torch: {samples.samples} samples") as progress:
+            agreement = api.verify_torch(
+                loaded,
+                samples,
+                _needed(source),
+                model=factory,
+                takes=takes,
+                trust_pickle=trust_pickle,
+                progress=progress,
+            )
+        out.print(agreement_summary(agreement))
+        write_json(json_file, agreement.as_dict())
+        if not agreement.passed:
+            raise typer.Exit(1)
+        return
     other = None if witness is None else api.load(witness, balanced=False).program
     unit = ", population by population" if mode == "layerwise" else ""
     with progress_bar(f"{against}: {samples.samples} samples back to back{unit}") as progress:
@@ -88,3 +116,15 @@ def verify(
     write_json(json_file, verdict.as_dict())
     if not verdict.equal:
         raise typer.Exit(1)
+
+
+def _needed(source: Path | None) -> Path:
+    if source is not None:
+        return source
+    from sfx.toolchain.errors import InputError
+
+    raise InputError(
+        "SFX-E713",
+        "--against torch needs the model that was compiled",
+        hint="give --source MODEL, and --model and --takes as when it was compiled",
+    )

@@ -8,7 +8,7 @@ state is rounded to float32 at every step, as its framework does, so that ties a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import singledispatch
 from typing import Any
 
@@ -26,6 +26,8 @@ SPIKING = (g.LIF, g.IF, g.Threshold)
 """Ops that send 0 or 1 (or a few spikes at once, see `graph.FIRING`)."""
 CHUNK_BYTES = 256 << 20
 """Samples run in groups so that the largest node of a group stays below this."""
+
+NOTHING: Mapping[str, NDArray[Any]] = {}
 
 Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all)."""
@@ -51,6 +53,25 @@ def record(
 ) -> dict[str, NDArray[Any]]:
     """As `run`, but spikes come in one byte each: for nets with millions of neurons."""
     return _run(graph, x, keep, np.uint8, progress)
+
+
+def visit(
+    graph: Graph,
+    x: ArrayLike,
+    given: Mapping[str, NDArray[Any]],
+    keep: Collection[str],
+    see: Callable[[Node, FloatArray], None],
+) -> None:
+    """As `run`, but nodes of `given` have these values [K, T, *shape] and are not computed.
+
+    They have no producers in `graph`. `see` receives each node of `keep` as soon as it is known, so
+    that no more than the running values are held.
+    """
+    data = np.asarray(x, dtype=np.float64)
+    _check(graph, data, keep)
+    names = set(keep)
+    lazy, summed = _lazy_products(graph, names), _summed_products(graph, names)
+    _run_group(graph, _plan(graph), lazy, summed, data, names, see, given)
 
 
 def _run(
@@ -217,6 +238,7 @@ def _run_group(
     x: FloatArray,
     keep: set[str],
     store: Callable[[Node, FloatArray], None],
+    given: Mapping[str, NDArray[Any]] = NOTHING,
 ) -> None:
     """One group of samples; each node of `keep` goes to `store` as soon as it is known."""
     values: dict[str, FloatArray] = {}
@@ -225,6 +247,8 @@ def _run_group(
         node = step[0]
         if len(step) > 1 or node.name in node.producers:
             values |= _run_loop(step, values, x.shape[:2])
+        elif node.name in given:
+            values[node.name] = np.asarray(given[node.name], np.float64)
         elif isinstance(node.op, g.Input):
             values[node.name] = x
         elif node.name in lazy:

@@ -72,6 +72,7 @@ def collect(
         "per_core": [_core(c, costs.get((c.chip, c.core))) for c in cores],
         "links": None if cost is None else [_link(link) for link in cost.links],
         "equivalence": None if verified is None else dict(verified),
+        "witness": manifest.get("witness"),
         "quantization": list(manifest.get("quantization", ())),
         "manifest": {k: v for k, v in manifest.items() if k not in SHOWN_ELSEWHERE},
         "notes": _notes(placed, target, cost),

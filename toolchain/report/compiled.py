@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from sfx.toolchain.report.witness import witness_lines
 
 
 def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> RenderableType:
@@ -40,11 +42,18 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
         f"  cores        {s['cores']:>10,}     chips        {s['chips']:>12,}\n"
         f"  scales from  {source}"
         f"{wrapped}{trusted}{first}"
+        + "".join(f"\n  {head:<11}  {line}" for head, line in _witness(manifest))
     )
     written = Text(f"\nwrote {path} in {seconds:.1f} s")
     if not manifest["quantization"]:
         return Group(head, written)
     return Group(head, Text(), quantization_table(manifest["quantization"]), written)
+
+
+def _witness(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The lines of the first witness, the first with its label."""
+    for i, line in enumerate(witness_lines(manifest.get("witness"))):
+        yield "" if i else "witness", line
 
 
 def quantization_table(records: Sequence[Mapping[str, Any]]) -> RenderableType:

@@ -21,6 +21,7 @@ from sfx.toolchain.report.pictures import (
     svg,
 )
 from sfx.toolchain.report.units import count, share, si, si_range
+from sfx.toolchain.report.witness import witness_lines
 from sfx.toolchain.targets.load import load
 from sfx.toolchain.targets.target import Target
 
@@ -68,6 +69,7 @@ def page(
     return environment.get_template("page.html").render(
         v=values,
         manifest=json.dumps(values["manifest"], indent=1),
+        witness=witness_lines(values["witness"]),
         energy_rows=ENERGY_ROWS,
         latency_rows=LATENCY_ROWS,
         shown_cores=shown,

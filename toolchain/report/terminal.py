@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sfx.toolchain.report.units import count, share, si, si_range
+from sfx.toolchain.report.witness import witness_lines
 
 MOST_ROWS = 20
 LABEL_WIDTH = 30
@@ -19,6 +20,8 @@ def summary(values: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The parts of the report, top to bottom."""
     yield Text(f"Report for {values['model']} on {values['target']['title']}", style="bold")
     yield Text(values["verdict"], style="green")
+    for line in witness_lines(values["witness"]):
+        yield Text(line)
     if values["equivalence"] is not None:
         yield _equivalence(values["equivalence"])
     if values["accuracy"] is not None:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from sfx.toolchain.replay import Replay, Row
 from sfx.toolchain.report.units import share
+from sfx.toolchain.verify.agreement import Agreement
 from sfx.toolchain.verify.compare import Verdict
 
 SHOWN_STEPS = 12
@@ -50,6 +51,36 @@ def verify_summary(verdict: Verdict) -> RenderableType:
         if p.mismatches:
             table.add_row(p.population, f"{p.compared:,}", f"{p.mismatches:,}", f"{p.spikes:,}")
     return Group(*lines, Text(), table)
+
+
+def agreement_summary(found: Agreement) -> RenderableType:
+    """The Program beside its torch model as something Rich prints."""
+    word, style = ("EQUAL", "bold green") if found.equal else ("NOT EQUAL", "bold red")
+    if not found.equal and found.passed:
+        word, style = "AGREEMENT", "bold"
+    what = "nothing was rounded" if found.lossless else "rounded to integers"
+    head = Text(f"{word}: torch and the integer Program ({what})\n", style=style)
+    spikes = sum(p.torch for p in found.populations)
+    head.append(
+        f"  compared    {found.compared:,} values, {found.samples} samples\n"
+        f"  spikes      {spikes:,} in torch\n"
+        f"  mismatches  {found.mismatches:,}",
+        style="default",
+    )
+    if found.answers is not None:
+        head.append(f"\n  answers     {found.answers} of {found.samples} the same")
+    if found.silent:
+        head.append(f"\n  warning     never fired in torch: {', '.join(found.silent)}")
+    if found.missing:
+        head.append(f"\n  warning     not compared: {', '.join(found.missing)}")
+    table = Table(
+        "population", "compared", "differ", "spikes", "precision", "recall", box=None,
+        pad_edge=False,
+    )  # fmt: skip
+    for p in found.populations:
+        shares = (share(s, 2) for s in (p.precision, p.recall))
+        table.add_row(p.population, f"{p.compared:,}", f"{p.differ:,}", f"{p.torch:,}", *shares)
+    return Group(head, Text(), table)
 
 
 def replay_summary(replay: Replay, rows: list[Row], against: str) -> RenderableType:

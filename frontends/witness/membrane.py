@@ -1,0 +1,137 @@
+"""A neuron of the graph that follows torch's spikes, and what float32 may make of its membrane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir.graph import FloatArray
+
+Spikes = NDArray[np.bool_]
+LOCAL = 8
+"""Roundings of one step: four operations, and the constants they use."""
+
+
+@dataclass(frozen=True)
+class Constants:
+    """The membrane equation of LIF and IF alike, `sfx.toolchain.ir.graph`.
+
+    v <- keep v + decay leak + gain i;  i <- (1 - syn) i + syn w_in x
+    """
+
+    keep: float
+    pull: float
+    gain: float
+    syn: float
+    w_in: float
+    threshold: float
+    reset: float
+    subtract: bool
+    start: float
+    drop: float
+
+
+def constants(op: g.LIF | g.IF) -> Constants:
+    """The numbers of `op`."""
+    drop = op.drop or op.threshold
+    if isinstance(op, g.IF):
+        return Constants(
+            1.0, 0.0, op.gain, 1.0, 1.0, op.threshold, op.reset, op.subtract, op.start, drop
+        )
+    return Constants(
+        1.0 - op.decay, op.decay * op.leak, op.decay * op.gain, op.syn, op.w_in,
+        op.threshold, op.reset, op.subtract, op.start, drop,
+    )  # fmt: skip
+
+
+def follow(op: g.LIF | g.IF, x: NDArray[Any], fired: Spikes, kind: Any = np.float64) -> FloatArray:
+    """The membrane [T, ...] before each reset, for currents x [T, ...], reset where torch fired.
+
+    kind: the precision it is computed in, in the order of the graph's own equation.
+    """
+    c = constants(op)
+    decay = kind(op.decay) if isinstance(op, g.LIF) else None
+    leak = kind(op.leak) if isinstance(op, g.LIF) else kind(0)
+    gain, syn, w_in = kind(op.gain), kind(c.syn), kind(c.w_in)
+    v: FloatArray = np.full(x.shape[1:], c.start, kind)
+    i: FloatArray = np.zeros(x.shape[1:], kind)
+    found: FloatArray = np.empty(x.shape, kind)
+    for t in range(len(x)):
+        current = x[t].astype(kind)
+        if c.syn != 1 or c.w_in != 1:
+            current = i = i + syn * (w_in * current - i)
+        v = v + gain * current if decay is None else v + decay * ((leak - v) + gain * current)
+        found[t] = v
+        v = np.where(fired[t], v - kind(c.drop) if c.subtract else kind(c.reset), v)
+    return found
+
+
+def expanded(op: g.LIF | g.IF, x: NDArray[Any], fired: Spikes, kind: Any) -> FloatArray:
+    """As `follow`, in the other order: v <- (1 - decay) v + decay leak + (decay gain) i."""
+    c = constants(op)
+    keep, pull, gain = kind(c.keep), kind(c.pull), kind(c.gain)
+    stay, enter = kind(1 - c.syn), kind(c.syn * c.w_in)
+    v: FloatArray = np.full(x.shape[1:], c.start, kind)
+    i: FloatArray = np.zeros(x.shape[1:], kind)
+    found: FloatArray = np.empty(x.shape, kind)
+    for t in range(len(x)):
+        i = stay * i + enter * x[t].astype(kind)
+        v = keep * v + (pull + gain * i)
+        found[t] = v
+        v = np.where(fired[t], v - kind(c.drop) if c.subtract else kind(c.reset), v)
+    return found
+
+
+def error(
+    op: g.LIF | g.IF, x: FloatArray, fired: Spikes, unit: float, received: float, rest: float
+) -> FloatArray:
+    """How far torch's membrane may be from `follow`'s, [T, ...], by rounding alone.
+
+    received  how far the currents may be off;  rest  the potential that the framework counts from,
+    where it is not the graph's 0
+    """
+    c = constants(op)
+    v = np.full(x.shape[1:], c.start)
+    i = np.zeros(x.shape[1:])
+    off = np.full(x.shape[1:], unit * abs(c.start))
+    off_i = np.zeros(x.shape[1:])
+    found = np.empty(x.shape)
+    for t in range(len(x)):
+        size_i = abs(1 - c.syn) * np.abs(i) + abs(c.syn * c.w_in * x[t])
+        i = (1 - c.syn) * i + c.syn * c.w_in * x[t]
+        off_i = abs(1 - c.syn) * off_i + abs(c.syn * c.w_in) * received + LOCAL * unit * size_i
+        size = 2 * np.abs(v) + abs(c.pull) + np.abs(c.gain * i) + 2 * rest
+        v = c.keep * v + c.pull + c.gain * i
+        off = abs(c.keep) * off + abs(c.gain) * off_i + LOCAL * unit * size
+        found[t] = off + unit * abs(c.threshold) * (rest > 0)
+        v = np.where(fired[t], v - c.drop if c.subtract else c.reset, v)
+        after = off + 2 * unit * (np.abs(v) + abs(c.drop))
+        off = np.where(fired[t], after if c.subtract else unit * (abs(c.reset) + rest), off)
+    return found
+
+
+def rounded(op: g.LIF | g.IF, x: NDArray[Any], fired: Spikes, rest: float) -> Spikes:
+    """Where rounding took place at all, [T, ...]: elsewhere no order of operations makes a tie.
+
+    x in the framework's precision. A membrane counts as exact if it is the same in float64 and in
+    that precision, by the equation in two orders, and still exact with `rest` added.
+    """
+    kind = x.dtype.type
+    if kind is np.float64:  # nothing finer to compare with
+        return np.ones(x.shape, bool)
+    real = follow(op, x, fired)
+    same = (follow(op, x, fired, kind) == real) & (expanded(op, x, fired, kind) == real)
+    same &= (real + rest).astype(kind).astype(np.float64) - rest == real
+    # a rounding is forgotten at a reset to a value; a subtraction carries it on
+    clean = np.ones(x.shape[1:], bool)
+    found = np.empty(x.shape, bool)
+    subtract = constants(op).subtract
+    for t in range(len(x)):
+        clean = clean & same[t]
+        found[t] = ~clean
+        clean = clean | (fired[t] & (not subtract))
+    return found
