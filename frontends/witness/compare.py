@@ -183,14 +183,14 @@ class Beside:
         op = node.op
         assert isinstance(op, g.LIF | g.IF)
         v = membrane.follow(op, x, fired)
-        wrong = (v > op.threshold) != fired
+        wrong = membrane.over(op, v) != fired
         if not wrong.any():
             return 0
         cells = np.flatnonzero(wrong.any(axis=0).ravel())
         part = x.reshape(len(x), -1)[:, cells]
         spikes = fired.reshape(len(x), -1)[:, cells]
         rest = self.rests.get(node.name, 0.0)
-        within = np.abs(v.reshape(len(x), -1)[:, cells] - op.threshold) <= membrane.error(
+        within = np.abs(v.reshape(len(x), -1)[:, cells] - membrane.threshold(op)) <= membrane.error(
             op, part.astype(np.float64), spikes, self.unit, received, rest
         )
         if received == 0:
@@ -200,7 +200,9 @@ class Beside:
         left = wrong & ~excused.reshape(wrong.shape)
         if left.any():
             at = self._first(left)
-            says = f"{int(v[at] > op.threshold)} (its v {v[at]:.9g}, threshold {op.threshold:.9g})"
+            says = (
+                f"{int(membrane.over(op, v)[at])} (its v {v[at]:.9g}, threshold {op.threshold:.9g})"
+            )
             raise self._differ(
                 "SFX-E180", node, at, int(fired[at]), says, int(left.sum()), left.size, "fires"
             )

@@ -71,7 +71,7 @@ class Cut:
 
 def cut(graph: Graph, recording: Recording) -> Cut:
     """Cut `graph` at the neurons that `recording` knows."""
-    known = set(recording.neurons) & {n.name for n in graph}
+    known = {n.name for n in graph if n.name in recording.neurons and _binary(n)}
     inside = _loops(graph, known)
     nodes: list[Node] = []
     given: dict[str, FloatArray] = {}
@@ -96,6 +96,11 @@ def cut(graph: Graph, recording: Recording) -> Cut:
     made = graph.with_nodes(nodes)
     order = [n for n in graph if n.name in known]
     return Cut(made, tuple(order), given, sizes(made, recording.x))
+
+
+def _binary(node: Node) -> bool:
+    """Whether it is a neuron that fires 0 or 1; others are computed, not followed."""
+    return isinstance(node.op, g.LIF | g.IF) and node.op.fires != "many"
 
 
 def _loops(graph: Graph, known: set[str]) -> dict[str, set[str]]:

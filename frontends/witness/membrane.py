@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.graph import FloatArray
+from sfx.toolchain.ir.single import single
 
 Spikes = NDArray[np.bool_]
 LOCAL = 8
@@ -33,6 +34,41 @@ class Constants:
     subtract: bool
     start: float
     drop: float
+
+
+class Rule:
+    """What else decides whether a neuron fires: its comparison, its hold, a second test."""
+
+    def __init__(self, op: g.LIF | g.IF) -> None:
+        self.op = op
+        self.left: FloatArray | float = 0.0
+
+    def held(self, v: FloatArray, fired: Spikes) -> FloatArray:
+        """v, or the reset value for `hold` steps after torch fired."""
+        if not self.op.hold:
+            return v
+        made: FloatArray = np.where(np.asarray(self.left) > 0, v.dtype.type(self.op.reset), v)
+        self.left = np.where(fired, float(self.op.hold), np.maximum(self.left - 1.0, 0.0))
+        return made
+
+    def tested(self, v: FloatArray, before: FloatArray) -> FloatArray:
+        """What is compared with the threshold; before: the membrane after the last reset."""
+        if self.op.fires != "twice":
+            return v
+        drop = v.dtype.type(self.op.drop or threshold(self.op))
+        found: FloatArray = v - drop * over(self.op, before).astype(v.dtype)
+        return found
+
+
+def threshold(op: g.LIF | g.IF) -> float:
+    """The threshold as the graph compares it, a float32 number."""
+    return float(single(op.threshold))
+
+
+def over(op: g.LIF | g.IF, v: FloatArray) -> Spikes:
+    """Where a neuron fires at v."""
+    found: Spikes = v >= threshold(op) if op.reached else v > threshold(op)
+    return found
 
 
 def constants(op: g.LIF | g.IF) -> Constants:
@@ -60,12 +96,15 @@ def follow(op: g.LIF | g.IF, x: NDArray[Any], fired: Spikes, kind: Any = np.floa
     v: FloatArray = np.full(x.shape[1:], c.start, kind)
     i: FloatArray = np.zeros(x.shape[1:], kind)
     found: FloatArray = np.empty(x.shape, kind)
+    rule = Rule(op)
     for t in range(len(x)):
+        before = v
         current = x[t].astype(kind)
         if c.syn != 1 or c.w_in != 1:
             current = i = i + syn * (w_in * current - i)
         v = v + gain * current if decay is None else v + decay * ((leak - v) + gain * current)
-        found[t] = v
+        v = rule.held(v, fired[t])
+        found[t] = rule.tested(v, before)
         v = np.where(fired[t], v - kind(c.drop) if c.subtract else kind(c.reset), v)
     return found
 
@@ -78,10 +117,12 @@ def expanded(op: g.LIF | g.IF, x: NDArray[Any], fired: Spikes, kind: Any) -> Flo
     v: FloatArray = np.full(x.shape[1:], c.start, kind)
     i: FloatArray = np.zeros(x.shape[1:], kind)
     found: FloatArray = np.empty(x.shape, kind)
+    rule = Rule(op)
     for t in range(len(x)):
+        before = v
         i = stay * i + enter * x[t].astype(kind)
-        v = keep * v + (pull + gain * i)
-        found[t] = v
+        v = rule.held(keep * v + (pull + gain * i), fired[t])
+        found[t] = rule.tested(v, before)
         v = np.where(fired[t], v - kind(c.drop) if c.subtract else kind(c.reset), v)
     return found
 
@@ -100,14 +141,16 @@ def error(
     off = np.full(x.shape[1:], unit * abs(c.start))
     off_i = np.zeros(x.shape[1:])
     found = np.empty(x.shape)
+    rule = Rule(op)
     for t in range(len(x)):
         size_i = abs(1 - c.syn) * np.abs(i) + abs(c.syn * c.w_in * x[t])
         i = (1 - c.syn) * i + c.syn * c.w_in * x[t]
         off_i = abs(1 - c.syn) * off_i + abs(c.syn * c.w_in) * received + LOCAL * unit * size_i
         size = 2 * np.abs(v) + abs(c.pull) + np.abs(c.gain * i) + 2 * rest
-        v = c.keep * v + c.pull + c.gain * i
+        v = rule.held(c.keep * v + c.pull + c.gain * i, fired[t])
         off = abs(c.keep) * off + abs(c.gain) * off_i + LOCAL * unit * size
-        found[t] = off + unit * abs(c.threshold) * (rest > 0)
+        twice = LOCAL * abs(c.drop) * (op.fires == "twice")
+        found[t] = off + unit * (abs(c.threshold) * (rest > 0) + twice)
         v = np.where(fired[t], v - c.drop if c.subtract else c.reset, v)
         after = off + 2 * unit * (np.abs(v) + abs(c.drop))
         off = np.where(fired[t], after if c.subtract else unit * (abs(c.reset) + rest), off)

@@ -80,7 +80,8 @@ def test_a_right_model_is_counted() -> None:
     "wrong",
     [
         {"threshold": 0.75},
-        {"threshold": 1.0},  # strict: the framework fires on >=
+        {"reached": False},  # strict: the framework fires on >=
+        {"hold": 1},
         {"decay": 0.25},
         {"gain": 1.5},
         {"reset": 0.25},
@@ -341,8 +342,8 @@ def test_the_read_out_over_another_T() -> None:
 
 
 def test_a_threshold_in_another_precision() -> None:
-    """0.7 in float32 is less than 0.7: torch fires on every tie, nothing was rounded."""
-    exact = float(np.nextafter(0.7, 0.0))
+    """The next float32 number is never reached: torch fires on every tie, nothing was rounded."""
+    exact = float(np.nextafter(np.float32(0.7), np.float32(1)))
     model = chain(fire(v_threshold=0.7), 0.7)
     caught("SFX-E180", model, wrong=each(g.IF, lambda op: replace(op, threshold=exact)))
 
