@@ -32,7 +32,7 @@ def events(program: Program, x: ArrayLike) -> IntArray:
     high = (1 << p.neuron.payload_bits) - 1 if p.neuron.payload_bits else 1
     try:
         with np.errstate(invalid="ignore"):  # NaN and infinity are refused, not warned of
-            whole = as_int(array)
+            whole = array if array.dtype == np.int64 else as_int(array)  # it may be large
     except (ValueError, TypeError):
         raise _values(p.name, "values that are not whole numbers", high) from None
     if whole.min(initial=0) < 0 or whole.max(initial=0) > high:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sfx.frontends import checkpoint, trusted_pickle, zoo
+from sfx.frontends import checkpoint, factory, trusted_pickle, zoo
 from sfx.frontends.weights import weights_in
 from sfx.toolchain.errors import InputError
-from sfx.toolchain.folder import open_to
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +58,14 @@ def load_network(
     example_shape  (T, *input shape), needed with `model` and for a whole network
     trust_pickle   let Python's unpickler run what the file says (`sfx.frontends.trusted_pickle`)
     Raises InputError (SFX-E1xx): unreadable file, unknown architecture, keys or shapes that do
-    not match, a factory that cannot be imported.
+    not match, a factory that fails (SFX-E153, with the user's own line).
     """
     content = trusted_pickle.load(path) if trust_pickle else checkpoint.read(path)
     if isinstance(content, nn.Module):
         return Loaded(content.eval(), _example(example_shape, str(path)), None)
     if model is not None:
         example = _example(example_shape, model)
-        net = _factory(model)()
+        net = factory.made(model)
         state, words = weights_in(content, net.state_dict().keys(), str(path))
         _load_state(net, state, path, f"the network of {model} must be")
         return Loaded(net.eval(), example, None, words)
@@ -99,26 +97,3 @@ def _load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path, rule: s
             where=str(path),
             hint=f"{rule} the one the weights were trained with",
         ) from error
-
-
-def _factory(name: str) -> Callable[[], nn.Module]:
-    """Import the user's own code, named by the user on the command line.
-
-    It may lie in the working folder, which is open for this import only (`folder.open_to`).
-    """
-    module, _, attribute = name.partition(":")
-    if not module or not attribute:
-        raise InputError("SFX-E153", "is not of the form pkg.module:factory", where=name)
-    try:
-        with open_to(module):
-            factory = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InputError(
-            "SFX-E153",
-            f"cannot be imported: {error}",
-            where=name,
-            hint="looked for on PYTHONPATH, among the installed packages and in this folder",
-        ) from error
-    if not callable(factory):
-        raise InputError("SFX-E153", "is not a function or class", where=name)
-    return lambda: factory()

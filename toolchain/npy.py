@@ -6,6 +6,7 @@ a header claims before it looks whether the values are there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import IO, Any
 
@@ -25,8 +26,14 @@ class NotNumbers(ValueError):
     """A sound array of text, dates or objects."""
 
 
-def read_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
+def read_npy(
+    stream: IO[bytes],
+    size: int,
+    ask: Callable[[int, np.dtype[Any]], None] = lambda values, dtype: None,
+) -> NDArray[Any]:
     """The array in a stream of `size` bytes, of which none may be missing or left over.
+
+    ask  called with the number of values and their type before memory is taken for them
 
     Raises NotNumbers for other dtypes, ValueError for anything else but a sound array.
     """
@@ -44,6 +51,7 @@ def read_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
     start, claimed = stream.tell(), prod(shape) * dtype.itemsize
     if size - start != claimed:
         raise ValueError(f"{size - start} bytes for an array of {claimed}")
+    ask(prod(shape), dtype)
     flat: NDArray[Any] = np.empty(prod(shape), dtype)
     _fill(stream, flat.view(np.uint8).data)
     return flat.reshape(shape, order="F" if fortran else "C")

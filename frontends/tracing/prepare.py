@@ -134,9 +134,9 @@ def trace(model: nn.Module, example: Tensor, neurons: Iterable[Opaque] = (), *, 
                 ):
                     program = simpler
             return program
-    except SfxError:
+    except (SfxError, MemoryError):
         raise
-    except Exception as error:  # torch.export raises many kinds, from its own and the model's code
+    except (Exception, SystemExit) as error:  # of torch's own or of the model's code
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         text = lines[0][:300] if lines else ""
         hint = (

@@ -16,7 +16,7 @@ from sfx.toolchain.data import Samples, at_every_step, check_input, classes_fit,
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir.digest import digest, same_program
 from sfx.toolchain.ir.program import Program
-from sfx.toolchain.memory import of_record, of_run, require
+from sfx.toolchain.memory import VALUE, of_record, of_run, require
 
 if TYPE_CHECKING:
     from sfx.toolchain.replay import Replay, Row
@@ -74,9 +74,11 @@ def run(
     """
     program = program_of(bundle)
     given = samples_of(data)
-    classes_fit(given.y, program[program.readout.population].size)
+    classes = program[program.readout.population].size
+    classes_fit(given.y, classes)
     require(of_run(program, backend_name), f"one sample on {backend_name}", allowed=memory)
     x = events_of(program, given.x)
+    require(VALUE * len(x) * classes, "the sums of all samples", where="data")
     make = functools.partial(backend, backend_name, memory=memory, device=device)
     if engine == "dask":
         from sfx.toolchain import cluster
@@ -113,6 +115,7 @@ def events_of(program: Program, x: NDArray[Any]) -> NDArray[np.int64]:
     """Samples [K, T, *input shape], or [K, *input shape] for every step, checked."""
     x = at_every_step(x, program.input.shape, program.timesteps)
     check_input(x, program.input, program.timesteps, "data")
+    require(VALUE * x.size, "the samples as integers of 64 bits", where="data")
     return x.astype(np.int64)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sfx.toolchain.arith import IntArray
 from sfx.toolchain.data.whole import whole_events, whole_labels
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir.program import Population
+from sfx.toolchain.memory import require
 from sfx.toolchain.npy import NotNumbers, read_npy
 
 
@@ -33,7 +35,8 @@ class Data:
 def read(path: str | Path, limit: int | None = None) -> Data:
     """Read a DATA file, the first `limit` samples. Raises InputError.
 
-    SFX-E610 what cannot be read, SFX-E611 and E616 what is not counts of events, as `whole` says.
+    SFX-E605 what does not fit into memory, with what is made of it, SFX-E610 what cannot be read,
+    SFX-E611 and E616 what is not counts of events, as `whole` says.
     """
     where = str(path)
     hint = "DATA is an .npz file with x [samples, steps, ...] and optionally y [samples]"
@@ -59,7 +62,8 @@ def _arrays(path: Path, hint: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
             for name in ("x.npy", "y.npy"):
                 if name in infos:
                     with file.open(infos[name]) as stream:
-                        found.append(read_npy(stream, infos[name].file_size))
+                        ask = partial(_ask, name, where)
+                        found.append(read_npy(stream, infos[name].file_size, ask))
     except InputError:
         raise
     except NotNumbers as error:
@@ -68,13 +72,32 @@ def _arrays(path: Path, hint: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
         what = f"is not a readable .npz file: {error}"
         raise InputError("SFX-E610", what, where=where, hint=hint) from error
     except MemoryError as error:
-        raise InputError("SFX-E610", "does not fit into memory", where=where) from error
+        what = "does not fit into memory"
+        raise InputError("SFX-E605", what, where=where, hint=hint) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError("SFX-E610", f"cannot be read: {reason}", where=where, hint=hint) from error
     except Exception as error:  # zlib.error and what zipfile raises for damaged entries
         raise InputError("SFX-E610", f"is damaged: {error}", where=where, hint=hint) from error
     return found[0], found[1] if len(found) > 1 else None
+
+
+def _ask(name: str, where: str, values: int, dtype: np.dtype[Any]) -> None:
+    what = f"array '{name.removesuffix('.npy')}'"
+    require(taken(values, dtype, labels=name == "y.npy"), what, where=where)
+
+
+def taken(values: int, dtype: np.dtype[Any], *, labels: bool = False) -> int:
+    """Bytes that an array takes at the worst moment of `checked`, which may make integers of it.
+
+    Floats are compared with their rounded copy, then become int64; so do labels.
+    """
+    read = values * dtype.itemsize
+    if labels:
+        return read + 8 * values if dtype.kind in "iu" else read
+    if dtype.kind == "f":
+        return read + max(read + values, 8 * values)
+    return read + values if dtype.kind == "b" else read
 
 
 def at_every_step(x: NDArray[Any], shape: tuple[int, ...], timesteps: int) -> NDArray[Any]:

@@ -39,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
     "manifest": COMPILER | {"quantize"},  # the layers' records, whose fields it checks
     "bundle": COMPILER | {"npy", "memory", "manifest"},
     "replay": BASE | {"npy", "bundle", "verify", "backends.base", "backends.check_input"},
-    "data": BASE | {"npy"},
+    "data": BASE | {"npy", "memory"},
     "cluster": BASE | {"backends.base", "cluster_start"},
     "cluster_start": set(),
     "cluster_host": set(),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import resource
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -17,11 +20,14 @@ from sfx.backends.fast.prepared import Prepared
 from sfx.toolchain import api, control_groups, memory
 from sfx.toolchain import bundle as bundles
 from sfx.toolchain.bundle import Bundle
-from sfx.toolchain.compiler import compile_graph, lower
-from sfx.toolchain.data import Data
+from sfx.toolchain.compiler import compile_graph, compile_program, lower
+from sfx.toolchain.data import Data, read
+from sfx.toolchain.data.read import taken
 from sfx.toolchain.errors import InputError
+from sfx.toolchain.folder import ROOT
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.targets import load
+from sfx.toolchain.targets.table import to_table
 from tests.graphs import live_case
 from tests.strategies import random_events, random_program
 
@@ -222,6 +228,83 @@ def test_compile(monkeypatch: pytest.MonkeyPatch) -> None:
     scarce(monkeypatch, needed - 1)
     with pytest.raises(InputError, match=r"SFX-E605.*compiling it.*are free"):
         compile_graph(graph, load("loihi"), x)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int64", "bool", "float16", "float32", "float64"])
+@pytest.mark.parametrize("labels", ["uint8", "int64"])
+def test_data_takes_what_was_asked_for(
+    kind: str, labels: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the byte it is refused; and it does take as much, as numpy tells Python."""
+    path = tmp_path / "x.npz"
+    x, y = np.ones((1000, 20, 50), kind), np.zeros(1000, labels)
+    np.savez_compressed(path, x=x, y=y)
+    needed = [taken(x.size, x.dtype), taken(y.size, y.dtype, labels=True)]
+    for name, asked in zip("xy", needed, strict=True):
+        free = iter([asked - 1] if name == "x" else [1 << 40, asked - 1])
+        monkeypatch.setattr(memory, "free", lambda free=free: next(free))
+        with pytest.raises(InputError, match=f"SFX-E605.*array '{name}' needs at least"):
+            read(path)
+    free = iter(needed)
+    monkeypatch.setattr(memory, "free", lambda: next(free))
+    tracemalloc.start()
+    read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert needed[0] <= peak <= needed[0] + needed[1] + (4 << 20)
+
+
+def test_samples_as_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image that is shown at every step is as many values."""
+    x = random_events(PROGRAM, 40)
+    image = Data(x[:, 0].astype(np.uint8), None)
+    needed = 8 * x.size
+    assert needed > memory.of_run(PROGRAM, "reference")
+    scarce(monkeypatch, needed - 1)
+    with pytest.raises(InputError, match=r"SFX-E605.*integers of 64 bits"):
+        api.run(PROGRAM, image, backend_name="reference")
+
+
+def test_the_sums_of_all_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = random_events(PROGRAM, 2).astype(np.uint8)
+    free = iter([1 << 40, 1 << 40, 8 * 2 * PROGRAM["out"].size - 1])
+    monkeypatch.setattr(memory, "free", lambda: next(free))
+    with pytest.raises(InputError, match=r"SFX-E605.*the sums of all samples"):
+        api.run(PROGRAM, Data(x, None), backend_name="reference")
+
+
+LIMITED = """
+import resource, sys
+kind = getattr(resource, sys.argv.pop(1))
+resource.setrlimit(kind, (1500 << 20,) * 2)
+from sfx.toolchain import cli
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
+def test_a_limit_of_the_process_refuses_and_does_not_kill(limit: str, tmp_path: Path) -> None:
+    """200 KB of file are 200 MB of events, fit, and are 1.6 GB as integers, which do not."""
+    program = random_program(3, populations=2)
+    facts = {
+        "target": "loihi2",
+        "model": {"name": "m", "sha256": ""},
+        "target_table": to_table(load("loihi")),
+    }
+    placed = compile_program(program, load("loihi"))
+    bundles.write(Bundle(placed, b"", facts), tmp_path / "m.sfx")
+    one = program.timesteps * program.input.size
+    x = np.zeros(((200 << 20) // one, program.timesteps, *program.input.shape), np.uint8)
+    np.savez_compressed(tmp_path / "x.npz", x=x)
+    words = ["run", str(tmp_path / "m.sfx"), "--input", str(tmp_path / "x.npz")]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, limit, *words],
+        env={**os.environ, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "SFX-E605 data: the samples as integers of 64 bits need" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
