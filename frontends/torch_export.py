@@ -13,7 +13,6 @@ Both the decomposed ops of torch 2.3 and the undecomposed ones of later versions
 from __future__ import annotations
 
 import importlib
-import threading
 
 import nir
 import numpy as np
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from sfx.frontends.tracing.calls import Exported, Heard, NeuronCalls
 from sfx.frontends.tracing.dims import BATCH, TIME, Axis, Dims
 from sfx.frontends.tracing.emitter import Emitter, Stream
+from sfx.frontends.tracing.lock import LOCK
 from sfx.frontends.tracing.opaque import Opaque
 from sfx.frontends.tracing.prepare import leaves, prepared, tensors, trace
 from sfx.frontends.tracing.steps import steps_shown
@@ -32,7 +32,6 @@ from sfx.toolchain.ir import nir_ext as ext
 for _rules in ("ops_view", "ops_math", "ops_linear", "ops_steps"):
     importlib.import_module(f"sfx.frontends.tracing.{_rules}")
 
-LOCK = threading.RLock()
 LOOP_STEPS = 2
 """Steps that are traced where the loop over time is ours."""
 TAKES = ("TB", "BT", "B", "step")

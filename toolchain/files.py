@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -103,12 +102,16 @@ def _unnamed(path: Path) -> IO[bytes] | None:
         return None
 
 
-def _named(path: Path) -> IO[bytes]:
-    stream = tempfile.NamedTemporaryFile(dir=path.parent, prefix=".sfx.")  # noqa: SIM115
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(stream.name, 0o666 & ~umask)
-    return stream  # a wrapper that deletes its file when closed
+@contextmanager
+def _named(path: Path) -> Iterator[IO[bytes]]:
+    """A file with a name, of the mode that new files get, which is gone when the block ends."""
+    draft = path.parent / f".sfx.{secrets.token_hex(8)}"
+    try:
+        with open(str(draft), "x+b") as stream:
+            yield stream
+    finally:
+        with suppress(FileNotFoundError):
+            draft.unlink()
 
 
 def _move(stream: IO[bytes], path: Path) -> None:

@@ -21,6 +21,7 @@ from torch.utils import _pytree
 
 from sfx.frontends.tracing.calls import Exported, NeuronCalls
 from sfx.frontends.tracing.dims import BATCH, TIME, Dims
+from sfx.frontends.tracing.lock import LOCK
 from sfx.frontends.tracing.untouched import untouched
 from sfx.toolchain.errors import InputError
 
@@ -80,9 +81,10 @@ def record(exported: Exported, x: Array) -> Recording:
     Raises InputError SFX-E184 if it cannot be run.
     """
     calls: dict[nn.Module, list[Call]] = {n.module: [] for n in exported.neurons}
-    with untouched(exported.model.modules(), values=True), _full_precision(), torch.no_grad():
-        exported.model.eval()
-        reset(exported.model)
+    model = exported.model
+    with LOCK, untouched(model.modules(), values=True), _full_precision(), torch.no_grad():
+        model.eval()
+        reset(model)
         with _listening(exported.neurons, calls):
             output = _forward(exported, x)
     neurons: dict[str, Heard] = {}
