@@ -18,7 +18,8 @@ from sfx.toolchain.data.read import Data, checked, read
 from sfx.toolchain.errors import InputError
 
 Samples = Any
-"""Data, the path of a DATA file, or x alone: a numpy array, a torch tensor, nested lists."""
+"""Data or anything else with x and y, the path of a DATA file, or x alone: a numpy array, a torch
+tensor, nested lists."""
 
 
 def samples_of(given: Samples, where: str = "samples") -> Data:
@@ -29,7 +30,8 @@ def samples_of(given: Samples, where: str = "samples") -> Data:
     """
     if isinstance(given, str | os.PathLike):
         return read(Path(given))
-    x, y = (given.x, given.y) if isinstance(given, Data) else (given, None)
+    named = hasattr(given, "x") and hasattr(given, "y")
+    x, y = (given.x, given.y) if named else (given, None)
     return checked(_plain(x, "x", where), None if y is None else _plain(y, "y", where), where)
 
 

@@ -177,3 +177,16 @@ def test_data_is_checked_as_the_reader_does(tmp_path: Path) -> None:
             except InputError as error:
                 found.append(error.code)
         assert found[0] == found[1]
+
+
+def test_anything_with_x_and_y_is_samples() -> None:
+    """A class of the user's own that holds both, as people keep their data."""
+
+    class Mine:
+        x = [[[1, 0], [0, 2]]]
+        y = [1]
+
+    data = samples_of(Mine())
+    assert data.x.tolist() == Mine.x
+    assert data.y is not None
+    assert data.y.tolist() == [1]
