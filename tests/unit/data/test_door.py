@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nir
@@ -182,11 +183,8 @@ def test_data_is_checked_as_the_reader_does(tmp_path: Path) -> None:
 def test_anything_with_x_and_y_is_samples() -> None:
     """A class of the user's own that holds both, as people keep their data."""
 
-    class Mine:
-        x = [[[1, 0], [0, 2]]]
-        y = [1]
-
-    data = samples_of(Mine())
-    assert data.x.tolist() == Mine.x
+    mine = SimpleNamespace(x=[[[1, 0], [0, 2]]], y=[1])
+    data = samples_of(mine)
+    assert data.x.tolist() == mine.x
     assert data.y is not None
     assert data.y.tolist() == [1]
