@@ -16,7 +16,6 @@ from sfx.toolchain.errors import SfxError
 from sfx.toolchain.ir.text import graph_text, program_text
 from sfx.toolchain.passes.balance_delays import BalanceDelays
 from sfx.toolchain.passes.base import run_passes
-from sfx.toolchain.passes.fold_batch_norm import FoldBatchNorm
 from sfx.toolchain.passes.lower_products import LowerProducts
 from sfx.toolchain.quantize.quantize import quantize
 from tests.graphs import live_case, membrane_residual, spikeformer, with_op
@@ -63,8 +62,6 @@ def test_messages(golden: Callable[[str, str], None]) -> None:
         )
 
     cases = {
-        "batch norm after a neuron": (FoldBatchNorm(), rewired("ct.bn", "ct.lif")),
-        "batch norm of a sum": (FoldBatchNorm(), rewired("ct.bn", "ct.conv", "ct.lif")),
         "product of currents": (LowerProducts(), rewired("blocks.0.k.split", "blocks.0.k.out")),
     }
     said = []

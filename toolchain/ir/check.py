@@ -67,9 +67,9 @@ def _conv2d(op: g.Conv2d, shape: Shape, declared: Shape) -> Shape:
         f"weight {op.weight.shape} with {op.groups} group(s) takes {per_group * op.groups} "
         f"channels, the input has {channels}",
     )
-    _need(op.bias.shape == (out,), f"bias {op.bias.shape}, expected ({out},)")
     h = window(height, kh, op.stride[0], op.padding[0], op.dilation[0])
     w = window(width, kw, op.stride[1], op.padding[1], op.dilation[1])
+    _need(op.bias.shape in ((out,), (out, h, w)), f"bias {op.bias.shape}, expected ({out},)")
     return (out, h, w)
 
 

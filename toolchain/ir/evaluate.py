@@ -455,7 +455,7 @@ def _conv2d(op: g.Conv2d, x: FloatArray) -> FloatArray:
         columns[:, :, i] = tap
     kernel = op.weight.reshape(op.groups, out // op.groups, per_group * kh * kw)
     y = kernel @ columns.reshape(many, op.groups, per_group * kh * kw, height * width)
-    shaped: FloatArray = y.reshape(many, out, height, width) + op.bias[:, None, None]
+    shaped: FloatArray = y.reshape(many, out, height, width) + op.offset
     return shaped
 
 

@@ -64,6 +64,8 @@ class Conv2d(Op):
     """y = W * x + b, PyTorch's cross-correlation. weight [O, I/groups, kH, kW], bias [O].
 
     A Linear on tokens is a 1x1 convolution over (C, N, 1); Conv1d has W = 1.
+    In neuron form the bias may be [O, H, W] of the output: a constant that is added to a zero
+    padded input does not reach a border, so its share is another there.
     """
 
     weight: FloatArray
@@ -72,6 +74,11 @@ class Conv2d(Op):
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+
+    @property
+    def offset(self) -> FloatArray:
+        """The bias as it is added to an output [O, H, W]."""
+        return self.bias if self.bias.ndim == 3 else self.bias[:, None, None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -92,5 +92,7 @@ def _affine_range(weight: g.FloatArray, bias: g.FloatArray, x: Range) -> Range:
     up, down = np.maximum(rows, 0).sum(1), np.minimum(rows, 0).sum(1)
     low, high = min(x.low, 0.0), max(x.high, 0.0)  # padding adds zeros
     whole = x.whole and bool(np.all(weight == np.rint(weight)) and np.all(bias == np.rint(bias)))
-    least, most = up * low + down * high + bias, up * high + down * low + bias
+    ends = bias.reshape(len(rows), -1)  # of every position
+    floor, ceiling = ends.min(axis=1), ends.max(axis=1)
+    least, most = up * low + down * high + floor, up * high + down * low + ceiling
     return Range(float(least.min()), float(most.max()), whole)

@@ -129,8 +129,8 @@ def _shares(graph: Graph, layer: Node, path: tuple[Node, ...]) -> bool:
 def _bias_of(layer: Conv2d | Linear | Gather, shape: Shape, *, shared: bool) -> FloatArray:
     if shared or isinstance(layer, Gather):
         return np.zeros(int(np.prod(shape, dtype=np.int64)))
-    column = layer.bias.reshape(-1, *[1] * (len(shape) - 1))
-    return np.broadcast_to(column, shape).astype(np.float64).ravel()
+    bias = layer.offset if isinstance(layer, Conv2d) else layer.bias
+    return np.broadcast_to(bias, shape).astype(np.float64).ravel()
 
 
 def _as_layer(step: Node, graph: Graph) -> Conv2d | Linear | Gather:

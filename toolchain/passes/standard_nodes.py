@@ -72,7 +72,9 @@ def _flat(graph: Graph) -> set[str]:
 
 def _odd(op: g.Op) -> bool:
     """A convolution that NIR's node is not written for."""
-    return isinstance(op, g.Conv2d) and (op.groups != 1 or op.weight.shape[2] != op.weight.shape[3])
+    if not isinstance(op, g.Conv2d):
+        return False
+    return op.groups != 1 or op.weight.shape[2] != op.weight.shape[3] or op.bias.ndim > 1
 
 
 def _moves_nothing(graph: Graph, node: Node) -> bool:
