@@ -3,13 +3,14 @@
     python scripts/kill_runs.py [--count 100] [--json FILE]
 
 Each turn starts a command, waits a random time and sends a signal to a random process of it: the
-command itself, the worker, or one of the processes that Lava forks. Then, within `SECONDS`:
+command itself, the worker, one of the processes that Lava forks, or the cluster of Dask or one of
+its workers. Then, within `SECONDS`:
 
 * no process of the run is left (each carries a mark in its environment),
 * none of the shared memory that they mapped is left, nor any other that is new and no one's,
 * the folder of temporary files is empty,
-* every file in the working folder is whole: a bundle reads as the one or the other that was
-  written, JSON parses, a record of `--resume` is gone on with; nothing else lies there.
+* every file in the working folder is whole: a bundle and DATA read, JSON and TOML parse, a record
+  of `--resume` is gone on with, a page and a table have their end; nothing else lies there.
 
 The record grows with each turn, with the turn's number as seed; an ended run goes on from there.
 The exit status is 1 if anything was left.
@@ -22,12 +23,14 @@ import json
 import os
 import random
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,12 +75,36 @@ COMMANDS: dict[str, list[str]] = {
         *("--backend", "lava", "--json", "r.json"),
     ],
     "compile": ["-m", "sfx.toolchain.cli", "compile", "m.net", "-o", "out.sfx"],
+    "report": [
+        *("-m", "sfx.toolchain.cli", "report", "a.sfx", "--input", "x.npz"),
+        *("--html", "r.html", "--csv", "r.csv", "--json", "r.json"),
+    ],
+    "map": [
+        *("-m", "sfx.toolchain.cli", "map", "a.sfx", "--input", "x.npz"),
+        *("-o", "out.sfx", "--json", "r.json"),
+    ],
+    "quantize": [
+        *("-m", "sfx.toolchain.cli", "quantize", "n.nir", "--input", "q.npz", "--dt", "1"),
+        *("--calibrate", "q.npz", "--budget", "50", "--trials", "3"),
+        *("-o", "bits.toml", "--json", "r.json"),
+    ],
+    "convert": [
+        *("-m", "sfx.toolchain.cli", "data", "convert", "set", "--from", "nmnist"),
+        *("--split", "train", "--steps", "64", "-o", "out.npz", "--json", "r.json"),
+    ],
+    "dask": [
+        *("-m", "sfx.toolchain.cli", "run", "a.sfx", "--input", "x.npz"),
+        *("--engine", "dask", "--json", "r.json"),
+    ],
     "write": ["-c", WRITER],
 }
 WITH_LAVA = ("verify", "layerwise", "run")
-FORKED = 6
-"""Processes of a run from which on some are Lava's."""
-TURNS = ("verify", "write", "layerwise", "run", "write", "verify", "layerwise", "compile")
+MANY = {**dict.fromkeys(WITH_LAVA, 6), "dask": 4}
+"""Processes of a run from which on some are Lava's, or workers of Dask."""
+TURNS = (
+    *("verify", "report", "write", "dask", "layerwise", "map", "run", "convert"),
+    *("write", "quantize", "verify", "dask", "layerwise", "compile"),
+)
 
 
 @dataclass
@@ -128,8 +155,10 @@ def everyone() -> list[int]:
 
 
 def prepare(folder: Path) -> None:
-    """Two bundles, samples, and a .net file to compile."""
+    """Two bundles, samples, a .net file to compile, a .nir file to quantize, and a data set."""
+    import nir
     from tests.strategies import random_events, random_program
+    from tests.unit.datasets.sets import nmnist
     from tests.unit.netx.files import live_conv_net, write
 
     from sfx.toolchain import bundle as bundles
@@ -144,17 +173,24 @@ def prepare(folder: Path) -> None:
         facts = {
             "target": "loihi2",
             "target_table": to_table(load("loihi")),
-            "model": {"name": name},
+            "model": {"name": name, "sha256": ""},
         }
         # b carries much more, so that writing takes a while
-        nir = os.urandom(1 << 20) if name == "b" else b""
-        bundles.write(Bundle(placed, nir, facts), folder / f"{name}.sfx")
+        source = os.urandom(1 << 20) if name == "b" else b""
+        bundles.write(Bundle(placed, source, facts), folder / f"{name}.sfx")
     np.savez(folder / "x.npz", x=random_events(program, 40).astype(np.uint8))
     write(folder / "m.net", live_conv_net())
+    nmnist(folder / "set")
+    weight = np.array([[30.0, 0.0, 9.0], [0.0, 30.0, 9.0]])
+    cells = [np.full(2, 2.0), np.ones(2), np.zeros(2), np.full(2, 20.0), np.zeros(2)]
+    chain = nir.NIRGraph.from_list(nir.Linear(weight), nir.LIF(*cells))
+    nir.write(folder / "n.nir", chain)
+    x = np.random.default_rng(0).integers(0, 2, (20, 6, 3), dtype=np.uint8)
+    np.savez(folder / "q.npz", x=x, y=(x[..., 1].sum(1) > x[..., 0].sum(1)).astype(np.int64))
 
 
-def victim(pids: list[int], parent: int, rng: random.Random) -> tuple[int, str]:
-    """One of the run's processes: the parent, the worker or one of Lava's, each as often."""
+def victim(pids: list[int], parent: int, rng: random.Random, *, dask: bool) -> tuple[int, str]:
+    """One of the run's processes: the parent, the worker, one of Lava's or of Dask's."""
     groups: dict[str, list[int]] = {"command": [parent]}
     for pid in pids:
         if pid == parent:
@@ -165,6 +201,8 @@ def victim(pids: list[int], parent: int, rng: random.Random) -> tuple[int, str]:
         except OSError:
             continue
         kind = "worker" if leader and b"lava.worker" in command else "process of Lava"
+        if dask:
+            kind = "cluster" if b"cluster_host" in command else "process of Dask"
         groups.setdefault(kind, []).append(pid)
     kind = rng.choice(sorted(groups))
     return rng.choice(groups[kind]), kind
@@ -190,8 +228,7 @@ def turn(number: int, prepared: Path, longest: dict[str, float]) -> Turn:
     with tempfile.TemporaryDirectory() as name:
         work, temporary = Path(name) / "work", Path(name) / "tmp"
         work.mkdir(), temporary.mkdir()
-        for path in prepared.iterdir():
-            (work / path.name).write_bytes(path.read_bytes())
+        shutil.copytree(prepared, work, dirs_exist_ok=True)
         given = {p.name for p in work.iterdir()}
         path = f"{ROOT / 'src'}:{os.environ.get('PYTHONPATH', '')}"
         run = subprocess.Popen(
@@ -205,8 +242,8 @@ def turn(number: int, prepared: Path, longest: dict[str, float]) -> Turn:
         seen: set[str] = set()
         moment = rng.uniform(0.0, longest[command])
         start = time.monotonic()
-        if rng.random() < 0.5:  # half of them count from when Lava's processes are there
-            while run.poll() is None and command in WITH_LAVA and len(marked(mark)) < FORKED:
+        if rng.random() < 0.5:  # half of them count from when Lava's or Dask's processes are there
+            while run.poll() is None and len(marked(mark)) < MANY.get(command, 0):
                 time.sleep(0.05)
             moment = time.monotonic() - start + moment / 4
         while time.monotonic() - start < moment and run.poll() is None:
@@ -215,7 +252,7 @@ def turn(number: int, prepared: Path, longest: dict[str, float]) -> Turn:
         pids = marked(mark)
         seen |= segments(pids)
         if run.poll() is None:
-            pid, done.victim = victim(pids, run.pid, rng)
+            pid, done.victim = victim(pids, run.pid, rng, dask=command == "dask")
             number_of = rng.choice(SIGNALS)
             done.signal, done.phase = number_of.name, phase(temporary)
             try:
@@ -248,16 +285,25 @@ def turn(number: int, prepared: Path, longest: dict[str, float]) -> Turn:
 def broken(work: Path, given: set[str]) -> list[str]:
     """What is not whole in the working folder, or should not be there."""
     from sfx.toolchain import bundle as bundles
+    from sfx.toolchain.commands.bits import from_file
+    from sfx.toolchain.data import read
     from sfx.toolchain.errors import SfxError
 
+    whole: dict[str, Callable[[Path], object]] = {
+        ".sfx": bundles.read,
+        ".json": lambda path: json.loads(path.read_text()),
+        ".npz": read,
+        ".toml": from_file,
+        ".html": lambda path: path.read_text().index("</html>", -8),
+        ".csv": lambda path: path.read_text().index("\n", -1),
+        ".replay": lambda path: None,
+    }
     found = []
     for path in work.iterdir():
         try:
-            if path.suffix == ".sfx":
-                bundles.read(path)
-            elif path.suffix == ".json":
-                json.loads(path.read_text())
-            elif path.name not in given and path.suffix != ".replay":
+            if path.suffix in whole:
+                whole[path.suffix](path)
+            elif path.name not in given:
                 found.append(f"file {path.name}")
         except (SfxError, ValueError) as error:
             found.append(f"broken {path.name}: {error}")
@@ -304,8 +350,7 @@ def measured(command: str, prepared: Path) -> float:
     if command == "write":
         return 3.0
     with tempfile.TemporaryDirectory() as name:
-        for path in prepared.iterdir():
-            (Path(name) / path.name).write_bytes(path.read_bytes())
+        shutil.copytree(prepared, name, dirs_exist_ok=True)
         start = time.monotonic()
         path = f"{ROOT / 'src'}:{os.environ.get('PYTHONPATH', '')}"
         done = subprocess.run(

@@ -15,6 +15,15 @@ OURS = "sfx._nir_hook"
 
 
 def main() -> None:
+    """Run the command; Ctrl-C while it is being imported shows no traceback either."""
+    try:
+        _main()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; nothing was written\n")
+        sys.exit(130)
+
+
+def _main() -> None:
     """Run the command, or say which foreign `sfx` is in its place and end with status 3."""
     place = foreign()
     if place is not None:

@@ -1,17 +1,20 @@
-"""`python -m sfx.toolchain.cluster_host WORKERS`: a Dask cluster that only its starter can use.
+"""`python -m sfx.toolchain.cluster_host WORKERS FOLDER`: a Dask cluster for its starter alone.
 
 Dask runs what it receives, so whoever reaches a port of it is the user. Here every connection is
 TLS in both directions, with a key made for this run, that is handed to the starter through a pipe
 and lies in no file. A process of its own, started in an empty folder, because the workers are
 started by it: Python 3.10 would have them import from the working folder. It ends when its input
-does: the starter closed it, or is gone.
+does: the starter closed it, or is gone. It then removes FOLDER, which the starter made for it: one
+that was killed cannot.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+from contextlib import suppress
 
 from sfx.toolchain.folder import shut_out
 
@@ -23,7 +26,7 @@ QUIET: dict[str, list[str]] = {
 
 
 def main(workers: int) -> None:
-    """Start the cluster, write its address and key to stdout as one line, and wait."""
+    """Start the cluster, write its address and key to stdout as one line, and wait for the end."""
     import dask
     from distributed import LocalCluster
     from distributed.security import Security
@@ -49,9 +52,11 @@ def main(workers: int) -> None:
             "certificate": security.tls_client_cert,
             "key": security.tls_client_key,
         }
-        print(json.dumps(made), flush=True)
+        with suppress(BrokenPipeError):  # the starter has gone, so there is nothing to read either
+            print(json.dumps(made), flush=True)
         sys.stdin.read()
 
 
 if __name__ == "__main__":
     main(int(sys.argv[1]))
+    shutil.rmtree(sys.argv[2], ignore_errors=True)

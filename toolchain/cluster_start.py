@@ -137,7 +137,10 @@ def _host(place: Path) -> Iterator[subprocess.Popen[str]]:
     """`cluster_host` in a session of its own, which is gone in the end."""
     with (place / "log").open("w") as log:
         host = subprocess.Popen(
-            [sys.executable, "-m", "sfx.toolchain.cluster_host", str(os.cpu_count() or 1)],
+            [
+                *(sys.executable, "-m", "sfx.toolchain.cluster_host"),
+                *(str(os.cpu_count() or 1), str(place)),
+            ],
             cwd=place,
             env={**worker_environment(), "TMPDIR": str(place)},
             stdin=subprocess.PIPE,

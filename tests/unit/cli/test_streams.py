@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sfx
+import sfx_loihi
 from sfx.toolchain import api, cli, explain
 from sfx.toolchain import bundle as bundles
 from sfx.toolchain.bundle import Bundle
@@ -123,7 +124,8 @@ def test_a_reader_that_has_gone(tmp_path: Path) -> None:
 def bundle(tmp_path: Path) -> Path:
     target = load("loihi")
     placed = compile_program(random_program(3, populations=2, max_neurons=8), target)
-    facts: dict[str, Any] = {"target": "loihi2", "target_table": to_table(target), "model": {}}
+    facts: dict[str, Any] = {"target": "loihi2", "target_table": to_table(target)}
+    facts["model"] = {"name": "m", "sha256": ""}
     bundles.write(Bundle(placed, b"", facts), tmp_path / "m.sfx")
     return tmp_path / "m.sfx"
 
@@ -163,6 +165,19 @@ def test_ctrl_c_says_what_is_kept(
     done = CliRunner().invoke(cli.app, [*words, "--resume", str(ledger)])
     assert done.exit_code == 130
     assert done.stderr.endswith(f"kept is\n  {ledger}: the same command goes on from it\n")
+
+
+def test_ctrl_c_before_the_command_has_begun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sfx_loihi, "foreign", stopped)
+    with pytest.raises(SystemExit) as ended:
+        sfx_loihi.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted; nothing was written\n"
 
 
 def test_a_lack_of_memory_is_one_error(capfd: pytest.CaptureFixture[str]) -> None:

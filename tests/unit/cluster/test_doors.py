@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +21,7 @@ from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain import api
 from sfx.toolchain.data import Data
 from sfx.toolchain.errors import BackendError, InputError, MissingPartError
+from sfx.toolchain.folder import ROOT
 from tests.strategies import random_events, random_program
 
 distributed = pytest.importorskip("distributed")
@@ -119,6 +123,28 @@ def test_nothing_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert np.array_equal(got.sums, ReferenceBackend().run(program, x).sums)
     time.sleep(0.2)
     assert {p.pid for p in psutil.Process().children(recursive=True)} <= before
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, signal
+from sfx.toolchain.cluster_start import client_of
+os.cpu_count = lambda: 1
+with client_of(None):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_nothing_is_left_of_a_starter_that_was_killed(tmp_path: Path) -> None:
+    """The folder that it made is removed by the cluster, which notices that it is alone."""
+    pytest.importorskip("cryptography")
+    environment = {**os.environ, "PYTHONPATH": ROOT, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", KILLED]
+    done = subprocess.run(command, cwd=ROOT, env=environment, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    end = time.monotonic() + 60
+    while any(tmp_path.iterdir()) and time.monotonic() < end:
+        time.sleep(0.1)
     assert list(tmp_path.iterdir()) == []
 
 
