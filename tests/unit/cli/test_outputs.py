@@ -20,7 +20,7 @@ from sfx.toolchain.report import pictures
 
 READ = {
     "model", "bundle", "data", "file", "calibrate", "witness", "verified", "a", "b", "other",
-    "fits", "path", "tls_ca", "tls_cert", "tls_key",
+    "fits", "path", "tls_ca", "tls_cert", "tls_key", "source",
 }  # fmt: skip
 WORDS = {
     "compile": ["absent.nir"],
