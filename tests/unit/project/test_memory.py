@@ -26,6 +26,7 @@ from sfx.toolchain.data.read import taken
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.folder import ROOT
 from sfx.toolchain.ir.placed import PlacedProgram
+from sfx.toolchain.mapping.place import place
 from sfx.toolchain.targets import load
 from sfx.toolchain.targets.table import to_table
 from tests.graphs import live_case
@@ -213,7 +214,7 @@ def test_fast_takes_as_much_as_it_says() -> None:
 
 
 def test_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = Bundle(PlacedProgram(PROGRAM, "loihi2", ()), b"", {})
+    bundle = Bundle(place(PROGRAM, load("loihi")), b"", {})
     scarce(monkeypatch, memory.of_costs(PROGRAM) - 1)
     with pytest.raises(InputError, match=r"SFX-E605.*the events of a sample"):
         api.report(bundle, Data(X, None))
