@@ -28,6 +28,7 @@ from sfx.toolchain.passes.lower_products import LowerProducts
 from sfx.toolchain.passes.place_relays import PlaceRelays
 from sfx.toolchain.passes.sink_scales import SinkScales
 from sfx.toolchain.quantize.forms import refuse_forms
+from sfx.toolchain.quantize.matched import Silence
 from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.quantize import quantize
 from sfx.toolchain.quantize.record import LayerRecord
@@ -53,6 +54,7 @@ class Compiled:
     graph: Graph
     records: tuple[LayerRecord, ...]
     seconds: float
+    silent: tuple[Silence, ...] = ()
 
 
 def lower(graph: Graph, input_high: int | None = None) -> Graph:
@@ -110,7 +112,8 @@ def compile_graph(
     chosen = mapping or MappingOptions()
     chosen = replace(chosen, known=counted | dict(chosen.known))
     placed = compile_program(quantized.program, target, stage, chosen)
-    return Compiled(placed, neuron_form, quantized.records, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Compiled(placed, neuron_form, quantized.records, seconds, quantized.silent)
 
 
 def compile_program(

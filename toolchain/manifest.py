@@ -78,6 +78,13 @@ class Qat(TypedDict):
     weight_bits: dict[str, int]
 
 
+class Silent(TypedDict):
+    """A population that never fires on the calibration data, and where: float, integers, both."""
+
+    population: str
+    where: str
+
+
 class Needed(TypedDict):
     """What reading a bundle takes."""
 
@@ -101,7 +108,8 @@ class Manifest(Needed, total=False):
     quantize_options: dict[str, Any]
     trusted_pickle: bool
     weights: str
-    witness: dict[str, Any]
+    witness: dict[str, Any] | None
+    silent: list[Silent]
 
 
 def parse(text: bytes) -> dict[str, Any]:

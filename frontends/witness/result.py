@@ -37,5 +37,7 @@ class Witness:
     lowered: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for JSON; of what was left out nothing else."""
+        if not self.checked:
+            return {"checked": False}
         return asdict(self) | {"silent": list(self.silent), "unmatched": list(self.unmatched)}

@@ -25,6 +25,7 @@ from sfx.toolchain.ir.program import Program
 if TYPE_CHECKING:
     import nir
 
+    from sfx.toolchain.api.witnessing import Witnessed
     from sfx.toolchain.ir.conventions import NirOptions
     from sfx.toolchain.ir.graph import Graph
     from sfx.toolchain.ir.placed import PlacedProgram
@@ -79,7 +80,6 @@ def compile(
     Raises SfxError: InputError (SFX-E180 to E185 where the graph is not the model),
     UnsupportedError, or FitError if it does not fit the target.
     """
-    from sfx.toolchain.api.witnessing import witness
     from sfx.toolchain.compiler import compile_graph
     from sfx.toolchain.ir.nir_bridge import to_graph, write
     from sfx.toolchain.mapping.place import MappingOptions
@@ -124,10 +124,9 @@ def compile(
         samples, origin = calibrate.x, "--calibrate"
     if samples is not None:
         samples = _fitted(samples, graph, "calibration samples")
-    found = source.witnessed
     if source.exported is not None and check:
         stage("the model beside its graph")
-        found = witness(source.exported, samples, check_samples, graph=graph, source=origin)
+    found = _witnessed(source, graph, samples, origin, check_samples if check else 0)
 
     def lowered(form: Graph) -> None:
         nonlocal found
@@ -149,7 +148,8 @@ def compile(
         "quantize_options": _options(options),
         "trusted_pickle": source.trusted,
         "weights": source.weights,
-        "witness": {"checked": False} if found is None else found.result.as_dict(),
+        "witness": None if found is None else found.result.as_dict(),
+        "silent": [s.as_dict() for s in compiled.silent],
     }
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return Bundle(compiled.placed, buffer.getvalue(), manifest)
@@ -165,12 +165,14 @@ def judge(
     bits: int = 8,
     counts: int | None = None,
     nir_options: NirOptions | None = None,
+    check: bool = True,
+    check_samples: int = 1,
 ) -> Judge:
     """Scores choices of bits for a model on the labelled samples of `data`.
 
-    data, calibrate: as of `compile`; nir_options: as there. A NIR file that does not say T takes
-    that of `data`. Raises InputError: SFX-E622 without labels or calibration samples, SFX-E617 for
-    labels that are no class of the model.
+    data, calibrate, nir_options, check, check_samples: as of `compile`. A NIR file that does not
+    say T takes that of `data`. Raises InputError: SFX-E622 without labels or calibration samples,
+    SFX-E617 for labels that are no class of the model, SFX-E180 to E185 as `compile`.
     """
     from sfx.backends.fast.backend import FastBackend
     from sfx.toolchain.compiler import entering, lower
@@ -181,7 +183,9 @@ def judge(
 
     data = samples_of(data)
     source = load_model(path, model=model, example_shape=tuple(data.x.shape[1:]))
-    samples = source.calibration if calibrate is None else calibration_of(calibrate).x
+    samples, origin = source.calibration, "checkpoint"
+    if calibrate is not None:
+        samples, origin = calibration_of(calibrate).x, "--calibrate"
     if data.y is None or samples is None:
         what = "labels y" if data.y is None else "calibration samples: give --calibrate"
         raise InputError("SFX-E622", f"judging accuracy needs {what}", where=str(path))
@@ -191,7 +195,9 @@ def judge(
     samples = _fitted(samples, imported, "calibration samples")
     x = _fitted(data.x, imported, "samples")
     widest = max((samples, x), key=lambda given: int(given.max())).astype(np.int64)
+    found = _witnessed(source, imported, samples, origin, check_samples if check else 0)
     graph = lower(imported, entering(imported, widest, Options(counts=counts)))
+    found = None if found is None else found.beside(graph)
     fast = FastBackend()
     return Judge(
         graph,
@@ -202,7 +208,21 @@ def judge(
         load_target(target).limits.max_delay,
         bits,
         counts,
+        witness=None if found is None else found.result.as_dict(),
     )
+
+
+def _witnessed(
+    source: Source, graph: Graph, samples: NDArray[Any] | None, origin: str, count: int
+) -> Witnessed | None:
+    """A torch model beside `graph` on `count` samples, 0: left out; None: there is no model."""
+    from sfx.toolchain.api.witnessing import left_out, witness
+
+    if source.exported is None:
+        return source.witnessed
+    if not count:
+        return left_out()
+    return witness(source.exported, samples, count, graph=graph, source=origin)
 
 
 def _options(options: Options | None) -> dict[str, Any]:

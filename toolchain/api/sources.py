@@ -37,7 +37,7 @@ class Source:
     exported: Exported | None = None
     """The live torch model, where the graph was traced from one."""
     witnessed: Witnessed | None = None
-    """What `export` found when it compared the model with the graph."""
+    """What `export` found when it compared the model with the graph; None: no torch model known."""
 
 
 def export(
@@ -68,11 +68,11 @@ def export(
     (SFX-E180 to E185) where the graph is not the model.
     """
     from sfx.frontends.torch_export import traced
-    from sfx.toolchain.api.witnessing import remember, witness
+    from sfx.toolchain.api.witnessing import left_out, remember, witness
 
     exported = traced(model, example, name=name, takes=takes, output=output, dt=dt)
     graph = exported.graph
-    found = witness(exported, None, check_samples, example=example) if check else None
+    found = witness(exported, None, check_samples, example=example) if check else left_out()
     remember(graph, found)
     if onnx is not None:
         _write_onnx_model(graph, Path(onnx))

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Witnessed:
-    """What was found, and torch's record, which later forms of the graph are held against."""
+    """What was found, and torch's record, which later forms of the graph are held against.
+
+    Without records: the user left the comparison out.
+    """
 
     result: Witness
     recordings: tuple[Recording, ...]
@@ -30,7 +33,16 @@ class Witnessed:
         """The same record beside the graph in neuron form. Raises InputError (SFX-E180 to E183)."""
         from sfx.frontends.witness.compare import compare_lowered
 
+        if not self.result.checked:
+            return self
         return replace(self, result=compare_lowered(lowered, self.recordings, self.result))
+
+
+def left_out() -> Witnessed:
+    """What is on record of a torch model that the user does not want compared."""
+    from sfx.frontends.witness.result import Witness
+
+    return Witnessed(Witness(checked=False), ())
 
 
 def witness(
@@ -68,10 +80,8 @@ def witness(
 _remembered: dict[int, tuple[weakref.ref[Any], Witnessed]] = {}
 
 
-def remember(graph: nir.NIRGraph, found: Witnessed | None) -> None:
+def remember(graph: nir.NIRGraph, found: Witnessed) -> None:
     """Keep what was found of a graph in memory as long as the graph lives."""
-    if found is None:
-        return
     key = id(graph)
     _remembered[key] = (weakref.ref(graph, lambda _: _remembered.pop(key, None)), found)
 

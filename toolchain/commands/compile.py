@@ -123,6 +123,7 @@ def compile(
             **statistics,
             "quantization": bundle.manifest["quantization"],
             "nir": bundle.manifest.get("nir"),
+            "silent": bundle.manifest.get("silent", []),
             "seconds": seconds,
             "witness": bundle.manifest.get("witness"),
         },

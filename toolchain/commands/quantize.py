@@ -10,6 +10,8 @@ import typer
 from sfx.toolchain.commands.bits import BitsOpt, CountsOpt
 from sfx.toolchain.commands.common import (
     CalibrateOpt,
+    CheckOpt,
+    CheckSamplesOpt,
     ConventionOpt,
     DtOpt,
     FactoryOpt,
@@ -74,6 +76,8 @@ def quantize(
     dt: DtOpt = None,
     reset: ResetOpt = None,
     limit: LimitOpt = None,
+    beside: CheckOpt = True,
+    check_samples: CheckSamplesOpt = 1,
     json_file: JsonOpt = None,
 ) -> None:
     """Say what rounding costs on labelled samples: in all, by layer, or within a budget.
@@ -84,6 +88,8 @@ def quantize(
     from sfx.toolchain.precision.search import search
     from sfx.toolchain.precision.sensitivity import sensitivity as rank
     from sfx.toolchain.report.precision import found_table, score_line, sensitivity_table
+    from sfx.toolchain.report.silent import silence_lines
+    from sfx.toolchain.report.witness import witness_lines
 
     samples = read_data(data, limit)
     with progress_bar(f"quantizing {model.name} for {target}") as progress:
@@ -96,15 +102,21 @@ def quantize(
             bits=bits,
             counts=counts,
             nir_options=nir_options(convention, dt, reset),
+            check=beside,
+            check_samples=check_samples,
         )
         full = judge.score({}, effort=1.0)
         progress(1, 1)
     out.print(score_line(judge, full))
+    for line in (*witness_lines(judge.witness), *silence_lines(s.as_dict() for s in judge.silent)):
+        out.print(line, markup=False)
     values: dict[str, Any] = {
         "samples": samples.samples,
         "float_right": judge.float_right,
         "right": full.right,
         "memory_bits": full.memory,
+        "silent": [s.as_dict() for s in judge.silent],
+        "witness": judge.witness,
     }
     if not sensitivity and budget is None:
         write_json(json_file, values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from sfx.toolchain.ir.evaluate import readout, run
 from sfx.toolchain.ir.graph import FloatArray
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.passes.balance_delays import BalanceDelays
+from sfx.toolchain.quantize.matched import Silence
 from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.quantize import quantize
 from sfx.toolchain.quantize.record import LayerRecord
@@ -52,6 +54,9 @@ class Judge:
     effort: float = 0.0
     known: dict[tuple[tuple[str, int], ...], Score] = field(default_factory=dict)
     records: tuple[LayerRecord, ...] = ()
+    silent: tuple[Silence, ...] = ()
+    witness: Mapping[str, Any] | None = None
+    """What the torch model's run beside its graph found; None: there is no torch model."""
 
     def __post_init__(self) -> None:
         steps = run(self.graph, self.x.astype(np.float64), keep=[self.output])[self.output]
@@ -81,7 +86,8 @@ class Judge:
     def _score(self, layers: Mapping[str, int], effort: float) -> Score:
         options = Options(bits=self.bits, layers=layers, effort=effort, counts=self.counts)
         made = quantize(self.graph, self.calibration, options=options)
-        self.records = self.records or made.records
+        if not self.records:
+            self.records, self.silent = made.records, made.silent
         program = BalanceDelays(self.max_delay).run(made.program)
         sums = self.runner(program, self.x)
         right = int(np.sum(sums.argmax(axis=1) == self.y))

@@ -17,6 +17,7 @@ from sfx.toolchain.ir.evaluate import apply
 from sfx.toolchain.ir.ranges import Range
 from sfx.toolchain.ir.wires import Wire, target_size
 from sfx.toolchain.quantize.mantissa import Mantissas
+from sfx.toolchain.quantize.matched import Silence, silence
 from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.quantize.values import Values, array, structured
@@ -53,6 +54,7 @@ class Build:
     populations: list[p.Population] = field(default_factory=list)
     projections: list[p.Projection] = field(default_factory=list)
     records: list[LayerRecord] = field(default_factory=list)
+    silent: list[Silence] = field(default_factory=list)
 
     def size(self, name: str) -> int:
         """Neurons of a node."""
@@ -80,6 +82,12 @@ class Build:
             return values
         whole: IntArray = np.rint(values).astype(np.int64)
         return whole
+
+    def listen(self, name: str, target: Values, sent: Values) -> None:
+        """Note a spiking population that never fires, in the float model or in integers."""
+        found = silence(name, target, sent)
+        if found is not None:
+            self.silent.append(found)
 
     def forget(self, names: Sequence[str]) -> None:
         """Drop the calibration values of populations that nothing reads any more."""

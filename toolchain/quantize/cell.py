@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from sfx.toolchain.errors import UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.wires import Wire
 from sfx.toolchain.quantize.build import Build, inputs_of
@@ -23,7 +22,9 @@ from sfx.toolchain.quantize.cell_run import spikes
 from sfx.toolchain.quantize.cell_soft import soft_cell
 from sfx.toolchain.quantize.cell_terms import Cell
 from sfx.toolchain.quantize.mantissa import exact_gain
+from sfx.toolchain.quantize.matched import fields_of
 from sfx.toolchain.quantize.memory import memory_bits
+from sfx.toolchain.quantize.no_scale import Fits, no_scale
 from sfx.toolchain.quantize.record import LayerRecord
 
 FINEST, COARSEST = 18, -18
@@ -55,12 +56,8 @@ def add_cell(build: Build, node: g.Node, wires: list[Wire]) -> None:
         mine = spikes(build, node.name, cell, build.sent)
         alone = spikes(build, node.name, cell, {w.source: build.as_sent(w.source) for w in wires})
         build.sent[node.name] = mine.astype(np.uint8)
-        measured = {
-            "agreement": float(np.mean(alone == target)),
-            "cumulative": float(np.mean(mine == target)),
-            "rate": float(target.mean()),
-            "wrong_spikes": float(np.count_nonzero(mine != target) / max(int(target.sum()), 1)),
-        }
+        measured = fields_of(target, alone, mine)
+        build.listen(node.name, target, mine)
     build.records.append(
         LayerRecord(
             node.name,
@@ -90,7 +87,7 @@ def _best(draft: Draft, real: RealCell, base: float) -> Cell:
         cut = tuple(np.trunc(w * prescribed) / prescribed for w in real.weights)
         cell = make(draft, replace(real, weights=cut), prescribed)
         if cell is None:
-            raise _no_scale(draft, real)
+            raise no_scale(draft.build, draft.inputs, real, _fits(draft))
         lost = sum(float(np.sum((w - c) ** 2)) for w, c in zip(real.weights, cut, strict=True))
         power = sum(float(np.sum(w**2)) for w in real.weights)
         error = float(np.sqrt(lost / power)) if power else 0.0
@@ -107,31 +104,23 @@ def _best(draft: Draft, real: RealCell, base: float) -> Cell:
             break  # too fine a scale costs bits of the decay, a coarser one only loses from here
         found = cell
     if found is None:
-        raise _no_scale(draft, real)
+        raise no_scale(draft.build, draft.inputs, real, _fits(draft))
     return found
+
+
+def _fits(draft: Draft) -> Fits:
+    """Whether some scale fits the node under other circumstances."""
+
+    def fits(build: Build, real: RealCell) -> bool:
+        make = soft_cell if real.subtract else hard_cell
+        base = draft.node.op.unit or _base(real)  # type: ignore[attr-defined]
+        powers = (0,) if draft.node.op.unit else range(FINEST, COARSEST - 1, -1)  # type: ignore[attr-defined]
+        tried = (make(Draft(build, draft.node, draft.inputs), real, base * 2.0**p) for p in powers)
+        return any(c is not None and (c.exact or _fine(real, c)) for c in tried)
+
+    return fits
 
 
 def _fine(real: RealCell, cell: Cell) -> bool:
     few = real.threshold > 0 and cell.threshold < LEAST_THRESHOLD
     return not few and cell.weight_error < WORST_WEIGHTS
-
-
-def _no_scale(draft: Draft, real: RealCell) -> UnsupportedError:
-    largest = max((float(np.abs(w).max(initial=0)) for w in real.weights), default=0.0)
-    reach = sum(_reach(draft, w, j) for w, j in zip(real.weights, draft.inputs.wires, strict=True))
-    counts = any(isinstance(draft.build.graph[w.source].op, g.Input) for w in draft.inputs.wires)
-    hint = "retrain with weights and threshold of similar size, or a faster decay"
-    return UnsupportedError(
-        "SFX-E310",
-        f"no scale fits the registers: threshold {real.threshold:g}, largest weight {largest:g}, "
-        f"largest summed input {reach:g} a step, of which {real.keep_v:g} (membrane) and "
-        f"{real.keep_i:g} (current) stay for the next step",
-        where=draft.node.module or draft.node.name,
-        hint=hint + ("; or bound the event counts that enter (--counts)" if counts else ""),
-    )
-
-
-def _reach(draft: Draft, weight: g.FloatArray, wire: Wire) -> float:
-    values = draft.build.classes[wire.source]
-    fan_in = np.abs(weight).reshape(len(weight), -1).sum(1).max(initial=0)
-    return float(fan_in * max(abs(values.low), abs(values.high)))

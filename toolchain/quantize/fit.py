@@ -36,12 +36,11 @@ MOST_ROOMY = 2
 
 def fit(problem: Problem) -> tuple[QuantizedLIF, str]:
     """The population's integers, and what chose them."""
-    node, options = problem.inputs.node, problem.build.options
-    where = node.module or node.name
+    options = problem.build.options
     weights_only = problem.build.lead is None or options.method == "naive"
     if options.method == "naive" and any(weighted(w) for w in problem.inputs.wires):
         widest = largest_gain(problem.real.weights, problem.bits)
-        return problem.nearest(widest, where), "largest weight"
+        return problem.nearest(widest), "largest weight"
     target = None if weights_only else problem.target()
 
     def wrong(q: QuantizedLIF) -> int:
@@ -54,7 +53,6 @@ def fit(problem: Problem) -> tuple[QuantizedLIF, str]:
         problem.bound,
         problem.build.graph.timesteps,
         problem.shape,
-        where,
         None if weights_only else wrong,
         problem.bits,
     )

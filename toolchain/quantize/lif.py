@@ -21,7 +21,6 @@ from sfx.toolchain.arith import (
     decay,
     saturate_membrane,
 )
-from sfx.toolchain.errors import UnsupportedError
 from sfx.toolchain.ir.graph import FloatArray
 from sfx.toolchain.ir.program import LIF
 from sfx.toolchain.quantize.mantissa import (
@@ -39,6 +38,11 @@ COARSER = 7
 """How often the gain may be halved: 8-bit mantissas would be down to their sign then."""
 INPUT_LIMIT = 1 << 17
 """|a_in| must stay below it, or u leaves its 24 bits (semantics 2.1)."""
+
+
+class NoScale(Exception):
+    """No scale fits; who knows the population says it to the user (`no_scale`)."""
+
 
 Bound = Callable[[Mantissas], float]
 """Largest possible |sum of inputs| of any neuron, in units of gain * 2**0."""
@@ -79,12 +83,11 @@ def quantize_lif(
     bound: Bound,
     timesteps: int,
     shape: tuple[int, ...],
-    where: str,
     bits: int = BITS,
 ) -> QuantizedLIF:
     """Weights rounded at one gain, or at a coarser one where no exponent is legal for it.
 
-    Raises UnsupportedError (SFX-E310) if none of `COARSER` halvings helps.
+    Raises NoScale if none of `COARSER` halvings helps.
     """
     for _ in range(COARSER):
         m = mantissas(real.weights, gain, bits)
@@ -92,13 +95,7 @@ def quantize_lif(
         if q is not None:
             return q
         gain /= 2
-    raise UnsupportedError(
-        "SFX-E310",
-        f"no scale fits the registers: threshold {real.threshold:g}, largest bias "
-        f"{np.abs(real.bias).max():g}, largest summed input {bound(m) / gain:g}",
-        where=where,
-        hint="retrain with weights, biases and threshold of similar size",
-    )
+    raise NoScale
 
 
 def integers(
@@ -238,7 +235,6 @@ def best(
     bound: Bound,
     timesteps: int,
     shape: tuple[int, ...],
-    where: str,
     cost: Callable[[QuantizedLIF], float] | None,
     bits: int = BITS,
 ) -> QuantizedLIF:
@@ -246,12 +242,12 @@ def best(
     tried: list[tuple[float, QuantizedLIF]] = []
     gains: Sequence[float] = candidate_gains(real, bits)
     for gain in gains:
-        q = quantize_lif(real, gain, bound, timesteps, shape, where, bits)
+        q = quantize_lif(real, gain, bound, timesteps, shape, bits)
         if q.exact or len(gains) == 1:
             return q
         if cost is None:
             # Without data the widest range is kept: nothing says which weights may be clipped.
             widest = largest_gain(real.weights, bits)
-            return quantize_lif(real, widest, bound, timesteps, shape, where, bits)
+            return quantize_lif(real, widest, bound, timesteps, shape, bits)
         tried.append((cost(q), q))
     return min(tried, key=lambda pair: pair[0])[1]

@@ -77,10 +77,10 @@ class Problem:
             total = total + drive(self.build, j)
         return total
 
-    def nearest(self, gain: float, where: str) -> QuantizedLIF:
+    def nearest(self, gain: float) -> QuantizedLIF:
         """Every weight rounded to the nearest at one gain."""
         steps = self.build.graph.timesteps
-        return quantize_lif(self.real, gain, self.bound, steps, self.shape, where, self.bits)
+        return quantize_lif(self.real, gain, self.bound, steps, self.shape, self.bits)
 
     def integers_of(self, draft: Draft) -> QuantizedLIF | None:
         """The draft's neuron, or None where no exponent is legal."""

@@ -26,6 +26,7 @@ from sfx.toolchain.quantize.cell import add_cell
 from sfx.toolchain.quantize.cell_draft import ONE, helpers
 from sfx.toolchain.quantize.cell_real import is_plain
 from sfx.toolchain.quantize.mantissa import BITS
+from sfx.toolchain.quantize.matched import Silence
 from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.quantize.record import LayerRecord
 from sfx.toolchain.quantize.rounded import add_lif, add_output, add_relu, add_stream
@@ -37,10 +38,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """An unbalanced Program and the record of what rounding did."""
+    """An unbalanced Program, the record of what rounding did, and what never fires on the data."""
 
     program: p.Program
     records: tuple[LayerRecord, ...]
+    silent: tuple[Silence, ...] = ()
 
 
 def quantize(
@@ -87,7 +89,7 @@ def quantize(
         graph.dt,
         graph.name,
     )
-    return Quantized(program, tuple(build.records))
+    return Quantized(program, tuple(build.records), tuple(build.silent))
 
 
 def _input_high(graph: g.Graph, options: Options, calibration: IntArray | None) -> int:
@@ -202,6 +204,8 @@ def _whole(build: Build, node: g.Node, neuron: p.NeuronProgram) -> None:
         made += constants
         build.sent[node.name] = _send(build, node, neuron, made, build.sent)
         build.ideal[node.name] = _send(build, node, neuron, made, before)
+        if isinstance(neuron, p.LIF):
+            build.listen(node.name, build.ideal[node.name], build.sent[node.name])
 
 
 def _reach(build: Build, node: g.Node, made: Sequence[p.Projection]) -> Range:

@@ -16,9 +16,17 @@ from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.ranges import Range
 from sfx.toolchain.ir.wires import wires_into
 from sfx.toolchain.quantize.build import Build, Inputs, Stream, drive, inputs_of
-from sfx.toolchain.quantize.cell_real import real_cell
+from sfx.toolchain.quantize.cell_real import RealCell, real_cell
 from sfx.toolchain.quantize.fit import fit
-from sfx.toolchain.quantize.lif import COARSER, QuantizedLIF, RealLIF, run_lif, simulate
+from sfx.toolchain.quantize.lif import (
+    COARSER,
+    NoScale,
+    QuantizedLIF,
+    RealLIF,
+    best,
+    run_lif,
+    simulate,
+)
 from sfx.toolchain.quantize.mantissa import (
     BITS,
     Mantissas,
@@ -28,7 +36,9 @@ from sfx.toolchain.quantize.mantissa import (
     largest_gain,
     weight_error,
 )
+from sfx.toolchain.quantize.matched import fields_of
 from sfx.toolchain.quantize.memory import memory_bits
+from sfx.toolchain.quantize.no_scale import Fits, no_scale
 from sfx.toolchain.quantize.payload import Nearest, mean_error, rounding
 from sfx.toolchain.quantize.problem import Problem
 from sfx.toolchain.quantize.record import LayerRecord
@@ -55,7 +65,10 @@ def add_lif(build: Build, node: g.Node) -> None:
         return float(np.abs(inputs.bounds(build, m)).max())
 
     groups, effort = build.options.groups_of(node), build.options.effort_of(node)
-    q, search = fit(Problem(build, inputs, real, bound, bits, groups, effort))
+    try:
+        q, search = fit(Problem(build, inputs, real, bound, bits, groups, effort))
+    except NoScale:
+        raise no_scale(build, inputs, real_cell(node, inputs), _fits(inputs, bits)) from None
     made = inputs.made(q.mantissas, q.exponents)
     build.populations.append(p.Population(node.name, node.shape, q.neuron, 0, 1, -1, node.module))
     build.projections.extend(made)
@@ -78,6 +91,28 @@ def add_lif(build: Build, node: g.Node) -> None:
     build.records.append(record)
 
 
+def _fits(inputs: Inputs, bits: int) -> Fits:
+    """Whether some scale fits the population under other circumstances."""
+
+    def fits(build: Build, cell: RealCell) -> bool:
+        bias = cell.bias_i + cell.bias_v
+        real = RealLIF(1 - cell.keep_v, cell.threshold, cell.weights, bias, cell.reached)
+        try:
+            best(
+                real,
+                lambda m: float(np.abs(inputs.bounds(build, m)).max()),
+                build.graph.timesteps,
+                inputs.node.shape,
+                None,
+                bits,
+            )
+        except NoScale:
+            return False
+        return True
+
+    return fits
+
+
 def _on_data(
     build: Build,
     inputs: Inputs,
@@ -93,14 +128,8 @@ def _on_data(
     mine, saturated, wrapped = run_lif(q.neuron, current(build.sent))
     alone = simulate(q.neuron, current({w.source: build.as_sent(w.source) for w in inputs.wires}))
     build.sent[inputs.node.name] = mine.astype(np.uint8)
-    return {
-        "agreement": float(np.mean(alone == target)),
-        "cumulative": float(np.mean(mine == target)),
-        "rate": float(target.mean()),
-        "wrong_spikes": float(np.count_nonzero(mine != target) / max(int(target.sum()), 1)),
-        "saturations": saturated,
-        "wraps": wrapped,
-    }
+    build.listen(inputs.node.name, target, mine)
+    return fields_of(target, alone, mine) | {"saturations": saturated, "wraps": wrapped}
 
 
 def _real_lif(node: g.Node, inputs: Inputs) -> RealLIF:

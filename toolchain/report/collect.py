@@ -27,7 +27,7 @@ METHOD = (
     "convention for comparing papers, not the energy of a device.",
 )
 
-SHOWN_ELSEWHERE = ("quantization", "target_table")
+SHOWN_ELSEWHERE = ("quantization", "silent", "target_table")
 """Parts of a manifest that the report shows as tables of their own."""
 
 
@@ -74,6 +74,7 @@ def collect(
         "equivalence": None if verified is None else dict(verified),
         "witness": manifest.get("witness"),
         "quantization": list(manifest.get("quantization", ())),
+        "silent": list(manifest.get("silent", ())),
         "manifest": {k: v for k, v in manifest.items() if k not in SHOWN_ELSEWHERE},
         "notes": _notes(placed, target, cost),
     }

@@ -9,6 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sfx.toolchain.quantize.record import LayerRecord
+from sfx.toolchain.report.silent import NOTES, silence_lines
+from sfx.toolchain.report.units import share
 from sfx.toolchain.report.witness import witness_lines
 
 
@@ -47,7 +50,8 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
     written = Text(f"\nwrote {path} in {seconds:.1f} s")
     if not manifest["quantization"]:
         return Group(head, written)
-    return Group(head, Text(), quantization_table(manifest["quantization"]), written)
+    silent = [Text(line) for line in silence_lines(manifest.get("silent", ()))]
+    return Group(head, Text(), quantization_table(manifest["quantization"]), *silent, written)
 
 
 def _witness(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -62,34 +66,33 @@ def quantization_table(records: Sequence[Mapping[str, Any]]) -> RenderableType:
     memory = sum(r["memory_bits"] for r in records) / 8192
     span = f"{bits[0]}" if len(bits) == 1 else f"{bits[0]} to {bits[-1]}"
     title = (
-        f"Quantization: {span}-bit weights, {memory:,.1f} KiB; "
-        "equal spikes alone and with\nall earlier layers quantized"
+        f"Quantization: {span}-bit weights, {memory:,.1f} KiB; wrong spikes (missed or extra) in\n"
+        "% of the float model's: this layer alone, and all earlier ones quantized too"
     )
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("population", overflow="fold")
     mixed = ["bits"] if len(bits) > 1 else []
-    for name in (*mixed, "scale", "w err", "clip", "dead", "alone", "all", ""):
+    for name in (*mixed, "scale", "w err", "clip", "dead", "alone", "all"):
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", justify="right")
     for r in records:
+        record = LayerRecord.of(r)
         table.add_row(
             r["population"],
             *(str(r["weight_bits"]) for _ in mixed),
             f"{r['scale']:.3g}",
-            f"{r['weight_error']:.2%}",
+            share(r["weight_error"], 2),
             str(r["clipped"]),
             str(r["dead"]),
-            _share(r["agreement"]),
-            _share(r["cumulative"]),
-            "exact" if r["exact"] else _overflow(r),
+            share(record.wrong_alone, 2),
+            share(record.wrong, 2),
+            ", ".join(filter(None, notes(record))),
         )
     return table
 
 
-def _overflow(record: Mapping[str, Any]) -> str:
-    """Registers that left their width on the calibration data; they cannot on legal Programs."""
-    events = (record["saturations"] or 0) + (record["wraps"] or 0)
-    return f"{events} overflow" if events else ""
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
+def notes(record: LayerRecord) -> tuple[str, str, str]:
+    """Exact, silent, and registers that left their width on the data (not on legal Programs)."""
+    events = (record.saturations or 0) + (record.wraps or 0)
+    overflow = f"{events} overflow" if events else ""
+    return "exact" if record.exact else "", NOTES[record.silent], overflow

@@ -11,6 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sfx.toolchain.ir.placed import PlacedProgram
+from sfx.toolchain.quantize.record import LayerRecord
+from sfx.toolchain.report.compiled import notes
 from sfx.toolchain.report.pictures import (
     MOST_ROWS,
     Spikes,
@@ -20,6 +22,8 @@ from sfx.toolchain.report.pictures import (
     raster,
     svg,
 )
+from sfx.toolchain.report.rounding import compared
+from sfx.toolchain.report.silent import silence_lines
 from sfx.toolchain.report.units import count, share, si, si_range
 from sfx.toolchain.report.witness import witness_lines
 from sfx.toolchain.targets.load import load
@@ -65,20 +69,21 @@ def page(
     )
     environment.filters |= {"count": count, "share": share, "si": si, "si_range": si_range}
     counted = values["energy"] is not None
+    records = [LayerRecord.of(r) for r in values["quantization"]]
     shown = _busiest(values["per_core"], counted=counted)
     return environment.get_template("page.html").render(
         v=values,
         manifest=json.dumps(values["manifest"], indent=1),
         witness=witness_lines(values["witness"]),
+        records=[(r, ", ".join(filter(None, notes(r)))) for r in records],
+        silent=silence_lines(values["silent"]),
         energy_rows=ENERGY_ROWS,
         latency_rows=LATENCY_ROWS,
         shown_cores=shown,
         more_cores=len(values["per_core"]) - len(shown),
         bars=Markup(svg(energy_bars(values["per_population"]))) if counted else None,
         chips=Markup(svg(_map(values, placed, target or load(placed.target)))),
-        rounding=Markup(svg(quantization(values)))
-        if any(r["cumulative"] is not None for r in values["quantization"])
-        else None,
+        rounding=Markup(svg(quantization(values))) if compared(values) else None,
         left_out=left_out,
         most_rows=MOST_ROWS if any(p.size > MOST_ROWS for p in placed.program) else 0,
         raster=None

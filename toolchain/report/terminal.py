@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sfx.toolchain.report.silent import silence_lines
 from sfx.toolchain.report.units import count, share, si, si_range
 from sfx.toolchain.report.witness import witness_lines
 
@@ -21,6 +22,8 @@ def summary(values: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield Text(f"Report for {values['model']} on {values['target']['title']}", style="bold")
     yield Text(values["verdict"], style="green")
     for line in witness_lines(values["witness"]):
+        yield Text(line)
+    for line in silence_lines(values["silent"]):
         yield Text(line)
     if values["equivalence"] is not None:
         yield _equivalence(values["equivalence"])

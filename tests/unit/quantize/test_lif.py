@@ -31,7 +31,7 @@ def test_no_register_overflows(seed: int, bias: float, threshold: float, decay: 
     rng = np.random.default_rng(seed)
     lif = real(rng.normal(size=(3, 20)), bias, threshold, decay)
     timesteps = 8
-    q = quantize_lif(lif, largest_gain(lif.weights), bound, timesteps, (3,), "test")
+    q = quantize_lif(lif, largest_gain(lif.weights), bound, timesteps, (3,))
     assert bound(q.mantissas) * 2.0 ** q.exponents[0] < INPUT_LIMIT
     assert 0 <= q.neuron.vth < 1 << 17
     assert np.all(np.abs(q.neuron.bias_mant) <= 4095)
@@ -47,7 +47,7 @@ def test_no_register_overflows(seed: int, bias: float, threshold: float, decay: 
 def test_threshold_hit_exactly(inclusive: bool) -> None:
     """v reaches exactly 1.0: >= fires, > does not."""
     lif = real(np.array([[0.5, 0.25, -0.25]]), 0.0, 1.0, 0.5, inclusive)
-    q = quantize_lif(lif, 4.0 * 2, bound, 4, (1,), "test")
+    q = quantize_lif(lif, 4.0 * 2, bound, 4, (1,))
     assert q.exact
     weights = q.mantissas.weights[0] << q.exponents[0]
     spikes = np.array([[[1, 1, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0]]])

@@ -82,7 +82,7 @@ def test_no_figure_is_rounded_to_a_percentage_elsewhere() -> None:
     files = [f for part in ("toolchain", "backends") for f in (root / part).resolve().rglob("*.py")]
     assert len(files) > 100
     own = re.compile(r":[+,]?\.\d%[}\"]")
-    found = {f.name for f in files if own.search(f.read_text())} - {"compiled.py"}
+    found = {f.name for f in files if own.search(f.read_text())}
     assert not found
 
 
@@ -278,7 +278,7 @@ def test_page_is_whole_and_offline() -> None:
         "Spikes",
         "Quantization",
         "42.12",
-        "99.4%",
+        "6.00%",  # wrong spikes, of a row of an older sfx: 0.6 % of neurons and steps, 10 % fire
         "87.50%",
         "hardware step",
         "sample 2",
