@@ -37,7 +37,8 @@ def no_scale(build: Build, inputs: Inputs, real: RealCell, fits: Fits) -> Unsupp
         "SFX-E310",
         f"no scale fits the registers over T = {build.graph.timesteps} steps: "
         f"threshold {real.threshold:g}, the reset {reset}, "
-        f"largest weight {largest:g}, largest bias {bias:g}, largest summed input {reach:g} a step ({_enters(build, inputs)}), of which "
+        f"largest weight {largest:g}, largest bias {bias:g}, "
+        f"largest summed input {reach:g} a step ({_enters(build, inputs)}), of which "
         f"{real.keep_v:g} (membrane) and {real.keep_i:g} (current) stay for the next step",
         where=node.module or node.name,
         hint="; or ".join(helps),
