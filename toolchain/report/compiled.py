@@ -66,10 +66,10 @@ def quantization_table(records: Sequence[Mapping[str, Any]]) -> RenderableType:
     memory = sum(r["memory_bits"] for r in records) / 8192
     span = f"{bits[0]}" if len(bits) == 1 else f"{bits[0]} to {bits[-1]}"
     title = (
-        f"Quantization: {span}-bit weights, {memory:,.1f} KiB; wrong spikes (missed or extra) in\n"
-        "% of the float model's: this layer alone, and all earlier ones quantized too"
+        f"Quantization: {span}-bit weights, {memory:,.1f} KiB; wrong spikes (missed, extra)\n"
+        "in % of the float model's: this layer alone quantized, all earlier ones too"
     )
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     table.add_column("population", overflow="fold")
     mixed = ["bits"] if len(bits) > 1 else []
     for name in (*mixed, "scale", "w err", "clip", "dead", "alone", "all"):
@@ -88,7 +88,7 @@ def quantization_table(records: Sequence[Mapping[str, Any]]) -> RenderableType:
             share(record.wrong, 2),
             ", ".join(filter(None, notes(record))),
         )
-    return table
+    return Group(Text(title, style="italic"), table)
 
 
 def notes(record: LayerRecord) -> tuple[str, str, str]:

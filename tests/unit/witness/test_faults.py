@@ -26,6 +26,7 @@ from sfx.frontends.tracing.calls import NeuronCalls
 from sfx.frontends.witness.compare import compare, compare_lowered
 from sfx.frontends.witness.record import record
 from sfx.frontends.witness.samples import drawn
+from sfx.toolchain import api
 from sfx.toolchain.errors import InputError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.graph import Graph, Node
@@ -469,6 +470,23 @@ def test_the_doors(tmp_path: Any) -> None:
     path = tmp_path / "model.nir"
     nir.write(path, graph)
     assert sfx.compile(str(path)).manifest["witness"] is None  # no torch model, nothing left out
+
+
+def one_neuron() -> Net:
+    """What `test_the_accuracy_is_that_of_the_model` loads weights into."""
+    return chain(neuron.IFNode(step_mode="m"))
+
+
+def test_the_accuracy_is_that_of_the_model(tmp_path: Any) -> None:
+    """`sfx quantize` runs the model beside its graph as compile does."""
+    path, data = tmp_path / "w.pt", sfx.Data(np.ones((2, 8, 1), np.int64), np.zeros(2, np.int64))
+    torch.save(one_neuron().state_dict(), path)
+
+    def judged(**options: Any) -> Any:
+        return api.judge(path, data, calibrate=data, model=f"{__name__}:one_neuron", **options)
+
+    assert judged().witness["spikes"] == 4
+    assert judged(check=False).witness == {"checked": False}
 
 
 def recurrent(s: Any, x: Tensor) -> Tensor:
