@@ -23,7 +23,7 @@ from sfx.frontends.tracing.dims import BATCH, TIME, Axis, Dims
 from sfx.frontends.tracing.emitter import Emitter, Stream
 from sfx.frontends.tracing.lock import LOCK
 from sfx.frontends.tracing.opaque import Opaque
-from sfx.frontends.tracing.prepare import leaves, prepared, tensors, trace
+from sfx.frontends.tracing.prepare import leaves, memories, prepared, tensors, trace
 from sfx.frontends.tracing.steps import steps_shown
 from sfx.frontends.tracing.walk import Walk
 from sfx.toolchain.errors import InputError
@@ -92,9 +92,9 @@ def traced(
         program = trace(model, given, neurons.values(), loop=takes == "step")
         if takes == "B":
             steps = steps_shown(program.graph)
-        dims = _input_dims(given, takes, steps)
-        walk = Walk(program, emitter, leaves(model, neurons), dims, output, held)
-        found = walk.run()
+        dims = _input_dims(given, takes, max(1, steps))
+        walk = Walk(program, emitter, leaves(model, neurons), dims, output, held, memories(model))
+        found = walk.run() if steps else walk.refuse_without_neurons()
     axes = found.dims
     if takes == "step" and found.reduce is None:
         found = Stream(found.name, found.dims, "mean")

@@ -164,10 +164,7 @@ class _Reader:
         try:
             if key not in READERS or node.domain not in ("", "ai.onnx", DOMAIN):
                 name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-                from sfx.frontends.tracing.rules import hint_for
-
-                word = "".join("_" + c.lower() if c.isupper() else c for c in node.op_type)
-                raise _Refused(f"the operator {name} is not mapped", hint_for(f"onnx::{word}"))
+                raise _Refused(f"the operator {name} is not mapped", _instead(node))
             READERS[key](self, node)
         except _Refused as refused:
             self.problems.append(Problem("SFX-E172", where, refused.what, refused.hint))
@@ -224,6 +221,36 @@ class _Reader:
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """Attribute values by name."""
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+
+
+def _instead(node: onnx.NodeProto) -> str:
+    """What may stand in a file instead of an operator that is not mapped."""
+    if node.domain not in ("", "ai.onnx", DOMAIN):
+        return f"operators of ONNX itself and of {DOMAIN} are read, of no other domain"
+    if node.op_type in INSTEAD:
+        return INSTEAD[node.op_type]
+    standard = ", ".join(k for k in READERS if "." not in k)
+    own = ", ".join(k for k in READERS if "." in k)
+    return f"mapped: {standard}; neurons and sums over time are operators of our own: {own}"
+
+
+NEURON = f"use a neuron of the domain {DOMAIN} (LIF, IF, Threshold), as sfx writes it"
+INSTEAD = {
+    **dict.fromkeys(("Relu", "Gelu", "Sigmoid", "Tanh", "Elu", "LeakyRelu", "Clip"), NEURON),
+    **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Where"), NEURON),
+    **dict.fromkeys(("Loop", "Scan", "If", "LSTM", "GRU", "RNN"), NEURON),
+    **dict.fromkeys(
+        ("LayerNormalization", "InstanceNormalization", "GroupNormalization"),
+        "use BatchNormalization, which folds into the weights",
+    ),
+    "Softmax": "attention over spikes needs none: MatMul of spikes, Mul by a constant, a neuron",
+    "Sub": "use Mul by -1 and Add",
+    "Div": "use Mul by the reciprocal",
+    "Unsqueeze": "use Reshape to [-1, *shape of one step]",
+    "Squeeze": "use Reshape to [-1, *shape of one step]",
+    "GlobalAveragePool": "use AveragePool with the whole plane as its kernel_shape",
+}
+"""Operator that is not mapped -> what to write instead; for all others what is mapped is listed."""
 
 
 # --- standard operators ---------------------------------------------------------------------

@@ -137,7 +137,8 @@ def convolution(
 ) -> Stream:
     """The general op; transposed ones are refused."""
     if transposed:
-        raise Refusal("SFX-E103", "a transposed convolution", "use a convolution before upsampling")
+        hint = "upsampling is not mapped: use Conv2d at the resolution of its input"
+        raise Refusal("SFX-E103", "a transposed convolution", hint)
     return _conv(e, node, x, weight, bias, stride, padding, dilation, groups)
 
 

@@ -25,6 +25,7 @@ from sfx.frontends.tracing.ops_view import widened
 from sfx.frontends.tracing.rules import result_shape, rule
 from sfx.toolchain.ir import nir_ext as ext
 
+ALONE = "axis B holds the samples, each of which is computed alone: reduce other axes"
 Constant = Tensor | float | int | bool
 Operand = Stream | Constant
 
@@ -59,9 +60,10 @@ def reduce(
     rank = len(x.dims.axes)
     listed = [dim] if isinstance(dim, int) else list(dim or range(rank))
     over = {i % rank for i in listed}
+    x = _samples_kept(e, x, over)
     gone = [x.dims.axes[i] for i in over]
     if (BATCH,) in gone:
-        raise Refusal("SFX-E104", f"a reduction over axes {sorted(over)} mixes samples")
+        raise Refusal("SFX-E104", f"a reduction over axes {sorted(over)} mixes samples", ALONE)
     kind = _op(node)
     axes = [x.dims.step_axis(i) for i in over if in_step(x.dims.axes[i])]
     name = e.reduce_sum(x.name, x.shape, axes) if axes else x.name
@@ -79,6 +81,22 @@ def reduce(
         full = x.dims.with_axes(() if i in over else a for i, a in enumerate(x.dims.axes))
         out = e.view(out, full)
     return out
+
+
+def _samples_kept(e: Emitter, x: Stream, over: set[int]) -> Stream:
+    """`x` with the samples' mark on an axis that stays, where two axes of length 1 are in doubt.
+
+    Steps that were reduced with keepdim leave such an axis: x.mean(0, keepdim=True) [1, B, ...].
+    """
+    axes = list(x.dims.axes)
+    spare = [i for i, a in enumerate(axes) if a == () and i not in over]
+    marked = [i for i in over if axes[i] == (BATCH,)]
+    beside = [(i, j) for i in marked for j in spare if abs(i - j) == 1]
+    if x.reduce is None or not beside:
+        return x
+    i, j = beside[0]
+    axes[i], axes[j] = axes[j], axes[i]
+    return e.view(x, x.dims.with_axes(axes))
 
 
 def _op(node: fx.Node) -> str:
@@ -211,13 +229,15 @@ def mul(e: Emitter, node: fx.Node, a: Operand, b: Operand, **options: Any) -> St
         raise Refusal("SFX-E103", "a division that rounds", "keep the quotient real")
     if isinstance(a, Stream) and isinstance(b, Stream):
         if divides:
-            raise Refusal("SFX-E103", "divides one stream by another", "no hardware op divides")
+            raise Refusal(
+                "SFX-E103", "divides one stream by another", "no hardware op divides: use constants"
+            )
         needs_steps(a, "a product of streams")
         needs_steps(b, "a product of streams")
         a, b = aligned(e, a, b, shape)
         return replace(a, name=e.add(ext.Product(a.shape), "product", a.name, b.name))
     if divides and not isinstance(a, Stream):
-        raise Refusal("SFX-E103", "divides by a stream", "no hardware op divides")
+        raise Refusal("SFX-E103", "divides by a stream", "no hardware op divides: use constants")
     x, constant = (a, b) if isinstance(a, Stream) else (b, a)
     if not isinstance(x, Stream) or isinstance(constant, Stream):
         raise TypeError("one operand is a stream and one is not")

@@ -70,6 +70,12 @@ def leaves(model: nn.Module, neurons: dict[str, Opaque]) -> set[str]:
     return (found | set(neurons)) - {path for path, o in neurons.items() if o.inside}
 
 
+def memories(model: nn.Module) -> dict[str, str]:
+    """Class names of the layers with a memory that is no neuron's, by path."""
+    kinds = (nn.RNNBase, nn.RNNCellBase)
+    return {path: type(m).__name__ for path, m in model.named_modules() if isinstance(m, kinds)}
+
+
 def tensors(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by every name that they have."""
     named = dict(model.named_parameters(remove_duplicate=False))
@@ -121,10 +127,10 @@ def trace(model: nn.Module, example: Tensor, neurons: Iterable[Opaque] = (), *, 
 
     In-place ops and unknown compound ops are decomposed where possible.
     """
+    traced = Traced(model, neurons, loop=loop)
     try:
         with warnings.catch_warnings(), torch.no_grad(), _source_lines(), true_modules():
             warnings.simplefilter("ignore")
-            traced = Traced(model, neurons, loop=loop)
             program = torch.export.export(traced, (example,), strict=False)
             if any(_mutates(n) or _unknown(n) for n in program.graph.nodes):
                 simpler = program.run_decompositions()
@@ -137,14 +143,23 @@ def trace(model: nn.Module, example: Tensor, neurons: Iterable[Opaque] = (), *, 
     except (SfxError, MemoryError):
         raise
     except (Exception, SystemExit) as error:  # of torch's own or of the model's code
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        text = lines[0][:300] if lines else ""
+        given = list(example.shape[1:] if loop else example.shape)
+        alone = _fails_untraced(traced, example)
+        if alone is not None and "sfx::" not in str(alone):  # a neuron of ours is not the model
+            raise InputError(
+                "SFX-E102",
+                f"the model itself fails on an input {given} of zeros ({_said(alone)})",
+                where=_place(model, alone),
+                hint="that is one sample as `takes` of sfx.export (--takes) says it: TB, BT, B or "
+                "step; give the shape and the order of axes that forward() takes",
+            ) from error
+        text = _said(error)
         hint = (
-            "forward() must take [T, B, ...] for any B, without Python control flow that depends "
-            "on values, and without state kept in attributes; for other inputs see the argument "
-            "`takes` of sfx.export (--takes)"
+            f"forward() is run once, on one sample {given}, with tensors that hold no values: "
+            "let it compute with torch ops alone, without NumPy, .item() or control flow that "
+            "depends on values, and keep no state in attributes"
         )
-        what = f"torch.export cannot trace the model ({type(error).__name__}: {text})"
+        what = f"torch.export cannot trace the model ({text})"
         if "not installed as a submodule" in text:
             hint = "forward() creates a module (nn.X(...)): create it in __init__"
         hooked = _failing_hook(model, error)
@@ -154,6 +169,25 @@ def trace(model: nn.Module, example: Tensor, neurons: Iterable[Opaque] = (), *, 
             what = "the control flow here depends on values, which the chip cannot follow"
             hint = "compute with neurons and masks for every input alike, without if and while"
         raise InputError("SFX-E102", what, where=_place(model, error), hint=hint) from error
+
+
+def _fails_untraced(traced: Traced, example: Tensor) -> BaseException | None:
+    """What the model raises on zeros when nothing traces it; None if it runs."""
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            traced(torch.zeros_like(example))
+    except MemoryError:
+        raise
+    except (Exception, SystemExit) as error:  # of the model's own code
+        return error
+    return None
+
+
+def _said(error: BaseException) -> str:
+    """The kind and the first line of an error."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
 def _failing_hook(model: nn.Module, error: BaseException | None) -> str | None:

@@ -30,6 +30,11 @@ def result_shape(node: fx.Node) -> tuple[int, ...]:
 
 
 SPIKING = "use a spiking neuron (MultiStep) as the nonlinearity"
+COMPARES = (
+    "only a neuron module compares: use one of SpikingJelly, snnTorch or Norse instead of a neuron "
+    "written out in forward()"
+)
+RANDOM = "nothing random is deployed: draw spikes beforehand and give them as samples"
 HINTS: dict[str, str] = {
     "softmax": "attention over spikes needs none: (q k^T) v * scale, then a neuron",
     "layer_norm": "use BatchNorm, which folds into the weights",
@@ -44,9 +49,7 @@ HINTS: dict[str, str] = {
     "sigmoid": SPIKING,
     "tanh": SPIKING,
     "hardtanh": SPIKING,
-    "gt": "comparisons outside a known neuron module are not mapped: wrap the neuron in MultiStep",
-    "ge": "comparisons outside a known neuron module are not mapped: wrap the neuron in MultiStep",
-    "where": "comparisons outside a known neuron module are not mapped: use MultiStep",
+    **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne", "where", "heaviside"), COMPARES),
     "select": "split layers instead of streams; over the time axis take whole steps, x[t]",
     "split": "use one layer per part instead of splitting its output",
     "chunk": "use one layer per part instead of splitting its output",
@@ -56,9 +59,11 @@ HINTS: dict[str, str] = {
     "amax": "use MaxPool2d on spikes",
     "max": "use MaxPool2d on spikes",
     "max_pool3d": "use MaxPool2d: it pools each step on its own",
-    "scaled_dot_product_attention": "it holds a softmax; write (q k^T) v * scale on spikes",
-    "rand_like": "a random op cannot be deployed",
-    "bernoulli": "a random op cannot be deployed",
+    "flip": "reverse the weights of the next layer instead; no step can wait for a later one",
+    "roll": "reorder the weights of the next layer instead; no step can wait for a later one",
+    "scaled_dot_product": "it holds a softmax; write (q k^T) v * scale on spikes",
+    "rand_like": RANDOM,
+    "bernoulli": RANDOM,
     "fft": "Fourier transforms are not mapped",
 }
 """Word in the name of an op without a rule -> what to use instead."""

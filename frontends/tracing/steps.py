@@ -17,7 +17,7 @@ PASSED_ON = {"aten::clone", "aten::contiguous", "aten::detach", "aten::alias", "
 
 
 def steps_shown(graph: fx.Graph) -> int:
-    """The steps that every neuron of a traced graph runs; 1 where it has no neuron.
+    """The steps that every neuron of a traced graph runs; 0 where it has no neuron.
 
     Raises UnsupportedError SFX-E195 where neurons run different numbers of steps.
     """
@@ -41,7 +41,7 @@ def steps_shown(graph: fx.Graph) -> int:
             where="model",
             hint="every neuron must be called once per step, from its state of the step before",
         )
-    return counts[0] if counts else 1
+    return counts[0] if counts else 0
 
 
 def ancestors(end: fx.Node | None) -> set[fx.Node]:

@@ -7,7 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import nir
 import numpy as np
@@ -26,6 +26,9 @@ PREFIX = "model."
 """Of every path: the attribute of `prepare.Traced` that holds the model."""
 UNKNOWN = object()
 """Value of a node that was refused, or that depends on one."""
+MEMORY = (
+    "spiking neurons are the memory on the chip: use a recurrent neuron (snnTorch's RLeaky, say)"
+)
 SMALL = 4096
 """Constants up to this many values are told apart by what they hold, larger ones by their place."""
 
@@ -41,7 +44,9 @@ class Walk:
         dims: Dims,
         output: int = 0,
         tensors: Mapping[str, Tensor] | None = None,
+        memories: Mapping[str, str] | None = None,
     ) -> None:
+        self.memories = memories or {}
         self.tensors = tensors or {}
         self.program = program
         self.e = emitter
@@ -71,6 +76,32 @@ class Walk:
         if stream is None:
             raise UnsupportedError("SFX-E106", "the model returns nothing")
         return stream
+
+    def refuse_without_neurons(self) -> NoReturn:
+        """For an image that the model shows itself: without a neuron its T is not known.
+
+        Raises UnsupportedError with what has no rule, which may be meant as a neuron, and
+        SFX-E196. What depends on T cannot be judged.
+        """
+        alive = ancestors(self._chosen())
+        moved: set[fx.Node] = set()
+        inputs = iter(self.program.graph_signature.input_specs)
+        for node in self.program.graph.nodes:
+            if node.op == "placeholder" and next(inputs).kind.name == "USER_INPUT":
+                moved.add(node)
+            elif node.op == "call_function" and moved & set(node.all_input_nodes):
+                moved.add(node)
+                name = op_name(node)
+                if node in alive and node.target is not operator.getitem and name not in RULES:
+                    self._enter(node)
+                    self._problem(node, "SFX-E103", f"the op {name} is not mapped", hint_for(name))
+        what = "holds no neuron that is known, so for how many steps it shows its image is open"
+        hint = (
+            "use neurons of SpikingJelly, snnTorch or Norse, or MultiStep around a cell; a model "
+            "that takes all steps is exported with takes='TB' (--takes TB)"
+        )
+        self.e.problems.append(Problem("SFX-E196", "model", what, hint))
+        raise UnsupportedError.of(list(dict.fromkeys(self.e.problems)))
 
     # --- ends ---
 
@@ -122,7 +153,8 @@ class Walk:
                 "model",
                 f"returns {len(found)} tensors that depend on the input, "
                 f"output {self.output} is to be deployed",
-                "forward() must return its result as a tensor, or first among others",
+                "return what is computed from the input as a tensor, alone or among others "
+                "(`output` says which)",
             )
         )
         return None
@@ -240,7 +272,8 @@ class Walk:
         first = made[0] if isinstance(made, tuple | list) and made else made
         for operand in node.all_input_nodes:
             stream, shape = self.env[operand], getattr(operand.meta.get("val"), "shape", None)
-            if isinstance(stream, Stream) and shape == getattr(first, "shape", ()):
+            known = isinstance(stream, Stream) and stream.step is None  # else steps would differ
+            if known and shape == getattr(first, "shape", ()):
                 if first is made:
                     return stream
                 return (stream, *[UNKNOWN] * (len(list(made or ())) - 1))
@@ -258,6 +291,9 @@ class Walk:
     def _problem(self, node: fx.Node, code: str, what: str, hint: str = "") -> None:
         where = self.e.path or "model"
         line = _source_line(node)
+        if self.e.path in self.memories:  # a tracer takes it apart, and its parts say nothing
+            what, hint = f"the layer {self.memories[self.e.path]} is not mapped", MEMORY
+            code = "SFX-E103"
         self.e.problems.append(Problem(code, f"{where} ({line})" if line else where, what, hint))
 
 

@@ -16,10 +16,11 @@ from torch import Tensor, nn  # noqa: E402
 from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
 from sfx.frontends.torch_export import export  # noqa: E402
 from sfx.toolchain.errors import SfxError  # noqa: E402
+from tests.golden.refused_models import CASES, SIZE, C  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 
-EXPECTED = Path(__file__).parent / "expected" / "door_messages.txt"
+FOLDER = Path(__file__).parent / "expected"
 T, TOKENS, DIM = 4, 5, 8
 
 
@@ -80,17 +81,29 @@ class DataDependent(nn.Module):
         return logits
 
 
-def message(model: nn.Module) -> str:
+def message(model: nn.Module, shape: tuple[int, ...] = (TOKENS, DIM), takes: str = "TB") -> str:
     """Of the refusal, without what differs between torch versions and edits of this file."""
     with pytest.raises(SfxError) as error:
-        export(model, torch.zeros(T, 1, TOKENS, DIM))
+        export(model, torch.zeros(T, 1, *shape), takes=takes)
     text = re.sub(r"\.py:\d+\)", ".py:LINE)", "\n".join(map(str, error.value.problems)))
+    text = re.sub(r"(scaled_dot_product)\w*", r"\1_attention", text)
     return re.sub(r"aten::_?(native_)?", "aten::", text)
+
+
+def same(request: pytest.FixtureRequest, name: str, text: str) -> None:
+    path = FOLDER / f"{name}.txt"
+    if request.config.getoption("--update-golden"):
+        path.write_text(text)
+    assert path.read_text() == text
 
 
 def test_messages(request: pytest.FixtureRequest) -> None:
     models = (FloatTransformer, Analog, DataDependent)
     text = "\n".join(f"# {m.__name__}: {m.__doc__}\n{message(m())}\n" for m in models)
-    if request.config.getoption("--update-golden"):
-        EXPECTED.write_text(text)
-    assert EXPECTED.read_text() == text
+    same(request, "door_messages", text)
+
+
+def test_every_refusal_says_the_reason(request: pytest.FixtureRequest) -> None:
+    """Of models that are wrong in one way each."""
+    said = [f"# {c.why}\n{message(c.make(), (C, SIZE, SIZE), c.takes)}\n" for c in CASES]
+    same(request, "refusals", "\n".join(said))

@@ -23,7 +23,7 @@ from sfx.frontends.torch_export import export  # noqa: E402
 from sfx.toolchain.compiler import compile_program, lower  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
 from sfx.toolchain.ir.check import check_graph  # noqa: E402
-from sfx.toolchain.ir.evaluate import run  # noqa: E402
+from sfx.toolchain.ir.evaluate import readout, run  # noqa: E402
 from sfx.toolchain.ir.nir_bridge import to_graph  # noqa: E402
 from sfx.toolchain.quantize.quantize import quantize  # noqa: E402
 from sfx.toolchain.targets import load as load_target  # noqa: E402
@@ -171,3 +171,27 @@ def test_a_normalized_image(padding: int, groups: int) -> None:
     assert isinstance(conv.op, g.Conv2d)
     assert conv.op.bias.ndim == (3 if padding else 1)
     assert (integers(low, x) == wanted.reshape(3, T, -1)).mean() > 0.95
+
+
+def test_a_read_out_that_keeps_the_axis_of_time() -> None:
+    """[1, 1, F] after the mean of the steps: a second mean over axis 0 mixes no samples."""
+    torch.manual_seed(0)
+
+    class Kept(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last, self.head = lif(), nn.Linear(C * SIZE**2, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            mean = self.last(x * 3).mean(0, keepdim=True)
+            made: Tensor = self.head(mean.flatten(2)).mean(0)
+            return made
+
+    model = Kept().eval()
+    x = np.random.default_rng(0).integers(0, 2, (2, T, C, SIZE, SIZE)).astype(float)
+    graph = to_graph(export(model, torch.zeros(T, 1, C, SIZE, SIZE)))
+    with torch.no_grad():
+        wanted = model(torch.tensor(x, dtype=torch.float32).transpose(0, 1)).numpy()
+    found = readout(graph, run(graph, x)["output"]).reshape(wanted.shape)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert np.ptp(wanted) > 0.1

@@ -172,8 +172,28 @@ def test_every_operator_that_is_not_mapped_is_listed_at_once(tmp_path: Path) -> 
     places = [p.where for p in caught.value.problems]
     assert places == ["act", "attn/Softmax", "norm", "lif", "twice"]
     text = str(caught.value)
-    for part in ("SFX-E172", "use BatchNorm", "attention over spikes needs none", "other::LIF"):
+    for part in (
+        "SFX-E172",
+        "use BatchNormalization",
+        "attention over spikes needs none",
+        "other::LIF",
+    ):
         assert part in text, part
+
+
+def test_the_hint_lists_onnx_operators(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.onnx"
+    path.write_bytes(foreign(
+        helper.make_node("Erf", ["x"], ["a"], "erf"),
+        helper.make_node("Sub", ["x", "x"], ["y"], "sub"),
+    ))  # fmt: skip
+    with pytest.raises(UnsupportedError) as caught:
+        read(path, timesteps=3)
+    erf, sub = (p.hint for p in caught.value.problems)
+    for part in ("Conv, Gemm", "ReduceMean", "ai.sfx.LIF"):
+        assert part in erf
+    assert "conv2d" not in erf
+    assert sub == "use Mul by -1 and Add"
 
 
 def external() -> bytes:
