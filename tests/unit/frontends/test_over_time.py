@@ -99,7 +99,7 @@ class Net(nn.Module):
         self.linears = nn.ModuleList(nn.Linear(3, dim) for _ in "qkv")
         self.norms = nn.ModuleList(nn.BatchNorm1d(dim) for _ in "qkv")
         self.lifs = nn.ModuleList(lif(2.0, 0.8) for _ in "qkv")
-        self.lif = lif(2.0, 0.71)  # no multiple of 0.1: a mean over 5 steps is not exact, so no ties
+        self.lif = lif(2.0, 0.71)  # no multiple of 0.1: no ties with a mean over 5 steps
         self.head = nn.Linear(dim, 4)
 
     def forward(self, x: Tensor) -> Tensor:
