@@ -13,6 +13,7 @@ import numpy as np
 
 from sfx.toolchain.bundle import Bundle, pack
 from tests.fuzz import damage
+from tests.fuzz.commands import COMMANDS, bundles
 from tests.fuzz.data_sets import DATA_SETS
 from tests.fuzz.draw import Draw
 
@@ -286,6 +287,7 @@ READERS = (
     Reader("target", ".toml", _read_target, _targets, (damage.lines,)),
     Reader("ledger", ".json", _read_ledger, _ledgers, (damage.json_text,)),
     *(Reader(*entry) for entry in DATA_SETS),
+    *(Reader(name, ".sfx", run, bundles, (_bundle, _bundle, _bundle)) for name, run in COMMANDS),
 )
 
 
