@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, asdict, fields
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
 from sfx.toolchain.errors import MOST_TEXT, InputError, Problem
@@ -65,6 +65,9 @@ _MAY_BE_ZERO = {
     "stateful_neurons_per_core",
     "least_weight_bits",
 }
+MOST, MOST_PLACES, LARGEST = 1 << 40, 1 << 20, 1e30
+"""Of a limit; of one that counts cores or chips, which the mapper has in memory; of a cost."""
+_PLACES = {"cores_per_chip", "cores_per_router", "chips", "mesh", "chip_grid"}
 _SIGNED_PAIRS = {"weight_exp", "bias_exp"}
 _COST_KEYS = {"value", "unit", "low", "high", "source"}
 _FIT_KEYS = {"fitted_to", "prior"}
@@ -98,22 +101,28 @@ class _Reader:
         return shown(value, MOST_TEXT)
 
     def number(self, value: object, what: str, low: float, strict: bool) -> float:
-        """A finite number >= low (> low if strict)."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        """A finite number >= low (> low if strict), of a size that can be computed with."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
             self.complain(f"{what} must be a number, not {value!r}")
+            return 1.0
+        if not abs(value) <= LARGEST:  # NaN is not either
+            self.complain(f"{what} must be a number up to {LARGEST:g}")
             return 1.0
         if value < low or (strict and value == low):
             self.complain(f"{what} is {value}, but must be {'>' if strict else '>='} {low:g}")
             return 1.0
         return float(value)
 
-    def whole(self, value: object, what: str, low: float) -> int:
-        """A whole number >= low."""
+    def whole(self, value: object, what: str, low: float, most: int) -> int:
+        """A whole number from low to most."""
         if isinstance(value, bool) or not isinstance(value, int):
             self.complain(f"{what} must be a whole number, not {value!r}")
             return 1
         if value < low:
             self.complain(f"{what} is {value}, but must be >= {low:g}")
+            return 1
+        if value > most:
+            self.complain(f"{what} is {value}, but must be <= {most:,}")
             return 1
         return value
 
@@ -161,14 +170,15 @@ def _limits(
 
 def _limit(reader: _Reader, name: str, value: object) -> int | tuple[int, int]:
     low: float = 0 if name in _MAY_BE_ZERO else 1
+    most = MOST_PLACES if name in _PLACES else MOST
     pair = name in _SIGNED_PAIRS or name in ("mesh", "chip_grid")
     if not pair:
-        return reader.whole(value, f"limits.{name}", low)
+        return reader.whole(value, f"limits.{name}", low, most)
     if not isinstance(value, list) or len(value) != 2:
         reader.complain(f"limits.{name} must be a pair of whole numbers, not {value!r}")
         return (1, 1)
     low = -inf if name in _SIGNED_PAIRS else 1
-    first, second = (reader.whole(v, f"limits.{name}", low) for v in value)
+    first, second = (reader.whole(v, f"limits.{name}", low, most) for v in value)
     return (first, second)
 
 
