@@ -202,9 +202,11 @@ def _spikes(
         vth, _ = threshold_integer(real.threshold, scale * unit, real.reached)
     else:
         at = real.threshold * scale * unit
-        # a v on a whole threshold loses nothing to the floors, and fires only where that is enough
-        whole = at == np.rint(at) and not real.reached
-        vth = int(at) if whole else int(np.rint(at - floors / 2))
+        # Where the weights are exact, v may stand on a whole threshold: it has lost nothing to the
+        # floors then and does not fire. Rounded weights make no such ties, and each floor takes
+        # half a unit on average.
+        tie = at == np.rint(at) and not real.reached and weights.exact(real)
+        vth = int(at) if tie else int(np.rint(at - floors / 2))
     if not 0 <= vth < INPUT_LIMIT:
         return None
     neuron = p.LIF(du=4095, dv=4095, vth=vth)
