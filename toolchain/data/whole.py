@@ -34,7 +34,7 @@ def whole_events(x: NDArray[Any], where: str) -> NDArray[Any]:
     if x.dtype.kind == "f" and not _whole(x):
         what = "x holds fractions or NaN; events are whole numbers"
         raise InputError("SFX-E611", what, where=where, hint=BIN)
-    low, high = x.min(), x.max()
+    low, high = x.min().item(), x.max().item()  # Python's: a half float cannot be compared to MOST
     if high > MOST:
         what = f"x reaches {high:g}, more events than any input takes in a step"
         raise InputError("SFX-E611", what, where=where, hint=BIN)

@@ -238,7 +238,7 @@ def test_data_takes_what_was_asked_for(
 ) -> None:
     """To the byte it is refused; and it does take as much, as numpy tells Python."""
     path = tmp_path / "x.npz"
-    x, y = np.ones((1000, 20, 50), kind), np.zeros(1000, labels)
+    x, y = np.ones((1000, 80, 50), kind), np.zeros(1000, labels)
     np.savez_compressed(path, x=x, y=y)
     needed = [taken(x.size, x.dtype), taken(y.size, y.dtype, labels=True)]
     for name, asked in zip("xy", needed, strict=True):
@@ -252,7 +252,8 @@ def test_data_takes_what_was_asked_for(
     read(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert needed[0] <= peak <= needed[0] + needed[1] + (4 << 20)
+    # threads that other tests leave behind allocate as well
+    assert needed[0] <= peak <= needed[0] + needed[1] + (16 << 20)
 
 
 def test_samples_as_integers(monkeypatch: pytest.MonkeyPatch) -> None:

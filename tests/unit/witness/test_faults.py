@@ -11,27 +11,31 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import nir
-import norse.torch as norse
 import numpy as np
 import pytest
-import snntorch as snn
-import torch
-from spikingjelly.activation_based import neuron
-from torch import Tensor, nn
 
-import sfx
-from sfx.frontends.torch_export import traced
-from sfx.frontends.tracing.calls import NeuronCalls
-from sfx.frontends.witness.compare import compare, compare_lowered
-from sfx.frontends.witness.record import record
-from sfx.frontends.witness.samples import drawn
-from sfx.toolchain import api
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.graph import Graph, Node
-from sfx.toolchain.ir.nir_bridge import to_graph
-from tests.unit.witness.nets import Net, chain, fire, lin
+for _library in ("norse", "snntorch", "spikingjelly"):
+    pytest.importorskip(_library, reason=f"{_library} is not installed")
+
+import nir  # noqa: E402
+import norse.torch as norse  # noqa: E402
+import snntorch as snn  # noqa: E402
+import torch  # noqa: E402
+from spikingjelly.activation_based import neuron  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+import sfx  # noqa: E402
+from sfx.frontends.torch_export import traced  # noqa: E402
+from sfx.frontends.tracing.calls import NeuronCalls  # noqa: E402
+from sfx.frontends.witness.compare import compare, compare_lowered  # noqa: E402
+from sfx.frontends.witness.record import record  # noqa: E402
+from sfx.frontends.witness.samples import drawn  # noqa: E402
+from sfx.toolchain import api  # noqa: E402
+from sfx.toolchain.errors import InputError  # noqa: E402
+from sfx.toolchain.ir import graph as g  # noqa: E402
+from sfx.toolchain.ir.graph import Graph, Node  # noqa: E402
+from sfx.toolchain.ir.nir_bridge import to_graph  # noqa: E402
+from tests.unit.witness.nets import Net, chain, fire, lin  # noqa: E402
 
 ONES = np.ones((8, 1))
 

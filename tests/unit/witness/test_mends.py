@@ -11,24 +11,28 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-import norse.torch as norse
 import numpy as np
 import pytest
-import torch
-from spikingjelly.activation_based import layer, neuron
-from spikingjelly.activation_based.base import MemoryModule
-from torch import Tensor, nn
 
-import sfx
-from sfx.frontends import torch_export
-from sfx.frontends.neurons import probe, spikingjelly
-from sfx.frontends.neurons.registry import LifSpec
-from sfx.frontends.torch_export import traced
-from sfx.frontends.tracing import ops_steps, prepare
-from sfx.toolchain import api, compiler
-from sfx.toolchain.errors import SfxError
-from tests.unit.witness.nets import Net, chain, fire, lin
-from tests.unit.witness.test_faults import (
+for _library in ("norse", "snntorch", "spikingjelly"):
+    pytest.importorskip(_library, reason=f"{_library} is not installed")
+
+import norse.torch as norse  # noqa: E402
+import torch  # noqa: E402
+from spikingjelly.activation_based import layer, neuron  # noqa: E402
+from spikingjelly.activation_based.base import MemoryModule  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+import sfx  # noqa: E402
+from sfx.frontends import torch_export  # noqa: E402
+from sfx.frontends.neurons import probe, spikingjelly  # noqa: E402
+from sfx.frontends.neurons.registry import LifSpec  # noqa: E402
+from sfx.frontends.torch_export import traced  # noqa: E402
+from sfx.frontends.tracing import ops_steps, prepare  # noqa: E402
+from sfx.toolchain import api, compiler  # noqa: E402
+from sfx.toolchain.errors import SfxError  # noqa: E402
+from tests.unit.witness.nets import Net, chain, fire, lin  # noqa: E402
+from tests.unit.witness.test_faults import (  # noqa: E402
     PLIF,
     Amplified,
     Charge,

@@ -8,17 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-import snntorch as snn
-import torch
-from spikingjelly.activation_based import neuron
-from torch import Tensor, nn
 
-import sfx
-from sfx.frontends.torch_export import traced
-from sfx.frontends.tracing.untouched import untouched
-from sfx.frontends.witness.record import record
-from sfx.toolchain.errors import InputError
-from tests.unit.witness.nets import Net, fire, lin
+for _library in ("norse", "snntorch", "spikingjelly"):
+    pytest.importorskip(_library, reason=f"{_library} is not installed")
+
+import snntorch as snn  # noqa: E402
+import torch  # noqa: E402
+from spikingjelly.activation_based import neuron  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+import sfx  # noqa: E402
+from sfx.frontends.torch_export import traced  # noqa: E402
+from sfx.frontends.tracing.untouched import untouched  # noqa: E402
+from sfx.frontends.witness.record import record  # noqa: E402
+from sfx.toolchain.errors import InputError  # noqa: E402
+from tests.unit.witness.nets import Net, fire, lin  # noqa: E402
 
 
 def marked(model: nn.Module) -> dict[str, Any]:
