@@ -70,12 +70,25 @@ def to_graph(
         )
     if problems:
         raise SfxError.of(problems)
-    step = reading(source, options).dt
+    how = reading(source, options)
     title = name or str(known.get("name", "model"))
-    graph = Graph(_convert(nodes, edges, shapes, step, options), int(steps or 0), step, title)
+    try:
+        converted = _convert(nodes, edges, shapes, how.dt, options)
+    except SfxError as error:
+        raise _naming_the_writer(error, how.warnings) from error
+    graph = Graph(converted, int(steps or 0), how.dt, title)
     graph = with_clean_names(graph)
     check_graph(graph)
     return graph
+
+
+def _naming_the_writer(error: SfxError, warnings: tuple[str, ...]) -> SfxError:
+    """The error, where constants are out of range with whose numbers they look like."""
+    if not warnings:
+        return error
+    return SfxError.of(
+        [replace(p, hint=warnings[0]) if p.code == "SFX-E214" else p for p in error.problems]
+    )
 
 
 def _graph_facts(source: nir.NIRGraph) -> dict[str, Any]:

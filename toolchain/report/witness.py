@@ -8,6 +8,10 @@ from typing import Any
 MOST_NAMES = 4
 
 
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def witness_lines(found: Mapping[str, Any] | None) -> list[str]:
     """The manifest's `witness` in words; nothing for a model that is no torch model."""
     if not found:
@@ -18,7 +22,7 @@ def witness_lines(found: Mapping[str, Any] | None) -> list[str]:
     lines = [
         f"model = graph: {found['compared']:,} values, {found['spikes']:,} spikes, "
         f"{found['differ']:,} differ",
-        f"{found['populations']} populations, {samples} sample{'s' if samples != 1 else ''} "
+        f"{_many(found['populations'], 'population')}, {_many(samples, 'sample')} "
         f"({found['source']})",
     ]
     if found["ties"]:

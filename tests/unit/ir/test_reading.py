@@ -79,6 +79,14 @@ def test_numbers_of_another_exporter_are_warned_of(neuron: nir.NIRNode, name: st
     assert not reading(net(neuron), NirOptions(name)).warnings
 
 
+def test_constants_out_of_range_name_the_exporter_that_they_look_like() -> None:
+    """snnTorch's beta 0.8 at its dt of 1e-4 s: shorter than a step of 1e-3 s."""
+    graph = net(lif(tau=0.5e-3, r=5.0))
+    with pytest.raises(SfxError, match=r"SFX-E214.*\n.*--nir-convention snntorch"):
+        to_graph(graph, timesteps=4)
+    assert to_graph(graph, timesteps=4, options=NirOptions("snntorch")).of_type(g.LIF)
+
+
 def test_no_warning_where_the_numbers_say_nothing() -> None:
     assert not reading(net(lif())).warnings
     assert not reading(net(lif(tau=2.5e-3, r=7.0))).warnings
