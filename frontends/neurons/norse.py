@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from sfx.frontends.neurons import registry
 from sfx.frontends.neurons.registry import LifSpec
-from sfx.frontends.tracing.opaque import Method, Opaque, Run
+from sfx.frontends.tracing.opaque import Method, Opaque, Run, handing_on
 from sfx.frontends.tracing.step_op import Recurrent
 from sfx.toolchain.errors import UnsupportedError
 
@@ -77,15 +77,9 @@ class _StateInStateOut(Opaque):
     def runs(self) -> dict[str, Run]:
         """All steps at once, or a loop that hands on the state."""
         forward = self.module.forward
-
-        def steps(x: Tensor) -> Tensor:
-            state, spikes = None, []
-            for step in x:
-                z, state = forward(step, state)
-                spikes.append(z)
-            return torch.stack(spikes)
-
-        return {"forward": (lambda x: forward(x)[0]) if self.kind.over_time else steps}
+        if self.kind.over_time:
+            return {"forward": lambda x: forward(x)[0]}
+        return {"forward": handing_on(forward)}
 
     def constants(self) -> list[Tensor]:
         """What may have one number per neuron."""

@@ -9,7 +9,7 @@ from sfx.frontends.neurons import norse
 from sfx.frontends.neurons.ge_lif import GreaterEqualLIF
 from sfx.frontends.neurons.multistep import MultiStep
 from sfx.frontends.neurons.registry import LifSpec, as_single
-from sfx.frontends.tracing.opaque import Method, Opaque, Run
+from sfx.frontends.tracing.opaque import Method, Opaque, Run, handing_on
 from sfx.toolchain.errors import UnsupportedError
 
 
@@ -53,16 +53,7 @@ class _Stepped(Opaque):
 
     def runs(self) -> dict[str, Run]:
         """forward, in a loop."""
-        forward = self.module.forward
-
-        def steps(x: Tensor) -> Tensor:
-            state, spikes = None, []
-            for step in x:
-                z, state = forward(step, state)
-                spikes.append(z)
-            return torch.stack(spikes)
-
-        return {"forward": steps}
+        return {"forward": handing_on(self.module.forward)}
 
     def _forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         spikes, after = self.step(x, [torch.zeros_like(x) if state is None else state])

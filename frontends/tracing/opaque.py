@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sfx.frontends.neurons.registry import LifSpec
@@ -19,6 +20,19 @@ from sfx.toolchain.errors import UnsupportedError
 
 Method = Callable[..., Any]
 Run = Callable[[Tensor], Tensor]
+
+
+def handing_on(forward: Method) -> Run:
+    """All steps of a neuron called as `spikes, state = forward(x, state)`, from rest."""
+
+    def steps(x: Tensor) -> Tensor:
+        state, spikes = None, []
+        for step in x:
+            z, state = forward(step, state)
+            spikes.append(z)
+        return torch.stack(spikes)
+
+    return steps
 
 
 class Opaque:
