@@ -34,11 +34,6 @@ WITNESSES = HERE / "witness_nir"
 RECORD, PAIRS = HERE / "conventions.json", HERE / "conventions.zip"
 PAGE = HERE.parent / "docs" / "conventions.md"
 FRAMEWORKS = ("norse", "snntorch", "spikingjelly", "sinabs", "rockpool", "spyx")
-LOST = {
-    "sinabs_lif_max": "MaxSpike is not in the file, and no option says it",
-    "sinabs_iaf_floor": "min_v_mem is not in the file, and no option says it",
-}
-"""Rows that differ because the exporter leaves out what no option can give back."""
 HEAD = """# Conventions: spikes of the framework and of its file
 
 Made by `benchmarks/conventions.py` from `benchmarks/conventions.json`; do not edit.
@@ -164,7 +159,7 @@ def _why(row: dict[str, Any]) -> str:
         return f"the framework cannot write or run it ({row['failed']})"
     if "refused" in row:
         return f"refused ({row['refused']})"
-    return LOST.get(row["name"], "")
+    return ""
 
 
 def main() -> None:

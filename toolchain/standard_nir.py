@@ -23,6 +23,7 @@ MEANING = {
     "drop": "a reset by another amount than the threshold",
     "fires": "a neuron that fires several times a step or tests its threshold twice",
     "hold": "a membrane that is held after a spike",
+    "floor": "a membrane with a lower bound",
 }
 """Facts of a neuron that no standard node says, and that another reader would not heed."""
 

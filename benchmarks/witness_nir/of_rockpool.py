@@ -51,6 +51,10 @@ record(
             lambda: net(LIFTorch, 0.25, **ONCE),
         ),
         (
+            row("lif_thrice", "LIFTorch", "max_spikes_per_dt 3", ":max_spikes_per_dt=3"),
+            lambda: net(LIFTorch, 0.25, max_spikes_per_dt=torch.tensor(3.0)),
+        ),
+        (
             row("lif_decays", "LIFTorch", "leak_mode decays"),
             lambda: net(LIFTorch, 0.5, leak_mode="decays"),
         ),

@@ -88,12 +88,20 @@ record(
             lambda: net("LIF", 2.0, 3.0, reset_fn=MembraneReset()),
         ),
         (
-            row("lif_max", "LIF", "spike_fn MaxSpike(2)"),
+            row("lif_max", "LIF", "spike_fn MaxSpike(2)", ":max_num_spikes_per_bin=2"),
             lambda: net("LIF", 2.0, 3.0, spike_fn=MaxSpike(2)),
         ),
         (
-            row("iaf_floor", "IAF", "min_v_mem -1 (what sinabs' from_nir makes)"),
+            row("lif_max_one", "LIF", "spike_fn MaxSpike(1)", ":max_num_spikes_per_bin=1"),
+            lambda: net("LIF", 2.0, 3.0, spike_fn=MaxSpike(1)),
+        ),
+        (
+            row("iaf_floor", "IAF", "min_v_mem -1 (what sinabs' from_nir makes)", ":min_v_mem=-1"),
             lambda: net("IAF", 0.5, min_v_mem=-1.0),
+        ),
+        (
+            row("lif_floor", "LIF", "min_v_mem -0.3, SingleSpike", f":{SINGLE},min_v_mem=-0.3"),
+            lambda: net("LIF", 2.0, 3.0, min_v_mem=-0.3, spike_fn=SingleSpike),
         ),
         (
             row("lif_syn", "LIF", "tau_syn 2", ":tau_syn=2"),

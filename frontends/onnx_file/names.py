@@ -14,6 +14,8 @@ NUMBERS: dict[type[g.Op], tuple[str, ...]] = {
     g.Integrator: ("gain",),
 }
 """Neuron -> its constants, in the order of the operator's inputs after x, as float64 scalars."""
+RARE: dict[str, object] = {"fires": "once", "hold": 0, "most": 0, "floor": None}
+"""Constants of a neuron that no operator of ours takes -> where they say nothing."""
 EQUATIONS: dict[str, str] = {
     "LIF": "x, y [T, ...]; per step t: i = i + syn (w_in x[t] - i); v = v + decay ((leak - v) + "
     "gain i); y[t] = v > threshold, or with reached v >= threshold; where y[t]: v = reset, or with "

@@ -20,6 +20,7 @@ from sfx.frontends.onnx_file.names import (
     MODULE,
     NUMBERS,
     OPSET,
+    RARE,
     VERSION,
 )
 from sfx.toolchain.errors import Problem, UnsupportedError
@@ -164,10 +165,11 @@ def _shaped(op_name: str, lead: int) -> Callable[..., None]:
 def _neuron(w: _Writer, n: g.Node, op: Any, x: Ports) -> None:
     numbers = [w.constant(f"{n.name}/{k}", np.float64(getattr(op, k))) for k in NUMBERS[type(op)]]
     flags = {"subtract": int(op.subtract)} if hasattr(op, "subtract") else {}
-    if getattr(op, "fires", "once") != "once" or getattr(op, "hold", 0):
+    rare = [f"{k}={getattr(op, k)}" for k, plain in RARE.items() if getattr(op, k, plain) != plain]
+    if rare:
         raise UnsupportedError(
             "SFX-E224",
-            f"fires {op.fires!r} and holds {op.hold} step(s): the ONNX operator says neither",
+            f"the ONNX operator cannot say {', '.join(rare)}",
             where=n.name,
         )
     if getattr(op, "reached", False):

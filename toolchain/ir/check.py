@@ -191,6 +191,8 @@ def _firing_problems(op: g.LIF | g.IF) -> Iterator[tuple[str, str]]:
         yield "SFX-E214", f"threshold is {op.threshold:g}, but it fires as often as that fits"
     if op.fires == "twice" and not op.subtract:
         yield "SFX-E214", "fires is 'twice', which needs a reset that subtracts"
+    if op.most < 0 or (op.most and op.fires != "many"):
+        yield "SFX-E214", f"most is {op.most}, must be above 0, of a neuron that fires many times"
     if op.hold < 0:
         yield "SFX-E214", f"hold is {op.hold} steps, must be at least 0"
 

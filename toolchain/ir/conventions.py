@@ -31,7 +31,7 @@ class Convention:
     rounded  the numbers of the file were computed in float32 from what a step `keeps` of a state,
              or from what it `loses`
     reached  fires on v >= threshold, not only above it
-    many     fires as often in a step as the threshold goes into v
+    many     fires as often in a step as the threshold goes into v, at most `most` times if not 0
     late     spikes are of v before the step's input, so they leave one step later
     past_loops  the file leads what enters a recurrent layer through the loop's weights first
     start    v of a sample's start: `zero`, `reset` or `leak`
@@ -42,8 +42,9 @@ class Convention:
     integers the fixed-point numbers of NIR's script for Lava: 12-bit decay, weights in 256ths
     tau_syn  time constant of the current of a LIF, which the file does not hold; 0: none
     bias     what every step adds to v, which the file does not hold
+    floor    v is at least this after the reset, which the file does not hold
     choices  option of the framework's neuron, value -> what it changes; the first is the default
-    numbers  options of the framework's neuron that are numbers, fields of this class
+    numbers  option of the framework's neuron that is a number -> field of this class
     """
 
     summary: str
@@ -62,8 +63,10 @@ class Convention:
     integers: bool = False
     tau_syn: float = 0.0
     bias: float = 0.0
+    most: int = 0
+    floor: float | None = None
     choices: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
-    numbers: tuple[str, ...] = ()
+    numbers: Mapping[str, str] = field(default_factory=dict)
 
 
 CONVENTIONS: dict[str, Convention] = {
@@ -103,7 +106,7 @@ CONVENTIONS: dict[str, Convention] = {
             "norm_input": {"true": {}, "false": {"whole": ("IF", "LIF")}},
             "spike_fn": {"MultiSpike": {}, "SingleSpike": {"many": False}},
         },
-        numbers=("tau_syn",),
+        numbers={"tau_syn": "tau_syn", "max_num_spikes_per_bin": "most", "min_v_mem": "floor"},
     ),
     "rockpool": Convention(
         "rockpool: dt from r, exponential decay, fires at the threshold and as often as it fits, "
@@ -114,8 +117,8 @@ CONVENTIONS: dict[str, Convention] = {
         reached=True,
         many=True,
         reset="subtract",
-        choices={"max_spikes_per_dt": {"65536": {}, "1": {"many": False}}},
-        numbers=("bias",),
+        most=65536,
+        numbers={"max_spikes_per_dt": "most", "bias": "bias"},
     ),
     "spyx": Convention(
         "spyx: dt 1, spikes leave a step late, subtracts the threshold with the next step",
@@ -176,8 +179,7 @@ class NirOptions:
         """The convention itself, the options of the framework's neuron applied."""
         rules = CONVENTIONS[self.name]
         for key, value in self.chosen.items():
-            number = {key: float(value)} if key in rules.numbers else None
-            rules = replace(rules, **(number or rules.choices[key][value]))
+            rules = replace(rules, **(_numbers(rules, key, value) or rules.choices[key][value]))
         return rules
 
 
@@ -187,6 +189,16 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def _numbers(rules: Convention, key: str, value: str) -> dict[str, Any]:
+    """The field that a number changes; {} where the option is none or its number makes no sense."""
+    name, number = rules.numbers.get(key), _number(value)
+    if name is None or number is None:
+        return {}
+    if name != "most":
+        return {name: number}
+    return {"most": int(number)} if number >= 1 and number == int(number) else {}
 
 
 def _parsed(text: str | None) -> dict[str, str]:
@@ -203,7 +215,7 @@ def _parsed(text: str | None) -> dict[str, str]:
     for part in rest.split(",") if rest else ():
         key, _, value = part.strip().partition("=")
         found = {v.lower(): v for v in choices.get(key, ())}.get(value.lower())
-        if key in CONVENTIONS[name].numbers and _number(value) is not None:
+        if _numbers(CONVENTIONS[name], key, value):
             found = value
         if found is None:
             raise InputError("SFX-E217", f"{name} has no option {part.strip()!r}", hint=_hint(name))

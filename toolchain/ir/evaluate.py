@@ -343,6 +343,8 @@ class Neuron:
         v = single(v)
         spikes = self._fired(v)
         self.v = np.where(spikes > 0, self._reset(v, spikes), v)
+        if op.floor is not None:  # in two float32 steps, as sinabs rounds
+            self.v = single(np.maximum(single(self.v - op.floor), 0.0) + op.floor)
         if op.hold:
             self.held = np.where(spikes > 0, op.hold, np.maximum(self.held - 1.0, 0.0))
         return spikes
@@ -359,7 +361,7 @@ class Neuron:
         if self.op.fires == "many":
             n = np.maximum(np.floor(single(v / threshold)), 0.0)
             fewer: FloatArray = n if self.op.reached else n - ((n > 0) & (v <= n * threshold))
-            return fewer
+            return np.minimum(fewer, self.op.most) if self.op.most else fewer
         if self.op.fires == "twice":
             v = v - (self.op.drop or threshold) * self._over(np.asarray(self.v))
         return self._over(v)

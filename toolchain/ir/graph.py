@@ -201,6 +201,8 @@ class LIF(Op):
     fires  one of `FIRING`
     hold   steps after a spike at which v is held at `reset`, whatever arrives; i goes on
     reached  fires on v >= threshold
+    most   spikes of one step at the most with `fires` "many", 0: as many as fit
+    floor  v is at least this after the reset; None: no bound
     """
 
     neuron = True
@@ -218,13 +220,15 @@ class LIF(Op):
     fires: str = "once"
     hold: int = 0
     reached: bool = False
+    most: int = 0
+    floor: float | None = None
 
 
 @dataclass(frozen=True)
 class IF(Op):
     """v <- v + gain * x (gain = R * dt); spike when v > threshold; v <- reset where it did.
 
-    `subtract`, `start`, `drop`, `unit`, `fires`, `hold` and `reached` as in `LIF`.
+    `subtract`, `start`, `drop`, `unit`, `fires`, `hold`, `reached`, `most` and `floor` as in `LIF`.
     """
 
     neuron = True
@@ -238,6 +242,8 @@ class IF(Op):
     fires: str = "once"
     hold: int = 0
     reached: bool = False
+    most: int = 0
+    floor: float | None = None
 
 
 @dataclass(frozen=True)

@@ -244,9 +244,9 @@ def _decay(b: Build, name: str, tau: float, fact: str) -> float | None:
 
 def _extra(b: Build) -> dict[str, Any]:
     found: dict[str, Any] = {
-        k: float(b.facts[k]) for k in ("start", "drop", "unit") if k in b.facts
+        k: float(b.facts[k]) for k in ("start", "drop", "unit", "floor") if k in b.facts
     }
-    return found | {k: b.facts[k] for k in ("fires", "hold") if k in b.facts}
+    return found | {k: b.facts[k] for k in ("fires", "hold", "most") if k in b.facts}
 
 
 def _delay(b: Build, node: nir.Delay) -> None:

@@ -307,6 +307,8 @@ FACTS: dict[str, tuple[str, type]] = {
     "unit": ("neuron: integers per 1.0 of v, where the source prescribes them", float),
     "fires": ("neuron: 'many' times a step or 'twice' tested, where not once", str),
     "hold": ("neuron: steps after a spike at which v stays at the reset, where not 0", int),
+    "most": ("neuron: spikes of one step at the most, where it fires many times", int),
+    "floor": ("neuron: v is at least this after the reset", float),
     "reached": ("neuron: 1 where v fires on the float64 number after v_threshold, too", int),
 }
 """Every metadata key we write: (where it stands and what it means, its type)."""
@@ -381,6 +383,8 @@ def lif_node(
     fires: str = "once",
     hold: int = 0,
     reached: bool = False,
+    most: int = 0,
+    floor: float | None = None,
     dt: float,
 ) -> nir.LIF | nir.IF | nir.CubaLIF:
     """The standard node for i <- i + syn (w_in x - i), v <- v + decay ((leak - v) + gain i).
@@ -399,6 +403,10 @@ def lif_node(
         extra["fires"] = fires
     if hold:
         extra["hold"] = hold
+    if most:
+        extra["most"] = most
+    if floor is not None:
+        extra["floor"] = floor
     if reached:
         threshold, extra["reached"] = strict(threshold), 1
     if subtract:

@@ -57,8 +57,10 @@ class Reader:
             op = replace(op, start=op.reset)
         elif self.rules.start == "leak" and isinstance(op, g.LIF):
             op = replace(op, start=op.leak)
-        if self.rules.many:
-            op = replace(op, fires="many")
+        if self.rules.many and self.rules.most != 1:
+            op = replace(op, fires="many", most=self.rules.most)
+        if self.rules.floor is not None:
+            op = replace(op, floor=self.rules.floor)
         if self.rules.integers:
             op = _lava_integers(op)
         if self.rules.reached:

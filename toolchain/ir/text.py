@@ -9,7 +9,7 @@ import numpy as np
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.graph import Graph, Op
 
-RARE = ("syn", "w_in", "start", "drop", "unit", "fires", "hold")
+RARE = ("syn", "w_in", "start", "drop", "unit", "fires", "hold", "most", "floor")
 """Constants of a neuron that few models have."""
 
 

@@ -7,7 +7,7 @@ from sfx.toolchain.ir import graph as g
 
 
 def refuse_forms(graph: g.Graph) -> None:
-    """Raises UnsupportedError (SFX-E220 to E223) with every neuron that has no integer form."""
+    """Raises UnsupportedError (SFX-E220 to E223, E225): neurons that have no integer form."""
     problems = [p for n in graph for p in [_problem(n)] if p is not None]
     if problems:
         raise UnsupportedError.of(problems)
@@ -45,5 +45,12 @@ def _problem(node: g.Node) -> Problem | None:
             where,
             f"the membrane is held for {op.hold} step(s) after a spike while the current goes on",
             "train with snnTorch's reset_delay=False or reset_mechanism='subtract'",
+        )
+    if op.floor is not None:
+        return Problem(
+            "SFX-E225",
+            where,
+            f"the membrane is kept at {op.floor:g} or above, on Loihi 2 it has no lower bound",
+            "train without a lower bound (sinabs: min_v_mem=None)",
         )
     return None

@@ -35,6 +35,18 @@ def test_many_is_how_often_the_threshold_fits_below_v() -> None:
     assert sent(g.IF(1.0, fires="many"), [2.5, 0.75, 0.5]) == [2, 0, 1]  # reset to 0
 
 
+def test_many_up_to_the_most() -> None:
+    # 5.5 fires 3 of 5 times, 2.5 left: 2 more with the next step
+    assert sent(g.IF(1.0, subtract=True, fires="many", most=3), [5.5, 0.0, 1.0]) == [3, 2, 1]
+
+
+def test_a_membrane_with_a_floor() -> None:
+    # -5 counts as -1: after 2.5 it fires, where the sum alone would be at -2.5
+    assert sent(g.IF(1.0, floor=-1.0), [-5.0, 2.5]) == [0, 1]
+    # the floor holds after the reset too: 1.5 - 1 = 0.5, then -0.25 is 0.25
+    assert sent(g.IF(1.0, subtract=True, floor=0.25), [1.5, -2.0, 1.0]) == [1, 0, 1]
+
+
 def test_twice_is_tested_before_and_after_the_input() -> None:
     op = g.LIF(0.5, 1.0, gain=2.0, subtract=True, fires="twice")
     # w = v/2 + x: 3.5 fires, 2.5 left, above 1; then w = 1.75 + 0.5 must pass 2: it does, 1.25
@@ -62,6 +74,8 @@ def test_a_delay() -> None:
         (g.IF(1.0, subtract=True, fires="many"), "SFX-E220"),
         (g.LIF(0.5, 1.0, subtract=True, fires="twice"), "SFX-E221"),
         (g.LIF(0.5, 1.0, syn=0.5, hold=1), "SFX-E222"),
+        (g.IF(1.0, subtract=True, fires="many", most=3), "SFX-E220"),
+        (g.LIF(0.5, 1.0, subtract=True, floor=-1.0), "SFX-E225"),
         (g.Delay(1), "SFX-E223"),
     ],
 )
