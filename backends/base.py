@@ -16,8 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import LIF, Program
+from ..toolchain.ground.arith import IntArray
+from ..toolchain.ir.program import LIF, Program
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sfx.toolchain.arith import IntArray, as_int
-from sfx.toolchain.errors import InputError, SfxError
-from sfx.toolchain.ir.program import Input, Program
+from ..toolchain.ground.arith import IntArray, as_int
+from ..toolchain.ground.errors import InputError, SfxError
+from ..toolchain.ir.program import Input, Program
 
 
 def events(program: Program, x: ArrayLike) -> IntArray:

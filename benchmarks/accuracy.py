@@ -126,7 +126,7 @@ def folds(shared: Path) -> list[Part]:
     """All 1,797 digits in five parts, each with a model trained on the other four."""
     import torch
 
-    from sfx.frontends.zoo.spikeformer import save
+    from sfx.frontends.checkpoints.spikeformer import save
 
     data, train = module(SPIKEFORMER / "data.py"), module(SPIKEFORMER / "train.py")
     halves = [data.load(split) for split in ("train", "test")]
@@ -194,7 +194,7 @@ def float_right(part: Part) -> dict[str, Any]:
     """Samples that the PyTorch model gets right."""
     import torch
 
-    from sfx.frontends.zoo.spikeformer import load
+    from sfx.frontends.checkpoints.spikeformer import load
 
     model = load(part.model).eval()
     right = 0
@@ -208,9 +208,9 @@ def float_right(part: Part) -> dict[str, Any]:
 
 def integer_right(part: Part, method: str, bits: int) -> dict[str, Any]:
     """The same for a compiled model, with its synaptic memory and agreement."""
-    from sfx.toolchain import api
+    from sfx.toolchain.app import api
+    from sfx.toolchain.compiler.quantize.options import Options
     from sfx.toolchain.data import Data
-    from sfx.toolchain.quantize.options import Options
 
     if method == "qat":
         bundle = api.compile(qat_file(part.model.parent, bits))

@@ -80,7 +80,7 @@ def with_activity(program: Program, x: np.ndarray, activity: float) -> Program:
 
 def read_share(program: Program, events: Mapping[str, np.ndarray], samples: int) -> float:
     """Share of values that are not 0 among those that weights meet, by multiply-add."""
-    from sfx.toolchain.cost.synops import fan_out
+    from sfx.toolchain.compiler.cost.synops import fan_out
     from sfx.toolchain.ir.program import Conv2d, Dense
 
     met = used = 0

@@ -36,7 +36,7 @@ from authors_cases import BLOBS, CASES, CLASSES, REPOSITORIES, Case
 from authors_seeds import frames, state
 from torch import Tensor, nn
 
-from sfx.frontends.load import load_torch
+from sfx.frontends.checkpoints.load import load_torch
 from sfx.frontends.neurons.multistep import MultiStep
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -45,8 +45,8 @@ def measure(samples: int, repeats: int, lava: int = 0) -> dict[str, object]:
     """Time every contestant, `lava` samples on Lava; a dictionary for JSON."""
     from data import load
 
-    from sfx.frontends.load import load_torch
-    from sfx.toolchain import api
+    from sfx.frontends.checkpoints.load import load_torch
+    from sfx.toolchain.app import api
 
     program = api.compile(EXAMPLE / "model.pt").program
     x = load("test").x[:samples].astype(np.int64)

@@ -108,7 +108,7 @@ def limit(
     Contracted neurons need none.
     """
     from sfx.backends.fast.contractions import find
-    from sfx.toolchain.cost.synops import fan_out
+    from sfx.toolchain.compiler.cost.synops import fan_out
 
     contracted = find(program)
     adds = 0

@@ -62,7 +62,7 @@ def compiled(title: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.sfx"
         if title in SHIPPED:
-            command = [sys.executable, "-m", "sfx.toolchain.cli", "compile", *SHIPPED[title]]
+            command = [sys.executable, "-m", "sfx.toolchain.app.cli", "compile", *SHIPPED[title]]
             subprocess.run([*command, "-o", str(path)], cwd=ROOT, check=True, capture_output=True)
             used = resource.getrusage(resource.RUSAGE_CHILDREN)
             return parts(path) | {"seconds": round(used.ru_utime + used.ru_stime, 1)}
@@ -78,10 +78,10 @@ def published(title: str, path: Path) -> dict[str, Any]:
     from models import MODELS, TARGET, awake
 
     from sfx.frontends import zoo
-    from sfx.frontends.torch_export import export
-    from sfx.toolchain import bundle
-    from sfx.toolchain.compiler import compile_graph
-    from sfx.toolchain.ir.nir_bridge import to_graph, write
+    from sfx.frontends.tracing.export import export
+    from sfx.toolchain.compiler.compile import compile_graph
+    from sfx.toolchain.formats.bundle import bundle
+    from sfx.toolchain.formats.nir.bridge import to_graph, write
     from sfx.toolchain.targets import load
 
     name, table, size = MODELS[title]

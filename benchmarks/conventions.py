@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from sfx.toolchain.errors import SfxError
-from sfx.toolchain.ir.conventions import NirOptions
+from sfx.toolchain.compiler.quantize.forms import refuse_forms
+from sfx.toolchain.formats.nir.bridge import read, to_graph
+from sfx.toolchain.formats.nir.conventions import NirOptions
+from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.ir.evaluate import run
-from sfx.toolchain.ir.nir_bridge import read, to_graph
-from sfx.toolchain.quantize.forms import refuse_forms
 
 HERE = Path(__file__).resolve().parent
 WITNESSES = HERE / "witness_nir"

@@ -80,10 +80,10 @@ def network(title: str, seed: int) -> tuple[Any, Any]:
     from models import awake
 
     from sfx.frontends import zoo
-    from sfx.frontends.torch_export import export
-    from sfx.toolchain import api
-    from sfx.toolchain.compiler import compile_graph
-    from sfx.toolchain.ir.nir_bridge import to_graph
+    from sfx.frontends.tracing.export import export
+    from sfx.toolchain.app import api
+    from sfx.toolchain.compiler.compile import compile_graph
+    from sfx.toolchain.formats.nir.bridge import to_graph
     from sfx.toolchain.targets import load
 
     name, config = NETS[title]
@@ -107,7 +107,7 @@ def network(title: str, seed: int) -> tuple[Any, Any]:
 
 def compare(title: str, seed: int, against: str, share: int) -> Row:
     """One row: as many samples, streamed back to back, as `share` neuron-steps hold."""
-    from sfx.toolchain import api
+    from sfx.toolchain.app import api
 
     start = time.monotonic()
     program, samples = network(title, seed)

@@ -31,10 +31,10 @@ def main() -> int:
     from sfx.backends.lava.backend import LavaBackend
     from sfx.backends.reference.backend import ReferenceBackend
     from sfx.frontends import zoo
-    from sfx.frontends.torch_export import export
+    from sfx.frontends.tracing.export import export
     from sfx.frontends.zoo.spikformer import SPIKFORMER
-    from sfx.toolchain.compiler import compile_graph
-    from sfx.toolchain.ir.nir_bridge import to_graph
+    from sfx.toolchain.compiler.compile import compile_graph
+    from sfx.toolchain.formats.nir.bridge import to_graph
     from sfx.toolchain.targets import load
     from sfx.toolchain.verify.layerwise import layerwise
 

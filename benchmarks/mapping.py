@@ -23,16 +23,16 @@ from pathlib import Path
 
 import numpy as np
 
-from sfx.toolchain import api
+from sfx.toolchain.app import api
+from sfx.toolchain.compiler.mapping.arrange import Slots, arrange, slots, with_host
+from sfx.toolchain.compiler.mapping.baselines import BASELINES, tiles_over
+from sfx.toolchain.compiler.mapping.check import check_placed
+from sfx.toolchain.compiler.mapping.flows import flows
+from sfx.toolchain.compiler.mapping.partition import Partition
+from sfx.toolchain.compiler.mapping.place import arranged
+from sfx.toolchain.compiler.mapping.search import Packed, Search
+from sfx.toolchain.compiler.mapping.traffic import Traffic, traffic
 from sfx.toolchain.ir.program import Program
-from sfx.toolchain.mapping.arrange import Slots, arrange, slots, with_host
-from sfx.toolchain.mapping.baselines import BASELINES, tiles_over
-from sfx.toolchain.mapping.check import check_placed
-from sfx.toolchain.mapping.flows import flows
-from sfx.toolchain.mapping.partition import Partition
-from sfx.toolchain.mapping.place import arranged
-from sfx.toolchain.mapping.search import Packed, Search
-from sfx.toolchain.mapping.traffic import Traffic, traffic
 from sfx.toolchain.targets import Target, load
 from sfx.toolchain.targets.links import LinkLoads
 from sfx.toolchain.targets.mesh import Mesh
@@ -203,7 +203,7 @@ class Measure:
         usage: dict[int, list] = {}
         for p, c in zip(part.pieces, core.tolist(), strict=True):
             usage.setdefault(c, []).append(p.usage)
-        from sfx.toolchain.mapping.usage import total
+        from sfx.toolchain.compiler.mapping.usage import total
 
         legal = not any(check_core("", total(u), self.target.limits) for u in usage.values())
         messages = traffic(sent, core, used.size)
@@ -346,11 +346,11 @@ def compiled(title: str, rates: bool = True) -> tuple[Program, Target, dict[str,
     import torch
 
     from sfx.frontends import zoo
-    from sfx.frontends.torch_export import export
-    from sfx.toolchain.compiler import lower
-    from sfx.toolchain.ir.nir_bridge import to_graph
-    from sfx.toolchain.passes.balance_delays import BalanceDelays
-    from sfx.toolchain.quantize.quantize import quantize
+    from sfx.frontends.tracing.export import export
+    from sfx.toolchain.compiler.compile import lower
+    from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+    from sfx.toolchain.compiler.quantize.quantize import quantize
+    from sfx.toolchain.formats.nir.bridge import to_graph
 
     name, table, size = models.MODELS[title]
     config = getattr(importlib.import_module(f"sfx.frontends.zoo.{name}"), table)[size]

@@ -80,9 +80,9 @@ def measure(title: str, run: bool = True) -> Row:
 
     import torch
 
-    from sfx.frontends.torch_export import export
-    from sfx.toolchain.compiler import compile_graph, statistics
-    from sfx.toolchain.ir.nir_bridge import to_graph
+    from sfx.frontends.tracing.export import export
+    from sfx.toolchain.compiler.compile import compile_graph, statistics
+    from sfx.toolchain.formats.nir.bridge import to_graph
     from sfx.toolchain.targets import load
 
     name, table, size = MODELS[title]

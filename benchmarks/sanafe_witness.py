@@ -18,18 +18,10 @@ from typing import Any
 import numpy as np
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.cost.model import estimate
+from sfx.toolchain.compiler.cost.model import estimate
+from sfx.toolchain.compiler.mapping.place import MappingOptions, place
 from sfx.toolchain.ir.connections import matrix
-from sfx.toolchain.ir.program import (
-    LIF,
-    Dense,
-    Input,
-    Population,
-    Program,
-    Projection,
-    Readout,
-)
-from sfx.toolchain.mapping.place import MappingOptions, place
+from sfx.toolchain.ir.program import LIF, Dense, Input, Population, Program, Projection, Readout
 from sfx.toolchain.targets import load
 
 

@@ -158,7 +158,7 @@ def _area(file: str) -> str:
 def mnist() -> dict[str, Any]:
     """The 10,000 test images through the trained Spikeformer, as a user does it."""
     data = next(p for p in (ROOT.parent / "shared/data/mnist.npz", Path("mnist.npz")) if p.exists())
-    sfx = [sys.executable, "-m", "sfx.toolchain.cli"]
+    sfx = [sys.executable, "-m", "sfx.toolchain.app.cli"]
     with tempfile.TemporaryDirectory() as folder:
         test, bundle, out = (f"{folder}/{n}" for n in ("test.npz", "mnist.sfx", "run.json"))
         steps = [
@@ -221,9 +221,9 @@ def compiled(
     from models import TARGET, awake
 
     from sfx.frontends import zoo
-    from sfx.frontends.torch_export import export
-    from sfx.toolchain.compiler import compile_graph
-    from sfx.toolchain.ir.nir_bridge import to_graph
+    from sfx.frontends.tracing.export import export
+    from sfx.toolchain.compiler.compile import compile_graph
+    from sfx.toolchain.formats.nir.bridge import to_graph
     from sfx.toolchain.targets import load
 
     torch.manual_seed(0)

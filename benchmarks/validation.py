@@ -19,15 +19,15 @@ import numpy as np
 
 from sfx.backends.base import Counts
 from sfx.backends.fast.backend import FastBackend
-from sfx.frontends.netx import read
-from sfx.toolchain.cost.estimate import Estimate
-from sfx.toolchain.cost.model import Cost, estimate
+from sfx.toolchain.compiler.cost.estimate import Estimate
+from sfx.toolchain.compiler.cost.model import Cost, estimate
+from sfx.toolchain.compiler.mapping.baselines import tiles
+from sfx.toolchain.compiler.mapping.place import MappingOptions, place
+from sfx.toolchain.compiler.mapping.search import Search
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.formats.netx.read import read
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program
-from sfx.toolchain.mapping.baselines import tiles
-from sfx.toolchain.mapping.place import MappingOptions, place
-from sfx.toolchain.mapping.search import Search
-from sfx.toolchain.passes.balance_delays import BalanceDelays
 from sfx.toolchain.targets import Target, load
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -29,7 +29,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def traced_ops() -> str:
     """ATen ops by the rule that maps them."""
-    import sfx.frontends.torch_export  # noqa: F401  (registers every rule)
+    import sfx.frontends.tracing.export  # noqa: F401  (registers every rule)
     from sfx.frontends.tracing.rules import RULES
 
     names: dict[Callable[..., Any], list[str]] = defaultdict(list)
@@ -61,8 +61,8 @@ def neurons() -> str:
 
 def nir_nodes() -> str:
     """NIR nodes that the bridge reads, and those it refuses for now."""
-    from sfx.toolchain.ir.nir_converters import CONVERTERS
-    from sfx.toolchain.ir.nir_to_graph import LATER
+    from sfx.toolchain.formats.nir.converters import CONVERTERS
+    from sfx.toolchain.formats.nir.to_graph import LATER
 
     rows = []
     for node in sorted(CONVERTERS, key=lambda c: c.__name__):
@@ -75,8 +75,8 @@ def nir_nodes() -> str:
 
 def onnx_operators() -> str:
     """ONNX operators that are read, standard ones and ours with their equations."""
-    from sfx.frontends.onnx_file.names import DOMAIN, EQUATIONS
-    from sfx.frontends.onnx_file.read import READERS
+    from sfx.toolchain.formats.onnx.names import DOMAIN, EQUATIONS
+    from sfx.toolchain.formats.onnx.read import READERS
 
     names = [k for k in sorted(READERS) if not k.startswith(DOMAIN)]
     rows = [("standard", ", ".join(f"`{n}`" for n in names))]
@@ -86,7 +86,7 @@ def onnx_operators() -> str:
 
 def passes() -> str:
     """What the passes do, in their order."""
-    from sfx.toolchain.compiler import TO_NEURON_FORM
+    from sfx.toolchain.compiler.compile import TO_NEURON_FORM
 
     rows = []
     for step in TO_NEURON_FORM:

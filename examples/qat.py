@@ -39,7 +39,8 @@ from quick import quicken, see_once  # noqa: E402  # beside this file
 from training import Recipe, Samples, interval, moved  # noqa: E402
 
 import sfx  # noqa: E402
-from sfx.frontends.zoo.spikeformer import Spikeformer, load  # noqa: E402
+from sfx.frontends.checkpoints.spikeformer import load  # noqa: E402
+from sfx.frontends.zoo.spikeformer import Spikeformer  # noqa: E402
 
 HELD_OUT = 10  # every 10th training sample
 HELD_SAMPLES = 1000  # so many moved copies of them, at least

@@ -21,11 +21,11 @@ from scipy.stats import beta
 from torch import Tensor
 from torch.nn import functional
 
+from sfx.frontends.checkpoints.spikeformer import save
 from sfx.frontends.zoo.spikeformer import (
     Spikeformer,
     deep_supervision_loss,
     firing_rates,
-    save,
     settle_batch_norm,
 )
 

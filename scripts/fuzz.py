@@ -47,7 +47,7 @@ def fuzz(name: str, count: int, answer: Path) -> None:
     with atheris.instrument_imports(include=["sfx"], exclude=_compiled()):
         from tests.fuzz.readers import READERS, damaged
 
-        from sfx.toolchain.errors import SfxError
+        from sfx.toolchain.ground.errors import SfxError
 
         reader = next(r for r in READERS if r.name == name)
         folder = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))

@@ -58,7 +58,7 @@ while True:
 COMMANDS: dict[str, list[str]] = {
     "verify": [
         "-m",
-        "sfx.toolchain.cli",
+        "sfx.toolchain.app.cli",
         "verify",
         "a.sfx",
         "--input",
@@ -67,33 +67,33 @@ COMMANDS: dict[str, list[str]] = {
         "v.json",
     ],
     "layerwise": [
-        *("-m", "sfx.toolchain.cli", "verify", "a.sfx", "--input", "x.npz"),
+        *("-m", "sfx.toolchain.app.cli", "verify", "a.sfx", "--input", "x.npz"),
         *("--mode", "layerwise", "--resume", "done.json"),
     ],
     "run": [
-        *("-m", "sfx.toolchain.cli", "run", "a.sfx", "--input", "x.npz"),
+        *("-m", "sfx.toolchain.app.cli", "run", "a.sfx", "--input", "x.npz"),
         *("--backend", "lava", "--json", "r.json"),
     ],
-    "compile": ["-m", "sfx.toolchain.cli", "compile", "m.net", "-o", "out.sfx"],
+    "compile": ["-m", "sfx.toolchain.app.cli", "compile", "m.net", "-o", "out.sfx"],
     "report": [
-        *("-m", "sfx.toolchain.cli", "report", "a.sfx", "--input", "x.npz"),
+        *("-m", "sfx.toolchain.app.cli", "report", "a.sfx", "--input", "x.npz"),
         *("--html", "r.html", "--csv", "r.csv", "--json", "r.json"),
     ],
     "map": [
-        *("-m", "sfx.toolchain.cli", "map", "a.sfx", "--input", "x.npz"),
+        *("-m", "sfx.toolchain.app.cli", "map", "a.sfx", "--input", "x.npz"),
         *("-o", "out.sfx", "--json", "r.json"),
     ],
     "quantize": [
-        *("-m", "sfx.toolchain.cli", "quantize", "n.nir", "--input", "q.npz", "--dt", "1"),
+        *("-m", "sfx.toolchain.app.cli", "quantize", "n.nir", "--input", "q.npz", "--dt", "1"),
         *("--calibrate", "q.npz", "--budget", "50", "--trials", "3"),
         *("-o", "bits.toml", "--json", "r.json"),
     ],
     "convert": [
-        *("-m", "sfx.toolchain.cli", "data", "convert", "set", "--from", "nmnist"),
+        *("-m", "sfx.toolchain.app.cli", "data", "convert", "set", "--from", "nmnist"),
         *("--split", "train", "--steps", "64", "-o", "out.npz", "--json", "r.json"),
     ],
     "dask": [
-        *("-m", "sfx.toolchain.cli", "run", "a.sfx", "--input", "x.npz"),
+        *("-m", "sfx.toolchain.app.cli", "run", "a.sfx", "--input", "x.npz"),
         *("--engine", "dask", "--json", "r.json"),
     ],
     "write": ["-c", WRITER],
@@ -161,9 +161,9 @@ def prepare(folder: Path) -> None:
     from tests.unit.datasets.sets import nmnist
     from tests.unit.netx.files import live_conv_net, write
 
-    from sfx.toolchain import bundle as bundles
-    from sfx.toolchain.bundle import Bundle
-    from sfx.toolchain.compiler import compile_program
+    from sfx.toolchain.compiler.compile import compile_program
+    from sfx.toolchain.formats.bundle import bundle as bundles
+    from sfx.toolchain.formats.bundle.bundle import Bundle
     from sfx.toolchain.targets import load
     from sfx.toolchain.targets.table import to_table
 
@@ -284,10 +284,10 @@ def turn(number: int, prepared: Path, longest: dict[str, float]) -> Turn:
 
 def broken(work: Path, given: set[str]) -> list[str]:
     """What is not whole in the working folder, or should not be there."""
-    from sfx.toolchain import bundle as bundles
-    from sfx.toolchain.commands.bits import from_file
+    from sfx.toolchain.app.commands.bits import from_file
     from sfx.toolchain.data import read
-    from sfx.toolchain.errors import SfxError
+    from sfx.toolchain.formats.bundle import bundle as bundles
+    from sfx.toolchain.ground.errors import SfxError
 
     whole: dict[str, Callable[[Path], object]] = {
         ".sfx": bundles.read,

@@ -2,9 +2,9 @@
 
     python scripts/mutation_check.py [--only WORD] [--json FILE]
 
-Each mutation changes one expression of `toolchain/arith.py` or `backends/reference` in a copy of
-the project and runs the tests of the rules there. One that no test notices is a hole in the suite:
-the exit status is 1. The unchanged copy must pass first, or nothing would be shown.
+Each mutation changes one expression of `toolchain/ground/arith.py` or `backends/reference` in a
+copy of the project and runs the tests of the rules there. One that no test notices is a hole in
+the suite: the exit status is 1. The unchanged copy must pass first, or nothing would be shown.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SUITE = (
 )
 """Needs no Lava: its answers are stored (`tests/conformance/cases`)."""
 
-ARITH, REFERENCE = "toolchain/arith.py", "backends/reference"
+ARITH, REFERENCE = "toolchain/ground/arith.py", "backends/reference"
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-OURS = "sfx._nir_hook"
-"""What the first file of our package imports, and no other's."""
+OURS = "from a trained spiking transformer to Loihi 2"
+"""What the first file of our package says, and no other's."""
 
 
 def main() -> None:
@@ -33,10 +33,10 @@ def _main() -> None:
             " sfx-loihi)\n"
         )
         sys.exit(3)
-    from sfx.toolchain.folder import shut_out
+    from sfx.toolchain.ground.folder import shut_out
 
     shut_out()  # before the libraries that the commands are made with
-    from sfx.toolchain.cli import main as run
+    from sfx.toolchain.app.cli import main as run
 
     run()
 

@@ -14,11 +14,11 @@ from math import gcd, prod
 import numpy as np
 from hypothesis import strategies as st
 
-from sfx.toolchain.arith import IntArray, effective_weights, scale_exponent
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.ground.arith import IntArray, effective_weights, scale_exponent
 from sfx.toolchain.ir import bounds, check_program
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.connections import matrix
-from sfx.toolchain.passes.balance_delays import BalanceDelays
 
 NEURONS = ("lif", "stateless", "graded", "relu", "product", "accumulator")
 CONNECTIONS = ("dense", "sparse", "conv2d", "structured")

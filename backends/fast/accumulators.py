@@ -2,16 +2,16 @@
 
 The memory M sends M[t] = M[t-1] + a[t] - C[t-1] for what it hears, a; its clear C sends M[t] where
 the clock ticks and nothing elsewhere. So after a tick M starts again at 0, whatever it held, and
-need not be run step by step (`toolchain/quantize/accumulator.py`).
+need not be run step by step (`toolchain/compiler/quantize/accumulator.py`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sfx.toolchain.ir.loops import groups
-from sfx.toolchain.ir.once import clocked
-from sfx.toolchain.ir.program import Graded, Product, Program, Projection, Structured
+from ...toolchain.ir.loops import groups
+from ...toolchain.ir.once import clocked
+from ...toolchain.ir.program import Graded, Product, Program, Projection, Structured
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfx.backends import check_input
-from sfx.backends.base import Counts, Progress, Result, Stream
-from sfx.backends.fast.before import before_first_step
-from sfx.backends.fast.execute import execute
-from sfx.backends.fast.neurons import State
-from sfx.backends.fast.prepared import Prepared
-from sfx.backends.fast.sent import Sent
-from sfx.backends.fast.spans import Past, Span
-from sfx.backends.fast.tallies import MOST_LANES, Counted, Later, PairTally, Tally
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.errors import BackendError
-from sfx.toolchain.ir.program import Population, Program
-from sfx.toolchain.memory import require
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ground.errors import BackendError
+from ...toolchain.ground.memory import require
+from ...toolchain.ir.program import Population, Program
+from .. import check_input
+from ..base import Counts, Progress, Result, Stream
+from .before import before_first_step
+from .execute import execute
+from .neurons import State
+from .prepared import Prepared
+from .sent import Sent
+from .spans import Past, Span
+from .tallies import MOST_LANES, Counted, Later, PairTally, Tally
 
 if TYPE_CHECKING:
-    from sfx.backends.fast.device import OnDevice
+    from .device import OnDevice
 
 Ran = tuple[IntArray, Mapping[str, Counted]]
 """Output spikes summed over T [K, output size], and what was counted."""
@@ -95,7 +95,7 @@ class FastBackend:
     def _on_device(
         self, ready: Prepared, past: Past, x: IntArray, lanes: int, progress: Progress | None
     ) -> Ran:
-        from sfx.backends.fast.device import OnDevice
+        from .device import OnDevice
 
         if self._device is None or self._device.ready is not ready:
             self._device = OnDevice(ready, past, self.device)

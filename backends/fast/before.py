@@ -13,15 +13,9 @@ from math import prod
 
 import numpy as np
 
-from sfx.backends.fast.execute import execute
-from sfx.backends.fast.neurons import State, bias_of
-from sfx.backends.fast.prepared import Prepared
-from sfx.backends.fast.projections import LIMIT
-from sfx.backends.fast.sent import Sent, in_order
-from sfx.backends.fast.spans import Past, Span
-from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, IntArray
-from sfx.toolchain.errors import BackendError
-from sfx.toolchain.ir.program import (
+from ...toolchain.ground.arith import DECAY_UNITY, INPUT_SHIFT, IntArray
+from ...toolchain.ground.errors import BackendError
+from ...toolchain.ir.program import (
     LIF,
     Clock,
     Graded,
@@ -32,6 +26,12 @@ from sfx.toolchain.ir.program import (
     Program,
     Projection,
 )
+from .execute import execute
+from .neurons import State, bias_of
+from .prepared import Prepared
+from .projections import LIMIT
+from .sent import Sent, in_order
+from .spans import Past, Span
 
 Lags = Mapping[str, int]
 """Steps before the first that matter of what each population sends."""

@@ -7,13 +7,13 @@ import multiprocessing
 from collections.abc import Callable
 from typing import Any
 
-from sfx.toolchain.errors import MissingPartError
+from ...toolchain.ground.errors import MissingPartError
 
 try:
     import numba
     import numpy as np
 
-    from sfx.toolchain.machine_code import kept
+    from ...toolchain.ground.machine_code import kept
 except ModuleNotFoundError as error:
     raise MissingPartError(
         "SFX-E540",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from sfx.backends.fast.compiled import compiled, np, numba
-from sfx.backends.fast.contractions import Axes, Contraction, Operand, Reading
-from sfx.backends.fast.sent import Sent, Values
+from .compiled import compiled, np, numba
+from .contractions import Axes, Contraction, Operand, Reading
+from .sent import Sent, Values
 
 
 @compiled

@@ -14,9 +14,9 @@ from math import prod
 
 import numpy as np
 
-from sfx.toolchain.arith import effective_weights, scale_exponent
-from sfx.toolchain.ir.loops import in_loops
-from sfx.toolchain.ir.program import LIF, Population, Product, Program, Projection, Structured
+from ...toolchain.ground.arith import effective_weights, scale_exponent
+from ...toolchain.ir.loops import in_loops
+from ...toolchain.ir.program import LIF, Population, Product, Program, Projection, Structured
 
 Axes = tuple[int, ...]
 

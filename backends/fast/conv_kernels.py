@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sfx.backends.fast.compiled import compiled, np, numba
-from sfx.backends.fast.multiply_add import TILE, add_taps, copy_list
-from sfx.backends.fast.update import lif_step
+from .compiled import compiled, np, numba
+from .multiply_add import TILE, add_taps, copy_list
+from .update import lif_step
 
 CHUNK = 16
 """Pairs of channels of a list whose end is noted: a sum may stop and go on there."""

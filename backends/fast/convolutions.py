@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.backends.fast import conv_kernels
-from sfx.backends.fast.conv_kernels import CHUNK
-from sfx.backends.fast.multiply_add import TILE
-from sfx.backends.fast.sent import Sent, Values, padded_pairs
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Connection, Conv2d, Dense
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ir.program import Connection, Conv2d, Dense
+from . import conv_kernels
+from .conv_kernels import CHUNK
+from .multiply_add import TILE
+from .sent import Sent, Values, padded_pairs
 
 BYTE = 127
 """Largest input of the byte kernel, so that a pair of products fits into 16 bits."""

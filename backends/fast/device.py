@@ -13,14 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfx.backends.fast.device_sums import DeviceProjection, contracted, wrap
-from sfx.backends.fast.neurons import bias_of, out_of_range
-from sfx.backends.fast.prepared import Prepared
-from sfx.backends.fast.spans import Past
-from sfx.backends.fast.tallies import MOST_LANES, PairTally
-from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
-from sfx.toolchain.errors import MissingPartError
-from sfx.toolchain.ir.program import (
+from ...toolchain.ground.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
+from ...toolchain.ground.errors import MissingPartError
+from ...toolchain.ir.program import (
     LIF,
     Clock,
     Graded,
@@ -30,6 +25,11 @@ from sfx.toolchain.ir.program import (
     Product,
     Projection,
 )
+from .device_sums import DeviceProjection, contracted, wrap
+from .neurons import bias_of, out_of_range
+from .prepared import Prepared
+from .spans import Past
+from .tallies import MOST_LANES, PairTally
 
 
 @dataclass(frozen=True, eq=False)

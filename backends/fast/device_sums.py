@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sfx.backends.fast.contractions import Contraction, Reading
-from sfx.backends.fast.projections import Wired
-from sfx.toolchain.errors import BackendError
-from sfx.toolchain.ir.connections import matrix_of
-from sfx.toolchain.ir.program import Conv2d, Dense, Sparse, Structured, View
+from ...toolchain.ground.errors import BackendError
+from ...toolchain.ir.connections import matrix_of
+from ...toolchain.ir.program import Conv2d, Dense, Sparse, Structured, View
+from .contractions import Contraction, Reading
+from .projections import Wired
 
 
 def float_for(largest: int, where: str) -> torch.dtype:

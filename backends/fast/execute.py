@@ -12,23 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from sfx.backends.fast import accumulators, contractions, neurons
-from sfx.backends.fast.contract import read
-from sfx.backends.fast.convolutions import PairConv
-from sfx.backends.fast.neurons import State
-from sfx.backends.fast.prepared import Prepared
-from sfx.backends.fast.projections import put
-from sfx.backends.fast.sent import Sent, Values, in_order
-from sfx.backends.fast.spans import Past, Span, Window
-from sfx.backends.fast.tallies import PairTally, Tally
-from sfx.toolchain.arith import STATE_LIMIT, IntArray, wrap32
-from sfx.toolchain.ir.program import (
-    LIF,
-    Clock,
-    Input,
-    Population,
-    Projection,
-)
+from ...toolchain.ground.arith import STATE_LIMIT, IntArray, wrap32
+from ...toolchain.ir.program import LIF, Clock, Input, Population, Projection
+from . import accumulators, contractions, neurons
+from .contract import read
+from .convolutions import PairConv
+from .neurons import State
+from .prepared import Prepared
+from .projections import put
+from .sent import Sent, Values, in_order
+from .spans import Past, Span, Window
+from .tallies import PairTally, Tally
 
 Keep = Callable[[Population, Sent, State | None], None]
 """Called with a population, what it sent, and its state after the last step (in C order)."""

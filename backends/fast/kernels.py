@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sfx.backends.fast.compiled import compiled, numba
+from .compiled import compiled, numba
 
 
 @compiled

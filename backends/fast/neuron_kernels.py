@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sfx.backends.fast.compiled import compiled, np, numba
-from sfx.backends.fast.multiply_add import TILE
-from sfx.backends.fast.update import lif_step
+from .compiled import compiled, np, numba
+from .multiply_add import TILE
+from .update import lif_step
 
 BLOCK = 256
 """Neurons a thread updates together: their state stays in its first-level cache."""

@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from sfx.backends.fast import neuron_kernels as kernels
-from sfx.backends.fast.sent import Values
-from sfx.backends.fast.tallies import Tally
-from sfx.backends.fast.update import FORGOTTEN
-from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray, scale_exponent
-from sfx.toolchain.errors import BackendError
-from sfx.toolchain.ir.program import LIF, Graded, GradedReLU, Population, Product
+from ...toolchain.ground.arith import (
+    DECAY_UNITY,
+    INPUT_SHIFT,
+    STATE_LIMIT,
+    IntArray,
+    scale_exponent,
+)
+from ...toolchain.ground.errors import BackendError
+from ...toolchain.ir.program import LIF, Graded, GradedReLU, Population, Product
+from . import neuron_kernels as kernels
+from .sent import Values
+from .tallies import Tally
+from .update import FORGOTTEN
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,13 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.backends.fast import accumulators, contractions, neurons
-from sfx.backends.fast.convolutions import PairConv
-from sfx.backends.fast.projections import LIMIT, Wired
-from sfx.backends.fast.sent import Values, in_order
-from sfx.backends.fast.tallies import PairTally, Tally
-from sfx.toolchain.ir.loops import groups, is_loop
-from sfx.toolchain.ir.program import (
+from ...toolchain.ir.loops import groups, is_loop
+from ...toolchain.ir.program import (
     LIF,
     Clock,
     Graded,
@@ -26,6 +21,11 @@ from sfx.toolchain.ir.program import (
     Program,
     Projection,
 )
+from . import accumulators, contractions, neurons
+from .convolutions import PairConv
+from .projections import LIMIT, Wired
+from .sent import Values, in_order
+from .tallies import PairTally, Tally
 
 
 class Arena:

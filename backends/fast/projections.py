@@ -13,20 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.backends.fast import kernels
-from sfx.backends.fast.convolutions import Channels, channels_last
-from sfx.backends.fast.sent import Sent, Values, in_order
-from sfx.toolchain.arith import STATE_BITS, IntArray, effective_weights, wrap, wrap32
-from sfx.toolchain.ir.connections import matrix_of
-from sfx.toolchain.ir.program import (
-    Conv2d,
-    Dense,
-    Population,
-    Projection,
-    Sparse,
-    Structured,
-    View,
-)
+from ...toolchain.ground.arith import STATE_BITS, IntArray, effective_weights, wrap, wrap32
+from ...toolchain.ir.connections import matrix_of
+from ...toolchain.ir.program import Conv2d, Dense, Population, Projection, Sparse, Structured, View
+from . import kernels
+from .convolutions import Channels, channels_last
+from .sent import Sent, Values, in_order
 
 Apply = Callable[[Values], Values]
 LIMIT = 1 << 31

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.backends.fast import conv_kernels
+from . import conv_kernels
 
 Values = NDArray[Any]
 """Integers of any width."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sfx.backends.fast.neurons import State
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Population
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ir.program import Population
+from .neurons import State
 
 
 @dataclass(frozen=True, eq=False)

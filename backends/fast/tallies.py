@@ -14,10 +14,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.backends.fast.contractions import Contraction, Operand
-from sfx.backends.fast.sent import Values, in_order
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Shape
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ir.program import Shape
+from .contractions import Contraction, Operand
+from .sent import Values, in_order
 
 MOST_LANES = 255
 """What a byte counts."""

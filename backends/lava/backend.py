@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sfx.backends import check_input
-from sfx.backends.base import Counts, Progress, Result, Stream, align
-from sfx.backends.lava import runtime
-from sfx.backends.lava.job import Directory, Job, columns, width
-from sfx.backends.lava.runtime import Patience
-from sfx.toolchain import memory
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.errors import BackendError
-from sfx.toolchain.ir.program import Program
+from ...toolchain.ground import memory
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ground.errors import BackendError
+from ...toolchain.ir.program import Program
+from .. import check_input
+from ..base import Counts, Progress, Result, Stream, align
+from . import runtime
+from .job import Directory, Job, columns, width
+from .runtime import Patience
 
 ROOM_FOR_TWO = 4 << 30
 """Bytes free for two replays at once: each may have 80 processes of 11 MB, and its weights."""
@@ -87,7 +87,7 @@ class LavaBackend:
         return self._record(job, progress)
 
     def _record(self, job: Job, progress: Progress | None) -> Stream:
-        from sfx.backends.lava import limits  # needs POSIX, which `require` has asked for
+        from . import limits  # needs POSIX, which `require` has asked for
 
         program = job.program
         with runtime.directory() as where:

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sfx.backends.lava import limits
-from sfx.backends.lava.choose import choose
-from sfx.backends.lava.runtime import require
-from sfx.toolchain.errors import BackendError
-from sfx.toolchain.ir.program import Clock, Input, Population, Program, Projection
+from ...toolchain.ground.errors import BackendError
+from ...toolchain.ir.program import Clock, Input, Population, Program, Projection
+from . import limits
+from .choose import choose
+from .runtime import require
 
 if TYPE_CHECKING:
     from lava.magma.core.process.ports.ports import InPort, OutPort
@@ -65,7 +65,7 @@ class LavaNetwork:
                 where=population,
                 hint="flatten it: port.flatten()",
             )
-        from sfx.backends.lava.connections import connect_in
+        from .connections import connect_in
 
         for j in self.program.outgoing[population]:
             connect_in(port, j, self.connections[j.name])
@@ -105,7 +105,7 @@ def build(program: Program) -> LavaNetwork:
     """The network itself; needs Lava, checks nothing of the machine."""
     try:
         with _start_method_free():
-            from sfx.backends.lava import connections, neurons
+            from . import connections, neurons
     except RuntimeError as error:  # Lava sets the start method when it is imported
         raise BackendError(
             "SFX-E522",

@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from sfx.toolchain.arith import STATE_LIMIT, effective_weights
-from sfx.toolchain.errors import BackendError
-from sfx.toolchain.ir.program import Conv2d, Dense, Population, Projection
+from ...toolchain.ground.arith import STATE_LIMIT, effective_weights
+from ...toolchain.ground.errors import BackendError
+from ...toolchain.ir.program import Conv2d, Dense, Population, Projection
 
 Kind = Literal["Dense", "DelayDense", "Sparse", "DelaySparse", "Conv"]
 

@@ -11,11 +11,11 @@ from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
 from scipy import sparse
 
-from sfx.backends.lava.choose import Kind
-from sfx.toolchain.arith import sign_mode
-from sfx.toolchain.ir.connections import matrix
-from sfx.toolchain.ir.program import Conv2d, Population, Projection
-from sfx.toolchain.ir.program import Dense as DenseConnection
+from ...toolchain.ground.arith import sign_mode
+from ...toolchain.ir.connections import matrix
+from ...toolchain.ir.program import Conv2d, Population, Projection
+from ...toolchain.ir.program import Dense as DenseConnection
+from .choose import Kind
 
 GRADED_BITS = 24
 """num_message_bits of graded spikes; any number above 0 makes Lava pass payloads unchanged."""

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import LIF, Program
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ir.program import LIF, Program
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import psutil
 
-from sfx.backends.lava.choose import choose
-from sfx.backends.lava.group import SHARED_MEMORY
-from sfx.toolchain import memory
-from sfx.toolchain.errors import BackendError
-from sfx.toolchain.ir.program import Clock, Conv2d, Dense, Input, Program, Sparse, Structured
+from ...toolchain.ground import memory
+from ...toolchain.ground.errors import BackendError
+from ...toolchain.ir.program import Clock, Conv2d, Dense, Input, Program, Sparse, Structured
+from .choose import choose
+from .group import SHARED_MEMORY
 
 MAX_PROCESSES = 240
 """More have not been run: start time grows faster than the number (405 took 19 to 70 s)."""

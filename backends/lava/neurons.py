@@ -11,14 +11,7 @@ from lava.proc.lif.process import LIF as LavaLif
 from lava.proc.lif.process import LIFReset
 from lava.proc.prodneuron.process import ProdNeuron
 
-from sfx.toolchain.ir.program import (
-    LIF,
-    Graded,
-    GradedReLU,
-    NeuronProgram,
-    Population,
-    Product,
-)
+from ...toolchain.ir.program import LIF, Graded, GradedReLU, NeuronProgram, Population, Product
 
 
 def neuron(population: Population, timesteps: int) -> Any:

@@ -23,11 +23,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TypeVar
 
-from sfx.backends.base import Progress
-from sfx.backends.lava import group
-from sfx.backends.lava.job import Directory, Job, Outcome
-from sfx.toolchain.errors import BackendError, MissingPartError
-from sfx.toolchain.folder import worker_environment
+from ...toolchain.ground.errors import BackendError, MissingPartError
+from ...toolchain.ground.folder import worker_environment
+from ..base import Progress
+from . import group
+from .job import Directory, Job, Outcome
 
 T = TypeVar("T")
 POLL_SECONDS = 0.05

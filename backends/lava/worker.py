@@ -31,14 +31,14 @@ from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF as LavaLif
 from lava.proc.lif.process import LIFReset
 
-from sfx.backends.lava import group, limits
-from sfx.backends.lava.build import LavaNetwork, build, driven
-from sfx.backends.lava.job import Directory, Job, Outcome, columns
-from sfx.backends.lava.processes.probe import PROBE, PyProbedLif, PyProbedLifReset
-from sfx.backends.lava.processes.record import Record
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.errors import SfxError
-from sfx.toolchain.ir.program import LIF, Clock, Population
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ground.errors import SfxError
+from ...toolchain.ir.program import LIF, Clock, Population
+from . import group, limits
+from .build import LavaNetwork, build, driven
+from .job import Directory, Job, Outcome, columns
+from .processes.probe import PROBE, PyProbedLif, PyProbedLifReset
+from .processes.record import Record
 
 POLL_SECONDS = 0.02
 TOLD_SECONDS = 2.0

@@ -6,7 +6,7 @@ two shifts needed, and becomes the other (floor) once the low bits are taken awa
 
 from __future__ import annotations
 
-from sfx.backends.onnx.body import Scope
+from .body import Scope
 
 
 def wrap(at: Scope, x: str, bits: int) -> str:

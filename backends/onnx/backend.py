@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.backends import check_input
-from sfx.backends.base import Counts, Progress, Result, Stream, align
-from sfx.backends.onnx import parts
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.errors import BackendError
-from sfx.toolchain.ir.program import Program
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ground.errors import BackendError
+from ...toolchain.ir.program import Program
+from .. import check_input
+from ..base import Counts, Progress, Result, Stream, align
+from . import parts
 
 if TYPE_CHECKING:
     import onnx
@@ -56,7 +56,7 @@ class OnnxBackend:
         parts.require("onnx", "onnxruntime")
         check_input.balanced(program)
         x = check_input.events(program, x)
-        from sfx.backends.onnx.export import export
+        from .export import export
 
         model = export(program, states=states, resumable=True)
         return execute(model, program, x, self.threads, progress)
@@ -70,7 +70,7 @@ class OnnxBackend:
         parts.require("onnx", "onnxruntime")
         check_input.balanced(program)
         x = check_input.events(program, x)
-        from sfx.backends.onnx.export import export
+        from .export import export
 
         start = time.perf_counter()
         model = export(program, resumable=True)

@@ -9,10 +9,8 @@ from functools import singledispatch
 
 import numpy as np
 
-from sfx.backends.onnx.arithmetic import floor_shift, wrap
-from sfx.backends.onnx.body import INT32, INT64, Scope
-from sfx.toolchain.arith import IntArray, effective_weights
-from sfx.toolchain.ir.program import (
+from ...toolchain.ground.arith import IntArray, effective_weights
+from ...toolchain.ir.program import (
     Connection,
     Conv2d,
     Dense,
@@ -22,6 +20,8 @@ from sfx.toolchain.ir.program import (
     Structured,
     View,
 )
+from .arithmetic import floor_shift, wrap
+from .body import INT32, INT64, Scope
 
 
 def project(at: Scope, j: Projection, pre: Population, post: Population, s: str) -> str:

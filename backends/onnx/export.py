@@ -18,11 +18,12 @@ import onnx
 from onnx import helper
 
 import sfx
-from sfx.backends import check_input
-from sfx.backends.onnx.body import INT64
-from sfx.backends.onnx.step import Step, build
-from sfx.toolchain.errors import SfxError
-from sfx.toolchain.ir.program import Program
+
+from ...toolchain.ground.errors import SfxError
+from ...toolchain.ir.program import Program
+from .. import check_input
+from .body import INT64
+from .step import Step, build
 
 OPSET = 18
 """The first with BitwiseAnd."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sfx.backends.onnx.arithmetic import decay, floor_shift, wrap, wrap_current
-from sfx.backends.onnx.body import Scope
-from sfx.toolchain.arith import scale_exponent
-from sfx.toolchain.ir.program import LIF, Clock, Graded, GradedReLU, Population, Product
+from ...toolchain.ground.arith import scale_exponent
+from ...toolchain.ir.program import LIF, Clock, Graded, GradedReLU, Population, Product
+from .arithmetic import decay, floor_shift, wrap, wrap_current
+from .body import Scope
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from sfx.toolchain.errors import MissingPartError
+from ...toolchain.ground.errors import MissingPartError
 
 
 def missing(*packages: str) -> list[str]:

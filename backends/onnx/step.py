@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sfx.backends.onnx import neurons
-from sfx.backends.onnx.arithmetic import wrap
-from sfx.backends.onnx.body import BOOL, INT64, Body, Scope
-from sfx.backends.onnx.connections import project
-from sfx.toolchain.ir.program import LIF, Clock, Input, Population, Program, Projection, Shape
+from ...toolchain.ir.program import LIF, Clock, Input, Population, Program, Projection, Shape
+from . import neurons
+from .arithmetic import wrap
+from .body import BOOL, INT64, Body, Scope
+from .connections import project
 
 
 @dataclass(frozen=True)

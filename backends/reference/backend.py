@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sfx.backends import check_input
-from sfx.backends.base import Counts, Progress, Result, Stream, lif_names
-from sfx.backends.reference import layers
-from sfx.backends.reference.counting import Counter
-from sfx.backends.reference.garbage import before_phase
-from sfx.backends.reference.pipeline import Pipeline, Replacement, history_depth, send_as_computed
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Input, Population, Program
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ir.program import Input, Population, Program
+from .. import check_input
+from ..base import Counts, Progress, Result, Stream, lif_names
+from . import layers
+from .counting import Counter
+from .garbage import before_phase
+from .pipeline import Pipeline, Replacement, history_depth, send_as_computed
 
 CHUNK_BYTES = 64 << 20
 """Memory for what a chunk of lanes remembers; small chunks also stay nearer the caches."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfx.backends.reference.exponent import shift
-from sfx.backends.reference.types import Synapses
-from sfx.toolchain.arith import STATE_BITS, IntArray, effective_weights, wrap, wrap32
-from sfx.toolchain.ir.program import Conv2d
+from ...toolchain.ground.arith import STATE_BITS, IntArray, effective_weights, wrap, wrap32
+from ...toolchain.ir.program import Conv2d
+from .exponent import shift
+from .types import Synapses
 
 
 def synapses(c: Conv2d, exponent: int) -> Synapses:

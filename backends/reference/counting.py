@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfx.backends.base import Counts
-from sfx.backends.reference import neurons
-from sfx.backends.reference.types import Ports
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Population, Program
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ir.program import Population, Program
+from ..base import Counts
+from . import neurons
+from .types import Ports
 
 
 class Counter:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sfx.backends.reference.exponent import shift
-from sfx.backends.reference.types import Synapses
-from sfx.toolchain.arith import IntArray, effective_weights, wrap32
-from sfx.toolchain.ir.program import Dense
+from ...toolchain.ground.arith import IntArray, effective_weights, wrap32
+from ...toolchain.ir.program import Dense
+from .exponent import shift
+from .types import Synapses
 
 
 def synapses(c: Dense, exponent: int) -> Synapses:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sfx.toolchain.arith import IntArray, wrap32
+from ...toolchain.ground.arith import IntArray, wrap32
 
 
 def shift(total: IntArray, exponent: int) -> IntArray:

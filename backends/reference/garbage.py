@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfx.backends.reference.pipeline import Replacement
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Clock, Input, Population, Program
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ir.program import Clock, Input, Population, Program
+from .pipeline import Replacement
 
 
 def before_phase(program: Program, seed: int) -> Replacement:

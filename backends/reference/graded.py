@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Graded
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ir.program import Graded
 
 
 def step(n: Graded, a_in: IntArray) -> IntArray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import GradedReLU
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ir.program import GradedReLU
 
 
 def step(n: GradedReLU, a_in: IntArray) -> IntArray:

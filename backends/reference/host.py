@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
+from ...toolchain.ground.arith import IntArray
 
 
 def events(x: IntArray, h: int) -> IntArray:

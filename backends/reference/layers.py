@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfx.backends.reference import host, neurons, synapses
-from sfx.backends.reference.types import Ports, Synapses
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.loops import groups, is_loop
-from sfx.toolchain.ir.program import Clock, Input, Population, Program, Projection
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ir.loops import groups, is_loop
+from ...toolchain.ir.program import Clock, Input, Population, Program, Projection
+from . import host, neurons, synapses
+from .types import Ports, Synapses
 
 
 def run(program: Program, x: IntArray) -> dict[str, IntArray]:

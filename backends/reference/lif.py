@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfx.toolchain.arith import (
+from ...toolchain.ground.arith import (
     DECAY_UNITY,
     INPUT_SHIFT,
     IntArray,
@@ -16,7 +16,7 @@ from sfx.toolchain.arith import (
     wrap32,
     wrap_current,
 )
-from sfx.toolchain.ir.program import LIF
+from ...toolchain.ir.program import LIF
 
 
 @dataclass(frozen=True, eq=False)

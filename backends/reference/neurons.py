@@ -6,10 +6,10 @@ from functools import singledispatch
 
 import numpy as np
 
-from sfx.backends.reference import graded, graded_relu, lif, product
-from sfx.backends.reference.types import Ports
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import LIF, Graded, GradedReLU, NeuronProgram, Product
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ir.program import LIF, Graded, GradedReLU, NeuronProgram, Product
+from . import graded, graded_relu, lif, product
+from .types import Ports
 
 State = lif.State | None
 """u and v of LIF; the other programs keep nothing."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from sfx.backends.reference import host, neurons, synapses
-from sfx.backends.reference.types import Ports
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Clock, Input, Population, Program, Projection
+from ...toolchain.ground.arith import IntArray
+from ...toolchain.ir.program import Clock, Input, Population, Program, Projection
+from . import host, neurons, synapses
+from .types import Ports
 
 Observer = Callable[[Population, int, neurons.State, Ports], None]
 """Called with (population, h, state before the update and after the reset, ports)."""

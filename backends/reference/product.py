@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray, wrap32
-from sfx.toolchain.ir.program import Product
+from ...toolchain.ground.arith import IntArray, wrap32
+from ...toolchain.ir.program import Product
 
 
 def step(n: Product, a_in1: IntArray, a_in2: IntArray) -> IntArray:

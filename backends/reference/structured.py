@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfx.backends.reference.exponent import shift
-from sfx.backends.reference.types import Synapses
-from sfx.toolchain.arith import IntArray, effective_weights, wrap32
-from sfx.toolchain.ir.program import Structured
+from ...toolchain.ground.arith import IntArray, effective_weights, wrap32
+from ...toolchain.ir.program import Structured
+from .exponent import shift
+from .types import Synapses
 
 
 def synapses(c: Structured, exponent: int) -> Synapses:

@@ -7,10 +7,8 @@ from functools import singledispatch
 
 import numpy as np
 
-from sfx.backends.reference import conv2d, dense, sparse, structured
-from sfx.backends.reference.types import Ports, Synapses
-from sfx.toolchain.arith import IntArray, wrap32
-from sfx.toolchain.ir.program import (
+from ...toolchain.ground.arith import IntArray, wrap32
+from ...toolchain.ir.program import (
     Connection,
     Conv2d,
     Dense,
@@ -20,6 +18,8 @@ from sfx.toolchain.ir.program import (
     Sparse,
     Structured,
 )
+from . import conv2d, dense, sparse, structured
+from .types import Ports, Synapses
 
 
 @singledispatch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sfx.toolchain.arith import IntArray
+from ...toolchain.ground.arith import IntArray
 
 Synapses = Callable[[IntArray], IntArray]
 """What pre sends [B, pre] -> what post receives [B, post], both flat in C order."""

@@ -97,7 +97,7 @@ def step(*command: object, may_fail: bool = False) -> bool:
     """Show and run one command of this environment; stop the demo if it fails."""
     words = [str(w) for w in command]
     print(f"$ {' '.join(words)}", flush=True)
-    program = {"python": [sys.executable], "sfx": [sys.executable, "-m", "sfx.toolchain.cli"]}
+    program = {"python": [sys.executable], "sfx": [sys.executable, "-m", "sfx.toolchain.app.cli"]}
     status = subprocess.run([*program[words[0]], *words[1:]]).returncode
     if status and not may_fail:
         sys.exit(f"the demo stops here: '{words[0]} {words[1]}' ended with status {status}")
@@ -108,7 +108,7 @@ def float_accuracy(test: Path) -> float:
     """Accuracy of the float model in PyTorch on the same samples."""
     import torch
 
-    from sfx.frontends.zoo.spikeformer import load
+    from sfx.frontends.checkpoints.spikeformer import load
 
     model = load(MODEL).eval()
     data = np.load(test)
@@ -126,7 +126,7 @@ def save_first(source: Path, target: Path, count: int) -> None:
 
 def draw(bundle: Path, samples: Path, out: Path) -> None:
     """The spike raster of every population, samples back to back, and the chip map."""
-    from sfx.toolchain import api
+    from sfx.toolchain.app import api
     from sfx.toolchain.report.pictures import chip_map, raster
 
     loaded = api.load(bundle)

@@ -23,12 +23,12 @@ import torch
 from data import STEPS, load
 from torch import Tensor
 
+from sfx.frontends.checkpoints.spikeformer import save
 from sfx.frontends.zoo.spikeformer import (
     Spikeformer,
     SpikeformerConfig,
     deep_supervision_loss,
     firing_rates,
-    save,
     settle_batch_norm,
 )
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sfx.frontends.datasets.source import Source, held_out, no_split, of_files
-from sfx.frontends.events.aedat2 import SIZE, read_cifar10_dvs
-from sfx.frontends.events.atis import NCALTECH101, NMNIST, read_ncaltech101, read_nmnist
-from sfx.toolchain.errors import InputError
+from ...toolchain.ground.errors import InputError
+from ..events.aedat2 import SIZE, read_cifar10_dvs
+from ..events.atis import NCALTECH101, NMNIST, read_ncaltech101, read_nmnist
+from .source import Source, held_out, no_split, of_files
 
 
 def nmnist(root: Path, split: str | None, every: int) -> Source:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sfx.frontends.datasets.event_sets import cifar10_dvs, ncaltech101, nmnist
-from sfx.frontends.datasets.gesture import dvs_gesture
-from sfx.frontends.datasets.images import images
-from sfx.frontends.datasets.mnist import mnist
-from sfx.frontends.datasets.source import Source, option
+from .event_sets import cifar10_dvs, ncaltech101, nmnist
+from .gesture import dvs_gesture
+from .images import images
+from .mnist import mnist
+from .source import Source, option
 
 _PLAIN = {
     "nmnist": nmnist,

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sfx.frontends.datasets.source import Source, no_split
-from sfx.frontends.events.aedat3 import SIZE, read_dvs_gesture
-from sfx.frontends.events.events import Events
-from sfx.toolchain.errors import InputError
+from ...toolchain.ground.errors import InputError
+from ..events.aedat3 import SIZE, read_dvs_gesture
+from ..events.events import Events
+from .source import Source, no_split
 
 CLASSES = (
     "hand clapping",

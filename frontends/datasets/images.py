@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sfx.frontends.datasets.source import Image, Source, held_out, no_split, of_files
-from sfx.toolchain.errors import InputError
+from ...toolchain.ground.errors import InputError
+from .source import Image, Source, held_out, no_split, of_files
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 SIZE = (224, 224)

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.frontends.datasets.source import Source, no_split
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.npy import read_npy
+from ...toolchain.ground.errors import InputError
+from ...toolchain.ground.npy import read_npy
+from .source import Source, no_split
 
 STEMS = {"train": "train", "test": "t10k"}
 _HINT = "expected train-images-idx3-ubyte and train-labels-idx1-ubyte (t10k-... for test), also .gz"

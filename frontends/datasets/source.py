@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.frontends.events.events import Events, bin_events, fit
-from sfx.toolchain.errors import InputError
+from ...toolchain.ground.errors import InputError
+from ..events.events import Events, bin_events, fit
 
 Image = NDArray[np.uint8]
 

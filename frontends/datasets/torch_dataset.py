@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sfx.frontends.datasets.find import find
-from sfx.frontends.datasets.source import Frames, sample, shape
+from .find import find
+from .source import Frames, sample, shape
 
 Item = tuple[Tensor, int]
 Transform = Callable[[Tensor], Tensor]

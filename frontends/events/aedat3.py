@@ -21,8 +21,8 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.frontends.events.events import Events
-from sfx.frontends.events.file import read_bytes, refuse
+from .events import Events
+from .file import read_bytes, refuse
 
 SIZE = (128, 128)
 """Rows and columns of a DVS128."""

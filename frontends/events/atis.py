@@ -18,8 +18,8 @@ import os
 
 import numpy as np
 
-from sfx.frontends.events.events import Events
-from sfx.frontends.events.file import read_bytes, refuse
+from .events import Events
+from .file import read_bytes, refuse
 
 NMNIST = (34, 34)
 """Rows and columns of an N-MNIST recording."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.errors import InputError
+from ...toolchain.ground.errors import InputError
 
 IntVector = NDArray[np.int64]
 

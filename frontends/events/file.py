@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sfx.toolchain.errors import InputError
+from ...toolchain.ground.errors import InputError
 
 
 def refuse(code: str, path: str | os.PathLike[str], what: str, hint: str) -> InputError:

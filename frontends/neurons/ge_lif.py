@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sfx.frontends.neurons.multistep import MultiStep
+from .multistep import MultiStep
 
 SURROGATE_ALPHA = 4.0
 """Slope of SpikingJelly's default surrogate, the sigmoid."""

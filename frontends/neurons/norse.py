@@ -23,11 +23,11 @@ from norse.torch.functional.reset import reset_subtract, reset_value
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sfx.frontends.neurons import registry
-from sfx.frontends.neurons.registry import LifSpec
-from sfx.frontends.tracing.opaque import Method, Opaque, Run, handing_on
-from sfx.frontends.tracing.step_op import Recurrent
-from sfx.toolchain.errors import UnsupportedError
+from ...toolchain.ground.errors import UnsupportedError
+from .libraries import library_class
+from .opaque import Method, Opaque, Run, handing_on
+from .spec import LifSpec
+from .step_op import Recurrent
 
 CONTAINERS = ("SequentialState", "RecurrentSequential", "Lift", "RegularizationCell")
 """Norse modules that are no neurons; what they hold is looked at on its own."""
@@ -111,7 +111,7 @@ def _of_norse(module: nn.Module) -> bool:
 
 
 def _kind(module: nn.Module, path: str) -> Kind:
-    own = registry.library_class(module, "norse")
+    own = library_class(module, "norse")
     if own not in KINDS:
         raise _refused(module, path)
     return KINDS[own]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sfx.frontends.neurons import norse
-from sfx.frontends.neurons.ge_lif import GreaterEqualLIF
-from sfx.frontends.neurons.multistep import MultiStep
-from sfx.frontends.neurons.registry import LifSpec, as_single
-from sfx.frontends.tracing.opaque import Method, Opaque, Run, handing_on
-from sfx.toolchain.errors import UnsupportedError
+from ...toolchain.ground.errors import UnsupportedError
+from . import norse
+from .ge_lif import GreaterEqualLIF
+from .libraries import as_single
+from .multistep import MultiStep
+from .opaque import Method, Opaque, Run, handing_on
+from .spec import LifSpec
 
 
 def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:

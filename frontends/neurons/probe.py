@@ -21,12 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sfx.frontends.neurons.registry import LifSpec
-from sfx.frontends.tracing.lif_op import membranes
-from sfx.frontends.tracing.opaque import Opaque, Run
-from sfx.frontends.tracing.step_op import Recurrent
-from sfx.frontends.tracing.untouched import untouched
-from sfx.toolchain.errors import UnsupportedError
+from ...toolchain.ground.errors import UnsupportedError
+from .libraries import READERS
+from .lif_op import membranes
+from .opaque import Opaque, Run
+from .spec import LifSpec
+from .step_op import Recurrent
+from .untouched import untouched
 
 STEPS = 16
 LANES = 64
@@ -245,8 +246,6 @@ def overridden(module: nn.Module, package: str) -> list[str]:
 
 
 def _package(module: nn.Module) -> str:
-    from sfx.frontends.neurons.registry import READERS
-
     of = (c.__module__.partition(".")[0] for c in type(module).__mro__)
     return next(p for p in of if p in READERS)
 

@@ -27,10 +27,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sfx.frontends.neurons.registry import LifSpec, library_class
-from sfx.frontends.tracing.opaque import Method, Opaque, Run
-from sfx.frontends.tracing.step_op import Recurrent
-from sfx.toolchain.errors import UnsupportedError
+from ...toolchain.ground.errors import UnsupportedError
+from .libraries import library_class
+from .opaque import Method, Opaque, Run
+from .spec import LifSpec
+from .step_op import Recurrent
 
 STATES = {"Leaky": ("mem",), "Synaptic": ("syn", "mem"), "RLeaky": ("spk", "mem"),
           "RSynaptic": ("spk", "syn", "mem")}  # fmt: skip

@@ -20,10 +20,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from sfx.frontends.neurons.registry import LifSpec, as_single, library_class
-from sfx.frontends.tracing.opaque import Method, Opaque, Run
-from sfx.frontends.tracing.untouched import untouched
-from sfx.toolchain.errors import UnsupportedError
+from ...toolchain.ground.errors import UnsupportedError
+from .libraries import as_single, library_class
+from .opaque import Method, Opaque, Run
+from .spec import LifSpec
+from .untouched import untouched
 
 NEURONS = ("LIFNode", "ParametricLIFNode", "IFNode")
 

@@ -8,7 +8,7 @@ import nir
 import torch
 from torch import fx, nn
 
-from sfx.frontends.tracing.dims import TIME, Dims
+from .dims import TIME, Dims
 
 
 @dataclass

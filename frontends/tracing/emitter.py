@@ -13,20 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sfx.frontends.tracing.calls import Heard
-from sfx.frontends.tracing.dims import TIME, Dims, Shape
-from sfx.toolchain.errors import Problem
-from sfx.toolchain.ir import nir_ext as ext
+from ...toolchain.formats.nir import ext
+from ...toolchain.ground.errors import Problem
+from ..neurons.refusal import Refusal
+from .calls import Heard
+from .dims import TIME, Dims, Shape
 
 Array = NDArray[Any]
-
-
-class Refusal(Exception):
-    """An op cannot be mapped; the walker adds where it stands and goes on."""
-
-    def __init__(self, code: str, what: str, hint: str = "") -> None:
-        self.code, self.what, self.hint = code, what, hint
-        super().__init__(what)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ import dataclasses
 import nir
 import numpy as np
 
-from sfx.frontends.tracing.emitter import Emitter, Refusal, Stream, array
-from sfx.frontends.tracing.lif_op import SPECS
-from sfx.frontends.tracing.step_op import RECURRENT, Recurrent
-from sfx.toolchain.ir import nir_ext as ext
+from ...toolchain.formats.nir import ext
+from ..neurons.lif_op import SPECS
+from ..neurons.refusal import Refusal
+from ..neurons.step_op import RECURRENT, Recurrent
+from .emitter import Emitter, Stream, array
 
 FLAT = "flatten the value at one step to a vector before a recurrent neuron"
 

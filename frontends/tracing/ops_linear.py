@@ -12,20 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from sfx.frontends.tracing.dims import Dims, in_step, space
-from sfx.frontends.tracing.emitter import (
+from ...toolchain.formats.nir import ext
+from ..neurons.refusal import Refusal
+from .dims import Dims, in_step, space
+from .emitter import (
     Array,
     Emitter,
-    Refusal,
     Stream,
     array,
     needs_steps,
     no_time,
 )
-from sfx.frontends.tracing.ops_math import Operand, aligned, shifted, stream_matmul
-from sfx.frontends.tracing.ops_view import reordered
-from sfx.frontends.tracing.rules import result_shape, rule
-from sfx.toolchain.ir import nir_ext as ext
+from .ops_math import Operand, aligned, shifted, stream_matmul
+from .ops_view import reordered
+from .rules import result_shape, rule
 
 # --- linear ---------------------------------------------------------------------------------
 

@@ -10,20 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from sfx.frontends.tracing.dims import BATCH, TIME, Axis, in_step
-from sfx.frontends.tracing.emitter import (
+from ...toolchain.formats.nir import ext
+from ..neurons.refusal import Refusal
+from .dims import BATCH, TIME, Axis, in_step
+from .emitter import (
     CAUSAL,
     Array,
     Emitter,
-    Refusal,
     Stream,
     array,
     needs_steps,
     no_time,
 )
-from sfx.frontends.tracing.ops_view import widened
-from sfx.frontends.tracing.rules import result_shape, rule
-from sfx.toolchain.ir import nir_ext as ext
+from .ops_view import widened
+from .rules import result_shape, rule
 
 ALONE = "axis B holds the samples, each of which is computed alone: reduce other axes"
 Constant = Tensor | float | int | bool

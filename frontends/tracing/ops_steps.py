@@ -18,13 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from sfx.frontends.tracing.calls import Heard, which
-from sfx.frontends.tracing.dims import BATCH, TIME, Dims
-from sfx.frontends.tracing.emitter import Emitter, Refusal, Stream, needs_steps
-from sfx.frontends.tracing.lif_op import NAME as LIF
-from sfx.frontends.tracing.neuron import add_neuron
-from sfx.frontends.tracing.rules import HINTS, result_shape, rule
-from sfx.frontends.tracing.step_op import NAME
+from ..neurons.lif_op import NAME as LIF
+from ..neurons.refusal import Refusal
+from ..neurons.step_op import NAME
+from .calls import Heard, which
+from .dims import BATCH, TIME, Dims
+from .emitter import Emitter, Stream, needs_steps
+from .neuron import add_neuron
+from .rules import HINTS, result_shape, rule
 
 LOOP = (
     "inside the loop over time use x[t] and each neuron's own spikes and state of the step before"

@@ -9,9 +9,10 @@ from typing import Any, cast
 import torch
 from torch import fx
 
-from sfx.frontends.tracing.dims import BATCH, TIME, Axis, TimeProblem, in_step
-from sfx.frontends.tracing.emitter import CAUSAL, Emitter, Refusal, Stream
-from sfx.frontends.tracing.rules import result_shape, rule
+from ..neurons.refusal import Refusal
+from .dims import BATCH, TIME, Axis, TimeProblem, in_step
+from .emitter import CAUSAL, Emitter, Stream
+from .rules import result_shape, rule
 
 
 @rule(

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from sfx.frontends.neurons import registry
-from sfx.frontends.tracing.opaque import Opaque
-from sfx.frontends.tracing.rules import RULES
-from sfx.frontends.tracing.true_modules import true_modules
-from sfx.frontends.tracing.untouched import untouched
-from sfx.toolchain.errors import InputError, Problem, SfxError, UnsupportedError
+from ...toolchain.ground.errors import InputError, Problem, SfxError, UnsupportedError
+from ..neurons import registry
+from ..neurons.opaque import Opaque
+from ..neurons.untouched import untouched
+from .rules import RULES
+from .true_modules import true_modules
 
 NOT_THE_MODELS = (
     "/site-packages/",

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 from torch import fx
 
-from sfx.frontends.tracing.lif_op import NAME as LIF
-from sfx.frontends.tracing.prepare import op_name
-from sfx.frontends.tracing.step_op import NAME as LIF_STEP
-from sfx.toolchain.errors import UnsupportedError
+from ...toolchain.ground.errors import UnsupportedError
+from ..neurons.lif_op import NAME as LIF
+from ..neurons.step_op import NAME as LIF_STEP
+from .prepare import op_name
 
 PASSED_ON = {"aten::clone", "aten::contiguous", "aten::detach", "aten::alias", "aten::detach_"}
 """Ops that a state may go through on its way to the next step."""

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from sfx.frontends.tracing.dims import TIME, Dims
-from sfx.frontends.tracing.emitter import Emitter, Refusal, Stream
-from sfx.frontends.tracing.ops_steps import LOOP, STEPWISE, Partial, State, accumulated
-from sfx.frontends.tracing.prepare import NOT_THE_MODELS, op_name
-from sfx.frontends.tracing.rules import RULES, hint_for
-from sfx.frontends.tracing.steps import PASSED_ON, ancestors
-from sfx.toolchain.errors import Problem, UnsupportedError
+from ...toolchain.ground.errors import Problem, UnsupportedError
+from ..neurons.refusal import Refusal
+from .dims import TIME, Dims
+from .emitter import Emitter, Stream
+from .ops_steps import LOOP, STEPWISE, Partial, State, accumulated
+from .prepare import NOT_THE_MODELS, op_name
+from .rules import RULES, hint_for
+from .steps import PASSED_ON, ancestors
 
 PREFIX = "model."
 """Of every path: the attribute of `prepare.Traced` that holds the model."""

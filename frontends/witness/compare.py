@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.frontends.witness import membrane
-from sfx.frontends.witness.cut import CURRENT, OUTSIDE, Cut, cut
-from sfx.frontends.witness.record import Heard, Recording
-from sfx.frontends.witness.result import Witness
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.ir import evaluate
-from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.graph import FloatArray, Graph, Node
+from ...toolchain.ground.errors import InputError
+from ...toolchain.ir import evaluate
+from ...toolchain.ir import graph as g
+from ...toolchain.ir.graph import FloatArray, Graph, Node
+from . import membrane
+from .cut import CURRENT, OUTSIDE, Cut, cut
+from .record import Heard, Recording
+from .result import Witness
 
 CAUSES = {
     "SFX-E180": "usual causes: a subclass that overrides forward(), the charge, the firing or the "

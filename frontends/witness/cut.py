@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from sfx.frontends.witness.record import Recording
-from sfx.toolchain.ir import evaluate
-from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.check import loops
-from sfx.toolchain.ir.graph import FloatArray, Graph, Node
+from ...toolchain.ir import evaluate
+from ...toolchain.ir import graph as g
+from ...toolchain.ir.check import loops
+from ...toolchain.ir.graph import FloatArray, Graph, Node
+from .record import Recording
 
 CURRENT = "current into "
 OUTSIDE = "what arrives from outside at "

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.graph import FloatArray
-from sfx.toolchain.ir.single import single
+from ...toolchain.ir import graph as g
+from ...toolchain.ir.graph import FloatArray
+from ...toolchain.ir.single import single
 
 Spikes = NDArray[np.bool_]
 LOCAL = 8

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils import _pytree
 
-from sfx.frontends.tracing.calls import Exported, NeuronCalls
-from sfx.frontends.tracing.dims import BATCH, TIME, Dims
-from sfx.frontends.tracing.lock import LOCK
-from sfx.frontends.tracing.untouched import untouched
-from sfx.toolchain.errors import InputError
+from ...toolchain.ground.errors import InputError
+from ..neurons.untouched import untouched
+from ..tracing.calls import Exported, NeuronCalls
+from ..tracing.dims import BATCH, TIME, Dims
+from ..tracing.lock import LOCK
 
 Array = NDArray[Any]
 

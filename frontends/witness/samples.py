@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.frontends.tracing.calls import Exported
-from sfx.frontends.witness.record import Recording, record
+from ..tracing.calls import Exported
+from .record import Recording, record
 
 SEED = 13
 RATES = (0.3, 0.1, 0.6, 1.0)

@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sfx.toolchain.errors import InputError
+from ...toolchain.ground.errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +33,7 @@ def build(name: str, config: Mapping[str, object]) -> nn.Module:
     Raises `InputError`: SFX-E120 for an unknown name, SFX-E121 for a bad config field.
     """
     if name == "spikeformer":
-        from sfx.frontends.zoo.spikeformer import Spikeformer, SpikeformerConfig
+        from .spikeformer import Spikeformer, SpikeformerConfig
 
         return Spikeformer(SpikeformerConfig.from_mapping(config))
     if name in _PUBLISHED:

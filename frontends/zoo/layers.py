@@ -8,9 +8,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sfx.frontends.neurons.ge_lif import ge_lif
-from sfx.frontends.neurons.multistep import MultiStep
-from sfx.frontends.zoo.public_config import PublicConfig
+from ..neurons.ge_lif import ge_lif
+from ..neurons.multistep import MultiStep
+from .public_config import PublicConfig
 
 
 def neuron(config: PublicConfig) -> MultiStep:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
-from sfx.toolchain.errors import InputError, Problem
+from ...toolchain.ground.errors import InputError, Problem
 
 ORDERS = ("qk", "kv")
 """How (q k^T) v is taken: `qk` first or `kv` first. Equal for binary q, k, v; the cost differs."""

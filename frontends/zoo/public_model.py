@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from sfx.frontends.zoo.public_config import PublicConfig
-from sfx.toolchain.errors import InputError
+from ...toolchain.ground.errors import InputError
+from .public_config import PublicConfig
 
 
 @dataclass(frozen=True)

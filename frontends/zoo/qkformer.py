@@ -34,7 +34,7 @@ from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
-from sfx.frontends.zoo.layers import (
+from .layers import (
     Readout,
     attention_neuron,
     coincidences,
@@ -45,8 +45,8 @@ from sfx.frontends.zoo.layers import (
     pool,
     split_heads,
 )
-from sfx.frontends.zoo.public_model import KeyTable, PublicModel
-from sfx.frontends.zoo.qkformer_config import QKFORMER, QKFormerConfig
+from .public_model import KeyTable, PublicModel
+from .qkformer_config import QKFORMER, QKFormerConfig
 
 __all__ = ["QKFORMER", "QKFormer", "QKFormerConfig"]
 

@@ -28,7 +28,7 @@ from typing import ClassVar, cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sfx.frontends.zoo.layers import (
+from .layers import (
     attention_neuron,
     conv3x3,
     merge_heads,
@@ -37,8 +37,8 @@ from sfx.frontends.zoo.layers import (
     pool,
     split_heads,
 )
-from sfx.frontends.zoo.public_model import KeyTable, PublicModel, Unused
-from sfx.frontends.zoo.spike_driven_config import SPIKE_DRIVEN, SpikeDrivenConfig
+from .public_model import KeyTable, PublicModel, Unused
+from .spike_driven_config import SPIKE_DRIVEN, SpikeDrivenConfig
 
 __all__ = ["SPIKE_DRIVEN", "SpikeDrivenConfig", "SpikeDrivenTransformer"]
 

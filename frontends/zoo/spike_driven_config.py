@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sfx.frontends.zoo.public_config import PublicConfig
-from sfx.toolchain.errors import Problem
+from ...toolchain.ground.errors import Problem
+from .public_config import PublicConfig
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sfx.frontends.zoo.layers import (
+from ...toolchain.ground.errors import InputError
+from .layers import (
     attention_neuron,
     coincidences,
     conv3x3,
@@ -40,10 +41,9 @@ from sfx.frontends.zoo.layers import (
     per_step,
     split_heads,
 )
-from sfx.frontends.zoo.public_config import PublicConfig
-from sfx.frontends.zoo.public_model import KeyTable, PublicModel
-from sfx.frontends.zoo.spike_driven_v2_config import SPIKE_DRIVEN_V2, SpikeDrivenV2Config
-from sfx.toolchain.errors import InputError
+from .public_config import PublicConfig
+from .public_model import KeyTable, PublicModel
+from .spike_driven_v2_config import SPIKE_DRIVEN_V2, SpikeDrivenV2Config
 
 __all__ = ["SPIKE_DRIVEN_V2", "SpikeDrivenTransformerV2", "SpikeDrivenV2Config"]
 

@@ -14,30 +14,24 @@ the steps; the latter is causal or sees the whole sample, as the config says.
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sfx.frontends.neurons.ge_lif import plif
-from sfx.frontends.neurons.multistep import MultiStep, lif
-from sfx.frontends.zoo.spikeformer_config import SPIKEFORMER, SpikeformerConfig
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.files import atomic_write
+from ...toolchain.ground.errors import InputError
+from ..neurons.ge_lif import plif
+from ..neurons.multistep import MultiStep, lif
+from .spikeformer_config import SPIKEFORMER, SpikeformerConfig
 
 __all__ = [
     "SPIKEFORMER",
     "Spikeformer",
     "SpikeformerConfig",
     "deep_supervision_loss",
-    "load",
-    "save",
 ]
 
 
@@ -323,44 +317,3 @@ def settle_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
 
 def _batch_norms(model: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
     return [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
-
-
-def save(
-    model: Spikeformer, path: str | os.PathLike[str], calibration: Tensor | None = None
-) -> None:
-    """Writes `model` as a checkpoint that names its architecture (plain data and tensors only).
-
-    In one step. Raises InputError (SFX-E603) if it cannot be written.
-
-    calibration  optional training samples, uint8 [K, T, C, H, W], for the quantizer
-    """
-    content: dict[str, object] = {
-        "sfx": 1,
-        "model": "spikeformer",
-        "config": model.config.to_mapping(),
-        "state_dict": dict(model.state_dict()),
-    }
-    if calibration is not None:
-        content["calibration"] = calibration
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    atomic_write(Path(path), buffer.getvalue())
-
-
-def load(path: str | os.PathLike[str]) -> Spikeformer:
-    """The model of a checkpoint that `save` wrote, in `eval()`.
-
-    Raises `InputError` for a file that cannot be read, names another model, or whose config or
-    tensors do not fit (`sfx.frontends.load.load_torch`).
-    """
-    from sfx.frontends.load import load_torch
-
-    model, _, _ = load_torch(Path(path))
-    if not isinstance(model, Spikeformer):
-        raise InputError(
-            "SFX-E120",
-            f"holds a {type(model).__name__}, not a Spikeformer",
-            where=str(path),
-            hint="sfx.frontends.load.load_torch reads any model",
-        )
-    return model

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from sfx.toolchain.errors import InputError, Problem
+from ...toolchain.ground.errors import InputError, Problem
 
 ATTENTION = ("joint", "spatial", "temporal", "divided")
 NEURONS = ("lif", "plif")

@@ -25,7 +25,7 @@ from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
-from sfx.frontends.zoo.layers import (
+from .layers import (
     Readout,
     attention_neuron,
     coincidences,
@@ -36,8 +36,8 @@ from sfx.frontends.zoo.layers import (
     pool,
     split_heads,
 )
-from sfx.frontends.zoo.public_model import KeyTable, PublicModel, unused, unused_norm
-from sfx.frontends.zoo.spikformer_config import SPIKFORMER, SpikformerConfig
+from .public_model import KeyTable, PublicModel, unused, unused_norm
+from .spikformer_config import SPIKFORMER, SpikformerConfig
 
 __all__ = ["SPIKFORMER", "Spikformer", "SpikformerConfig"]
 

@@ -27,7 +27,7 @@ from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
-from sfx.frontends.zoo.layers import (
+from .layers import (
     Readout,
     attention_neuron,
     coincidences,
@@ -38,8 +38,8 @@ from sfx.frontends.zoo.layers import (
     pool,
     split_heads,
 )
-from sfx.frontends.zoo.public_model import KeyTable, PublicModel, unused_norm
-from sfx.frontends.zoo.spikingformer_config import SPIKINGFORMER, SpikingformerConfig
+from .public_model import KeyTable, PublicModel, unused_norm
+from .spikingformer_config import SPIKINGFORMER, SpikingformerConfig
 
 __all__ = ["SPIKINGFORMER", "Spikingformer", "SpikingformerConfig"]
 

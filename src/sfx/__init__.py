@@ -5,7 +5,7 @@
     sfx.save(bundle, "model.sfx")
     verdict = sfx.verify(bundle, x)          # reference against Lava, bit for bit
 
-Importing `sfx` also registers its extension nodes with `nir`, so that `nir.read` knows them.
+`import sfx.nir` registers the extension nodes of its NIR files, so that `nir.read` knows them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from sfx._nir_hook import register as _register_nir_nodes
-
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from sfx.toolchain.api import (
+    from sfx.toolchain.app.api import (
         Data,
         compile,
         export,
@@ -44,13 +42,10 @@ __all__ = [
 ]
 
 
-_register_nir_nodes()
-
-
 def __getattr__(name: str) -> Any:
     """Public functions are loaded on first use: `sfx --help` needs none of them."""
     if name in __all__:
-        from sfx.toolchain import api
+        from sfx.toolchain.app import api
 
         return getattr(api, name)
     if name == "qat":  # imports torch

@@ -9,10 +9,10 @@
 `import sfx` alone does not import torch; `sfx.qat` does.
 """
 
+from sfx.toolchain.compiler.quantize.options import Options
 from sfx.toolchain.qat.model import QatModel
 from sfx.toolchain.qat.prepare import from_program, prepare
 from sfx.toolchain.qat.store import load, save
 from sfx.toolchain.qat.verify import Equality, verify
-from sfx.toolchain.quantize.options import Options
 
 __all__ = ["Equality", "Options", "QatModel", "from_program", "load", "prepare", "save", "verify"]

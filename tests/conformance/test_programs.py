@@ -17,7 +17,7 @@ from sfx.backends.base import Stream
 from sfx.backends.lava.backend import LavaBackend
 from sfx.backends.lava.choose import choose
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.arith import IntArray
+from sfx.toolchain.ground.arith import IntArray
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.verify.compare import Mismatch, Verdict, compare

@@ -18,14 +18,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.needs_torch
 
-from sfx.frontends.zoo.spikeformer import Spikeformer, SpikeformerConfig, save  # noqa: E402
+from sfx.frontends.checkpoints.spikeformer import save  # noqa: E402
+from sfx.frontends.zoo.spikeformer import Spikeformer, SpikeformerConfig  # noqa: E402
 
 CONFIG = SpikeformerConfig(image_size=8, stem=(4,), dim=8, depth=1, heads=2, timesteps=4)
 
 
 def sfx(*arguments: object, **environment: str) -> tuple[int, str]:
     """Run the real command; returns its status and what it printed on stderr."""
-    command = [sys.executable, "-m", "sfx.toolchain.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "sfx.toolchain.app.cli", *map(str, arguments)]
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=240
     )

@@ -14,10 +14,11 @@ pytestmark = [pytest.mark.needs_torch, pytest.mark.slow]
 
 from sfx.backends.base import align  # noqa: E402  (after importorskip)
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
-from sfx.frontends.zoo.spikeformer import Spikeformer, load  # noqa: E402
-from sfx.toolchain import api  # noqa: E402
-from sfx.toolchain.bundle import Bundle  # noqa: E402
+from sfx.frontends.checkpoints.spikeformer import load  # noqa: E402
+from sfx.frontends.zoo.spikeformer import Spikeformer  # noqa: E402
+from sfx.toolchain.app import api  # noqa: E402
 from sfx.toolchain.data import Data, read  # noqa: E402
+from sfx.toolchain.formats.bundle.bundle import Bundle  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "spikeformer"
 MODEL = EXAMPLE / "model.pt"

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfx.toolchain import api
-from sfx.toolchain.ir.nir_bridge import from_graph, write
+from sfx.toolchain.app import api
+from sfx.toolchain.formats.nir.bridge import from_graph, write
 from tests.graphs import live_case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,7 @@ def digest(folder: Path, model: str, data: str, run: tuple[str, str, str], numbe
     pools = ("OMP", "OPENBLAS", "MKL", "NUMBA")
     env = {**os.environ, **{f"{p}_NUM_THREADS": threads for p in pools}}
     env |= {"PYTHONHASHSEED": seed, "TZ": zone, "PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, "-m", "sfx.toolchain.cli", "compile", model, "-o", str(out)]
+    command = [sys.executable, "-m", "sfx.toolchain.app.cli", "compile", model, "-o", str(out)]
     done = subprocess.run(
         [*command, "--calibrate", data], cwd=folder, env=env, capture_output=True, text=True
     )

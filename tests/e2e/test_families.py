@@ -16,9 +16,9 @@ pytestmark = [pytest.mark.needs_torch, pytest.mark.slow]
 
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402  (after importorskip)
 from sfx.frontends import zoo  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.toolchain.compiler import compile_graph  # noqa: E402
-from sfx.toolchain.ir.nir_bridge import to_graph  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.toolchain.compiler.compile import compile_graph  # noqa: E402
+from sfx.toolchain.formats.nir.bridge import to_graph  # noqa: E402
 from sfx.toolchain.targets import load as load_target  # noqa: E402
 from tests.e2e.representable import make_representable, torch_spikes  # noqa: E402
 

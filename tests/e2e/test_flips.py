@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain import bundle as bundles
-from sfx.toolchain.bundle import Bundle
-from sfx.toolchain.cli import app
-from sfx.toolchain.compiler import Compiled, compile_graph
+from sfx.toolchain.app.cli import app
+from sfx.toolchain.compiler.compile import Compiled, compile_graph
+from sfx.toolchain.formats.bundle import bundle as bundles
+from sfx.toolchain.formats.bundle.bundle import Bundle
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.targets import load as load_target

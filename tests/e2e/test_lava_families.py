@@ -17,11 +17,11 @@ pytestmark = [pytest.mark.needs_torch, pytest.mark.needs_lava, pytest.mark.slow]
 import torch  # noqa: E402  (after importorskip)
 
 from sfx.frontends import zoo  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.toolchain import api  # noqa: E402
-from sfx.toolchain.compiler import compile_graph  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.toolchain.app import api  # noqa: E402
+from sfx.toolchain.compiler.compile import compile_graph  # noqa: E402
+from sfx.toolchain.formats.nir.bridge import to_graph  # noqa: E402
 from sfx.toolchain.ir import program as p  # noqa: E402
-from sfx.toolchain.ir.nir_bridge import to_graph  # noqa: E402
 from sfx.toolchain.targets import load as load_target  # noqa: E402
 
 TINY: dict[str, dict[str, object]] = {

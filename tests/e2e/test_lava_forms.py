@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sfx.toolchain import api
-from sfx.toolchain.compiler import compile_graph
+from sfx.toolchain.app import api
+from sfx.toolchain.compiler.compile import compile_graph
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.targets import load as load_target
 from tests.graphs import events, live, live_case, membrane_residual, pooled_currents

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.compiler import compile_graph
+from sfx.toolchain.compiler.compile import compile_graph
+from sfx.toolchain.formats.nir import ext
+from sfx.toolchain.formats.nir.bridge import to_graph
 from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir import nir_ext as ext
 from sfx.toolchain.ir.evaluate import run
-from sfx.toolchain.ir.nir_bridge import to_graph
 from sfx.toolchain.targets import load
 
 T = 4

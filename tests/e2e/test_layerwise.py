@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sfx.toolchain import api
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.compiler import compile_graph
+from sfx.toolchain.app import api
+from sfx.toolchain.compiler.compile import compile_graph
+from sfx.toolchain.formats.nir.bridge import to_graph
+from sfx.toolchain.ground.arith import IntArray
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.graph import Graph
-from sfx.toolchain.ir.nir_bridge import to_graph
 from sfx.toolchain.targets import load as load_target
 from sfx.toolchain.verify import pieces
 from sfx.toolchain.verify.compare import Verdict
@@ -104,7 +104,7 @@ def test_spikformer_with_its_attention_in_lava() -> None:
     """341,034 neurons, 262,144 of them coincidences: more than Lava holds at once."""
     importlib.import_module("sfx.frontends.zoo.spikformer")
     from sfx.frontends import zoo
-    from sfx.frontends.torch_export import export
+    from sfx.frontends.tracing.export import export
     from tests.e2e.representable import make_representable
 
     model = make_representable(zoo.build("spikformer", {}), 0, 4.0)

@@ -13,11 +13,11 @@ from sfx.backends.base import align  # noqa: E402  (after importorskip)
 from sfx.backends.fast.backend import FastBackend  # noqa: E402
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
 from sfx.frontends.neurons.ge_lif import ParametricLIF  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
 from sfx.frontends.zoo.spikeformer import Spikeformer, SpikeformerConfig  # noqa: E402
-from sfx.toolchain.compiler import compile_graph  # noqa: E402
+from sfx.toolchain.compiler.compile import compile_graph  # noqa: E402
+from sfx.toolchain.formats.nir.bridge import to_graph  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
-from sfx.toolchain.ir.nir_bridge import to_graph  # noqa: E402
 from sfx.toolchain.targets import load as load_target  # noqa: E402
 from tests.e2e.representable import torch_spikes  # noqa: E402
 

@@ -16,10 +16,10 @@ for _library in ("norse", "snntorch", "spikingjelly"):
 import sfx  # noqa: E402  (after importorskip)
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
 from sfx.frontends.neurons import registry  # noqa: E402
-from sfx.frontends.torch_export import traced  # noqa: E402
 from sfx.frontends.tracing.calls import Exported  # noqa: E402
+from sfx.frontends.tracing.export import traced  # noqa: E402
 from sfx.frontends.witness.record import record  # noqa: E402
-from sfx.toolchain import api  # noqa: E402
+from sfx.toolchain.app import api  # noqa: E402
 from tests.models import families, norse, own, snntorch, spikingjelly  # noqa: E402
 from tests.models.case import Case  # noqa: E402
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sfx.toolchain import api
-from sfx.toolchain.compiler import compile_program, lower
+from sfx.toolchain.app import api
+from sfx.toolchain.compiler.compile import compile_program, lower
+from sfx.toolchain.compiler.quantize.quantize import quantize
 from sfx.toolchain.data import Data
-from sfx.toolchain.ir.conventions import NirOptions
+from sfx.toolchain.formats.nir.conventions import NirOptions
 from sfx.toolchain.ir.program import Program
-from sfx.toolchain.quantize.quantize import quantize
 from sfx.toolchain.targets import load
 from tests.conftest import DATA
 from tests.neurons import KINDS, events, side_by_side
@@ -84,8 +84,8 @@ def plain(path: str, x: np.ndarray, *, subtract: bool) -> dict[str, np.ndarray]:
 @pytest.mark.needs_data
 @pytest.mark.parametrize("name", FILES)
 def test_the_braille_nets_run_recurrently(name: str) -> None:
+    from sfx.toolchain.formats.nir.bridge import read, to_graph
     from sfx.toolchain.ir.evaluate import run
-    from sfx.toolchain.ir.nir_bridge import read, to_graph
 
     options, steps = FILES[name], 60
     x = (np.random.default_rng(0).random((6, steps, 12)) < 0.2).astype(np.int64)

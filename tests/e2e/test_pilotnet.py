@@ -16,12 +16,12 @@ import pytest
 
 from sfx.backends.base import Stream
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.frontends.netx import read
-from sfx.toolchain.arith import IntArray
+from sfx.toolchain.compiler.mapping.place import MappingOptions, place
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.formats.netx.read import read
+from sfx.toolchain.ground.arith import IntArray
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.program import Program
-from sfx.toolchain.mapping.place import MappingOptions, place
-from sfx.toolchain.passes.balance_delays import BalanceDelays
 from sfx.toolchain.targets import load
 
 pytestmark = pytest.mark.needs_data

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfx.toolchain import api
+from sfx.toolchain.app import api
 from sfx.toolchain.data import Data
+from sfx.toolchain.formats.nir.conventions import NirOptions
 from sfx.toolchain.ir import program as p
-from sfx.toolchain.ir.conventions import NirOptions
 from tests.conftest import DATA
 
 pytestmark = pytest.mark.needs_data

@@ -23,10 +23,10 @@ SAMPLES = "samples.npz"
 
 def bundles(folder: Path) -> list[bytes]:
     """Four small Programs, compiled, with every key that a manifest can have; and their samples."""
-    from sfx.toolchain import bundle
-    from sfx.toolchain.api.compiling import manifest_of
-    from sfx.toolchain.compiler import compile_program
-    from sfx.toolchain.quantize.record import LayerRecord
+    from sfx.toolchain.app.api.compiling import manifest_of
+    from sfx.toolchain.compiler.compile import compile_program
+    from sfx.toolchain.formats.bundle import bundle
+    from sfx.toolchain.ir.record import LayerRecord
     from sfx.toolchain.targets import load
     from tests.strategies import random_events, random_program
 
@@ -72,7 +72,7 @@ def command(*words: str, data: bool = False) -> Callable[[Path], object]:
 def _app() -> Any:
     import typer
 
-    from sfx.toolchain.cli import app
+    from sfx.toolchain.app.cli import app
 
     return typer.main.get_command(app)
 

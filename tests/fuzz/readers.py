@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sfx.toolchain.bundle import Bundle, pack
+from sfx.toolchain.formats.bundle.bundle import Bundle, pack
 from tests.fuzz import damage
 from tests.fuzz.commands import COMMANDS, bundles
 from tests.fuzz.data_sets import DATA_SETS
@@ -95,8 +95,8 @@ SMALL = {"populations": 2, "max_neurons": 6, "timesteps": 2}
 
 
 def _bundles(folder: Path) -> list[bytes]:
-    from sfx.toolchain import bundle as bundles
-    from sfx.toolchain.compiler import compile_program
+    from sfx.toolchain.compiler.compile import compile_program
+    from sfx.toolchain.formats.bundle import bundle as bundles
     from sfx.toolchain.targets import load
     from tests.strategies import random_program
 
@@ -124,8 +124,8 @@ def _trained(folder: Path) -> list[bytes]:
 
 def _replays(folder: Path) -> list[bytes]:
     from sfx.backends.reference.backend import ReferenceBackend
-    from sfx.toolchain import replay
     from sfx.toolchain.ir import program as p
+    from sfx.toolchain.verify import replay
     from sfx.toolchain.verify.compare import Mismatch
     from tests.strategies import random_events, random_program
 
@@ -144,7 +144,7 @@ def _replays(folder: Path) -> list[bytes]:
 def _nirs(folder: Path) -> list[bytes]:
     import nir
 
-    from sfx.toolchain.ir.nir_bridge import write
+    from sfx.toolchain.formats.nir.bridge import write
 
     def file(name: str, node: Any, size: int) -> bytes:
         nodes = {"input": nir.Input(np.array([2])), name: node}
@@ -176,7 +176,7 @@ def _nets(folder: Path) -> list[bytes]:
 
 
 def _onnx(folder: Path) -> list[bytes]:
-    from sfx.frontends.onnx_file.write import to_onnx
+    from sfx.toolchain.formats.onnx.write import to_onnx
     from tests.graphs import live_case
 
     graph, _ = live_case(False, True, 1)
@@ -213,26 +213,26 @@ def _targets(folder: Path) -> list[bytes]:
 
 
 def _read_pt(path: Path) -> object:
-    from sfx.frontends.checkpoint import load_checkpoint
+    from sfx.frontends.checkpoints.checkpoint import load_checkpoint
 
     return load_checkpoint(path)
 
 
 def _read_nir(path: Path) -> object:
-    from sfx.frontends.nir_file import read_model
-    from sfx.toolchain.ir.nir_bridge import to_graph
+    from sfx.toolchain.formats.nir.bridge import to_graph
+    from sfx.toolchain.formats.nir.file import read_model
 
     return to_graph(read_model(path), timesteps=4)
 
 
 def _read_net(path: Path) -> object:
-    from sfx.frontends.netx import read
+    from sfx.toolchain.formats.netx.read import read
 
     return read(path, timesteps=4)
 
 
 def _read_bundle(path: Path) -> object:
-    from sfx.toolchain import bundle
+    from sfx.toolchain.formats.bundle import bundle
 
     return bundle.read(path)
 
@@ -244,7 +244,7 @@ def _read_trained(path: Path) -> object:
 
 
 def _read_onnx(path: Path) -> object:
-    from sfx.frontends.onnx_file.read import read
+    from sfx.toolchain.formats.onnx.read import read
     from sfx.toolchain.ir.check import check_graph
 
     return check_graph(read(path, timesteps=2))
@@ -257,7 +257,7 @@ def _read_ledger(path: Path) -> object:
 
 
 def _read_replay(path: Path) -> object:
-    from sfx.toolchain import replay
+    from sfx.toolchain.verify import replay
 
     return replay.read(path)
 

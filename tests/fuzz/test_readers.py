@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sfx.toolchain.errors import SfxError
+from sfx.toolchain.ground.errors import SfxError
 from tests.fuzz.readers import READERS, Reader, damaged
 
 pytestmark = pytest.mark.needs_torch

@@ -11,7 +11,7 @@ import pytest
 
 from sfx.frontends.datasets.find import find
 from sfx.frontends.datasets.source import Frames, sample, shape
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.ground.errors import InputError
 from tests.golden.test_golden import golden  # noqa: F401  # the fixture
 from tests.unit.datasets.sets import SETS
 

@@ -14,8 +14,8 @@ from norse.torch import LIBoxCell, LIFBoxCell  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.toolchain.errors import SfxError  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.toolchain.ground.errors import SfxError  # noqa: E402
 from tests.golden.refused_models import CASES, SIZE, C  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from sfx.toolchain.compiler import lower
-from sfx.toolchain.errors import SfxError
+from sfx.toolchain.compiler.compile import lower
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.compiler.passes.base import run_passes
+from sfx.toolchain.compiler.passes.lower_products import LowerProducts
+from sfx.toolchain.compiler.quantize.quantize import quantize
+from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.ir.text import graph_text, program_text
-from sfx.toolchain.passes.balance_delays import BalanceDelays
-from sfx.toolchain.passes.base import run_passes
-from sfx.toolchain.passes.lower_products import LowerProducts
-from sfx.toolchain.quantize.quantize import quantize
 from tests.graphs import live_case, membrane_residual, spikeformer, with_op
 
 FOLDER = Path(__file__).parent / "expected"

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.errors import UnsupportedError
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.ground.errors import UnsupportedError
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.check_program import check_program
-from sfx.toolchain.passes.balance_delays import BalanceDelays
 from tests.strategies import random_events, random_program
 
 ONE = p.Structured((("a", 2),), (("a", 2),))

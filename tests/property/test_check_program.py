@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sfx.toolchain.errors import SfxError
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.ir import bounds
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.check_program import check_program
-from sfx.toolchain.passes.balance_delays import BalanceDelays
 from tests.mutate import projection, with_population, with_projection
 
 AXES = (("a", 4),)

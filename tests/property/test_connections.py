@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfx.backends.reference.synapses import build
-from sfx.toolchain.arith import scale_exponent
+from sfx.toolchain.ground.arith import scale_exponent
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.check_connection import faults, view_faults
 from sfx.toolchain.ir.connections import matrix, value_bounds

@@ -1,7 +1,7 @@
 """DATA files: `.npz` with `x` [K, T, *input shape] (whole numbers) and, if known, `y` [K]."""
 
-from sfx.toolchain.data.door import Samples, calibration_of, classes_fit, samples_of
-from sfx.toolchain.data.read import Data, at_every_step, check_input, read
+from .door import Samples, calibration_of, classes_fit, samples_of
+from .read import Data, at_every_step, check_input, read
 
 __all__ = [
     "Data",

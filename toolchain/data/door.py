@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.data.read import Data, checked, read
-from sfx.toolchain.errors import InputError
+from ..ground.arith import IntArray
+from ..ground.errors import InputError
+from .read import Data, checked, read
 
 Samples = Any
 """Data or anything else with x and y, the path of a DATA file, or x alone: a numpy array, a torch

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from sfx.toolchain.data.read import Data, read
-from sfx.toolchain.npy import read_npy
+from ..ground.npy import read_npy
+from .read import Data, read
 
 _MOST_NAMES = 1 << 20
 """Bytes of the classes' names that are read."""

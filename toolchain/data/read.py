@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.data.whole import whole_events, whole_labels
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.ir.program import Population
-from sfx.toolchain.memory import require
-from sfx.toolchain.npy import NotNumbers, read_npy
+from ..ground.arith import IntArray
+from ..ground.errors import InputError
+from ..ground.memory import require
+from ..ground.npy import NotNumbers, read_npy
+from ..ir.program import Population
+from .whole import whole_events, whole_labels
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sfx.toolchain.data.mapped import mapped
-from sfx.toolchain.errors import InputError
+from ..ground.errors import InputError
+from .mapped import mapped
 
 
 class FileDataset(Dataset[tuple[Tensor, int]]):

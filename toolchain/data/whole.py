@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.errors import InputError
+from ..ground.arith import IntArray
+from ..ground.errors import InputError
 
 FORM = "x is [samples, steps, ...] of event counts, y (optional) is [samples] of class numbers"
 BIN = (

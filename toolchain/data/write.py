@@ -11,8 +11,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.files import replacing
+from ..ground.errors import InputError
+from ..ground.files import replacing
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every member: equal samples make equal files
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from sfx.toolchain.ir.graph import Expand, Node, Permute, ReduceSum, Reshape
-from sfx.toolchain.ir.program import Structured, View
+from .graph import Expand, Node, Permute, ReduceSum, Reshape
+from .program import Structured, View
 
 Shape = tuple[int, ...]
 Label = str

@@ -8,10 +8,10 @@ from functools import reduce
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray, scale_exponent
-from sfx.toolchain.ir.connections import value_bounds
-from sfx.toolchain.ir.once import once_per_sample
-from sfx.toolchain.ir.program import (
+from ..ground.arith import IntArray, scale_exponent
+from .connections import value_bounds
+from .once import once_per_sample
+from .program import (
     LIF,
     Clock,
     Graded,

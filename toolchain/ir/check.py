@@ -13,9 +13,9 @@ from functools import singledispatch
 
 import numpy as np
 
-from sfx.toolchain.errors import Problem, SfxError
-from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.graph import Graph, Node, Op, Shape
+from ..ground.errors import Problem, SfxError
+from . import graph as g
+from .graph import Graph, Node, Op, Shape
 
 REDUCTIONS = ("mean", "sum", "none")
 

@@ -8,8 +8,8 @@ from math import prod
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Connection, Conv2d, Dense, Sparse, Structured, View
+from ..ground.arith import IntArray
+from .program import Connection, Conv2d, Dense, Sparse, Structured, View
 
 
 def weights(connection: Connection) -> IntArray:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from sfx.toolchain.arith import (
+from ..ground.arith import (
     DECAY_UNITY,
     INPUT_SHIFT,
     STATE_LIMIT,
@@ -19,13 +19,13 @@ from sfx.toolchain.arith import (
     effective_weights,
     scale_exponent,
 )
-from sfx.toolchain.errors import Problem, SfxError
-from sfx.toolchain.ir import bounds, check_connection
-from sfx.toolchain.ir.ends import silent_at_the_end
-from sfx.toolchain.ir.loops import groups, in_loops
-from sfx.toolchain.ir.names import MOST_OF_POPULATION, is_clean
-from sfx.toolchain.ir.once import clocked, once_per_sample
-from sfx.toolchain.ir.program import (
+from ..ground.errors import Problem, SfxError
+from . import bounds, check_connection
+from .ends import silent_at_the_end
+from .loops import groups, in_loops
+from .names import MOST_OF_POPULATION, is_clean
+from .once import clocked, once_per_sample
+from .program import (
     LIF,
     Clock,
     Graded,

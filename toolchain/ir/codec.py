@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.ir import placed, program
+from . import placed, program
 
 CLASSES: dict[str, Any] = {
     c.__name__: c

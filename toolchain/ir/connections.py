@@ -12,16 +12,8 @@ from functools import singledispatch
 import numpy as np
 from scipy import sparse
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import (
-    Connection,
-    Conv2d,
-    Dense,
-    Projection,
-    Sparse,
-    Structured,
-    View,
-)
+from ..ground.arith import IntArray
+from .program import Connection, Conv2d, Dense, Projection, Sparse, Structured, View
 
 
 @singledispatch

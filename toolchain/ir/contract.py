@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from sfx.toolchain.ir.graph import FloatArray
+from .graph import FloatArray
 
 
 def _narrow(x: FloatArray) -> tuple[FloatArray, set[int]]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.ir.codec import encode
-from sfx.toolchain.ir.program import Program
+from ..ground.errors import InputError
+from .codec import encode
+from .program import Program
 
 
 def digest(program: Program) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfx.toolchain.arith import INPUT_SHIFT, IntArray, scale_exponent
-from sfx.toolchain.ir.bounds import current_bound, port_bounds
-from sfx.toolchain.ir.connections import matrix
-from sfx.toolchain.ir.once import clocked
-from sfx.toolchain.ir.program import LIF, Graded, GradedReLU, Population, Product, Program
+from ..ground.arith import INPUT_SHIFT, IntArray, scale_exponent
+from .bounds import current_bound, port_bounds
+from .connections import matrix
+from .once import clocked
+from .program import LIF, Graded, GradedReLU, Population, Product, Program
 
 
 def silent_at_the_end(program: Program) -> set[str]:

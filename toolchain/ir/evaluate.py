@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.check import loops, window
-from sfx.toolchain.ir.contract import contract
-from sfx.toolchain.ir.graph import FloatArray, Graph, Node, Op, topological
-from sfx.toolchain.ir.single import single
+from ..ground.errors import InputError
+from . import graph as g
+from .check import loops, window
+from .contract import contract
+from .graph import FloatArray, Graph, Node, Op, topological
+from .single import single
 
 SPIKING = (g.LIF, g.IF, g.Threshold)
 """Ops that send 0 or 1 (or a few spikes at once, see `graph.FIRING`)."""

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.connections import permutation
-from sfx.toolchain.ir.program import Connection, Conv2d, Dense, Projection, Sparse, Structured
+from ..ground.arith import IntArray
+from .connections import permutation
+from .program import Connection, Conv2d, Dense, Projection, Sparse, Structured
 
 Fans = tuple[IntArray, IntArray]
 """Distinct pre neurons (in no fixed order) and the number of synapses of each, >= 1."""

@@ -7,7 +7,7 @@ are float64 arrays, membrane constants are per model step.
 Two forms share the class:
 
 * **imported form**: any op below;
-* **neuron form** (`toolchain/passes`): no `BatchNorm`, `MaxPool2d`; `Product` only as a neuron
+* **neuron form** (`compiler/passes`): no `BatchNorm`, `MaxPool2d`; `Product` only as a neuron
   with two operands; every path from one *neuron* (`NEURONS`) to the next passes views and at
   most one linear op, and never a bare `Sum`.
 """

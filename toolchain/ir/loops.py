@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from sfx.toolchain.ir.program import Program
+from .program import Program
 
 
 def groups(program: Program) -> list[tuple[str, ...]]:

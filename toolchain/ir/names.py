@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sfx.toolchain.ir.graph import Graph, unused
-from sfx.toolchain.shown import shown
+from ..ground.shown import shown
+from .graph import Graph, unused
 
 MOST = 200
 """Characters of a node's name; populations add what part of a node they are."""

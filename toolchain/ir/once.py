@@ -1,6 +1,6 @@
 """Populations that speak only at a sample's last step, as the clear of an accumulator does.
 
-The total of a sample leaves the accumulator at its last step (`toolchain/quantize/accumulator.py`).
+The total of a sample leaves the accumulator at its last step (`compiler/quantize/accumulator.py`).
 Projections with negative lags bring it to the earlier steps, and of several of them with different
 lags at most one delivers at any step.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sfx.toolchain.ir.program import Clock, Graded, Product, Program, Projection
+from .program import Clock, Graded, Product, Program, Projection
 
 
 def clocked(program: Program) -> set[str]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Program, Shape
+from ..ground.arith import IntArray
+from .program import Program, Shape
 
 
 @dataclass(frozen=True)

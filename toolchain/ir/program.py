@@ -1,6 +1,6 @@
 """The integer `Program`: populations and projections, the contract between compiler and backends.
 
-Every number is an integer; no backend rescales. Rules of arithmetic: `sfx.toolchain.arith` and
+Every number is an integer; no backend rescales. Rules of arithmetic: `ground/arith.py` and
 the reference backend, which is their definition.
 
 Time. Model step tau = k*T + t (sample k, step t). A projection with `lag` L carries what its
@@ -21,7 +21,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
+from ..ground.arith import IntArray
 
 Shape = tuple[int, ...]
 

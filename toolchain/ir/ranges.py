@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from sfx.toolchain.ir import graph as g
+from . import graph as g
 
 
 @dataclass(frozen=True)

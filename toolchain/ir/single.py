@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sfx.toolchain.ir.graph import FloatArray
+from .graph import FloatArray
 
 TIE = 2.0**-22
 """Relative distance of two float32 numbers that are meant to be the same: a few roundings."""

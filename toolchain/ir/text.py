@@ -6,8 +6,8 @@ from dataclasses import fields
 
 import numpy as np
 
-from sfx.toolchain.ir import program as p
-from sfx.toolchain.ir.graph import Graph, Op
+from . import program as p
+from .graph import Graph, Op
 
 RARE = ("syn", "w_in", "start", "drop", "unit", "fires", "hold", "most", "floor")
 """Constants of a neuron that few models have."""

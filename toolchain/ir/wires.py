@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfx.toolchain.errors import UnsupportedError
-from sfx.toolchain.ir.axes import Axes, NotAView
-from sfx.toolchain.ir.graph import (
+from ..ground.errors import UnsupportedError
+from .axes import Axes, NotAView
+from .graph import (
     Conv2d,
     FloatArray,
     Gather,
@@ -23,7 +23,7 @@ from sfx.toolchain.ir.graph import (
     Sum,
     SumPool2d,
 )
-from sfx.toolchain.ir.program import View
+from .program import View
 
 
 @dataclass(frozen=True, eq=False)

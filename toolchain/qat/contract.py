@@ -14,15 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfx.toolchain.ir.program import (
-    LIF,
-    Population,
-    Product,
-    Program,
-    Projection,
-    Structured,
-)
-from sfx.toolchain.qat.straight import exact_type, shift
+from ..ir.program import LIF, Population, Product, Program, Projection, Structured
+from .straight import exact_type, shift
 
 Axes = tuple[tuple[str, int], ...]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.graph import FloatArray
-from sfx.toolchain.quantize.mantissa import Grid
+from ..compiler.quantize.mantissa import Grid
+from ..ground.arith import IntArray
+from ..ir.graph import FloatArray
 
 TOP = 256
 """Mantissas are within -256..255 (semantics 3.1); parameters are in shares of it."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Conv2d, Dense
-from sfx.toolchain.qat.grid import Rows
-from sfx.toolchain.qat.wires import Wire
+from ..ground.arith import IntArray
+from ..ir.program import Conv2d, Dense
+from .grid import Rows
+from .wires import Wire
 
 BITS = 8
 """Bits of a synaptic weight where nothing else is said."""

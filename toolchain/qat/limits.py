@@ -12,12 +12,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray, scale_exponent
-from sfx.toolchain.ir.bounds import Bound
-from sfx.toolchain.ir.connections import value_bounds
-from sfx.toolchain.ir.graph import FloatArray
-from sfx.toolchain.ir.program import LIF, Conv2d, Dense, Population, Program
-from sfx.toolchain.qat.wires import Wire
+from ..ground.arith import (
+    DECAY_UNITY,
+    INPUT_SHIFT,
+    STATE_LIMIT,
+    IntArray,
+    scale_exponent,
+)
+from ..ir.bounds import Bound
+from ..ir.connections import value_bounds
+from ..ir.graph import FloatArray
+from ..ir.program import LIF, Conv2d, Dense, Population, Program
+from .wires import Wire
 
 LIF_INPUT_LIMIT = 1 << 17
 """|a_in| stays below (semantics 0.1)."""

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sfx.toolchain.arith import INPUT_SHIFT, IntArray
-from sfx.toolchain.errors import InputError, UnsupportedError
-from sfx.toolchain.ir import program as p
-from sfx.toolchain.qat import limits, straight
-from sfx.toolchain.qat.grid import TOP
-from sfx.toolchain.qat.layers import Layer, layers_of
-from sfx.toolchain.qat.run import Plan, run
-from sfx.toolchain.qat.wires import channels, wires_of
+from ..ground.arith import INPUT_SHIFT, IntArray
+from ..ground.errors import InputError, UnsupportedError
+from ..ir import program as p
+from . import limits, straight
+from .grid import TOP
+from .layers import Layer, layers_of
+from .run import Plan, run
+from .wires import channels, wires_of
 
 MOST_SHRINKS = 40
 """More often than a mantissa has bits: what then does not fit is not trained."""

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sfx.toolchain.data import Samples, calibration_of
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.program import Program
-from sfx.toolchain.qat.model import QatModel, Template
-from sfx.toolchain.quantize.options import Options
-from sfx.toolchain.quantize.quantize import Quantized, quantize
+from ..compiler.quantize.options import Options
+from ..compiler.quantize.quantize import Quantized, quantize
+from ..data import Samples, calibration_of
+from ..ground.errors import InputError
+from ..ir import graph as g
+from ..ir.program import Program
+from .model import QatModel, Template
 
 
 def prepare(
@@ -43,9 +43,9 @@ def prepare(
     fails before it is trained), SFX-E360 what has no torch rule, SFX-E362 no calibration samples,
     SFX-E611, E616 calibration samples that are no counts of events.
     """
-    from sfx.toolchain.compiler import compile_program, entering, lower
-    from sfx.toolchain.ir.nir_bridge import to_graph
-    from sfx.toolchain.targets import load as load_target
+    from ..compiler.compile import compile_program, entering, lower
+    from ..formats.nir.bridge import to_graph
+    from ..targets import load as load_target
 
     chosen = load_target(target)
     given = None if calibrate is None else calibration_of(calibrate).x
@@ -73,8 +73,8 @@ def from_program(program: Program, target: str = "loihi") -> QatModel:
 
     Raises SfxError if it is not legal or does not fit `target`; UnsupportedError (SFX-E360).
     """
-    from sfx.toolchain.compiler import compile_program
-    from sfx.toolchain.targets import load as load_target
+    from ..compiler.compile import compile_program
+    from ..targets import load as load_target
 
     compile_program(program, load_target(target))
     return QatModel(Template(program, {}, target, "sum"))
@@ -82,7 +82,7 @@ def from_program(program: Program, target: str = "loihi") -> QatModel:
 
 def _netx(path: Path, calibrate: NDArray[Any] | None, net_input: str | None) -> Program:
     """A lava-dl network; samples only say how many steps one takes."""
-    from sfx.frontends.netx import read
+    from ..formats.netx.read import read
 
     return read(
         path, timesteps=None if calibrate is None else int(calibrate.shape[1]), data=net_input
@@ -93,11 +93,11 @@ def _network(
     model: nn.Module | str | Path, samples: NDArray[Any] | None
 ) -> tuple[Any, NDArray[Any]]:
     """The NIR graph and the calibration samples."""
-    from sfx.frontends.torch_export import export
+    from ...frontends.tracing.export import export
 
     example = None
     if not isinstance(model, nn.Module):
-        from sfx.frontends.load import load_torch
+        from ...frontends.checkpoints.load import load_torch
 
         model, example, own = load_torch(Path(model))
         samples = own if samples is None else samples

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT
-from sfx.toolchain.ir import program as p
-from sfx.toolchain.ir.loops import groups, in_loops, is_loop
-from sfx.toolchain.qat import straight
-from sfx.toolchain.qat.contract import Contraction, contractions
-from sfx.toolchain.qat.layers import Layer
-from sfx.toolchain.qat.synapses import Rule, rule
-from sfx.toolchain.qat.wires import Wire
+from ..ground.arith import DECAY_UNITY, INPUT_SHIFT
+from ..ir import program as p
+from ..ir.loops import groups, in_loops, is_loop
+from . import straight
+from .contract import Contraction, contractions
+from .layers import Layer
+from .synapses import Rule, rule
+from .wires import Wire
 
 State = tuple[Tensor, Tensor]
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.errors import InputError, SfxError
-from sfx.toolchain.files import atomic_write
-from sfx.toolchain.ir.check_program import check_program
-from sfx.toolchain.ir.codec import CodecError, decode, encode
-from sfx.toolchain.ir.program import Program
+from ..ground.errors import InputError, SfxError
+from ..ground.files import atomic_write
+from ..ir.check_program import check_program
+from ..ir.codec import CodecError, decode, encode
+from ..ir.program import Program
 
 if TYPE_CHECKING:
-    from sfx.toolchain.qat.model import QatModel
+    from .model import QatModel
 
 FORMAT = 1
 KIND = "qat"
@@ -67,7 +67,7 @@ def load(path: str | Path) -> QatModel:
     """The model that `save` wrote, to be trained on or compiled. Raises InputError (SFX-E363)."""
     import torch
 
-    from sfx.toolchain.qat.model import QatModel, Template
+    from .model import QatModel, Template
 
     s = read(path)
     model = QatModel(Template(s.template, s.bits, s.target, s.reduce))

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfx.toolchain.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
-from sfx.toolchain.qat.grid import Rows
-from sfx.toolchain.quantize.lif import bias_mantissas
+from ..compiler.quantize.lif import bias_mantissas
+from ..ground.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
+from .grid import Rows
 
 EXACT32 = 1 << 24
 """Whole numbers below it in magnitude are exact in float32, their sums in any order too."""

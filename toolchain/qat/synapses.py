@@ -10,20 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sfx.toolchain.arith import effective_weights
-from sfx.toolchain.errors import UnsupportedError
-from sfx.toolchain.ir.check_connection import weights
-from sfx.toolchain.ir.program import (
-    Conv2d,
-    Dense,
-    Population,
-    Sparse,
-    Structured,
-    View,
-)
-from sfx.toolchain.qat.grid import TOP
-from sfx.toolchain.qat.straight import exact_type, shift
-from sfx.toolchain.qat.wires import Wire
+from ..ground.arith import effective_weights
+from ..ground.errors import UnsupportedError
+from ..ir.check_connection import weights
+from ..ir.program import Conv2d, Dense, Population, Sparse, Structured, View
+from .grid import TOP
+from .straight import exact_type, shift
+from .wires import Wire
 
 Rule = Callable[[Tensor, "Tensor | None"], Tensor]
 """(x, the trained mantissas or None for the Program's own) -> what post receives."""

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sfx.toolchain.data import Samples, samples_of
-from sfx.toolchain.ir.program import Program
-from sfx.toolchain.qat.model import QatModel
+from ..data import Samples, samples_of
+from ..ir.program import Program
+from .model import QatModel
 
 Progress = Callable[[int, int], None]
 BATCH = 32
@@ -54,7 +54,7 @@ def verify(
     program  compare with this one instead: how to see that the comparison can fail
     Raises InputError (SFX-E361, E510, E511, E611, E616) for x.
     """
-    from sfx.backends.reference.backend import ReferenceBackend
+    from ...backends.reference.backend import ReferenceBackend
 
     expected_of = program or model.program()
     x = samples_of(x, "x").x

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.program import Connection, Conv2d, Dense, Population, Program, Projection
+from ..ground.arith import IntArray
+from ..ir.program import Connection, Conv2d, Dense, Population, Program, Projection
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,1 @@
+"""Pages, tables and pictures of what was compiled, run and verified."""

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-from sfx.toolchain.ir.placed import PlacedProgram
-from sfx.toolchain.report.figure import INK, STYLE, save
-from sfx.toolchain.report.units import si
-from sfx.toolchain.targets.target import Target
+from ..ir.placed import PlacedProgram
+from ..targets.target import Target
+from .figure import INK, STYLE, save
+from .units import si
 
 LOAD, FLOW = "YlOrRd", "PuBu"
 CORE = 0.3

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sfx.toolchain.cost.activity import EventCounts
-from sfx.toolchain.cost.model import CoreCost, Cost, PopulationCost, estimate, kind_name
-from sfx.toolchain.cost.synops import fan_out
-from sfx.toolchain.ir.placed import PlacedProgram
-from sfx.toolchain.ir.program import Graded, GradedReLU, Product
-from sfx.toolchain.mapping.utilization import CoreUsage, utilization
-from sfx.toolchain.targets.links import Link
-from sfx.toolchain.targets.load import load
-from sfx.toolchain.targets.target import Target
+from ..compiler.cost.activity import EventCounts
+from ..compiler.cost.model import CoreCost, Cost, PopulationCost, estimate, kind_name
+from ..compiler.cost.synops import fan_out
+from ..compiler.mapping.utilization import CoreUsage, utilization
+from ..ir.placed import PlacedProgram
+from ..ir.program import Graded, GradedReLU, Product
+from ..targets.links import Link
+from ..targets.load import load
+from ..targets.target import Target
 
 METHOD = (
     "Dynamic energy: event counts times energies fitted to Loihi silicon; an estimate, not a "

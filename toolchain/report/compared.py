@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sfx.toolchain.report.units import count, share, si
+from .units import count, share, si
 
 FIGURES = (
     # label, path into the values, unit ("" is a count, "%" a share)

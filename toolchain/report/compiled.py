@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sfx.toolchain.quantize.record import LayerRecord
-from sfx.toolchain.report.silent import NOTES, silence_lines
-from sfx.toolchain.report.units import share
-from sfx.toolchain.report.witness import witness_lines
+from ..ir.record import LayerRecord
+from .silent import NOTES, silence_lines
+from .units import share
+from .witness import witness_lines
 
 
 def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> RenderableType:

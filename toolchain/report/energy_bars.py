@@ -11,8 +11,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from sfx.toolchain.report.figure import KINDS, PALE, STYLE, label, save
-from sfx.toolchain.report.units import PREFIXES, prefix_of
+from .figure import KINDS, PALE, STYLE, label, save
+from .units import PREFIXES, prefix_of
 
 
 def energy_bars(

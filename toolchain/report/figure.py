@@ -10,8 +10,8 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from sfx.toolchain.files import atomic_write, writable
-from sfx.toolchain.shown import shown
+from ..ground.files import atomic_write, writable
+from ..ground.shown import shown
 
 INK, PALE, BAND, IDLE = "#222222", "#c8c8c8", "#f1f3f6", "#d8d8d8"
 KINDS = {

@@ -10,10 +10,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from sfx.toolchain.ir.placed import PlacedProgram
-from sfx.toolchain.quantize.record import LayerRecord
-from sfx.toolchain.report.compiled import notes
-from sfx.toolchain.report.pictures import (
+from ..ir.placed import PlacedProgram
+from ..ir.record import LayerRecord
+from ..targets.load import load
+from ..targets.target import Target
+from .compiled import notes
+from .pictures import (
     MOST_ROWS,
     Spikes,
     chip_map,
@@ -22,12 +24,10 @@ from sfx.toolchain.report.pictures import (
     raster,
     svg,
 )
-from sfx.toolchain.report.rounding import compared
-from sfx.toolchain.report.silent import silence_lines
-from sfx.toolchain.report.units import count, share, si, si_range
-from sfx.toolchain.report.witness import witness_lines
-from sfx.toolchain.targets.load import load
-from sfx.toolchain.targets.target import Target
+from .rounding import compared
+from .silent import silence_lines
+from .units import count, share, si, si_range
+from .witness import witness_lines
 
 ENERGY_ROWS = (
     ("dynamic_j", "Dynamic", ""),

@@ -4,11 +4,11 @@ Each returns a matplotlib figure and, given a path, writes it (.svg or .png). Eq
 files, byte for byte.
 """
 
-from sfx.toolchain.report.chip_map import chip_map
-from sfx.toolchain.report.energy_bars import energy_bars
-from sfx.toolchain.report.figure import save, svg
-from sfx.toolchain.report.raster import MOST_ROWS, Spikes, raster
-from sfx.toolchain.report.rounding import quantization
+from .chip_map import chip_map
+from .energy_bars import energy_bars
+from .figure import save, svg
+from .raster import MOST_ROWS, Spikes, raster
+from .rounding import quantization
 
 __all__ = [
     "MOST_ROWS",

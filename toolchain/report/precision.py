@@ -8,10 +8,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from sfx.toolchain.precision.judge import Judge, Score
-from sfx.toolchain.precision.search import Found
-from sfx.toolchain.precision.sensitivity import Sensitivity
-from sfx.toolchain.report.units import share
+from ..compiler.precision.judge import Judge, Score
+from ..compiler.precision.search import Found
+from ..compiler.precision.sensitivity import Sensitivity
+from .units import share
 
 KIB = 8192
 """Bits."""

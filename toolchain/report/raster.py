@@ -15,9 +15,9 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from sfx.toolchain.ir.program import Population, Program
-from sfx.toolchain.report.figure import BAND, IDLE, KINDS, PALE, STYLE, label, save
-from sfx.toolchain.report.units import count, share
+from ..ir.program import Population, Program
+from .figure import BAND, IDLE, KINDS, PALE, STYLE, label, save
+from .units import count, share
 
 Spikes = Mapping[str, NDArray[Any]]
 """Population -> [H, *shape], by hardware step."""

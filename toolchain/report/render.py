@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 
-from sfx.toolchain.report.terminal import summary as _summary
+from .terminal import summary as _summary
 
 if TYPE_CHECKING:
-    from sfx.toolchain.ir.placed import PlacedProgram
-    from sfx.toolchain.report.pictures import Spikes
-    from sfx.toolchain.targets.target import Target
+    from ..ir.placed import PlacedProgram
+    from ..targets.target import Target
+    from .pictures import Spikes
 
 SCHEMA_VERSION = 1
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -73,6 +73,6 @@ def html(
     left_out why there is no raster, for the page to say
     Raises InputError (SFX-E401) if that target is not listed.
     """
-    from sfx.toolchain.report.page import page
+    from .page import page
 
     return page(values, placed, spikes, samples, target, left_out)

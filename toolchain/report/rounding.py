@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from sfx.toolchain.quantize.record import LayerRecord
-from sfx.toolchain.report.figure import INK, PALE, STYLE, label, save
-from sfx.toolchain.report.silent import NOTES
+from ..ir.record import LayerRecord
+from .figure import INK, PALE, STYLE, label, save
+from .silent import NOTES
 
 ALONE, ALL = "#4c78a8", "#e4572e"
 

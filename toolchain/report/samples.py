@@ -10,10 +10,10 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sfx.toolchain.data import Data
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.report.figure import STYLE, save
-from sfx.toolchain.report.units import share
+from ..data import Data
+from ..ground.errors import InputError
+from .figure import STYLE, save
+from .units import share
 
 COLUMNS = 8
 """Steps in one row of the picture."""

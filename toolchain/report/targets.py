@@ -6,18 +6,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sfx.toolchain.ir.program import Program
-from sfx.toolchain.mapping.place import needs
-from sfx.toolchain.report.units import si
-from sfx.toolchain.targets.load import ALIASES, load, names
-from sfx.toolchain.targets.rules import (
+from ..compiler.mapping.place import needs
+from ..ir.program import Program
+from ..targets.load import ALIASES, load, names
+from ..targets.rules import (
     CORE_RULES,
     POPULATION_RULES,
     PROJECTION_RULES,
     cores_available,
     text_of,
 )
-from sfx.toolchain.targets.target import Quantity
+from ..targets.target import Quantity
+from .units import si
 
 
 def target_list() -> RenderableType:

@@ -9,9 +9,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sfx.toolchain.report.silent import silence_lines
-from sfx.toolchain.report.units import count, share, si, si_range
-from sfx.toolchain.report.witness import witness_lines
+from .silent import silence_lines
+from .units import count, share, si, si_range
+from .witness import witness_lines
 
 MOST_ROWS = 20
 LABEL_WIDTH = 30

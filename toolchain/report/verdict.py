@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.ir.digest import same_program
-from sfx.toolchain.ir.program import Program
+from ..ground.errors import InputError
+from ..ir.digest import same_program
+from ..ir.program import Program
 
 MOST_BYTES = 64 << 20
 KEYS: dict[str, type | tuple[type, ...]] = {

@@ -6,10 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sfx.toolchain.replay import Replay, Row
-from sfx.toolchain.report.units import share
-from sfx.toolchain.verify.agreement import Agreement
-from sfx.toolchain.verify.compare import Verdict
+from ..verify.agreement import Agreement
+from ..verify.compare import Verdict
+from ..verify.replay import Replay, Row
+from .units import share
 
 SHOWN_STEPS = 12
 """Steps of a replayed neuron that are printed: the last ones, which end in the difference."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.targets.mesh import Mesh
+from ..ground.arith import IntArray
+from .mesh import Mesh
 
 Array = NDArray[np.float64]
 Routers = tuple[IntArray, IntArray]

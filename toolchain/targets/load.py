@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.targets.parse import parse
-from sfx.toolchain.targets.target import Target
+from ..ground.errors import InputError
+from .parse import parse
+from .target import Target
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray, sign_mode
-from sfx.toolchain.ir.program import Conv2d, Dense, Projection, Sparse
-from sfx.toolchain.targets.target import Limits
+from ..ground.arith import IntArray, sign_mode
+from ..ir.program import Conv2d, Dense, Projection, Sparse
+from .target import Limits
 
 Number = TypeVar("Number", int, IntArray)
 

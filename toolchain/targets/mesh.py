@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.targets.target import Limits
+from ..ground.arith import IntArray
+from .target import Limits
 
 
 @dataclass(frozen=True)

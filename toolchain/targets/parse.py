@@ -6,9 +6,9 @@ from dataclasses import MISSING, asdict, fields
 from math import inf
 from typing import Any
 
-from sfx.toolchain.errors import MOST_TEXT, InputError, Problem
-from sfx.toolchain.shown import shown
-from sfx.toolchain.targets.target import Limits, Quantity, Target
+from ..ground.errors import MOST_TEXT, InputError, Problem
+from ..ground.shown import shown
+from .target import Limits, Quantity, Target
 
 REQUIRED_COSTS = {
     "e_synop_dense": "J",

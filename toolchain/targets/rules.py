@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray, effective_weights, sign_mode
-from sfx.toolchain.errors import Problem
-from sfx.toolchain.ir.placed import Usage
-from sfx.toolchain.ir.program import (
+from ..ground.arith import IntArray, effective_weights, sign_mode
+from ..ground.errors import Problem
+from ..ir.placed import Usage
+from ..ir.program import (
     LIF,
     Clock,
     Conv2d,
@@ -27,7 +27,7 @@ from sfx.toolchain.ir.program import (
     Sparse,
     Structured,
 )
-from sfx.toolchain.targets.target import Limits
+from .target import Limits
 
 
 def text_of(rule: Callable[..., Any], limits: Limits) -> str:

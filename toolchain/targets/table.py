@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sfx.toolchain.targets.target import Target
+from .target import Target
 
 
 def to_table(target: Target) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfx.toolchain.arith import IntArray
+from ..ground.arith import IntArray
 
 
 @dataclass(frozen=True)

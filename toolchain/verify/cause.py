@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfx.backends.base import Stream
-from sfx.toolchain.arith import INPUT_SHIFT, scale_exponent
-from sfx.toolchain.ir.program import LIF, Clock, Input, NeuronProgram, Population, Program
-from sfx.toolchain.verify.rows import rows
+from ...backends.base import Stream
+from ..ground.arith import INPUT_SHIFT, scale_exponent
+from ..ir.program import LIF, Clock, Input, NeuronProgram, Population, Program
+from .rows import rows
 
 SHOWN = 8
 """Synapses of one projection that are written out; the rest are counted."""

@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.errors import BackendError
-from sfx.toolchain.ir.digest import digest
-from sfx.toolchain.ir.program import LIF, Program
+from ..ground.arith import IntArray
+from ..ground.errors import BackendError
+from ..ir.digest import digest
+from ..ir.program import LIF, Program
 
 
 class Record(Protocol):

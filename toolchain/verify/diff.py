@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sfx.toolchain.ir.program import Program
+from ..ir.program import Program
 
 ABSENT = "-"
 

@@ -16,14 +16,14 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from sfx.backends.base import Backend, Progress, Stream
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.errors import BackendError, InputError
-from sfx.toolchain.ir.digest import digest
-from sfx.toolchain.ir.program import Input, Program
-from sfx.toolchain.verify.compare import Part, Verdict, compare_population, verdict
-from sfx.toolchain.verify.ledger import Ledger
-from sfx.toolchain.verify.pieces import PIECE_SYNAPSES, PLAYED, Net, Piece, net, plan, runs
+from ...backends.base import Backend, Progress, Stream
+from ..ground.arith import IntArray
+from ..ground.errors import BackendError, InputError
+from ..ir.digest import digest
+from ..ir.program import Input, Program
+from .compare import Part, Verdict, compare_population, verdict
+from .ledger import Ledger
+from .pieces import PIECE_SYNAPSES, PLAYED, Net, Piece, net, plan, runs
 
 
 @runtime_checkable

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.files import atomic_write
-from sfx.toolchain.ir.digest import digest, same_program
-from sfx.toolchain.ir.program import Program
-from sfx.toolchain.verify.compare import Mismatch, Part, PopulationVerdict
+from ..ground.errors import InputError
+from ..ground.files import atomic_write
+from ..ir.digest import digest, same_program
+from ..ir.program import Program
+from .compare import Mismatch, Part, PopulationVerdict
 
 
 class Ledger:

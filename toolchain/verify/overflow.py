@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfx.toolchain.arith import DECAY_SHIFT, DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
-from sfx.toolchain.arith import scale_exponent as scaled
-from sfx.toolchain.errors import Problem, SfxError
-from sfx.toolchain.ir.bounds import current_bound, port_bounds
-from sfx.toolchain.ir.connections import matrix
-from sfx.toolchain.ir.graph import FloatArray
-from sfx.toolchain.ir.program import LIF, Population, Program
+from ..ground.arith import DECAY_SHIFT, DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
+from ..ground.arith import scale_exponent as scaled
+from ..ground.errors import Problem, SfxError
+from ..ir.bounds import current_bound, port_bounds
+from ..ir.connections import matrix
+from ..ir.graph import FloatArray
+from ..ir.program import LIF, Population, Program
 
 Layers = Callable[[Program, IntArray], Mapping[str, IntArray]]
 """What every population sends [K, T, *shape], from x [K, T, *input shape]: `layers` of a backend.

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from sfx.toolchain.arith import IntArray, sign_mode
-from sfx.toolchain.ir.program import (
+from ..ground.arith import IntArray, sign_mode
+from ..ir.program import (
     LIF,
     Clock,
     Connection,
@@ -30,7 +30,7 @@ from sfx.toolchain.ir.program import (
     Sparse,
     Structured,
 )
-from sfx.toolchain.verify.rows import rows, synapses
+from .rows import rows, synapses
 
 PIECE_SYNAPSES = 1_000_000
 """Synapses of one piece: 16 bytes each, in four copies (Program, process, model, clipping)."""

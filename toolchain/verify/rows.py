@@ -12,9 +12,9 @@ from math import prod
 import numpy as np
 from scipy import sparse
 
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.ir.connections import permutation
-from sfx.toolchain.ir.program import Connection, Conv2d, Dense, Projection, Sparse, Structured
+from ..ground.arith import IntArray
+from ..ir.connections import permutation
+from ..ir.program import Connection, Conv2d, Dense, Projection, Sparse, Structured
 
 
 def rows(

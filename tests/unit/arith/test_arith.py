@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfx.toolchain import arith
+from sfx.toolchain.ground import arith
 
 WIDE = st.integers(-(2**40), 2**40)
 STATE = st.integers(-(2**24), 2**24)

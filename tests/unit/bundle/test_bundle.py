@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sfx.toolchain import bundle as bundles
-from sfx.toolchain.bundle import Bundle
-from sfx.toolchain.compiler import compile_graph
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.compiler.compile import compile_graph
+from sfx.toolchain.formats.bundle import bundle as bundles
+from sfx.toolchain.formats.bundle.bundle import Bundle
+from sfx.toolchain.ground.errors import InputError
 from sfx.toolchain.ir.codec import CodecError, decode, encode
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.text import program_text

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sfx.toolchain.data import check_input, read
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.ground.errors import InputError
 from sfx.toolchain.ir.program import Input, Population
 
 

@@ -21,10 +21,11 @@ import numpy as np
 import pytest
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain import api, files
-from sfx.toolchain import bundle as bundles
-from sfx.toolchain.bundle import Bundle
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.app import api
+from sfx.toolchain.formats.bundle import bundle as bundles
+from sfx.toolchain.formats.bundle.bundle import Bundle
+from sfx.toolchain.ground import files
+from sfx.toolchain.ground.errors import InputError
 from sfx.toolchain.ir.placed import PlacedProgram
 from tests.strategies import random_events, random_program
 

@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from sfx.toolchain import api, bundle, cli
-from sfx.toolchain.compiler import compile_graph
+from sfx.toolchain.app import api, cli
+from sfx.toolchain.compiler.compile import compile_graph
 from sfx.toolchain.data import Data
-from sfx.toolchain.errors import SfxError
+from sfx.toolchain.formats.bundle import bundle
+from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.targets import load
 from tests.graphs import live_case
 
@@ -45,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sealed")
     graph, x = live_case(False, True, 2)
     compiled = compile_graph(graph, load("loihi"), x)
-    from sfx.toolchain.api.compiling import manifest_of
+    from sfx.toolchain.app.api.compiling import manifest_of
 
     facts = manifest_of("m", "0" * 64, load("loihi"), compiled.placed) | {
         "calibration": {"source": "DATA", "samples": 2, "sha256": "1" * 64},

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 import sfx
-from sfx.toolchain.cli import app
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.explain import CODE, PARTS, explain, places
+from sfx.toolchain.app.cli import app
+from sfx.toolchain.app.explain import CODE, PARTS, explain, places
+from sfx.toolchain.ground.errors import InputError
 
 
 def test_every_code_is_explained() -> None:
@@ -24,7 +24,7 @@ def test_every_code_is_explained() -> None:
 
 
 def test_messages_and_hints_are_those_of_the_source() -> None:
-    (place,) = [p for p in explain("e643") if p.place.startswith("toolchain/explain.py")]
+    (place,) = [p for p in explain("e643") if p.place.startswith("toolchain/app/explain.py")]
     assert place.message == "there is no error code '<code>'"
     assert place.hint == "codes look like SFX-E103"
     assert place.kind == "the model, data or bundle cannot be used as it is"

@@ -12,11 +12,11 @@ import pytest
 from rich.text import Text
 from typer.testing import CliRunner
 
-from sfx.toolchain import api, cli
-from sfx.toolchain.commands.common import PlainConsole
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.app import api, cli
+from sfx.toolchain.app.commands.common import PlainConsole
+from sfx.toolchain.ground.errors import InputError
+from sfx.toolchain.ground.shown import shown, visible
 from sfx.toolchain.ir.names import MOST, is_clean
-from sfx.toolchain.shown import shown, visible
 
 NAMES = (
     "a\nEQUAL: reference and lava",

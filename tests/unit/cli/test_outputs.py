@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from typer.models import OptionInfo
 from typer.testing import CliRunner
 
-from sfx.toolchain import cli, files
-from sfx.toolchain.commands import data
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.app import cli
+from sfx.toolchain.app.commands import data
+from sfx.toolchain.ground import files
+from sfx.toolchain.ground.errors import InputError
 from sfx.toolchain.report import pictures
 
 READ = {

@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 
 import sfx
 import sfx_loihi
-from sfx.toolchain import api, cli, explain
-from sfx.toolchain import bundle as bundles
-from sfx.toolchain.bundle import Bundle
-from sfx.toolchain.commands import ends
-from sfx.toolchain.compiler import compile_program
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.files import atomic_write
+from sfx.toolchain.app import api, cli, explain
+from sfx.toolchain.app.commands import ends
+from sfx.toolchain.compiler.compile import compile_program
+from sfx.toolchain.formats.bundle import bundle as bundles
+from sfx.toolchain.formats.bundle.bundle import Bundle
+from sfx.toolchain.ground.errors import InputError
+from sfx.toolchain.ground.files import atomic_write
 from sfx.toolchain.targets import load
 from sfx.toolchain.targets.table import to_table
 from tests.strategies import random_program
@@ -156,7 +156,8 @@ def test_ctrl_c_says_what_is_kept(
     monkeypatch.setattr(api, "load", lambda *a, **o: None)
     monkeypatch.setattr(api, "verify", stopped)
     monkeypatch.setattr(
-        "sfx.toolchain.commands.verify.read_data", lambda *a: type("D", (), {"samples": 1, "x": 0})
+        "sfx.toolchain.app.commands.verify.read_data",
+        lambda *a: type("D", (), {"samples": 1, "x": 0}),
     )
     words = ["verify", str(bundle), "--input", "x.npz", "--mode", "layerwise"]
     done = CliRunner().invoke(cli.app, words)

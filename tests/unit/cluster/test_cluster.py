@@ -12,14 +12,15 @@ import pytest
 
 from sfx.backends.base import Result
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain import api
+from sfx.toolchain.app import api
 from sfx.toolchain.data import Data
-from sfx.toolchain.errors import BackendError, InputError
+from sfx.toolchain.ground.errors import BackendError, InputError
 from sfx.toolchain.ir.program import Program
 from tests.strategies import random_events, random_program
 
 distributed = pytest.importorskip("distributed")
-from sfx.toolchain import cluster, cluster_start  # noqa: E402  # they need the module above
+from sfx.toolchain.app.cluster import pool as cluster  # noqa: E402  # they need the module above
+from sfx.toolchain.app.cluster import start as cluster_start  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own shutdown
 

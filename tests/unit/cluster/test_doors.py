@@ -18,17 +18,18 @@ import psutil
 import pytest
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain import api
+from sfx.toolchain.app import api
 from sfx.toolchain.data import Data
-from sfx.toolchain.errors import BackendError, InputError, MissingPartError
-from sfx.toolchain.folder import ROOT
+from sfx.toolchain.ground.errors import BackendError, InputError, MissingPartError
+from sfx.toolchain.ground.folder import ROOT
 from tests.strategies import random_events, random_program
 
 distributed = pytest.importorskip("distributed")
 from distributed.comm import connect  # noqa: E402
 from distributed.security import Security  # noqa: E402
 
-from sfx.toolchain import cluster, cluster_start  # noqa: E402  # they need the module above
+from sfx.toolchain.app.cluster import pool as cluster  # noqa: E402  # they need the module above
+from sfx.toolchain.app.cluster import start as cluster_start  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own shutdown
 STOLEN = "multiprocessing secrets runpy dask distributed numpy yaml tornado sitecustomize sfx"

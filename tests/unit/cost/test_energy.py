@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfx.toolchain.cost.energy import Events, dynamic_energy, dynamic_parts, static_energy
-from sfx.toolchain.cost.estimate import Estimate
-from sfx.toolchain.cost.synops import fan_out
+from sfx.toolchain.compiler.cost.energy import Events, dynamic_energy, dynamic_parts, static_energy
+from sfx.toolchain.compiler.cost.estimate import Estimate
+from sfx.toolchain.compiler.cost.synops import fan_out
 from sfx.toolchain.ir.program import Conv2d, Input, Program
 from sfx.toolchain.targets import Target, load
 from tests.unit.mapping.programs import Net, lif

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sfx.toolchain.cost.activity import Activity
-from sfx.toolchain.cost.energy import Events
-from sfx.toolchain.cost.loads import count_loads
-from sfx.toolchain.cost.model import Cost, estimate
-from sfx.toolchain.cost.proxy import op_proxy
-from sfx.toolchain.cost.synops import fan_out, synops
+from sfx.toolchain.compiler.cost.activity import Activity
+from sfx.toolchain.compiler.cost.energy import Events
+from sfx.toolchain.compiler.cost.loads import count_loads
+from sfx.toolchain.compiler.cost.model import Cost, estimate
+from sfx.toolchain.compiler.cost.proxy import op_proxy
+from sfx.toolchain.compiler.cost.synops import fan_out, synops
 from sfx.toolchain.ir import connections
 from sfx.toolchain.ir.program import Clock, Input, Structured
 from sfx.toolchain.targets import load

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from sfx.toolchain.cli import app
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.app.cli import app
+from sfx.toolchain.ground.errors import InputError
 from tests.unit.datasets.sets import SETS
 
 

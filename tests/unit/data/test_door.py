@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import sfx
-from sfx.toolchain import api
+from sfx.toolchain.app import api
 from sfx.toolchain.data import Data, calibration_of, classes_fit, samples_of
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.ground.errors import InputError
 
 EYE = np.eye(4, dtype=np.uint8)[:, None].repeat(5, 1)
 """Sample i drives class i at each of five steps."""

@@ -16,7 +16,7 @@ from sfx.frontends.datasets.source import Frames, sample
 from sfx.toolchain.data import read
 from sfx.toolchain.data.mapped import classes, mapped
 from sfx.toolchain.data.write import write
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.ground.errors import InputError
 from tests.unit.datasets.sets import nmnist
 
 SHAPE = (3, 2, 4, 5)

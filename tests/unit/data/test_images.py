@@ -15,9 +15,9 @@ pytest.importorskip("norse")
 from norse.torch import LIFBoxCell, LIFBoxParameters  # noqa: E402
 
 from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
-from sfx.toolchain import api  # noqa: E402
+from sfx.toolchain.app import api  # noqa: E402
 from sfx.toolchain.data import Data  # noqa: E402
-from sfx.toolchain.errors import InputError  # noqa: E402
+from sfx.toolchain.ground.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 

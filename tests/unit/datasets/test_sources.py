@@ -14,7 +14,7 @@ from sfx.frontends.datasets.find import NAMES, find
 from sfx.frontends.datasets.images import read_image
 from sfx.frontends.datasets.source import Frames, Source, sample, shape
 from sfx.frontends.events.events import Events, bin_events, fit
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.ground.errors import InputError
 from tests.unit.datasets.sets import SETS, rows
 
 

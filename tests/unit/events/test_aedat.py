@@ -14,7 +14,7 @@ from sfx.frontends.events.aedat2 import read_cifar10_dvs
 from sfx.frontends.events.aedat3 import read_dvs_gesture
 from sfx.frontends.events.atis import read_ncaltech101, read_nmnist
 from sfx.frontends.events.events import Events
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.ground.errors import InputError
 from tests.unit.events.files import (
     AEDAT2_HEADER,
     AEDAT3_HEADER,

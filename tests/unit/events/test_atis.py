@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sfx.frontends.events.atis import NMNIST as SIZE
 from sfx.frontends.events.atis import read_ncaltech101, read_nmnist
 from sfx.frontends.events.events import Events, bin_events
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.ground.errors import InputError
 from tests.unit.events.files import Row, atis
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfx.frontends.events.events import Events, bin_events
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.ground.errors import InputError
 
 HEIGHT, WIDTH = 3, 5
 

@@ -10,8 +10,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("norse")
 
-from sfx.frontends.checkpoint import load_checkpoint  # noqa: E402
-from sfx.frontends.zoo.spikeformer import firing_rates, load  # noqa: E402
+from sfx.frontends.checkpoints.checkpoint import load_checkpoint  # noqa: E402
+from sfx.frontends.checkpoints.spikeformer import load  # noqa: E402
+from sfx.frontends.zoo.spikeformer import firing_rates  # noqa: E402
 from tests.unit.examples.test_nmnist import reader  # noqa: E402
 
 pytestmark = [pytest.mark.needs_torch]

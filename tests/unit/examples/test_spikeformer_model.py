@@ -10,8 +10,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("norse")
 pytest.importorskip("sklearn")
 
-from sfx.frontends.checkpoint import load_checkpoint  # noqa: E402
-from sfx.frontends.zoo.spikeformer import Spikeformer, firing_rates, load  # noqa: E402
+from sfx.frontends.checkpoints.checkpoint import load_checkpoint  # noqa: E402
+from sfx.frontends.checkpoints.spikeformer import load  # noqa: E402
+from sfx.frontends.zoo.spikeformer import Spikeformer, firing_rates  # noqa: E402
 from tests.unit.examples.test_spikeformer_data import EXAMPLE, example  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

@@ -12,11 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("norse")
 
-from sfx.frontends.zoo.spikeformer import (  # noqa: E402
-    Spikeformer,
-    SpikeformerConfig,
-    deep_supervision_loss,
-)
+from sfx.frontends.zoo.spikeformer import Spikeformer, SpikeformerConfig, deep_supervision_loss  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 

@@ -22,11 +22,11 @@ from sfx.backends.fast.prepared import Prepared
 from sfx.backends.fast.sent import Sent
 from sfx.backends.fast.spans import Past, Span
 from sfx.frontends import zoo
-from sfx.frontends.torch_export import export
-from sfx.toolchain.compiler import compile_graph
+from sfx.frontends.tracing.export import export
+from sfx.toolchain.compiler.compile import compile_graph
+from sfx.toolchain.compiler.quantize.options import Options
+from sfx.toolchain.formats.nir.bridge import to_graph
 from sfx.toolchain.ir import program as p
-from sfx.toolchain.ir.nir_bridge import to_graph
-from sfx.toolchain.quantize.options import Options
 from sfx.toolchain.targets import load as load_target
 from tests.unit.fast.test_equal import REFERENCE, differences
 

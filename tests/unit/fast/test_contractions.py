@@ -9,9 +9,9 @@ import pytest
 
 from sfx.backends.fast import contractions, tallies
 from sfx.backends.fast.backend import FastBackend
-from sfx.toolchain.compiler import compile_graph
+from sfx.toolchain.compiler.compile import compile_graph
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
 from sfx.toolchain.ir import program as p
-from sfx.toolchain.passes.balance_delays import BalanceDelays
 from sfx.toolchain.targets import load
 from tests import graphs
 from tests.unit.fast.test_equal import REFERENCE, differences

@@ -9,8 +9,8 @@ from sfx.backends.fast.backend import FastBackend
 from sfx.backends.fast.convolutions import FULL, PairConv
 from sfx.backends.fast.prepared import Prepared
 from sfx.backends.reference.backend import ReferenceBackend
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
 from sfx.toolchain.ir import program as p
-from sfx.toolchain.passes.balance_delays import BalanceDelays
 from tests.unit.fast.test_equal import differences
 
 CASES = {

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sfx.backends.fast.backend import FastBackend
-from sfx.toolchain.compiler import compile_graph
-from sfx.toolchain.errors import BackendError, MissingPartError
+from sfx.toolchain.compiler.compile import compile_graph
+from sfx.toolchain.ground.errors import BackendError, MissingPartError
 from sfx.toolchain.targets import load
 from tests.strategies import random_events
 from tests.unit.fast.test_equal import NETWORKS, REFERENCE, differences, drawn, wide_program

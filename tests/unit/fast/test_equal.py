@@ -14,10 +14,10 @@ from sfx.backends.base import Result
 from sfx.backends.fast import contract, conv_kernels, kernels, neuron_kernels
 from sfx.backends.fast.backend import FastBackend
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.compiler import compile_graph
-from sfx.toolchain.errors import BackendError, InputError, SfxError
+from sfx.toolchain.compiler.compile import compile_graph
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.ground.errors import BackendError, InputError, SfxError
 from sfx.toolchain.ir import program as p
-from sfx.toolchain.passes.balance_delays import BalanceDelays
 from sfx.toolchain.targets import load
 from tests import graphs
 from tests.strategies import programs, random_events, random_program

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfx.toolchain import machine_code as mc
+from sfx.toolchain.ground import machine_code as mc
 
 
 @pytest.fixture(autouse=True)
@@ -179,9 +179,10 @@ def test_its_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_every_kernel_of_ours_is_kept_there(place: Path) -> None:
     """Fast's, the mapper's and the quantizer's; and numba's own cache holds none."""
     code = (
-        "import sfx.backends.fast.kernels, sfx.toolchain.quantize.flips as f\n"
-        "import sfx.toolchain.mapping.anneal as a, sfx.toolchain.mapping.fill as b\n"
-        "import sfx.toolchain.mapping.swaps as s\n"
+        "import sfx.backends.fast.kernels, sfx.toolchain.compiler.quantize.flips as f\n"
+        "import sfx.toolchain.compiler.mapping.anneal as a\n"
+        "import sfx.toolchain.compiler.mapping.fill as b\n"
+        "import sfx.toolchain.compiler.mapping.swaps as s\n"
         "from numba.core.dispatcher import Dispatcher as D\n"
         "found = [v for m in (f, a, b, s) for v in vars(m).values() if isinstance(v, D)]\n"
         "print(len(found), {v.stats.cache_path for v in found})\n"

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sfx.frontends.torch_export import export
-from sfx.toolchain.ir import evaluate, nir_bridge
+from sfx.frontends.tracing.export import export
+from sfx.toolchain.formats.nir import bridge as nir_bridge
+from sfx.toolchain.ir import evaluate
 from sfx.toolchain.ir import graph as g
 
 

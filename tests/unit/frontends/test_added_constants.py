@@ -19,13 +19,13 @@ from torch import Tensor, nn  # noqa: E402
 
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
 from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.toolchain.compiler import compile_program, lower  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.toolchain.compiler.compile import compile_program, lower  # noqa: E402
+from sfx.toolchain.compiler.quantize.quantize import quantize  # noqa: E402
+from sfx.toolchain.formats.nir.bridge import to_graph  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
 from sfx.toolchain.ir.check import check_graph  # noqa: E402
 from sfx.toolchain.ir.evaluate import readout, run  # noqa: E402
-from sfx.toolchain.ir.nir_bridge import to_graph  # noqa: E402
-from sfx.toolchain.quantize.quantize import quantize  # noqa: E402
 from sfx.toolchain.targets import load as load_target  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

@@ -9,9 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sfx.frontends import factory, load  # noqa: E402  # it needs torch
-from sfx.frontends.torch_export import export  # noqa: E402  # it needs torch
-from sfx.toolchain.errors import InputError  # noqa: E402  # it needs torch
+from sfx.frontends.checkpoints import factory, load  # noqa: E402  # it needs torch
+from sfx.frontends.tracing.export import export  # noqa: E402  # it needs torch
+from sfx.toolchain.ground.errors import InputError  # noqa: E402  # it needs torch
 
 pytestmark = pytest.mark.needs_torch
 
@@ -112,7 +112,7 @@ def test_other_ways_to_fail(
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "MemoryError", "InputError"])
 def test_what_stays_what_it_is(error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"raises_{error}"
-    text = "from sfx.toolchain.errors import InputError\n"
+    text = "from sfx.toolchain.ground.errors import InputError\n"
     (tmp_path / f"{name}.py").write_text(f"{text}def net():\n    raise {error}('SFX-E1', 'own')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(BaseException, match="own") as raised:

@@ -18,8 +18,8 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn.modules import module as torch_module  # noqa: E402
 
 from sfx.frontends.neurons.multistep import lif  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.toolchain.errors import SfxError, UnsupportedError  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.toolchain.ground.errors import SfxError, UnsupportedError  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
 
 pytestmark = [

@@ -17,8 +17,8 @@ from tests.unit.frontends.models import events  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.toolchain.errors import UnsupportedError  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.toolchain.ground.errors import UnsupportedError  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

@@ -14,10 +14,10 @@ from onnx.reference import ReferenceEvaluator  # noqa: E402
 from onnx.reference.op_run import OpRun  # noqa: E402
 from tests.unit.ir.graphs import attention, chain, node, same  # noqa: E402
 
-from sfx.frontends.onnx_file.read import read  # noqa: E402
-from sfx.frontends.onnx_file.write import to_onnx  # noqa: E402
-from sfx.toolchain import api  # noqa: E402
-from sfx.toolchain.errors import InputError, SfxError, UnsupportedError  # noqa: E402
+from sfx.toolchain.app import api  # noqa: E402
+from sfx.toolchain.formats.onnx.read import read  # noqa: E402
+from sfx.toolchain.formats.onnx.write import to_onnx  # noqa: E402
+from sfx.toolchain.ground.errors import InputError, SfxError, UnsupportedError  # noqa: E402
 from sfx.toolchain.ir import evaluate  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
 
@@ -127,7 +127,7 @@ def test_a_torch_model_compiles_from_onnx_as_directly(tmp_path: Path) -> None:
     pytest.importorskip("norse")
     from tests.unit.frontends.models import ConvNet, Transformer, enliven, events
 
-    from sfx.toolchain.ir.nir_bridge import to_graph
+    from sfx.toolchain.formats.nir.bridge import to_graph
 
     for model, x in ((ConvNet(), events(5, 2, 2, 8, 8)), (Transformer(), events(5, 2, 6, 4))):
         torch.manual_seed(0)

@@ -15,10 +15,10 @@ from tests.unit.frontends.models import compare, enliven, events  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from sfx.frontends.neurons.multistep import lif  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.toolchain.errors import SfxError  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.toolchain.formats.nir.bridge import from_graph, to_graph  # noqa: E402
+from sfx.toolchain.ground.errors import SfxError  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
-from sfx.toolchain.ir.nir_bridge import from_graph, to_graph  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 

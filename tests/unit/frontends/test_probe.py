@@ -23,7 +23,7 @@ from torch import Tensor, nn  # noqa: E402
 from sfx.frontends.neurons import registry  # noqa: E402
 from sfx.frontends.neurons.ge_lif import GreaterEqualLIF, ge_lif  # noqa: E402
 from sfx.frontends.neurons.multistep import MultiStep, lif  # noqa: E402
-from sfx.toolchain.errors import UnsupportedError  # noqa: E402
+from sfx.toolchain.ground.errors import UnsupportedError  # noqa: E402
 
 pytestmark = [
     pytest.mark.needs_torch,

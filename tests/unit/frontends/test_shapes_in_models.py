@@ -16,9 +16,10 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from sfx.frontends.neurons.multistep import lif  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.toolchain.errors import SfxError  # noqa: E402
-from sfx.toolchain.ir import evaluate, nir_bridge  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.toolchain.formats.nir import bridge as nir_bridge  # noqa: E402
+from sfx.toolchain.ground.errors import SfxError  # noqa: E402
+from sfx.toolchain.ir import evaluate  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

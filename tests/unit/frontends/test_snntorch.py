@@ -16,11 +16,12 @@ from torch import Tensor, nn  # noqa: E402
 
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
 from sfx.frontends.neurons import snntorch as reader  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.toolchain import api  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.toolchain.app import api  # noqa: E402
 from sfx.toolchain.data import Data  # noqa: E402
-from sfx.toolchain.errors import SfxError, UnsupportedError  # noqa: E402
-from sfx.toolchain.ir import evaluate, nir_bridge  # noqa: E402
+from sfx.toolchain.formats.nir import bridge as nir_bridge  # noqa: E402
+from sfx.toolchain.ground.errors import SfxError, UnsupportedError  # noqa: E402
+from sfx.toolchain.ir import evaluate  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

@@ -27,10 +27,10 @@ from tests.unit.frontends.models import events  # noqa: E402
 
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
 from sfx.frontends.neurons import spikingjelly  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.toolchain.compiler import compile_graph  # noqa: E402
-from sfx.toolchain.errors import UnsupportedError  # noqa: E402
-from sfx.toolchain.ir.nir_bridge import to_graph  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.toolchain.compiler.compile import compile_graph  # noqa: E402
+from sfx.toolchain.formats.nir.bridge import to_graph  # noqa: E402
+from sfx.toolchain.ground.errors import UnsupportedError  # noqa: E402
 from sfx.toolchain.targets import load as load_target  # noqa: E402
 
 T = 6

@@ -30,18 +30,19 @@ from torch.nn import functional as F  # noqa: E402
 
 from sfx.frontends import zoo  # noqa: E402
 from sfx.frontends.neurons.ge_lif import GreaterEqualLIF, ge_lif  # noqa: E402
+from sfx.frontends.neurons.lif_op import lif_over_time  # noqa: E402
 from sfx.frontends.neurons.multistep import MultiStep, lif  # noqa: E402
-from sfx.frontends.neurons.registry import LifSpec  # noqa: E402
-from sfx.frontends.nir_file import read_model  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.frontends.tracing.lif_op import lif_over_time  # noqa: E402
+from sfx.frontends.neurons.spec import LifSpec  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
 from sfx.frontends.zoo.spikeformer import Spikeformer, SpikeformerConfig  # noqa: E402
-from sfx.toolchain import api  # noqa: E402
-from sfx.toolchain.api.witnessing import remembered  # noqa: E402
-from sfx.toolchain.errors import InputError, SfxError, UnsupportedError  # noqa: E402
-from sfx.toolchain.ir import evaluate, nir_bridge  # noqa: E402
+from sfx.toolchain.app import api  # noqa: E402
+from sfx.toolchain.app.api.witnessing import remembered  # noqa: E402
+from sfx.toolchain.formats.nir import bridge as nir_bridge  # noqa: E402
+from sfx.toolchain.formats.nir import ext  # noqa: E402
+from sfx.toolchain.formats.nir.file import read_model  # noqa: E402
+from sfx.toolchain.ground.errors import InputError, SfxError, UnsupportedError  # noqa: E402
+from sfx.toolchain.ir import evaluate  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
-from sfx.toolchain.ir import nir_ext as ext  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 

@@ -12,9 +12,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from sfx.frontends.neurons.multistep import lif  # noqa: E402  (after importorskip)
-from sfx.toolchain import api  # noqa: E402
+from sfx.toolchain.app import api  # noqa: E402
 from sfx.toolchain.data import Data  # noqa: E402
-from sfx.toolchain.errors import InputError, SfxError  # noqa: E402
+from sfx.toolchain.ground.errors import InputError, SfxError  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 X = (np.random.default_rng(0).random((2, 4, 6)) < 0.5).astype(np.uint8)

@@ -18,8 +18,8 @@ from tests.unit.frontends.models import events  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from sfx.frontends.neurons.ge_lif import plif  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.toolchain.errors import SfxError  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.toolchain.ground.errors import SfxError  # noqa: E402
 
 pytestmark = [
     pytest.mark.needs_torch,

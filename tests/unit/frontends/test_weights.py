@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from sfx.frontends.weights import KEYS, weights_in  # noqa: E402
-from sfx.toolchain.errors import InputError  # noqa: E402
+from sfx.frontends.checkpoints.weights import KEYS, weights_in  # noqa: E402
+from sfx.toolchain.ground.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 

@@ -8,10 +8,10 @@ import nir
 import numpy as np
 import pytest
 
-from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.formats.nir.bridge import to_graph
+from sfx.toolchain.formats.nir.conventions import CONVENTIONS, NirOptions
+from sfx.toolchain.ground.errors import InputError, SfxError
 from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.conventions import CONVENTIONS, NirOptions
-from sfx.toolchain.ir.nir_bridge import to_graph
 
 
 def read(options: NirOptions | None, **changes: float) -> g.LIF:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.ground.errors import InputError
 from sfx.toolchain.ir import evaluate
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check import check_graph

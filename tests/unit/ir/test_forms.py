@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfx.toolchain.errors import SfxError, UnsupportedError
+from sfx.toolchain.compiler.quantize.forms import refuse_forms
+from sfx.toolchain.compiler.standard_nir import standard
+from sfx.toolchain.formats.nir.bridge import from_graph, to_graph
+from sfx.toolchain.ground.errors import SfxError, UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check import check_graph
 from sfx.toolchain.ir.evaluate import run
 from sfx.toolchain.ir.graph import Graph, Op
-from sfx.toolchain.ir.nir_bridge import from_graph, to_graph
-from sfx.toolchain.quantize.forms import refuse_forms
-from sfx.toolchain.standard_nir import standard
 from tests.unit.ir.graphs import chain
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sfx.toolchain.ir.conventions import CONVENTIONS
-from sfx.toolchain.ir.nir_bridge import read
-from sfx.toolchain.ir.nir_reading import reading
+from sfx.toolchain.formats.nir.bridge import read
+from sfx.toolchain.formats.nir.conventions import CONVENTIONS
+from sfx.toolchain.formats.nir.reading import reading
 
 ROOT = Path(__file__).resolve().parents[3]
 

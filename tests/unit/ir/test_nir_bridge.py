@@ -12,10 +12,11 @@ import nir
 import numpy as np
 import pytest
 
-from sfx.toolchain.errors import SfxError
-from sfx.toolchain.ir import evaluate, nir_bridge
+from sfx.toolchain.formats.nir import bridge as nir_bridge
+from sfx.toolchain.formats.nir import ext
+from sfx.toolchain.ground.errors import SfxError
+from sfx.toolchain.ir import evaluate
 from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir import nir_ext as ext
 from sfx.toolchain.ir.graph import Graph
 from tests.unit.ir.graphs import attention, chain, node, same
 

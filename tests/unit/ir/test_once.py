@@ -10,14 +10,14 @@ import pytest
 from sfx.backends.base import align
 from sfx.backends.fast.backend import FastBackend
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.errors import SfxError
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.compiler.quantize.quantize import quantize
+from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.bounds import port_bounds
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.once import once_per_sample
-from sfx.toolchain.passes.balance_delays import BalanceDelays
-from sfx.toolchain.quantize.quantize import quantize
 from tests.graphs import Builder
 
 T, N = 5, 3

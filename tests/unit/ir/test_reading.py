@@ -8,14 +8,14 @@ import nir
 import numpy as np
 import pytest
 
-from sfx.toolchain import api
-from sfx.toolchain.errors import SfxError
+from sfx.toolchain.app import api
+from sfx.toolchain.compiler.passes.fold_batch_norm import FoldBatchNorm
+from sfx.toolchain.formats.nir.bridge import read, to_graph, write
+from sfx.toolchain.formats.nir.conventions import NirOptions
+from sfx.toolchain.formats.nir.reading import reading
+from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.conventions import NirOptions
 from sfx.toolchain.ir.evaluate import run
-from sfx.toolchain.ir.nir_bridge import read, to_graph, write
-from sfx.toolchain.ir.nir_reading import reading
-from sfx.toolchain.passes.fold_batch_norm import FoldBatchNorm
 
 
 def lif(n: int | None = 3, **changes: float) -> nir.LIF:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from sfx.toolchain.arith import IntArray
+from sfx.toolchain.ground.arith import IntArray
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.program import Program
 

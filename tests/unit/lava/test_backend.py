@@ -20,7 +20,7 @@ from sfx.backends.lava.backend import LavaBackend
 from sfx.backends.lava.build import to_lava
 from sfx.backends.lava.choose import choose
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.errors import BackendError, InputError, MissingPartError, SfxError
+from sfx.toolchain.ground.errors import BackendError, InputError, MissingPartError, SfxError
 from sfx.toolchain.verify.compare import compare
 from tests.unit.lava.nets import chain, events, every_kind
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sfx.backends.lava.choose import choose
-from sfx.toolchain.errors import BackendError
+from sfx.toolchain.ground.errors import BackendError
 from sfx.toolchain.ir import program as p
 
 EVEN = np.array([[2, -4], [6, 8]])

@@ -18,7 +18,7 @@ import sfx
 from sfx.backends.lava import group
 from sfx.backends.lava.backend import LavaBackend
 from sfx.backends.lava.runtime import Patience
-from sfx.toolchain.errors import BackendError
+from sfx.toolchain.ground.errors import BackendError
 from tests.unit.lava.nets import chain, changed, events
 
 pytestmark = pytest.mark.needs_lava

@@ -12,7 +12,7 @@ import pytest
 
 from sfx.backends.lava import limits
 from sfx.backends.lava.limits import Need
-from sfx.toolchain.errors import BackendError
+from sfx.toolchain.ground.errors import BackendError
 from tests.unit.lava.nets import chain
 
 SMALL = Need(processes=10, descriptors=200, memory=1 << 20, shared=1 << 20)

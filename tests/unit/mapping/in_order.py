@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from sfx.toolchain.compiler.mapping.baselines import tiles
+from sfx.toolchain.compiler.mapping.check import check_placed
+from sfx.toolchain.compiler.mapping.search import Search
 from sfx.toolchain.ir.placed import Block, PlacedProgram
 from sfx.toolchain.ir.program import Program
-from sfx.toolchain.mapping.baselines import tiles
-from sfx.toolchain.mapping.check import check_placed
-from sfx.toolchain.mapping.search import Search
 from sfx.toolchain.targets import Target
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from sfx.toolchain.mapping.arrange import arrange, slots, with_host
-from sfx.toolchain.mapping.traffic import Traffic
+from sfx.toolchain.compiler.mapping.arrange import arrange, slots, with_host
+from sfx.toolchain.compiler.mapping.traffic import Traffic
 from sfx.toolchain.targets import load
 
 LIMITS = replace(load("loihi2").limits, cores_per_chip=8)

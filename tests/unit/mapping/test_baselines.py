@@ -6,10 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sfx.toolchain.errors import FitError
-from sfx.toolchain.ir.placed import Tile
-from sfx.toolchain.ir.program import Input
-from sfx.toolchain.mapping.baselines import (
+from sfx.toolchain.compiler.mapping.baselines import (
     BASELINES,
     halving,
     sequential,
@@ -17,7 +14,10 @@ from sfx.toolchain.mapping.baselines import (
     tiles,
     tiles_over,
 )
-from sfx.toolchain.mapping.search import Search
+from sfx.toolchain.compiler.mapping.search import Search
+from sfx.toolchain.ground.errors import FitError
+from sfx.toolchain.ir.placed import Tile
+from sfx.toolchain.ir.program import Input
 from sfx.toolchain.targets import load
 from tests.unit.mapping.programs import Net, conv, dense, lif, transformer_like
 

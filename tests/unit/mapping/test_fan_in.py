@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 
 from sfx.toolchain.ir.connections import matrix
 from sfx.toolchain.ir.fan_in import FanIn
-from sfx.toolchain.ir.program import (
-    Connection,
-    Conv2d,
-    Dense,
-    Projection,
-    Structured,
-    View,
-)
+from sfx.toolchain.ir.program import Connection, Conv2d, Dense, Projection, Structured, View
 from tests.unit.mapping.programs import sparse
 
 

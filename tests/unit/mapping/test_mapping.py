@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfx.toolchain.errors import FitError, InputError
+from sfx.toolchain.compiler.mapping.check import check_placed
+from sfx.toolchain.compiler.mapping.grid import Grid
+from sfx.toolchain.compiler.mapping.overlap import owner_of
+from sfx.toolchain.compiler.mapping.place import MappingOptions, place
+from sfx.toolchain.compiler.mapping.search import Search
+from sfx.toolchain.compiler.mapping.utilization import utilization
+from sfx.toolchain.ground.errors import FitError, InputError
 from sfx.toolchain.ir.connections import matrix
 from sfx.toolchain.ir.placed import Block, PlacedProgram, Tile, Usage
 from sfx.toolchain.ir.program import Conv2d, Dense, Graded, Input, Program, Sparse, Structured
-from sfx.toolchain.mapping.check import check_placed
-from sfx.toolchain.mapping.grid import Grid
-from sfx.toolchain.mapping.overlap import owner_of
-from sfx.toolchain.mapping.place import MappingOptions, place
-from sfx.toolchain.mapping.search import Search
-from sfx.toolchain.mapping.utilization import utilization
 from sfx.toolchain.targets import Target, load
 from sfx.toolchain.targets.rules import check_core
 from tests.unit.mapping.programs import Net, conv, dense, lif, sparse, transformer_like

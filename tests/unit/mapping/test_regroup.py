@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from sfx.toolchain.arith import IntArray
+from sfx.toolchain.compiler.mapping.flows import Flows, flows
+from sfx.toolchain.compiler.mapping.place import MappingOptions, place
+from sfx.toolchain.compiler.mapping.regroup import regroup
+from sfx.toolchain.compiler.mapping.search import COARSE, LEVELS, NEARLY, Search
+from sfx.toolchain.compiler.mapping.traffic import traffic
+from sfx.toolchain.ground.arith import IntArray
 from sfx.toolchain.ir.program import Input
-from sfx.toolchain.mapping.flows import Flows, flows
-from sfx.toolchain.mapping.place import MappingOptions, place
-from sfx.toolchain.mapping.regroup import regroup
-from sfx.toolchain.mapping.search import COARSE, LEVELS, NEARLY, Search
-from sfx.toolchain.mapping.traffic import traffic
 from sfx.toolchain.targets import load
 from tests.unit.mapping.programs import Net, conv, dense, lif, transformer_like
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.frontends import netx_weights
-from sfx.frontends.netx import read
-from sfx.toolchain.arith import IntArray
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.formats.netx import weights as netx_weights
+from sfx.toolchain.formats.netx.read import read
+from sfx.toolchain.ground.arith import IntArray
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.program import LIF, Program
-from sfx.toolchain.passes.balance_delays import BalanceDelays
 from tests.unit.netx import files
 
 pytestmark = pytest.mark.needs_lava

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from sfx.frontends.netx import read
-from sfx.toolchain.errors import SfxError
+from sfx.toolchain.formats.netx.read import read
+from sfx.toolchain.ground.errors import SfxError
 from tests.unit.netx import files
 
 

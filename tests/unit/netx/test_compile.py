@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.frontends.netx import read
-from sfx.toolchain import api
+from sfx.toolchain.app import api
 from sfx.toolchain.data import Data
-from sfx.toolchain.errors import SfxError
+from sfx.toolchain.formats.netx.read import read
+from sfx.toolchain.ground.errors import SfxError
 from tests.unit.netx import files
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfx.backends.netx.export import export
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.frontends.netx import read
-from sfx.toolchain import api
-from sfx.toolchain.errors import UnsupportedError
+from sfx.toolchain.app import api
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.formats.netx.read import read
+from sfx.toolchain.formats.netx.write import export
+from sfx.toolchain.ground.errors import UnsupportedError
 from sfx.toolchain.ir.program import LIF, Product, Program
-from sfx.toolchain.passes.balance_delays import BalanceDelays
 from tests.unit.netx import files
 from tests.unit.netx.test_against_netx import SAMPLES, _run_netx
 

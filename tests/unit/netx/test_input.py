@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.frontends.netx import read
-from sfx.toolchain import api
-from sfx.toolchain.arith import IntArray
+from sfx.toolchain.app import api
 from sfx.toolchain.data import Data
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.formats.netx.read import read
+from sfx.toolchain.ground.arith import IntArray
+from sfx.toolchain.ground.errors import InputError
 from tests.unit.netx import files
 
 

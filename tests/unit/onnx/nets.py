@@ -8,7 +8,7 @@ import numpy as np
 
 from sfx.backends.onnx.backend import OnnxBackend
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.compiler import compile_graph
+from sfx.toolchain.compiler.compile import compile_graph
 from sfx.toolchain.ir.graph import Graph
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.ir.program import Program

@@ -16,12 +16,7 @@ from sfx.backends.onnx import parts
 from sfx.backends.onnx.backend import OnnxBackend
 from sfx.backends.onnx.export import export
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.errors import (
-    BackendError,
-    InputError,
-    MissingPartError,
-    SfxError,
-)
+from sfx.toolchain.ground.errors import BackendError, InputError, MissingPartError, SfxError
 from sfx.toolchain.ir import program as p
 from tests import mutate
 from tests.strategies import programs, random_events, random_program

@@ -14,10 +14,10 @@ import numpy as np  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from sfx.backends.onnx import parts  # noqa: E402
-from sfx.toolchain import api  # noqa: E402
-from sfx.toolchain.bundle import Bundle  # noqa: E402
-from sfx.toolchain.cli import app  # noqa: E402
-from sfx.toolchain.errors import InputError, MissingPartError  # noqa: E402
+from sfx.toolchain.app import api  # noqa: E402
+from sfx.toolchain.app.cli import app  # noqa: E402
+from sfx.toolchain.formats.bundle.bundle import Bundle  # noqa: E402
+from sfx.toolchain.ground.errors import InputError, MissingPartError  # noqa: E402
 from sfx.toolchain.ir.placed import PlacedProgram  # noqa: E402
 from tests import mutate  # noqa: E402
 from tests.unit.onnx.nets import compiled  # noqa: E402

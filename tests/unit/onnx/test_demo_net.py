@@ -11,7 +11,7 @@ pytestmark = pytest.mark.needs_torch
 
 from pathlib import Path  # noqa: E402  (after importorskip)
 
-from sfx.toolchain import api  # noqa: E402
+from sfx.toolchain.app import api  # noqa: E402
 
 MODEL = Path(__file__).parents[3] / "examples" / "spikeformer" / "model.pt"
 

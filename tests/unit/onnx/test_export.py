@@ -18,7 +18,7 @@ from sfx.backends.onnx import export as export_module  # noqa: E402
 from sfx.backends.onnx.backend import execute  # noqa: E402
 from sfx.backends.onnx.export import export  # noqa: E402
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
-from sfx.toolchain.errors import SfxError  # noqa: E402
+from sfx.toolchain.ground.errors import SfxError  # noqa: E402
 from tests.strategies import random_events, random_program  # noqa: E402
 from tests.unit.onnx.nets import compiled  # noqa: E402
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sfx.toolchain.compiler.passes.fold_convs import FoldConvs
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check import check_graph
 from sfx.toolchain.ir.evaluate import run
-from sfx.toolchain.passes.fold_convs import FoldConvs
 from tests.graphs import Builder
 
 

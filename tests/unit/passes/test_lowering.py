@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sfx.toolchain.compiler import TO_NEURON_FORM, lower
-from sfx.toolchain.errors import UnsupportedError
+from sfx.toolchain.compiler.compile import TO_NEURON_FORM, lower
+from sfx.toolchain.compiler.passes import place_relays
+from sfx.toolchain.compiler.passes.base import run_passes
+from sfx.toolchain.ground.errors import UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.evaluate import run
 from sfx.toolchain.ir.wires import wires_into
-from sfx.toolchain.passes import place_relays
-from sfx.toolchain.passes.base import run_passes
 from tests.graphs import events, live, live_case, pooled_currents, spikeformer, with_op
 
 

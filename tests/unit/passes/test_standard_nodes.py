@@ -8,12 +8,12 @@ import nir
 import numpy as np
 import pytest
 
-from sfx.toolchain.errors import UnsupportedError
+from sfx.toolchain.compiler.passes import standard_nodes
+from sfx.toolchain.compiler.standard_nir import standard
+from sfx.toolchain.formats.nir.bridge import read, to_graph, write
+from sfx.toolchain.ground.errors import UnsupportedError
 from sfx.toolchain.ir import evaluate
 from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.nir_bridge import read, to_graph, write
-from sfx.toolchain.passes import standard_nodes
-from sfx.toolchain.standard_nir import standard
 from tests.graphs import Builder, live_case
 
 STEPS = 4

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import sfx
-from sfx.toolchain import folder
 from sfx.toolchain.data import Data
-from sfx.toolchain.ir.conventions import NirOptions
+from sfx.toolchain.formats.nir.conventions import NirOptions
+from sfx.toolchain.ground import folder
 
 pytestmark = pytest.mark.needs_torch
 
@@ -134,7 +134,7 @@ def test_no_command_runs_or_reads_what_lies_in_the_working_folder(
     )
 
 
-LATE = "import sys, sfx.toolchain.cli as c; sys.argv = ['sfx', *{line!r}.split()]; c.main()"
+LATE = "import sys, sfx.toolchain.app.cli as c; sys.argv = ['sfx', *{line!r}.split()]; c.main()"
 
 
 @pytest.mark.parametrize("how", ["-c", "-m", "PYTHONPATH"])
@@ -159,7 +159,7 @@ def test_what_is_imported_late_is_not_found_there_either(
     sfx.save(bundle, tmp_path / "n.sfx")
     start = {
         "-c": ["-c", LATE.format(line=line)],
-        "-m": ["-m", "sfx.toolchain.cli", *line.split()],
+        "-m": ["-m", "sfx.toolchain.app.cli", *line.split()],
         "PYTHONPATH": [str(tmp_path / "start.py")],
     }[how]
     (tmp_path / "start.py").write_text(LATE.format(line=line))

@@ -3,111 +3,121 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
+PACKAGES = ("toolchain", "frontends", "backends")
 
-# A layer is a module or folder of toolchain/, the frontends, or one of the backends. Each may
-# import itself, what EVERYONE may, and what stands here. A new module needs a line, hence a
-# decision.
-EVERYONE = {"errors", "files", "folder", "machine_code", "sfx", "shown"}
-BASE = {"arith", "ir"}
-COMPILER = BASE | {"targets"}
-BACKEND = BASE | {"backends.base", "backends.check_input"}
-TOOLS = COMPILER | {"passes", "quantize", "mapping", "cost", "verify", "bundle", "data", "replay"}
-TOOLS |= {"memory", "control_groups"}
+# A layer is a folder, or a file, of the three packages; a module belongs to the longest name here
+# that it starts with. It may import itself and what stands behind its name; a name stands for all
+# below it. A new folder needs a line, hence a decision. No layer knows one that knows it.
+GROUND = {"toolchain.ground"}
+IR = GROUND | {"toolchain.ir"}
+COMPILER = IR | {"toolchain.targets"}
+BACKEND = IR | {"backends.base", "backends.check_input"}
 LAYERS: dict[str, set[str]] = {
-    "errors": {"shown"},
-    "shown": set(),
-    "files": set(),
-    "folder": set(),
-    "machine_code": set(),
-    "arith": set(),
-    "ir": {"arith"},
-    "targets": BASE,
-    "passes": COMPILER,
-    "quantize": COMPILER,
-    "mapping": COMPILER,
-    "cost": COMPILER,
-    "verify": BASE | {"backends.base"},
-    "npy": set(),
-    "control_groups": set(),
-    "memory": BASE | {"control_groups"},
-    "manifest": COMPILER | {"quantize"},  # the layers' records, whose fields it checks
-    "bundle": COMPILER | {"npy", "memory", "manifest"},
-    "replay": BASE | {"npy", "bundle", "verify", "backends.base", "backends.check_input"},
-    "data": BASE | {"npy", "memory"},
-    "cluster": BASE | {"backends.base", "cluster_start"},
-    "cluster_start": set(),
-    "cluster_host": set(),
-    "doctor": COMPILER,
-    "explain": set(),
-    "standard_nir": COMPILER | {"passes"},
-    "compiler": TOOLS,
-    "precision": TOOLS,
-    "report": TOOLS | {"precision"},
-    "qat": TOOLS | {"compiler", "frontends", "backends.reference"},  # to the verdict and back
-    "frontends": BASE | {"npy"},
-    "backends.base": BASE,
-    "backends.check_input": BASE,
+    "toolchain.ground": {"sfx"},  # where the package lies
+    "toolchain.ir": GROUND,
+    "toolchain.targets": IR,
+    "toolchain.formats": IR,
+    "toolchain.data": IR,
+    "toolchain.compiler.passes": COMPILER,
+    "toolchain.compiler.quantize": COMPILER,
+    "toolchain.compiler.mapping": COMPILER,
+    "toolchain.compiler.cost": COMPILER,
+    "toolchain.compiler.precision": COMPILER
+    | {"toolchain.compiler.passes", "toolchain.compiler.quantize"},
+    "toolchain.compiler": COMPILER | {"toolchain.formats"},
+    "toolchain.verify": BACKEND | {"toolchain.formats"},
+    "toolchain.report": COMPILER | {"toolchain.compiler", "toolchain.verify", "toolchain.data"},
+    "toolchain.qat": COMPILER
+    | {"toolchain.compiler", "toolchain.formats", "toolchain.data"}
+    | {"backends.reference", "frontends.checkpoints", "frontends.tracing"},
+    "toolchain.app": {"toolchain", "frontends", "backends", "sfx"},
+    "frontends.events": GROUND,
+    "frontends.datasets": GROUND | {"frontends.events"},
+    "frontends.neurons": GROUND,
+    "frontends.zoo": GROUND | {"frontends.neurons"},
+    "frontends.checkpoints": GROUND | {"toolchain.formats", "frontends.zoo"},
+    "frontends.tracing": GROUND | {"toolchain.formats", "frontends.neurons"},
+    "frontends.witness": IR | {"frontends.neurons", "frontends.tracing"},
+    "backends.base": IR,
+    "backends.check_input": IR,
     "backends.reference": BACKEND,  # no backend knows another: they check each other
-    "backends.fast": BACKEND | {"memory"},  # what a run needs is refused before it starts
-    "backends.lava": BACKEND | {"memory"},
-    "backends.onnx": BACKEND,
-    "backends.netx": BACKEND,
+    "backends.fast": BACKEND,
+    "backends.lava": BACKEND,
+    "backends.onnx": BACKEND | {"sfx"},  # the version, which its models carry
 }
-UNRESTRICTED = {"api", "cli", "commands", "sfx"}
+ROOTS = {*PACKAGES, "sfx"}
+"""The packages themselves: they hold a version and nothing else."""
+
+
+def within(module: str, name: str) -> bool:
+    """Whether `module` is `name` or lies in it; both without the `sfx.` in front."""
+    return module == name or module.startswith(f"{name}.")
 
 
 def layer_of(module: str) -> str:
-    """Layer of an absolute module name: sfx.toolchain.ir.graph -> ir."""
-    match module.split(".")[1:]:
-        case ["toolchain" | "frontends" | "backends"] | []:
-            return "sfx"  # the packages themselves: they hold a version and nothing else
-        case ["toolchain", name, *_]:
-            return name
-        case ["backends", name, *_]:
-            return f"backends.{name}"
-        case [name, *_]:
-            return name
-    raise AssertionError(module)
+    """Layer of a module: toolchain.ir.graph -> toolchain.ir."""
+    if module in ROOTS:
+        return "sfx"
+    found = max((n for n in LAYERS if within(module, n)), key=len, default=None)
+    assert found, f"{module}: give its folder a line in LAYERS"
+    return found
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, module) of every import of ours, wherever in the file it stands."""
+def imports(path: Path, module: str) -> Iterator[tuple[int, str]]:
+    """(line, name) of everything of ours that is imported, wherever in the file that stands."""
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, a.name) for a in node.names if a.name.split(".")[0] == "sfx")
+            names = [a.name for a in node.names if a.name.split(".")[0] == "sfx"]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            inner = package[: len(package) - node.level + 1]
+            base = ".".join([*inner, *([node.module] if node.module else [])])
+            names = [f"{base}.{a.name}".lstrip(".") for a in node.names]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sfx":
-            # `from sfx.toolchain import api` names a module; `from sfx.x.y import f` may not.
-            yield from ((node.lineno, f"{node.module}.{a.name}") for a in node.names)
+            names = [f"{node.module}.{a.name}" for a in node.names]
+        else:
+            continue
+        yield from ((node.lineno, n.removeprefix("sfx.")) for n in names)
 
 
 def violations(path: Path, module: str) -> list[str]:
     """What `path`, importable as `module`, imports against the rules."""
-    layer = layer_of(module)
-    if layer in UNRESTRICTED:
+    if module in ROOTS:
         return []
-    assert layer in LAYERS, f"{module}: give its layer a line in LAYERS"
-    allowed = LAYERS[layer] | EVERYONE | {layer}
-    return [
-        f"{module}:{line} ({layer}) imports {name}"
-        for line, name in imports(path)
-        if layer_of(name) not in allowed
-    ]
+    layer = layer_of(module)
+    found = []
+    for line, name in imports(path, module):
+        free = within(name, layer) or any(within(name, a) for a in LAYERS[layer])
+        if not free and layer_of(name) != layer:
+            found.append(f"{module}:{line} ({layer}) imports {name}")
+    return found
 
 
 def sources() -> dict[str, Path]:
     """Module name -> file, for all of ours but sfx/__init__.py."""
     found = {}
-    for folder in ("toolchain", "frontends", "backends"):
-        for path in (ROOT / folder).rglob("*.py"):
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(("sfx", *parts)).removesuffix(".__init__")] = path
+            found[".".join(parts).removesuffix(".__init__")] = path
     return found
+
+
+def circle(edges: Mapping[str, set[str]]) -> list[str]:
+    """Names that need each other in turn, or nothing."""
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
 
 
 def test_every_module_keeps_to_its_layer() -> None:
@@ -115,21 +125,64 @@ def test_every_module_keeps_to_its_layer() -> None:
     assert not found, "\n".join(found)
 
 
+def test_no_layer_knows_one_that_knows_it() -> None:
+    edges = {
+        layer: {n for n in LAYERS for a in allowed if n != layer and within(n, a)}
+        for layer, allowed in LAYERS.items()
+    }
+    assert not circle(edges)
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """Imports in functions count too: they hide a circle, they do not open it."""
+    files = sources()
+    edges: dict[str, set[str]] = {}
+    for name, path in files.items():
+        found = {n for _, n in imports(path, name)}
+        of = {n if n in files else n.rpartition(".")[0] for n in found}
+        edges[name] = (of & files.keys()) - {name, "toolchain", "frontends", "backends"}
+    assert not circle(edges)
+
+
+def test_a_file_of_ours_imports_ours_by_path() -> None:
+    """ADR 15: a tool that follows paths sees what `..ir.graph` is, and not what `sfx.` is."""
+    absolute = [
+        f"{path}:{node.lineno}"
+        for path in sources().values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.ImportFrom) and not node.level and node.module)
+        and node.module.split(".")[0] in {"sfx", *PACKAGES}
+    ]
+    assert not absolute
+
+
 @pytest.mark.parametrize(
     ("module", "text", "caught"),
     [
-        ("sfx.toolchain.ir.graph", "from sfx.toolchain.errors import SfxError", False),
-        ("sfx.toolchain.ir.graph", "from sfx.toolchain.targets import target", True),
-        ("sfx.toolchain.ir.graph", "from sfx.toolchain import targets", True),
-        ("sfx.toolchain.mapping.place", "import sfx.toolchain.targets.target", False),
-        ("sfx.toolchain.mapping.place", "def f():\n    import sfx.toolchain.cost.model", True),
-        ("sfx.frontends.norse", "import sfx.backends.base", True),
-        ("sfx.backends.lava.build", "from sfx.backends import reference", True),
-        ("sfx.backends.lava.build", "from sfx.backends.base import Stream", False),
-        ("sfx.toolchain.cli", "from sfx.backends import reference", False),
+        ("toolchain.ir.graph", "from ..ground.errors import SfxError", False),
+        ("toolchain.ir.graph", "from sfx.toolchain.ground.errors import SfxError", False),
+        ("toolchain.ir.graph", "from ..targets import target", True),
+        ("toolchain.ir.graph", "from .. import targets", True),
+        ("toolchain.compiler.mapping.place", "from ...targets.target import Target", False),
+        ("toolchain.compiler.mapping.place", "def f():\n    from ..cost import model", True),
+        ("toolchain.compiler.compile", "from .cost import model", False),
+        ("toolchain.ground.arith", "from ..ir import graph", True),
+        ("frontends.neurons.norse", "from ...backends import base", True),
+        ("frontends.neurons.norse", "import sfx.backends.base", True),
+        ("frontends.tracing.walk", "from ..neurons.registry import read", False),
+        ("frontends.neurons.norse", "from ..tracing.walk import walk", True),
+        ("backends.lava.build", "from .. import reference", True),
+        ("backends.lava.build", "from ..base import Stream", False),
+        ("toolchain.app.cli", "from ...backends import reference", False),
+        ("toolchain.report.page", "from ..app import api", True),
     ],
 )
 def test_the_check_catches(tmp_path: Path, module: str, text: str, caught: bool) -> None:
     path = tmp_path / "module.py"
     path.write_text(text)
     assert bool(violations(path, module)) == caught
+
+
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+    assert not circle({"a": {"b", "c"}, "b": {"c"}})

@@ -17,16 +17,18 @@ import pytest
 
 from sfx.backends.fast.backend import FastBackend
 from sfx.backends.fast.prepared import Prepared
-from sfx.toolchain import api, control_groups, memory
-from sfx.toolchain import bundle as bundles
-from sfx.toolchain.bundle import Bundle
-from sfx.toolchain.compiler import compile_graph, compile_program, lower
+from sfx.toolchain.app import api
+from sfx.toolchain.compiler.compile import compile_graph, compile_program, lower
+from sfx.toolchain.compiler.mapping.place import place
 from sfx.toolchain.data import Data, read
 from sfx.toolchain.data.read import taken
-from sfx.toolchain.errors import InputError
-from sfx.toolchain.folder import ROOT
+from sfx.toolchain.formats.bundle import bundle as bundles
+from sfx.toolchain.formats.bundle.bundle import Bundle
+from sfx.toolchain.ground import control_groups, memory
+from sfx.toolchain.ground.errors import InputError
+from sfx.toolchain.ground.folder import ROOT
+from sfx.toolchain.ir import memory_use
 from sfx.toolchain.ir.placed import PlacedProgram
-from sfx.toolchain.mapping.place import place
 from sfx.toolchain.targets import load
 from sfx.toolchain.targets.table import to_table
 from tests.graphs import live_case
@@ -152,7 +154,7 @@ def test_verify(mode: str, states: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     record = api.stream(PROGRAM, X, "reference", states=states)
     arrays = [a for m in (record.spikes, record.u, record.v) for a in m.values()]
     needed = sum(a.nbytes for a in arrays)
-    assert memory.of_record(PROGRAM, steps, states) == needed
+    assert memory_use.of_record(PROGRAM, steps, states) == needed
     twice = needed * (1 if mode == "layerwise" else 2)
     scarce(monkeypatch, 1 << 40)
     call = {"against": "reference", "mode": mode, "states": states}
@@ -167,22 +169,23 @@ def test_verify(mode: str, states: bool, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many samples as fit into half of what is free, to the byte, and into RECORD."""
     one, two = (
-        memory.of_record(PROGRAM, k * PROGRAM.timesteps + PROGRAM.last_phase, False) for k in (1, 2)
+        memory_use.of_record(PROGRAM, k * PROGRAM.timesteps + PROGRAM.last_phase, False)
+        for k in (1, 2)
     )
     for free, count in ((2 * two, 2), (2 * two - 2, 1), (2 * one, 1), (2 * one - 2, 0)):
         scarce(monkeypatch, free)
-        shown, why = memory.recordable(PROGRAM, 2)
+        shown, why = memory_use.recordable(PROGRAM, 2)
         assert shown == count
         assert (memory.text(one) in why) == (count == 0)
     scarce(monkeypatch, 1 << 40)
-    monkeypatch.setattr(memory, "RECORD", one)
-    assert memory.recordable(PROGRAM, 2) == (1, "")
+    monkeypatch.setattr(memory_use, "RECORD", one)
+    assert memory_use.recordable(PROGRAM, 2) == (1, "")
 
 
 @pytest.mark.parametrize("backend", ["fast", "reference", "onnx", "lava"])
 def test_run(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused before the backend is even looked for."""
-    needed = memory.of_run(PROGRAM, backend)
+    needed = memory_use.of_run(PROGRAM, backend)
     assert needed > 0
     scarce(monkeypatch, needed - 1)
     with pytest.raises(InputError, match=f"SFX-E605.*one sample on {backend}"):
@@ -192,7 +195,7 @@ def test_run(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fast_counts_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sample and all counts, which are most of it; allowed to the byte."""
     needed = Prepared(PROGRAM).sample_bytes(PROGRAM.timesteps)
-    assert needed > memory.of_run(PROGRAM, "fast")
+    assert needed > memory_use.of_run(PROGRAM, "fast")
     assert api.run(PROGRAM, Data(X, None), memory=needed).sums.any()
     with pytest.raises(InputError, match=r"SFX-E605.*one sample on fast.*--memory allows"):
         api.run(PROGRAM, Data(X, None), memory=needed - 1)
@@ -215,15 +218,15 @@ def test_fast_takes_as_much_as_it_says() -> None:
 
 def test_report(monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = Bundle(place(PROGRAM, load("loihi")), b"", {})
-    scarce(monkeypatch, memory.of_costs(PROGRAM) - 1)
+    scarce(monkeypatch, memory_use.of_costs(PROGRAM) - 1)
     with pytest.raises(InputError, match=r"SFX-E605.*the events of a sample"):
         api.report(bundle, Data(X, None))
 
 
 def test_compile(monkeypatch: pytest.MonkeyPatch) -> None:
     graph, x = live_case(False, True, 1)
-    needed = memory.of_compile(lower(graph), len(x))
-    assert needed > memory.of_compile(lower(graph), 0) > 0
+    needed = memory_use.of_compile(lower(graph), len(x))
+    assert needed > memory_use.of_compile(lower(graph), 0) > 0
     with pytest.raises(InputError, match=r"SFX-E605.*compiling it.*--memory"):
         compile_graph(graph, load("loihi"), x, memory=needed - 1)
     scarce(monkeypatch, needed - 1)
@@ -261,7 +264,7 @@ def test_samples_as_integers(monkeypatch: pytest.MonkeyPatch) -> None:
     x = random_events(PROGRAM, 40)
     image = Data(x[:, 0].astype(np.uint8), None)
     needed = 8 * x.size
-    assert needed > memory.of_run(PROGRAM, "reference")
+    assert needed > memory_use.of_run(PROGRAM, "reference")
     scarce(monkeypatch, needed - 1)
     with pytest.raises(InputError, match=r"SFX-E605.*integers of 64 bits"):
         api.run(PROGRAM, image, backend_name="reference")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import sfx
-from sfx.toolchain import doctor
+from sfx.toolchain.app import doctor
 from tests.unit.project.test_files import lines_matching
 
 if sys.version_info >= (3, 11):
@@ -79,7 +79,7 @@ def test_doctor_names_a_foreign_distribution(
 
 
 def test_doctor_names_our_own_earlier_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    distribution(tmp_path, "ours", "sfx.toolchain.cli:main")
+    distribution(tmp_path, "ours", "sfx.toolchain.app.cli:main")
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     (clash,) = doctor.clashes()
     assert "this project under its earlier name" in clash

@@ -44,7 +44,7 @@ def test_a_root_package_is_a_relative_link_under_src(name: str) -> None:
     assert link.readlink() == Path("..") / ".." / name
 
 
-@pytest.mark.parametrize("module", ["sfx", "sfx.toolchain.cli"])
+@pytest.mark.parametrize("module", ["sfx", "sfx.toolchain.app.cli"])
 def test_importing_it_loads_nothing_heavy(module: str) -> None:
     heavy = {"torch", "norse", "lava", "matplotlib", "nir", "scipy", "onnx"}
     result = python(f"import {module}, sys; print(*sorted({heavy} & set(sys.modules)))")
@@ -54,7 +54,7 @@ def test_importing_it_loads_nothing_heavy(module: str) -> None:
 
 def test_the_command_answers() -> None:
     result = python(
-        "import sys; sys.argv = ['sfx', '--help']; import sfx.toolchain.cli as c; c.main()"
+        "import sys; sys.argv = ['sfx', '--help']; import sfx.toolchain.app.cli as c; c.main()"
     )
     assert result.returncode == 0, result.stderr
     for verb in ("compile", "verify", "run", "report"):

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import sfx
-from sfx.toolchain import api, files
-from sfx.toolchain import bundle as bundles
+from sfx.toolchain.app import api
 from sfx.toolchain.data import Data
+from sfx.toolchain.formats.bundle import bundle as bundles
+from sfx.toolchain.ground import files
 from tests.strategies import random_events, random_program
 from tests.unit.netx.files import live_conv_net, write
 

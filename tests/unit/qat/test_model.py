@@ -12,9 +12,9 @@ pytestmark = pytest.mark.needs_torch
 
 import sfx  # noqa: E402
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
-from sfx.frontends.torch_export import export  # noqa: E402
-from sfx.toolchain.api import Source  # noqa: E402
-from sfx.toolchain.errors import InputError, UnsupportedError  # noqa: E402
+from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.toolchain.app.api import Source  # noqa: E402
+from sfx.toolchain.ground.errors import InputError, UnsupportedError  # noqa: E402
 from sfx.toolchain.ir import program as p  # noqa: E402
 from sfx.toolchain.ir.check_program import check_program  # noqa: E402
 from sfx.toolchain.qat.model import QatModel  # noqa: E402

@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.needs_lava
 
 import sfx  # noqa: E402
-from sfx.toolchain.errors import SfxError  # noqa: E402
+from sfx.toolchain.ground.errors import SfxError  # noqa: E402
 
 REFUSED = {
     "odd scale": "SFX-E163",  # weights off the grid of a power of two: no whole mantissas

@@ -13,11 +13,11 @@ pytestmark = pytest.mark.needs_torch
 from typer.testing import CliRunner  # noqa: E402
 
 import sfx  # noqa: E402
-from sfx.toolchain import bundle as bundles  # noqa: E402
-from sfx.toolchain.api import load_model  # noqa: E402
-from sfx.toolchain.cli import app  # noqa: E402
+from sfx.toolchain.app.api import load_model  # noqa: E402
+from sfx.toolchain.app.cli import app  # noqa: E402
 from sfx.toolchain.data import Data  # noqa: E402
-from sfx.toolchain.errors import InputError, SfxError  # noqa: E402
+from sfx.toolchain.formats.bundle import bundle as bundles  # noqa: E402
+from sfx.toolchain.ground.errors import InputError, SfxError  # noqa: E402
 from sfx.toolchain.qat.model import QatModel  # noqa: E402
 from tests.unit.qat.nets import events, labels, prepared, time_first, train  # noqa: E402
 

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.needs_torch
 
 from sfx.backends.reference import lif as reference  # noqa: E402
-from sfx.toolchain.arith import effective_weights  # noqa: E402
+from sfx.toolchain.ground.arith import effective_weights  # noqa: E402
 from sfx.toolchain.ir.program import LIF  # noqa: E402
 from sfx.toolchain.qat import straight  # noqa: E402
 from sfx.toolchain.qat.grid import Rows  # noqa: E402

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sfx.toolchain.commands.bits import quantize_options
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.app.commands.bits import quantize_options
+from sfx.toolchain.ground.errors import InputError
 
 
 def test_pairs_and_files_add_up(tmp_path: Path) -> None:

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from sfx.backends.fast.backend import FastBackend
 from sfx.backends.onnx.backend import OnnxBackend
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.compiler import lower
-from sfx.toolchain.errors import SfxError, UnsupportedError
+from sfx.toolchain.compiler.compile import lower
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.compiler.quantize.quantize import quantize
+from sfx.toolchain.ground.errors import SfxError, UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.evaluate import run
 from sfx.toolchain.ir.program import Program
-from sfx.toolchain.passes.balance_delays import BalanceDelays
-from sfx.toolchain.quantize.quantize import quantize
-from sfx.toolchain.quantize.record import LayerRecord
+from sfx.toolchain.ir.record import LayerRecord
 from tests.neurons import CUBA, KINDS, LIF, events, net
 
 

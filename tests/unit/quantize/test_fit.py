@@ -8,22 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.arith import effective_weights, mantissa_bits
-from sfx.toolchain.compiler import lower
-from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.compiler.compile import lower
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.compiler.quantize.compensate import Rounder
+from sfx.toolchain.compiler.quantize.flips import flip
+from sfx.toolchain.compiler.quantize.lanes import draw
+from sfx.toolchain.compiler.quantize.mantissa import Grid
+from sfx.toolchain.compiler.quantize.options import Options
+from sfx.toolchain.compiler.quantize.quantize import Quantized, quantize
+from sfx.toolchain.ground.arith import effective_weights, mantissa_bits
+from sfx.toolchain.ground.errors import InputError, SfxError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check_connection import weights
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.evaluate import run
 from sfx.toolchain.ir.program import Conv2d, Dense
 from sfx.toolchain.ir.wires import Wire, target_size
-from sfx.toolchain.passes.balance_delays import BalanceDelays
-from sfx.toolchain.quantize.compensate import Rounder
-from sfx.toolchain.quantize.flips import flip
-from sfx.toolchain.quantize.lanes import draw
-from sfx.toolchain.quantize.mantissa import Grid
-from sfx.toolchain.quantize.options import Options
-from sfx.toolchain.quantize.quantize import Quantized, quantize
 from tests.graphs import live_case, with_op
 
 

@@ -8,8 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sfx.toolchain.arith import effective_weights
-from sfx.toolchain.quantize.mantissa import exact_gain, largest_gain, mantissas, weight_error
+from sfx.toolchain.compiler.quantize.mantissa import (
+    exact_gain,
+    largest_gain,
+    mantissas,
+    weight_error,
+)
+from sfx.toolchain.ground.arith import effective_weights
 
 reals = arrays(np.float64, st.integers(1, 12), elements=st.floats(-8, 8, width=32))
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sfx.toolchain.compiler import lower
-from sfx.toolchain.errors import UnsupportedError
+from sfx.toolchain.compiler.compile import lower
+from sfx.toolchain.compiler.quantize.options import Options
+from sfx.toolchain.compiler.quantize.quantize import quantize
+from sfx.toolchain.ground.errors import UnsupportedError
 from sfx.toolchain.ir import graph as g
-from sfx.toolchain.quantize.options import Options
-from sfx.toolchain.quantize.quantize import quantize
 from tests.graphs import with_op
 from tests.neurons import CUBA, net
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.arith import IntArray
-from sfx.toolchain.compiler import lower
+from sfx.toolchain.compiler.compile import lower
+from sfx.toolchain.compiler.precision.judge import Judge
+from sfx.toolchain.compiler.precision.search import ladder, search
+from sfx.toolchain.compiler.precision.sensitivity import sensitivity
+from sfx.toolchain.ground.arith import IntArray
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.evaluate import readout, run
 from sfx.toolchain.ir.program import Program
-from sfx.toolchain.precision.judge import Judge
-from sfx.toolchain.precision.search import ladder, search
-from sfx.toolchain.precision.sensitivity import sensitivity
 
 pytest.importorskip("optuna")
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.compiler import lower
-from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.compiler.compile import lower
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.compiler.quantize.quantize import quantize
+from sfx.toolchain.ground.errors import InputError, SfxError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.evaluate import run
-from sfx.toolchain.passes.balance_delays import BalanceDelays
-from sfx.toolchain.quantize.quantize import quantize
 from tests.graphs import (
     events,
     live,

@@ -10,16 +10,17 @@ import pytest
 from rich.console import Console
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.compiler import lower
+from sfx.toolchain.compiler.compile import lower
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.compiler.quantize.matched import matched, silence
+from sfx.toolchain.compiler.quantize.options import Options
+from sfx.toolchain.compiler.quantize.quantize import Quantized, quantize
+from sfx.toolchain.compiler.quantize.values import Coincidences
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.evaluate import run
+from sfx.toolchain.ir.matched import Matched
 from sfx.toolchain.ir.program import LIF
-from sfx.toolchain.passes.balance_delays import BalanceDelays
-from sfx.toolchain.quantize.matched import Matched, matched, silence
-from sfx.toolchain.quantize.options import Options
-from sfx.toolchain.quantize.quantize import Quantized, quantize
-from sfx.toolchain.quantize.record import LayerRecord
-from sfx.toolchain.quantize.values import Coincidences
+from sfx.toolchain.ir.record import LayerRecord
 from sfx.toolchain.report.compiled import quantization_table
 from sfx.toolchain.report.silent import silence_lines
 from tests.graphs import live_case, with_op

@@ -10,12 +10,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.compiler import lower
+from sfx.toolchain.compiler.compile import lower
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.compiler.quantize.quantize import quantize
+from sfx.toolchain.compiler.quantize.ties import between, last_silent, threshold_integer
 from sfx.toolchain.ir import evaluate
 from sfx.toolchain.ir import graph as g
-from sfx.toolchain.passes.balance_delays import BalanceDelays
-from sfx.toolchain.quantize.quantize import quantize
-from sfx.toolchain.quantize.ties import between, last_silent, threshold_integer
 
 UNITS = (0.3, 0.1, 1 / 3, 0.7, 0.013, 1.1, 0.25)
 T = 5

@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfx.toolchain.compiler import lower
-from sfx.toolchain.ir import evaluate
-from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.connections import matrix_of
-from sfx.toolchain.ir.program import Structured
-from sfx.toolchain.quantize import quantize as module
-from sfx.toolchain.quantize.quantize import quantize
-from sfx.toolchain.quantize.values import (
+from sfx.toolchain.compiler.compile import lower
+from sfx.toolchain.compiler.quantize import quantize as module
+from sfx.toolchain.compiler.quantize.quantize import quantize
+from sfx.toolchain.compiler.quantize.values import (
     Coincidences,
     array,
     coincidences,
     over_steps,
     structured,
 )
+from sfx.toolchain.ir import evaluate
+from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir.connections import matrix_of
+from sfx.toolchain.ir.program import Structured
 from tests.graphs import Builder, live_case
 
 LENGTHS = {"i": 2, "j": 6, "k": 3, "l": 4}

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.compiler import compile_program, lower
-from sfx.toolchain.errors import UnsupportedError
+from sfx.toolchain.compiler.compile import compile_program, lower
+from sfx.toolchain.compiler.quantize.options import Options
+from sfx.toolchain.compiler.quantize.quantize import quantize
+from sfx.toolchain.ground.errors import UnsupportedError
 from sfx.toolchain.ir import evaluate
 from sfx.toolchain.ir import graph as g
-from sfx.toolchain.quantize.options import Options
-from sfx.toolchain.quantize.quantize import quantize
 from sfx.toolchain.targets import load as load_target
 
 T = 4

@@ -10,9 +10,9 @@ import pytest
 from sfx.backends.base import Backend, align
 from sfx.backends.reference import backend as module
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.ground.errors import InputError, SfxError
 from sfx.toolchain.ir import program as p
-from sfx.toolchain.passes.balance_delays import BalanceDelays
 from tests.strategies import random_events, random_program
 
 REFERENCE = ReferenceBackend()

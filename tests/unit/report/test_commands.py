@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from sfx.toolchain import api, memory
-from sfx.toolchain.cli import app
+from sfx.toolchain.app import api
+from sfx.toolchain.app.cli import app
 from sfx.toolchain.data import Data
-from sfx.toolchain.errors import FitError, InputError
+from sfx.toolchain.ground.errors import FitError, InputError
+from sfx.toolchain.ir import memory_use
 from sfx.toolchain.ir.program import Program
 from tests.unit.netx import files
 
@@ -80,7 +81,7 @@ def test_map_again_for_another_objective_and_target(folder: Path, tmp_path: Path
 
 def test_measured_rates_weigh_the_traffic(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = {}
-    from sfx.toolchain.mapping import place as module
+    from sfx.toolchain.compiler.mapping import place as module
 
     original = module.place
 
@@ -180,7 +181,7 @@ def test_a_raster_that_is_too_large_is_left_out_and_said(
     command = ("report", folder / "small.sfx", "--input", folder / "few.npz", "--html")
     sfx(*command, tmp_path / "with.html")
     assert "columns hardware steps" in (tmp_path / "with.html").read_text()
-    monkeypatch.setattr(memory, "RECORD", 1000)
+    monkeypatch.setattr(memory_use, "RECORD", 1000)
     said = sfx(*command, tmp_path / "without.html")
     page = (tmp_path / "without.html").read_text()
     assert "columns hardware steps" not in page

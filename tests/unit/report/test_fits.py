@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.compiler.mapping.place import needs, smallest
+from sfx.toolchain.ground.errors import InputError
 from sfx.toolchain.ir.program import Input
-from sfx.toolchain.mapping.place import needs, smallest
 from sfx.toolchain.report.targets import target_fits
 from sfx.toolchain.targets import load
 from tests.unit.mapping.programs import Net, dense, lif, transformer_like

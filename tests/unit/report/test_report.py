@@ -13,7 +13,7 @@ import pytest
 from rich.console import RenderableType
 
 import sfx
-from sfx.toolchain.commands.common import PlainConsole
+from sfx.toolchain.app.commands.common import PlainConsole
 from sfx.toolchain.report import render
 from sfx.toolchain.report.collect import collect
 from sfx.toolchain.report.raster import raster

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sfx.toolchain.quantize.record import LayerRecord
+from sfx.toolchain.ir.record import LayerRecord
 from sfx.toolchain.report.compiled import quantization_table
 from sfx.toolchain.report.pictures import quantization
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.ground.errors import InputError
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.digest import digest
 from sfx.toolchain.report import render

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.ground.errors import InputError
 from sfx.toolchain.targets import load, names
 from sfx.toolchain.targets.parse import ARITHMETIC, COSTS, REQUIRED_COSTS, parse
 from sfx.toolchain.targets.table import to_table

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.compiler.mapping.place import MappingOptions, place
+from sfx.toolchain.ground.errors import InputError
 from sfx.toolchain.ir.program import Connection, Dense, Projection, Structured
-from sfx.toolchain.mapping.place import MappingOptions, place
 from sfx.toolchain.targets import load
 from sfx.toolchain.targets.memory import dense_axon_words, stored_bits
 from tests.unit.mapping.programs import Net, lif

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sfx.toolchain.errors import Problem
+from sfx.toolchain.ground.errors import Problem
 from sfx.toolchain.ir.placed import Usage
 from sfx.toolchain.ir.program import (
     LIF,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sfx.backends.base import Progress, Stream
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.arith import IntArray
+from sfx.toolchain.ground.arith import IntArray
 from sfx.toolchain.ir.program import Program
 
 

@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain import api
-from sfx.toolchain import replay as replays
-from sfx.toolchain.cli import app
-from sfx.toolchain.errors import InputError, SfxError
+from sfx.toolchain.app import api
+from sfx.toolchain.app.cli import app
+from sfx.toolchain.ground.errors import InputError, SfxError
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.digest import digest
+from sfx.toolchain.verify import replay as replays
 from sfx.toolchain.verify.cause import Cause, cause
 from sfx.toolchain.verify.compare import Mismatch
 from tests.strategies import random_events, random_program

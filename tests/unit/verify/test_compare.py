@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from sfx.toolchain.errors import BackendError
+from sfx.toolchain.ground.errors import BackendError
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.verify.compare import compare
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sfx.toolchain import bundle as bundles
-from sfx.toolchain.bundle import Bundle
-from sfx.toolchain.cli import app
+from sfx.toolchain.app.cli import app
+from sfx.toolchain.formats.bundle import bundle as bundles
+from sfx.toolchain.formats.bundle.bundle import Bundle
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.placed import PlacedProgram
 from sfx.toolchain.verify.diff import diff

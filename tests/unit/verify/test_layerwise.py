@@ -17,9 +17,9 @@ from sfx.backends import check_input
 from sfx.backends.base import Stream
 from sfx.backends.fast.backend import FastBackend
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain import api
-from sfx.toolchain.arith import IntArray, effective_weights, sign_mode
-from sfx.toolchain.errors import BackendError, InputError
+from sfx.toolchain.app import api
+from sfx.toolchain.ground.arith import IntArray, effective_weights, sign_mode
+from sfx.toolchain.ground.errors import BackendError, InputError
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.report.verified import verify_summary
 from sfx.toolchain.verify import layerwise as module

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.arith import INPUT_SHIFT, STATE_LIMIT
-from sfx.toolchain.errors import SfxError
+from sfx.toolchain.ground.arith import INPUT_SHIFT, STATE_LIMIT
+from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.verify.overflow import explained, find_overflow

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import sfx
-from sfx.toolchain import api
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.app import api
+from sfx.toolchain.ground.errors import InputError
 from tests.unit.witness.nets import Net, chain, fire, lin
 
 X = np.random.default_rng(0).integers(0, 2, (3, 8, 4))
@@ -75,7 +75,7 @@ def test_another_model_is_refused() -> None:
 
 
 def test_the_command_needs_the_source(tmp_path: Path) -> None:
-    from sfx.toolchain.commands.verify import _needed
+    from sfx.toolchain.app.commands.verify import _needed
 
     assert _needed(tmp_path) == tmp_path
     with pytest.raises(InputError, match="SFX-E713"):

@@ -25,16 +25,16 @@ from spikingjelly.activation_based import neuron  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 import sfx  # noqa: E402
-from sfx.frontends.torch_export import traced  # noqa: E402
 from sfx.frontends.tracing.calls import NeuronCalls  # noqa: E402
+from sfx.frontends.tracing.export import traced  # noqa: E402
 from sfx.frontends.witness.compare import compare, compare_lowered  # noqa: E402
 from sfx.frontends.witness.record import record  # noqa: E402
 from sfx.frontends.witness.samples import drawn  # noqa: E402
-from sfx.toolchain import api  # noqa: E402
-from sfx.toolchain.errors import InputError  # noqa: E402
+from sfx.toolchain.app import api  # noqa: E402
+from sfx.toolchain.formats.nir.bridge import to_graph  # noqa: E402
+from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
 from sfx.toolchain.ir.graph import Graph, Node  # noqa: E402
-from sfx.toolchain.ir.nir_bridge import to_graph  # noqa: E402
 from tests.unit.witness.nets import Net, chain, fire, lin  # noqa: E402
 
 ONES = np.ones((8, 1))
@@ -389,7 +389,7 @@ def test_a_pool_of_counts_taken_for_or() -> None:
     with pytest.raises(InputError) as error:
         compare_lowered(lowered, seen, found)
     assert error.value.code == "SFX-E180"
-    from sfx.toolchain.compiler import lower
+    from sfx.toolchain.compiler.compile import lower
 
     binary = [record(exported, np.minimum(x, 1))]
     assert compare_lowered(lower(graph), binary, found).lowered > 0

@@ -24,13 +24,14 @@ from spikingjelly.activation_based.base import MemoryModule  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 import sfx  # noqa: E402
-from sfx.frontends import torch_export  # noqa: E402
 from sfx.frontends.neurons import probe, spikingjelly  # noqa: E402
-from sfx.frontends.neurons.registry import LifSpec  # noqa: E402
-from sfx.frontends.torch_export import traced  # noqa: E402
+from sfx.frontends.neurons.spec import LifSpec  # noqa: E402
+from sfx.frontends.tracing import export as torch_export  # noqa: E402
 from sfx.frontends.tracing import ops_steps, prepare  # noqa: E402
-from sfx.toolchain import api, compiler  # noqa: E402
-from sfx.toolchain.errors import SfxError  # noqa: E402
+from sfx.frontends.tracing.export import traced  # noqa: E402
+from sfx.toolchain.app import api  # noqa: E402
+from sfx.toolchain.compiler import compile as compiler  # noqa: E402
+from sfx.toolchain.ground.errors import SfxError  # noqa: E402
 from tests.unit.witness.nets import Net, chain, fire, lin  # noqa: E402
 from tests.unit.witness.test_faults import (  # noqa: E402
     PLIF,

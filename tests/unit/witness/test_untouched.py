@@ -18,10 +18,10 @@ from spikingjelly.activation_based import neuron  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 import sfx  # noqa: E402
-from sfx.frontends.torch_export import traced  # noqa: E402
-from sfx.frontends.tracing.untouched import untouched  # noqa: E402
+from sfx.frontends.neurons.untouched import untouched  # noqa: E402
+from sfx.frontends.tracing.export import traced  # noqa: E402
 from sfx.frontends.witness.record import record  # noqa: E402
-from sfx.toolchain.errors import InputError  # noqa: E402
+from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from tests.unit.witness.nets import Net, fire, lin  # noqa: E402
 
 

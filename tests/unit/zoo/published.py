@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sfx.frontends.neurons.ge_lif import GreaterEqualLIF
+from sfx.frontends.neurons.lif_op import numbered, over_time
 from sfx.frontends.neurons.multistep import MultiStep
-from sfx.frontends.neurons.registry import LifSpec
-from sfx.frontends.tracing.lif_op import numbered, over_time
+from sfx.frontends.neurons.spec import LifSpec
 from sfx.frontends.zoo.public_model import PublicModel
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")

@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 
 from benchmarks.authors_seeds import frames, state  # noqa: E402
 
-from sfx.frontends.load import load_torch  # noqa: E402
+from sfx.frontends.checkpoints.load import load_torch  # noqa: E402
 from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
 from sfx.frontends.zoo.public_model import PublicModel  # noqa: E402
 from tests.unit.zoo import published as pub  # noqa: E402

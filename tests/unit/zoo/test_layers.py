@@ -7,13 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sfx.frontends.zoo.layers import (  # noqa: E402
-    Readout,
-    coincidences,
-    merge_heads,
-    pool,
-    split_heads,
-)
+from sfx.frontends.zoo.layers import Readout, coincidences, merge_heads, pool, split_heads  # noqa: E402
 from sfx.frontends.zoo.public_model import KeyTable  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

@@ -12,7 +12,7 @@ from torch.nn import functional  # noqa: E402
 
 from sfx.frontends import zoo  # noqa: E402
 from sfx.frontends.zoo.qkformer import QKFORMER, QKFormer, QKFormerConfig  # noqa: E402
-from sfx.toolchain.errors import InputError  # noqa: E402
+from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from tests.unit.zoo import published as pub  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

@@ -13,12 +13,8 @@ from torch.nn import functional  # noqa: E402
 
 from sfx.frontends import zoo  # noqa: E402
 from sfx.frontends.zoo.public_model import PublicModel  # noqa: E402
-from sfx.frontends.zoo.spike_driven import (  # noqa: E402
-    SPIKE_DRIVEN,
-    SpikeDrivenConfig,
-    SpikeDrivenTransformer,
-)
-from sfx.toolchain.errors import InputError  # noqa: E402
+from sfx.frontends.zoo.spike_driven import SPIKE_DRIVEN, SpikeDrivenConfig, SpikeDrivenTransformer  # noqa: E402
+from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from tests.unit.zoo import published as pub  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

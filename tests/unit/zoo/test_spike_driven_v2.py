@@ -18,7 +18,7 @@ from sfx.frontends.zoo.spike_driven_v2 import (  # noqa: E402
     SpikeDrivenTransformerV2,
     SpikeDrivenV2Config,
 )
-from sfx.toolchain.errors import InputError  # noqa: E402
+from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from tests.unit.zoo import published as pub  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

@@ -12,6 +12,7 @@ pytest.importorskip("norse")
 from torch import Tensor  # noqa: E402
 
 from sfx.frontends import zoo  # noqa: E402
+from sfx.frontends.checkpoints.spikeformer import load, save  # noqa: E402
 from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
 from sfx.frontends.zoo.spikeformer import (  # noqa: E402
     Spikeformer,
@@ -19,11 +20,9 @@ from sfx.frontends.zoo.spikeformer import (  # noqa: E402
     SpikingAttention,
     deep_supervision_loss,
     firing_rates,
-    load,
-    save,
     settle_batch_norm,
 )
-from sfx.toolchain.errors import InputError  # noqa: E402
+from sfx.toolchain.ground.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 
@@ -195,7 +194,7 @@ def test_deep_supervision_is_the_weighted_mean() -> None:
 
 
 def test_a_checkpoint_reads_back(tmp_path: Path) -> None:
-    from sfx.frontends.checkpoint import load_checkpoint
+    from sfx.frontends.checkpoints.checkpoint import load_checkpoint
 
     model, file = live(attention="spatial"), tmp_path / "model.pt"
     samples = frames().transpose(0, 1).to(torch.uint8)

@@ -10,12 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from sfx.frontends import zoo  # noqa: E402
-from sfx.frontends.zoo.spikformer import (  # noqa: E402
-    SPIKFORMER,
-    Spikformer,
-    SpikformerConfig,
-)
-from sfx.toolchain.errors import InputError  # noqa: E402
+from sfx.frontends.zoo.spikformer import SPIKFORMER, Spikformer, SpikformerConfig  # noqa: E402
+from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from tests.unit.zoo import published as pub  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

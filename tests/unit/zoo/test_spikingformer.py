@@ -12,12 +12,8 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional  # noqa: E402
 
 from sfx.frontends import zoo  # noqa: E402
-from sfx.frontends.zoo.spikingformer import (  # noqa: E402
-    SPIKINGFORMER,
-    Spikingformer,
-    SpikingformerConfig,
-)
-from sfx.toolchain.errors import InputError  # noqa: E402
+from sfx.frontends.zoo.spikingformer import SPIKINGFORMER, Spikingformer, SpikingformerConfig  # noqa: E402
+from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from tests.unit.zoo import published as pub  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

@@ -1,1 +1,0 @@
-"""A sequential Program as a lava-dl network (`.net`)."""

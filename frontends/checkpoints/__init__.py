@@ -1,0 +1,1 @@
+"""Checkpoints and what builds the network that they belong to."""

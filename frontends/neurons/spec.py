@@ -1,0 +1,36 @@
+"""The constants of a spiking neuron, as the Graph's LIF has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LifSpec:
+    """A neuron's constants per model step, as the Graph's LIF has them.
+
+        i <- i + syn * (w_in * x - i)                          from i = 0
+        v <- v + decay * ((leak - v) + gain * i)               from v = start, with the new i
+        spike when v > threshold, or v >= threshold if `reached`
+        then v <- reset, or v - drop if `subtract`
+
+    Without decay (0) it integrates: v <- v + gain * x, and has no current (syn = w_in = 1).
+    The constants are those that the library computes with, so float32 numbers where it rounds them.
+    drop 0 stands for the threshold. A current i <- a i + x with v <- b v + i (snnTorch's Synaptic)
+    has syn = 1 - a, w_in = 1 / syn, decay = 1 - b, gain = 1 / decay.
+
+    A recurrent module (snnTorch's RLeaky) is such a neuron and a linear node R, with NIR edges
+    neuron -> R -> neuron: R reads the spikes of the step before, its bias counts at every step.
+    """
+
+    decay: float
+    threshold: float
+    gain: float = 1.0
+    leak: float = 0.0
+    reset: float = 0.0
+    subtract: bool = False
+    syn: float = 1.0
+    w_in: float = 1.0
+    start: float = 0.0
+    drop: float = 0.0
+    reached: bool = False

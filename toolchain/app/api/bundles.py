@@ -1,0 +1,275 @@
+"""What is done with a bundle: read, write, map again, compare, report, export."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....backends.base import Progress
+from ...data import Samples, samples_of
+from ...formats.bundle import bundle as bundles
+from ...formats.bundle.bundle import Bundle
+from ...ground.errors import InputError
+from ...ground.files import atomic_write
+from ...ground.memory import require
+from ...ir.memory_use import of_costs
+from ...ir.program import Program
+from .compiling import Stage
+from .running import program_of, run
+from .sources import load_model
+
+if TYPE_CHECKING:
+    from ....backends.lava.build import LavaNetwork
+    from ...formats.nir.conventions import NirOptions
+    from ...targets.target import Target
+    from ...verify.diff import Change
+
+SOURCES = ("versions", "model", "target", "calibration", "trusted_pickle", "net_input")
+"""What a manifest says of a bundle's origin; its statistics and records follow from the Program."""
+
+
+def inspect(path: str | Path, nir_options: NirOptions | None = None) -> str:
+    """What a file holds, as text: a Program (.sfx, .net), a NIR graph, a checkpoint's tensors."""
+    from ...ir.text import graph_text, program_text
+    from ...report.witness import witness_lines
+
+    path = Path(path)
+    if path.suffix == ".sfx":
+        bundle = load(path)
+        lines = witness_lines(bundle.manifest.get("witness"))
+        found = "".join(f"witness: {line}\n" for line in lines)
+        read_as = _input_text(bundle.manifest.get("net_input"))
+        return read_as + program_text(bundle.program) + found
+    if path.suffix == ".net":
+        from ...formats.netx.file import read_file
+        from ...formats.netx.read import input_facts, read
+
+        facts = input_facts(path, "raw")
+        length = read_file(path).timesteps or 1
+        return _input_text(facts, asked=True) + program_text(
+            read(path, timesteps=length, data="raw")
+        )
+    if path.suffix in (".nir", ".onnx"):
+        from ...formats.nir.bridge import to_graph
+        from ...formats.nir.reading import reading
+
+        graph = load_model(path).graph
+        known = graph.metadata.get("timesteps")
+        steps = None if known is not None else 1
+        text = graph_text(to_graph(graph, timesteps=steps, options=nir_options))
+        how = reading(graph, nir_options).lines() if path.suffix == ".nir" else []
+        return "".join(f"{line}\n" for line in how) + text
+    from ....frontends.checkpoints.describe import describe
+
+    return describe(path)
+
+
+def _input_text(facts: dict[str, Any] | None, *, asked: bool = False) -> str:
+    """What a lava-dl network does with a sample first, and what its DATA holds."""
+    if facts is None:
+        return ""
+    formula = f"input neurons take {facts['weight']} x + {facts['bias']} of a sample x"
+    if asked:
+        return f"{formula}; shown for DATA of x (compile --net-input says which DATA is)\n"
+    holds = "x, the Program applies it" if facts["data"] == "raw" else "that number already"
+    return f"{formula}; DATA holds {holds}\n"
+
+
+def save(bundle: Bundle, path: str | Path) -> None:
+    """Write `model.sfx` atomically."""
+    bundles.write(bundle, path)
+
+
+def load(path: str | Path, *, balanced: bool = True) -> Bundle:
+    """Read `model.sfx`. Raises InputError (SFX-E60x), FitError if its mapping is not legal.
+
+    Its counts are taken from the Program anew, and so is what every block takes of its core.
+    balanced=False accepts a Program whose delays were changed on purpose (see `verify`).
+    A bundle of an older schema is mapped again, onto its target as it is listed now.
+    """
+    from ...compiler.compile import statistics
+    from ...compiler.mapping.check import check_placed
+
+    bundle = bundles.read(path, balanced=balanced)
+    placed = bundle.placed
+    counted = statistics(bundle.program) | {"cores": placed.cores, "chips": placed.chips}
+    bundle = replace(bundle, manifest=bundle.manifest | {"statistics": counted})
+    if bundle.manifest["schema_version"] != bundles.UNPLACED:
+        if placed.blocks and "target_table" in bundle.manifest:
+            check_placed(placed, target_of(bundle))
+        return bundle
+    from ...targets import names
+
+    target = bundle.placed.target
+    return remap(bundle, target=target if target in names() else None)
+
+
+def remap(
+    bundle: Bundle,
+    data: Samples | None = None,
+    *,
+    target: str | None = None,
+    objective: str = "latency",
+    seed: int = 0,
+    stage: Stage = lambda name: None,
+) -> Bundle:
+    """The same Program placed again: for another objective or target, or by measured spike rates.
+
+    data: samples whose events weigh the traffic; without them rates come from the calibration.
+    Raises FitError if it does not fit; no integer of the Program changes.
+    """
+    from ...compiler.mapping.place import MappingOptions, place
+    from ...targets import load as load_target
+    from ...targets.table import to_table
+
+    chosen = target_of(bundle) if target is None else load_target(target)
+    records = bundle.manifest.get("quantization", ())
+    known = {r["population"]: r["rate"] for r in records if r.get("rate") is not None}
+    if data is not None:
+        stage("count events")
+        counts = run(bundle, data, backend_name="fast").counts
+        known |= {name: float(e.mean()) / counts.samples for name, e in counts.events.items()}
+    stage("place")
+    placed = place(bundle.program, chosen, MappingOptions(objective, seed, known))
+    statistics = bundle.manifest["statistics"] | {"cores": placed.cores, "chips": placed.chips}
+    manifest = bundle.manifest | {
+        "target": chosen.name,
+        "target_table": to_table(chosen),
+        "statistics": statistics,
+    }
+    return Bundle(placed, bundle.nir, manifest)
+
+
+def diff(a: Bundle, b: Bundle) -> list[Change]:
+    """Every difference of two compiled models: of their Programs, and of what they came from."""
+    from ...verify.diff import Change
+    from ...verify.diff import diff as differences
+
+    found = differences(a.program, b.program)
+    for key in sorted({*a.manifest, *b.manifest} & set(SOURCES)):
+        mine, theirs = (json.dumps(m.get(key), sort_keys=True) for m in (a.manifest, b.manifest))
+        if mine != theirs:
+            found.append(Change("manifest", key, mine, theirs))
+    if a.placed.blocks != b.placed.blocks:
+        counts = (f"{len(m.placed.blocks)} blocks on {m.placed.cores} cores" for m in (a, b))
+        found.append(Change("placement", "blocks", *counts))
+    return found
+
+
+def report(
+    bundle: Bundle,
+    data: Samples | None = None,
+    *,
+    verified: str | Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Mapping, energy and latency as plain values (the keys of `sfx report --json`).
+
+    data: real inputs whose events are counted on the reference backend. Without them only the
+    mapping is reported, because energy without events would be a guess.
+    verified: the JSON of `sfx verify` on this model. Raises InputError (SFX-E218) if it is not,
+    and SFX-E605 if the events of a sample take more memory than is free.
+    """
+    from ...report.collect import collect
+    from ...report.verdict import read_verdict
+
+    if not bundle.placed.blocks:
+        raise InputError(
+            "SFX-E670",
+            "the bundle holds no mapping, so there is no core to report on",
+            where=bundle.program.name,
+            hint="place it first: sfx map BUNDLE -o OUT",
+        )
+    given = None if data is None else samples_of(data)
+    verdict = None if verified is None else read_verdict(Path(verified), bundle.program)
+    if given is not None:
+        require(of_costs(bundle.program), "the events of a sample", where=bundle.program.name)
+    result = None if given is None else run(bundle, given, progress=progress)
+    counts = None if result is None else result.counts
+    accuracy = None
+    if result is not None and given is not None and given.y is not None:
+        accuracy = float(np.mean(result.predictions == given.y))
+    target = target_of(bundle)
+    return collect(bundle.placed, counts, accuracy, bundle.manifest, target, verdict)
+
+
+def target_of(bundle: Bundle) -> Target:
+    """The target a bundle was built for, as it was then. Raises InputError (SFX-E402, SFX-E601)."""
+    from ...targets.parse import parse
+
+    table = bundle.manifest.get("target_table")
+    if not isinstance(table, dict):
+        raise InputError("SFX-E601", "the bundle does not carry its target")
+    return parse(dict(table), f"{bundle.manifest.get('target')} in the bundle")
+
+
+def to_lava(bundle: Bundle | Program) -> LavaNetwork:
+    """The connected Lava processes of a compiled model, with named in and out ports.
+
+    Attach your own sources and sinks and choose the run configuration (Loihi2SimCfg here,
+    Loihi2HwCfg where you have it). Raises MissingPartError (SFX-E501) without Lava.
+    """
+    from ....backends.lava.build import to_lava as build
+
+    return build(program_of(bundle))
+
+
+def export_onnx(bundle: Bundle | Program, path: str | Path) -> None:
+    """Write the Program as an ONNX model of integer operators, atomically.
+
+    Raises MissingPartError (SFX-E530) without onnx, SfxError (SFX-E531) if it exceeds 2 GiB,
+    InputError (SFX-E603) if the file cannot be written.
+    """
+    from ....backends.onnx import parts
+
+    parts.require("onnx")
+    from ....backends.onnx.export import export as onnx_export
+
+    model = onnx_export(program_of(bundle))
+    atomic_write(Path(path), model.SerializeToString(deterministic=True))
+
+
+def export_netx(bundle: Bundle | Program, path: str | Path) -> str:
+    """Write a sequential Program as a lava-dl network (`.net`), atomically, exactly or not at all.
+
+    The file is read back and compared before it is written. Returns the name of the read-out
+    population that netx has no layer for (its weights stay with the host), "" without one.
+    Raises UnsupportedError (SFX-E642) with every population that netx has no form for, InputError
+    (SFX-E603) if the file cannot be written.
+    """
+    from tempfile import TemporaryDirectory
+
+    from ...formats.netx.read import read
+    from ...formats.netx.write import export as netx_export
+
+    program = program_of(bundle)
+    made = netx_export(program)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.net"
+        copy.write_bytes(made.content)
+        made.check(program, read(copy, data="raw"))
+    atomic_write(Path(path), made.content)
+    return made.left_out
+
+
+def standard_nir(bundle: Bundle) -> bytes:
+    """The bundle's NIR source as a file of standard nodes. Raises UnsupportedError (SFX-E644)."""
+    from ...compiler.standard_nir import standard
+    from ...formats.nir.bridge import read, to_graph, write
+    from ...formats.nir.conventions import NirOptions
+
+    if not bundle.nir:
+        raise InputError("SFX-E641", "the bundle has no NIR source")
+    facts = bundle.manifest.get("nir", {})
+    options = NirOptions(facts.get("convention"), facts.get("dt"), facts.get("reset"))
+    graph = to_graph(
+        read(io.BytesIO(bundle.nir)), timesteps=bundle.program.timesteps, options=options
+    )
+    buffer = io.BytesIO()
+    write(standard(graph), buffer)
+    return buffer.getvalue()

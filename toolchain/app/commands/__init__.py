@@ -1,0 +1,1 @@
+"""One file per command of `sfx`; `toolchain/app/cli.py` registers them."""

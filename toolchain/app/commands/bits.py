@@ -1,0 +1,87 @@
+"""The options that say how to quantize, shared by the commands that do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...ground.errors import InputError
+
+if TYPE_CHECKING:
+    from ...compiler.quantize.options import Options
+
+BitsOpt = Annotated[int, typer.Option(min=2, max=8, help="Bits of a synaptic weight")]
+LayerBitsOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--bits-per-layer",
+        metavar="NAME=B,...",
+        help="Bits of some layers (repeatable), or a .toml with a table [bits]",
+    ),
+]
+MethodOpt = Annotated[
+    str, typer.Option(help="calibrated, or naive: largest weight to largest mantissa, to nearest")
+]
+EffortOpt = Annotated[
+    float, typer.Option(min=0, help="Rounding search: 0 none, 1 quick, more takes longer")
+]
+CountsOpt = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Most events that enter a neuron in a step (default: 1 if the samples have no more, "
+        "else 255); a smaller bound leaves more bits to the membrane",
+    ),
+]
+
+
+def quantize_options(
+    bits: int, layers: list[str] | None, method: str, effort: float, counts: int | None = None
+) -> Options:
+    """The options as given. Raises InputError (SFX-E324, E325, E327, E329)."""
+    from ...compiler.quantize.options import Options
+
+    chosen: dict[str, int] = {}
+    for text in layers or ():
+        chosen |= from_file(Path(text)) if text.endswith(".toml") else _pairs(text)
+    return Options(method, bits, chosen, effort, counts)
+
+
+def _pairs(text: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for pair in text.split(","):
+        name, _, value = pair.rpartition("=")
+        if not name or not value.strip().isdigit():
+            raise InputError(
+                "SFX-E327",
+                f"'{pair}' does not give a layer its bits",
+                where="--bits-per-layer",
+                hint="write NAME=B, such as blocks.0.attn.q.lif=4",
+            )
+        found[name.strip()] = int(value)
+    return found
+
+
+def from_file(path: Path) -> dict[str, int]:
+    """The table [bits] of a TOML file: population or module = bits."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("bits")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError("SFX-E327", f"cannot be read: {reason}", where=str(path)) from error
+    if not isinstance(table, dict) or not all(type(v) is int for v in table.values()):
+        raise InputError(
+            "SFX-E327",
+            "has no table [bits] of whole numbers",
+            where=str(path),
+            hint='write [bits] and then "blocks.0.attn.q.lif" = 4',
+        )
+    return dict(table)

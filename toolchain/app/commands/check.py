@@ -1,0 +1,85 @@
+"""`sfx check`."""
+
+from __future__ import annotations
+
+from .bits import CountsOpt
+from .common import (
+    CalibrateOpt,
+    CheckOpt,
+    CheckSamplesOpt,
+    ConventionOpt,
+    DtOpt,
+    FactoryOpt,
+    JsonOpt,
+    ModelArg,
+    NetInputOpt,
+    ResetOpt,
+    StepsOpt,
+    TakesOpt,
+    TargetOpt,
+    TrustOpt,
+    nir_options,
+    optional_data,
+    out,
+    print_reading,
+    stages,
+    write_json,
+)
+
+
+def check(
+    model: ModelArg,
+    target: TargetOpt = "loihi",
+    calibrate: CalibrateOpt = None,
+    factory: FactoryOpt = None,
+    timesteps: StepsOpt = None,
+    net_input: NetInputOpt = None,
+    takes: TakesOpt = "TB",
+    counts: CountsOpt = None,
+    convention: ConventionOpt = None,
+    dt: DtOpt = None,
+    reset: ResetOpt = None,
+    trust_pickle: TrustOpt = False,
+    beside: CheckOpt = True,
+    check_samples: CheckSamplesOpt = 1,
+    json_file: JsonOpt = None,
+) -> None:
+    """Say whether MODEL compiles and fits, with every problem at once; nothing is written."""
+    from dataclasses import asdict
+
+    from ...compiler.quantize.options import Options
+    from ...ground.errors import SfxError
+    from ...report.witness import witness_lines
+    from .. import api
+
+    try:
+        with stages(f"checking {model.name} for {target}") as stage:
+            bundle = api.compile(
+                model,
+                target,
+                calibrate=optional_data(calibrate),
+                model=factory,
+                timesteps=timesteps,
+                net_input=net_input,
+                takes=takes,
+                nir_options=nir_options(convention, dt, reset),
+                objective="cores",
+                stage=stage,
+                trust_pickle=trust_pickle,
+                check=beside,
+                check_samples=check_samples,
+                options=Options(counts=counts),
+            )
+    except SfxError as error:  # main() prints it and sets the exit status
+        write_json(json_file, {"fits": False, "problems": [asdict(p) for p in error.problems]})
+        raise
+    print_reading(model, bundle.manifest)
+    s = bundle.manifest["statistics"]
+    out.print(f"{model.name} compiles and fits {bundle.manifest['target']}: {s['cores']} cores")
+    if bundle.manifest.get("weights"):
+        out.print(f"weights from {bundle.manifest['weights']}", markup=False, soft_wrap=True)
+    for line in witness_lines(bundle.manifest.get("witness")):
+        out.print(f"  {line}", markup=False, soft_wrap=True)
+    write_json(
+        json_file, {"fits": True, "problems": [], **s, "witness": bundle.manifest.get("witness")}
+    )

@@ -1,0 +1,220 @@
+"""What the commands share: their options, the two consoles, progress and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...ground.files import atomic_write, writable
+from .consoles import PlainConsole as PlainConsole
+from .consoles import err as err
+from .consoles import is_stdout, print_alone
+from .consoles import out as out
+
+if TYPE_CHECKING:
+    from ...data import Data
+    from ...formats.nir.conventions import NirOptions
+
+
+def to_write(path: Path | None) -> Path | None:
+    """Of an option that names a file to write: looked at before the work (SFX-E603)."""
+    if path is not None:
+        writable(path)
+    return path
+
+
+def to_draw(path: Path | None) -> Path | None:
+    """As `to_write`, of a picture."""
+    if path is not None:
+        writable(path, PICTURES)
+    return path
+
+
+def to_tell(path: Path | None) -> Path | None:
+    """As `to_write`, of what may go to stdout by the name '-'."""
+    return path if is_stdout(path) else to_write(path)
+
+
+PICTURES = (".png", ".svg")
+
+ModelArg = Annotated[
+    Path, typer.Argument(help="Model: .pt, .safetensors, .nir, .onnx or .net", metavar="MODEL")
+]
+BundleArg = Annotated[Path, typer.Argument(help="Compiled model, model.sfx", metavar="BUNDLE")]
+TargetOpt = Annotated[str, typer.Option(help="loihi (= loihi2), another listed target, or a .toml")]
+CalibrateOpt = Annotated[
+    Path | None, typer.Option(metavar="DATA", help="Samples that choose the integer scales (.npz)")
+]
+FactoryOpt = Annotated[
+    str | None, typer.Option("--model", help="pkg.module:factory of your own network")
+]
+TakesOpt = Annotated[
+    str,
+    typer.Option(
+        metavar="LAYOUT",
+        help="With --model, what forward() takes: TB, BT (samples first), B (an image that it "
+        "shows itself) or step (one step)",
+    ),
+]
+MemoryOpt = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="MB",
+        help="Memory it may take: refused at once if too little",
+    ),
+]
+TrustOpt = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle",
+        help="Let a .pt file run whatever code it holds (whole networks, files from before torch "
+        "1.6). Only for files that you trust",
+    ),
+]
+InputOpt = Annotated[Path, typer.Option("--input", metavar="DATA", help="Samples, .npz with x, y")]
+LimitOpt = Annotated[int | None, typer.Option(min=1, help="Use the first N samples only")]
+StepsOpt = Annotated[
+    int | None,
+    typer.Option("--timesteps", min=1, help="T of a sample, if the file does not say it"),
+]
+NetInputOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--net-input",
+        metavar="KIND",
+        help="What DATA of a lava-dl .net holds: raw (x; the file's weight and bias are applied) "
+        "or transformed (weight x + bias already)",
+    ),
+]
+ConventionOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--nir-convention",
+        metavar="NAME",
+        help="What a .nir file means: nir, norse, norse-1.1, snntorch, spikingjelly, sinabs, "
+        "rockpool, spyx, lava; and after a colon options of the framework's neuron, such as "
+        "sinabs:norm_input=false",
+    ),
+]
+DtOpt = Annotated[
+    float | None, typer.Option("--dt", metavar="SECONDS", help="One step of a .nir file")
+]
+ResetOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--reset", help="Of a .nir file's neurons: value (its v_reset), zero, subtract, or a number"
+    ),
+]
+JsonOpt = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        callback=to_tell,
+        help="Write the result as JSON ('-': to stdout, and nothing else there)",
+    ),
+]
+
+ObjectiveOpt = Annotated[
+    str,
+    typer.Option(
+        help="What the mapping is good at: cores (fewest), latency (levelled over the fewest "
+        "chips) or energy; or intel: cut by the rule of Intel's compiler"
+    ),
+]
+SeedOpt = Annotated[int, typer.Option(min=0, help="Seed of the placement")]
+
+CheckOpt = Annotated[
+    bool,
+    typer.Option(
+        "--check/--no-check",
+        help="Run the torch model itself beside its graph and compare every neuron",
+    ),
+]
+CheckSamplesOpt = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Samples of that comparison")
+]
+
+JSON_SCHEMA = 1
+
+
+def nir_options(convention: str | None, dt: float | None, reset: str | None) -> NirOptions | None:
+    """How to read a .nir file, if an option says it. Raises InputError."""
+    if convention is None and dt is None and reset is None:
+        return None
+    from ...formats.nir.conventions import NirOptions
+
+    return NirOptions(convention, dt, reset)
+
+
+def print_reading(model: Path, manifest: dict[str, Any]) -> None:
+    """How a .nir file was read, with what it was not clear about; nothing for other models."""
+    for line in manifest.get("nir", {}).get("lines", ()) if model.suffix == ".nir" else ():
+        out.print(line, markup=False, soft_wrap=True)
+
+
+def optional_data(path: Path | None) -> Data | None:
+    """The samples in `path`, if one is given. Raises InputError."""
+    return None if path is None else read_data(path, None)
+
+
+def read_data(path: Path, limit: int | None) -> Data:
+    """The samples in `path`, the first `limit` of them. Raises InputError."""
+    from ...data import read
+
+    return read(path, limit)
+
+
+def write_json(path: Path | None, values: dict[str, Any]) -> None:
+    """Write a result atomically ('-': to stdout); nothing without a path."""
+    if path is not None:
+        shape = {"schema_version": JSON_SCHEMA, **values}
+        write_text(path, json.dumps(shape, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file atomically ('-': to stdout, alone)."""
+    if is_stdout(path):
+        print_alone(text)
+    else:
+        atomic_write(path, text.encode(errors="backslashreplace"))
+
+
+@contextmanager
+def stages(title: str) -> Iterator[Callable[[str], None]]:
+    """A spinner that names the current stage; plain lines where there is no terminal."""
+    if err.is_terminal:
+        with err.status(title) as status:
+            yield lambda name: status.update(f"{title}: {name}")
+    else:
+        err.print(title)
+        yield lambda name: None
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on a terminal; plain lines at every tenth elsewhere."""
+    if err.is_terminal:
+        from rich.progress import Progress
+
+        with Progress(console=err, transient=True) as bar:
+            task = bar.add_task(title, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    err.print(title)
+    last = -1
+
+    def line(done: int, total: int) -> None:
+        nonlocal last
+        tenth = 10 * done // max(total, 1)
+        if tenth > last:
+            last = tenth
+            err.print(f"  {done}/{total}")
+
+    yield line

@@ -1,0 +1,130 @@
+"""`sfx compile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .bits import (
+    BitsOpt,
+    CountsOpt,
+    EffortOpt,
+    LayerBitsOpt,
+    MethodOpt,
+    quantize_options,
+)
+from .common import (
+    CalibrateOpt,
+    CheckOpt,
+    CheckSamplesOpt,
+    ConventionOpt,
+    DtOpt,
+    FactoryOpt,
+    JsonOpt,
+    MemoryOpt,
+    ModelArg,
+    NetInputOpt,
+    ObjectiveOpt,
+    ResetOpt,
+    SeedOpt,
+    StepsOpt,
+    TakesOpt,
+    TargetOpt,
+    TrustOpt,
+    nir_options,
+    optional_data,
+    out,
+    print_reading,
+    stages,
+    to_draw,
+    to_write,
+    write_json,
+)
+
+
+def compile(
+    model: ModelArg,
+    target: TargetOpt = "loihi",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", callback=to_write, help="Bundle to write (default: MODEL.sfx)"
+        ),
+    ] = None,
+    calibrate: CalibrateOpt = None,
+    factory: FactoryOpt = None,
+    timesteps: StepsOpt = None,
+    net_input: NetInputOpt = None,
+    convention: ConventionOpt = None,
+    dt: DtOpt = None,
+    reset: ResetOpt = None,
+    bits: BitsOpt = 8,
+    layer_bits: LayerBitsOpt = None,
+    method: MethodOpt = "calibrated",
+    effort: EffortOpt = 1.0,
+    counts: CountsOpt = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", callback=to_draw, help="Draw what rounding cost each layer"),
+    ] = None,
+    takes: TakesOpt = "TB",
+    objective: ObjectiveOpt = "latency",
+    seed: SeedOpt = 0,
+    trust_pickle: TrustOpt = False,
+    beside: CheckOpt = True,
+    check_samples: CheckSamplesOpt = 1,
+    memory: MemoryOpt = None,
+    json_file: JsonOpt = None,
+) -> None:
+    """Compile MODEL into a bundle: export, lower, quantize, balance delays, map."""
+    import time
+
+    from .. import api
+
+    start = time.perf_counter()
+    destination = output or model.parent / f"{model.stem}.sfx"
+    to_write(destination)
+    with stages(f"compiling {model.name} for {target}") as stage:
+        bundle = api.compile(
+            model,
+            target,
+            calibrate=optional_data(calibrate),
+            model=factory,
+            timesteps=timesteps,
+            net_input=net_input,
+            takes=takes,
+            nir_options=nir_options(convention, dt, reset),
+            objective=objective,
+            seed=seed,
+            stage=stage,
+            trust_pickle=trust_pickle,
+            check=beside,
+            check_samples=check_samples,
+            memory=None if memory is None else memory << 20,
+            options=quantize_options(bits, layer_bits, method, effort, counts),
+        )
+        api.save(bundle, destination)
+    seconds = time.perf_counter() - start
+    from ...report.compiled import compile_summary
+
+    print_reading(model, bundle.manifest)
+    out.print(compile_summary(bundle.manifest, seconds, str(destination)))
+    if picture is not None:
+        from ...report.pictures import quantization
+
+        quantization(bundle.manifest, picture)
+        out.print(f"drew {picture}", markup=False, soft_wrap=True)
+    statistics = bundle.manifest["statistics"]
+    write_json(
+        json_file,
+        {
+            **statistics,
+            "quantization": bundle.manifest["quantization"],
+            "nir": bundle.manifest.get("nir"),
+            "silent": bundle.manifest.get("silent", []),
+            "seconds": seconds,
+            "witness": bundle.manifest.get("witness"),
+        },
+    )

@@ -1,0 +1,149 @@
+"""`sfx data convert` and `sfx data show`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .common import (
+    JsonOpt,
+    out,
+    progress_bar,
+    to_draw,
+    to_write,
+    write_json,
+)
+from .consoles import answering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ....frontends.datasets.source import Frames, Source
+
+app = typer.Typer(no_args_is_help=True, help="The field's data sets to DATA, and what DATA holds.")
+
+SizeOpt = str | None
+
+
+@app.command()
+@answering
+def convert(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The data set as downloaded")],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--from", help="nmnist, ncaltech101, dvs-gesture, cifar10-dvs, images or mnist"
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="DATA", callback=to_write, help="The .npz to write"),
+    ],
+    steps: Annotated[int, typer.Option(help="T, time steps of a sample")] = 8,
+    by: Annotated[
+        str, typer.Option("--bin", help="time: equal spans; count: equally many events")
+    ] = "time",
+    duration: Annotated[
+        int | None,
+        typer.Option(metavar="US", help="Span of T steps; later ones are left out (default: own)"),
+    ] = None,
+    crop: Annotated[SizeOpt, typer.Option(metavar="HxW", help="Keep the middle HxW pixels")] = None,
+    size: Annotated[SizeOpt, typer.Option(metavar="HxW", help="Scale to HxW pixels")] = None,
+    split: Annotated[str | None, typer.Option(help="train or test")] = None,
+    every: Annotated[
+        int, typer.Option(help="No split of its own: each N-th sample of a class is for the test")
+    ] = 10,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most N samples, spread over the set")
+    ] = None,
+    gray: Annotated[bool, typer.Option("--gray", help="images: one channel")] = False,
+    uncompressed: Annotated[
+        bool, typer.Option("--uncompressed", help="A larger file that training can map")
+    ] = False,
+    json_file: JsonOpt = None,
+) -> None:
+    """Turn a downloaded data set into DATA: x uint8 (samples, T, C, H, W), y and classes."""
+    import numpy as np
+
+    from ....frontends.datasets.find import find
+    from ....frontends.datasets.source import Frames, shape
+    from ...data.write import write
+
+    pair, part = _pixels("--size", size), _pixels("--crop", crop)
+    resized = pair if name == "images" else None
+    frames = Frames(steps, by, duration, part, None if resized else pair)
+    source = find(name, path, split=split, every=every, limit=limit, size=resized, gray=gray)
+    sizes = shape(source, frames)
+    with progress_bar(f"{name}: {len(source):,} samples") as progress:
+        samples = _samples(source, frames, progress)
+        classes = np.array(source.classes)
+        write(output, samples, sizes, source.labels, compress=not uncompressed, classes=classes)
+    out.print(
+        f"wrote {output}: x uint8 {[len(source), *sizes]}, {len(source.classes)} classes",
+        markup=False,
+        soft_wrap=True,
+    )
+    write_json(
+        json_file,
+        {"samples": len(source), "shape": list(sizes), "classes": list(source.classes)},
+    )
+
+
+@app.command()
+@answering
+def show(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Samples, .npz with x, y")],
+    picture: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="PNG", callback=to_draw, help="Draw one sample"),
+    ] = None,
+    sample: Annotated[int, typer.Option(min=0, help="Which sample to draw")] = 0,
+    json_file: JsonOpt = None,
+) -> None:
+    """Say what DATA holds; with -o, a picture of one sample's events in every step."""
+    from ...data.mapped import classes, mapped
+    from ...ground.errors import InputError
+    from ...report import samples
+
+    found, names = mapped(data), classes(data)
+    values = samples.summary(found, names)
+    out.print(samples.text(values), markup=False, soft_wrap=True)
+    if picture is not None:
+        if sample >= found.samples:
+            raise InputError("SFX-E615", f"--sample is {sample}, of 0..{found.samples - 1}")
+        label = "" if found.y is None else _label(int(found.y[sample]), names)
+        samples.picture(found.x[sample], f"{data.name}, sample {sample}{label}", picture)
+        out.print(f"picture   {picture}", markup=False, soft_wrap=True)
+    write_json(json_file, values)
+
+
+def _samples(
+    source: Source, frames: Frames, progress: Callable[[int, int], None]
+) -> Iterator[NDArray[np.uint8]]:
+    from ....frontends.datasets.source import sample
+
+    for i in range(len(source)):
+        yield sample(source, i, frames)
+        progress(i + 1, len(source))
+
+
+def _label(label: int, names: tuple[str, ...]) -> str:
+    return f": {names[label]}" if 0 <= label < len(names) else f": class {label}"
+
+
+def _pixels(option: str, text: str | None) -> tuple[int, int] | None:
+    """'32x48' as (32, 48)."""
+    from ....frontends.datasets.source import option as refused
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if match is None:
+        raise refused(f"{option} is '{text}'", "height x width in pixels, such as 32x32")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,56 @@
+"""`sfx map`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import (
+    BundleArg,
+    JsonOpt,
+    LimitOpt,
+    ObjectiveOpt,
+    SeedOpt,
+    out,
+    read_data,
+    stages,
+    to_write,
+    write_json,
+)
+
+
+def map(
+    bundle: BundleArg,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", callback=to_write, help="Bundle to write")
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="DATA", help="Real inputs whose spikes weigh the traffic"),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Default: the bundle's own")] = None,
+    objective: ObjectiveOpt = "latency",
+    seed: SeedOpt = 0,
+    limit: LimitOpt = None,
+    json_file: JsonOpt = None,
+) -> None:
+    """Place a compiled model again: another target or objective, or by measured traffic."""
+    from .. import api
+
+    loaded = api.load(bundle)
+    samples = None if data is None else read_data(data, limit)
+    with stages(f"mapping {bundle.name} for {objective}") as stage:
+        placed = api.remap(
+            loaded, samples, target=target, objective=objective, seed=seed, stage=stage
+        )
+        api.save(placed, output)
+    before, after = loaded.manifest["statistics"], placed.manifest["statistics"]
+    out.print(
+        f"{placed.manifest['target']}: {after['cores']} cores on {after['chips']} chip(s), "
+        f"before {before['cores']} on {before['chips']}\nwrote {output}",
+        markup=False,
+        soft_wrap=True,
+    )
+    write_json(json_file, {"objective": objective, "seed": seed, **after})

@@ -1,0 +1,147 @@
+"""`sfx quantize`: what rounding costs, layer by layer, and how few bits are enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...ground.files import writable
+from .bits import BitsOpt, CountsOpt
+from .common import (
+    CalibrateOpt,
+    CheckOpt,
+    CheckSamplesOpt,
+    ConventionOpt,
+    DtOpt,
+    FactoryOpt,
+    InputOpt,
+    JsonOpt,
+    LimitOpt,
+    ModelArg,
+    ResetOpt,
+    TargetOpt,
+    nir_options,
+    optional_data,
+    out,
+    progress_bar,
+    read_data,
+    write_json,
+    write_text,
+)
+
+
+def to_choose(path: Path | None) -> Path | None:
+    """As `to_write`, of what --bits-per-layer reads."""
+    if path is not None:
+        writable(path, (".toml",))
+    return path
+
+
+def quantize(
+    model: ModelArg,
+    data: InputOpt,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Rank layers by the accuracy they lose")
+    ] = False,
+    probe: Annotated[
+        int, typer.Option(min=2, max=8, help="Bits of the layer that --sensitivity looks at")
+    ] = 3,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="POINTS",
+            help="Find the smallest synaptic memory that loses at most so many % against float",
+        ),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Choices that --budget tries")] = 40,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="TOML",
+            callback=to_choose,
+            help="Write the bits found, for compile",
+        ),
+    ] = None,
+    bits: BitsOpt = 8,
+    counts: CountsOpt = None,
+    target: TargetOpt = "loihi",
+    calibrate: CalibrateOpt = None,
+    factory: FactoryOpt = None,
+    convention: ConventionOpt = None,
+    dt: DtOpt = None,
+    reset: ResetOpt = None,
+    limit: LimitOpt = None,
+    beside: CheckOpt = True,
+    check_samples: CheckSamplesOpt = 1,
+    json_file: JsonOpt = None,
+) -> None:
+    """Say what rounding costs on labelled samples: in all, by layer, or within a budget.
+
+    Use training or hold-out samples for DATA; what is chosen on test samples fits only those.
+    """
+    from ...compiler.precision.search import search
+    from ...compiler.precision.sensitivity import sensitivity as rank
+    from ...report.precision import found_table, score_line, sensitivity_table
+    from ...report.silent import silence_lines
+    from ...report.witness import witness_lines
+    from .. import api
+
+    samples = read_data(data, limit)
+    with progress_bar(f"quantizing {model.name} for {target}") as progress:
+        judge = api.judge(
+            model,
+            samples,
+            target,
+            calibrate=optional_data(calibrate),
+            model=factory,
+            bits=bits,
+            counts=counts,
+            nir_options=nir_options(convention, dt, reset),
+            check=beside,
+            check_samples=check_samples,
+        )
+        full = judge.score({}, effort=1.0)
+        progress(1, 1)
+    out.print(score_line(judge, full))
+    for line in (*witness_lines(judge.witness), *silence_lines(s.as_dict() for s in judge.silent)):
+        out.print(line, markup=False)
+    values: dict[str, Any] = {
+        "samples": samples.samples,
+        "float_right": judge.float_right,
+        "right": full.right,
+        "memory_bits": full.memory,
+        "silent": [s.as_dict() for s in judge.silent],
+        "witness": judge.witness,
+    }
+    if not sensitivity and budget is None:
+        write_json(json_file, values)
+        return
+    with progress_bar(f"one layer at {probe} bits, the others at {bits}") as progress:
+        ranked = rank(judge, probe, progress)
+    values["sensitivity"] = [s.as_dict() for s in ranked]
+    out.print(sensitivity_table(ranked))
+    if budget is not None:
+        allowed = int(budget / 100 * samples.samples)
+        with progress_bar(f"{trials} choices of bits") as progress:
+            found = search(judge, ranked, allowed, trials, progress)
+        out.print(found_table(judge, found, full))
+        values |= {
+            "layers": dict(found.layers),
+            "mixed_right": found.score.right,
+            "mixed_memory_bits": found.score.memory,
+            "tried": found.tried,
+        }
+        if output is not None:
+            _write(output, found.layers)
+            out.print(f"wrote {output}: sfx compile --bits-per-layer {output}", soft_wrap=True)
+    write_json(json_file, values)
+
+
+def _write(path: Path, layers: Any) -> None:
+    rows = [f'"{name}" = {bits}\n' for name, bits in layers.items()]
+    write_text(path, "[bits]\n" + "".join(rows))

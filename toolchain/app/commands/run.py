@@ -1,0 +1,98 @@
+"""`sfx run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import (
+    BundleArg,
+    InputOpt,
+    JsonOpt,
+    LimitOpt,
+    out,
+    progress_bar,
+    read_data,
+    write_json,
+)
+
+
+def run(
+    bundle: BundleArg,
+    data: InputOpt,
+    backend: Annotated[str, typer.Option(help="fast, reference, lava or onnx")] = "fast",
+    device: Annotated[str, typer.Option(help="cpu or cuda (fast only)")] = "cpu",
+    memory: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="MB", help="Memory it may take (fast: a batch, so its size)"),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="local, or dask: spread the samples")] = "local",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Dask scheduler (default: workers on this machine that no other user can reach). "
+            "It and its workers are sent the Program and the samples, and whoever can reach it or "
+            "them can run code there and here: trust them all, and use tls:// with the three below",
+        ),
+    ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Of a tls:// scheduler: who signs its keys")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Our certificate for that scheduler")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="The key of that certificate")
+    ] = None,
+    limit: LimitOpt = None,
+    json_file: JsonOpt = None,
+) -> None:
+    """Run samples through the compiled model in simulated hardware; print the accuracy."""
+    import numpy as np
+
+    from ...compiler.cost.activity import total
+    from ...compiler.cost.synops import synops
+    from ...ir.program import Clock, Input
+    from ...report.units import share
+    from .. import api
+
+    loaded, samples = api.load(bundle), read_data(data, limit)
+    with progress_bar(f"{backend}: {samples.samples} samples") as progress:
+        result = api.run(
+            loaded,
+            samples,
+            backend_name=backend,
+            memory=None if memory is None else memory << 20,
+            device=device,
+            engine=engine,
+            scheduler=scheduler,
+            tls=(tls_ca, tls_cert, tls_key),
+            progress=progress,
+        )
+    accuracy = None if samples.y is None else float(np.mean(result.predictions == samples.y))
+    on_cores = [p.name for p in loaded.program if not isinstance(p.neuron, Input | Clock)]
+    spikes = sum(total(result.counts.events, name) for name in on_cores)
+    ops = synops(loaded.program, result.counts)
+    values = {
+        "backend": result.backend,
+        "samples": samples.samples,
+        "predictions": result.predictions.tolist(),
+        "accuracy": accuracy,
+        "seconds": result.seconds,
+        "spikes": spikes,
+        "synops": ops,
+    }
+    if accuracy is not None:
+        right = int(np.sum(result.predictions == samples.y))
+        out.print(f"accuracy  {share(accuracy, 2)}  ({right} of {samples.samples} samples)")
+    else:
+        out.print(f"predictions  {' '.join(map(str, result.predictions[:40].tolist()))}")
+    out.print(
+        f"backend   {result.backend}, {result.seconds:.1f} s\n"
+        f"spikes    {spikes / samples.samples:,.0f} per sample, input not counted\n"
+        f"synops    {ops / samples.samples:,.0f} per sample"
+    )
+    write_json(json_file, values)

@@ -1,0 +1,130 @@
+"""`sfx verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import (
+    BundleArg,
+    FactoryOpt,
+    InputOpt,
+    JsonOpt,
+    LimitOpt,
+    MemoryOpt,
+    TakesOpt,
+    TrustOpt,
+    out,
+    progress_bar,
+    read_data,
+    to_write,
+    write_json,
+)
+
+
+def verify(
+    bundle: BundleArg,
+    data: InputOpt,
+    against: Annotated[
+        str, typer.Option(help="The witness: lava, onnx, or torch: the model itself")
+    ] = "lava",
+    mode: Annotated[
+        str, typer.Option(help="full: the net in one run; layerwise: each population alone")
+    ] = "full",
+    states: Annotated[bool, typer.Option("--states", help="Compare u and v as well")] = False,
+    limit: LimitOpt = None,
+    witness: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="Hand the witness this bundle instead: shows that the comparison can fail",
+        ),
+    ] = None,
+    sample_fraction: Annotated[
+        float, typer.Option(metavar="F", help="Layerwise: replay this share of every population")
+    ] = 1.0,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            callback=to_write,
+            help="Layerwise: keep what is compared, go on from there",
+        ),
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            callback=to_write,
+            help="Where something differs: the neuron for 'sfx replay' (default: BUNDLE.replay)",
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="--against torch: the model file that was compiled"),
+    ] = None,
+    factory: FactoryOpt = None,
+    takes: TakesOpt = "TB",
+    trust_pickle: TrustOpt = False,
+    memory: MemoryOpt = None,
+    json_file: JsonOpt = None,
+) -> None:
+    """Prove that a witness computes what the reference does: every spike, u and v at every step."""
+    from ...report.verified import agreement_summary, verify_summary
+    from .. import api
+
+    kept = replay or bundle.parent / f"{bundle.stem}.replay"
+    to_write(kept)
+    loaded, samples = api.load(bundle), read_data(data, limit)
+    if against == "torch":
+        with progress_bar(f"torch: {samples.samples} samples") as progress:
+            agreement = api.verify_torch(
+                loaded,
+                samples,
+                _needed(source),
+                model=factory,
+                takes=takes,
+                trust_pickle=trust_pickle,
+                progress=progress,
+            )
+        out.print(agreement_summary(agreement))
+        write_json(json_file, agreement.as_dict())
+        if not agreement.passed:
+            raise typer.Exit(1)
+        return
+    other = None if witness is None else api.load(witness, balanced=False).program
+    unit = ", population by population" if mode == "layerwise" else ""
+    with progress_bar(f"{against}: {samples.samples} samples back to back{unit}") as progress:
+        verdict = api.verify(
+            loaded,
+            samples.x,
+            against=against,
+            mode=mode,
+            states=states,
+            witness=other,
+            sample_fraction=sample_fraction,
+            resume=resume,
+            replay_file=kept,
+            memory=None if memory is None else memory << 20,
+            progress=progress,
+        )
+    out.print(verify_summary(verdict))
+    if verdict.cause:
+        out.print(f"  replay      sfx replay {kept}", markup=False, soft_wrap=True)
+    write_json(json_file, verdict.as_dict())
+    if not verdict.equal:
+        raise typer.Exit(1)
+
+
+def _needed(source: Path | None) -> Path:
+    if source is not None:
+        return source
+    from ...ground.errors import InputError
+
+    raise InputError(
+        "SFX-E713",
+        "--against torch needs the model that was compiled",
+        hint="give --source MODEL, and --model and --takes as when it was compiled",
+    )

@@ -1,0 +1,1 @@
+"""From a float Graph to a placed integer Program: passes, quantization, mapping, cost."""

@@ -1,0 +1,147 @@
+"""The compiler: NIR to a placed Program, pass by pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..ground.arith import IntArray
+from ..ground.memory import require
+from ..ir.check import check_graph
+from ..ir.check_program import check_program
+from ..ir.graph import Graph, Input
+from ..ir.matched import Silence
+from ..ir.memory_use import of_compile
+from ..ir.placed import PlacedProgram
+from ..ir.program import Program
+from ..ir.record import LayerRecord
+from ..targets.target import Target
+from .cost.synops import synapses
+from .mapping.place import MappingOptions, place
+from .passes.balance_delays import BalanceDelays
+from .passes.base import GraphPass, run_passes
+from .passes.fold_batch_norm import FoldBatchNorm
+from .passes.fold_convs import FoldConvs
+from .passes.lower_max_pool import LowerMaxPool
+from .passes.lower_products import LowerProducts
+from .passes.place_relays import PlaceRelays
+from .passes.sink_scales import SinkScales
+from .quantize.forms import refuse_forms
+from .quantize.options import Options
+from .quantize.quantize import quantize
+
+TO_NEURON_FORM: tuple[GraphPass, ...] = (
+    FoldBatchNorm(),
+    FoldConvs(),
+    SinkScales(),
+    LowerMaxPool(),
+    LowerProducts(),
+    PlaceRelays(),
+)
+Stage = Callable[[str], None]
+"""Called with the name of each stage as it begins."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A placed Program, the graph it came from and what the compiler did."""
+
+    placed: PlacedProgram
+    graph: Graph
+    records: tuple[LayerRecord, ...]
+    seconds: float
+    silent: tuple[Silence, ...] = ()
+
+
+def lower(graph: Graph, input_high: int | None = None) -> Graph:
+    """The graph in neuron form: one projection between any two neurons.
+
+    input_high: the largest value that may enter, which the input then declares; None: what it
+    declares already, else 1. A maximum or a product of spikes is not lowered as one of counts, so
+    the quantizer takes no data beyond it. Raises UnsupportedError (SFX-E22x) for neurons that have
+    no integer form.
+    """
+    check_graph(graph)
+    refuse_forms(graph)
+    high = input_high or entering(graph, None, None)
+    bounded = (replace(n, op=Input(high)) if isinstance(n.op, Input) else n for n in graph)
+    return run_passes(graph.with_nodes(bounded), TO_NEURON_FORM, check_graph)
+
+
+def entering(graph: Graph, data: IntArray | None, options: Options | None) -> int:
+    """The largest value that may enter: what the options, the model or the data say of it.
+
+    Raises InputError (SFX-E329) if the data hold more.
+    """
+    declared = [n.op.high for n in graph if isinstance(n.op, Input)]
+    return (options or Options()).input_high(data, declared[0] if declared else 0)
+
+
+def compile_graph(
+    graph: Graph,
+    target: Target,
+    calibration: NDArray[Any] | None = None,
+    stage: Stage = lambda name: None,
+    options: Options | None = None,
+    mapping: MappingOptions | None = None,
+    memory: int | None = None,
+    lowered: Callable[[Graph], None] = lambda graph: None,
+) -> Compiled:
+    """Lower, quantize, balance delays, partition and place.
+
+    calibration: events [K, T, *input shape]; its spike rates also guide the mapping.
+    options: how to quantize; mapping: what the placement is made for.
+    lowered: receives the neuron form before anything is made of it, and may raise.
+    memory: bytes that it may take (default: what is free); SFX-E605 if that cannot be enough.
+    Raises SfxError of the pass that cannot go on.
+    """
+    start = time.perf_counter()
+    stage("lower")
+    data = None if calibration is None else calibration.astype(np.int64)
+    neuron_form = lower(graph, entering(graph, data, options))
+    lowered(neuron_form)
+    samples = 0 if calibration is None else len(calibration)
+    require(of_compile(neuron_form, samples), "compiling it", allowed=memory)
+    stage("quantize")
+    quantized = quantize(neuron_form, data, options=options)
+    counted = {r.population: r.rate for r in quantized.records if r.rate is not None}
+    chosen = mapping or MappingOptions()
+    chosen = replace(chosen, known=counted | dict(chosen.known))
+    placed = compile_program(quantized.program, target, stage, chosen)
+    seconds = time.perf_counter() - start
+    return Compiled(placed, neuron_form, quantized.records, seconds, quantized.silent)
+
+
+def compile_program(
+    program: Program,
+    target: Target,
+    stage: Stage = lambda name: None,
+    mapping: MappingOptions | None = None,
+) -> PlacedProgram:
+    """Balance delays, partition and place a Program; all that integers still need.
+
+    Raises SfxError of the pass that cannot go on.
+    """
+    stage("balance delays")
+    balanced = BalanceDelays(target.limits.max_delay).run(program)
+    check_program(balanced, balanced=True)
+    stage("place")
+    return place(balanced, target, mapping)
+
+
+def statistics(program: Program) -> dict[str, int]:
+    """Counts that the compiler prints: populations, neurons, synapses, depth, timesteps."""
+    total = sum(synapses(program, j) for j in program.projections)
+    return {
+        "populations": len(program.populations),
+        "projections": len(program.projections),
+        "neurons": sum(p.size for p in program),
+        "synapses": total,
+        "depth": program.depth,
+        "timesteps": program.timesteps,
+    }

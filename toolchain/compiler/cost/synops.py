@@ -1,0 +1,47 @@
+"""Synaptic operations of a run, before and without any placement."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...ir.fan_in import FanIn
+from ...ir.program import Program, Projection, Structured
+from .activity import EventCounts, total
+
+
+def fan_out(program: Program, projection: Projection) -> NDArray[np.int64]:
+    """Synapses that each pre neuron drives [pre size].
+
+    Counted from the connection's structure, so a large convolution needs no matrix.
+    """
+    pre, post = program[projection.pre], program[projection.post]
+    driven, synapses = FanIn(projection, pre.size, post.size).into(
+        np.arange(post.size, dtype=np.int64)
+    )
+    out = np.zeros(pre.size, dtype=np.int64)
+    out[driven] = synapses
+    return out
+
+
+def synapses(program: Program, projection: Projection) -> int:
+    """Synapses of a projection, without an entry per neuron where its pattern is regular."""
+    c = projection.connection
+    if isinstance(c, Structured):
+        return prod((dict(c.pre) | dict(c.post)).values())
+    return int(fan_out(program, projection).sum())
+
+
+def synops(program: Program, counts: EventCounts) -> int:
+    """Synaptic operations of all samples of `counts`: each event drives its neuron's synapses."""
+    return sum(_driven(program, j, counts) for j in program.projections)
+
+
+def _driven(program: Program, j: Projection, counts: EventCounts) -> int:
+    size = program[j.pre].size
+    if isinstance(j.connection, Structured):  # all neurons drive equally many
+        return total(counts.events, j.pre) * (synapses(program, j) // size)
+    sent = np.asarray(counts.events[j.pre], dtype=np.int64).reshape(-1, size).sum(axis=0)
+    return int(sent @ fan_out(program, j))

@@ -1,0 +1,201 @@
+"""Is a placement legal? Measured again from the blocks, whoever made them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...ground.arith import IntArray
+from ...ground.errors import FitError, Problem
+from ...ir.connections import permutation
+from ...ir.fan_in import FanIn
+from ...ir.placed import Block, PlacedProgram, Usage
+from ...ir.program import Conv2d, Dense, Population, Program, Projection, Sparse
+from ...targets.memory import (
+    STRUCTURED_WORDS,
+    dense_axon_words,
+    row_words,
+    sparse_axon_words,
+    stored_bits,
+)
+from ...targets.rules import check_core, check_values
+from ...targets.target import Limits, Target
+from .partition import on_cores
+from .usage import total
+
+
+def check_placed(placed: PlacedProgram, target: Target) -> None:
+    """Every neuron on exactly one core, every core within every limit of `target`.
+
+    Usage is counted anew from the neurons of each block, by other code than the mapping's; the
+    blocks' own figures must not be lower. Axons are counted where the target limits them. Raises
+    FitError with all problems: SFX-E410..E428 a limit, E430 a neuron on no core or on two, E431 a
+    core that is not there, E432 a block that takes more than it records.
+    """
+    program, limits = placed.program, target.limits
+    problems = check_values(program.populations, program.projections, limits)
+    problems += _cores(placed.blocks, limits)
+    problems += _coverage(program, placed.blocks)
+    if not problems:  # the measures below index with the blocks
+        problems += _usage(placed, limits)
+    if problems:
+        raise FitError.of(problems)
+
+
+def _cores(blocks: Sequence[Block], limits: Limits) -> list[Problem]:
+    return [
+        Problem(
+            "SFX-E431",
+            b.population,
+            f"is placed on chip {b.chip} core {b.core}; the system has {limits.chips} chips of "
+            f"{limits.cores_per_chip} cores",
+        )
+        for b in blocks
+        if not (0 <= b.chip < limits.chips and 0 <= b.core < limits.cores_per_chip)
+    ]
+
+
+def _coverage(program: Program, blocks: Sequence[Block]) -> list[Problem]:
+    problems = []
+    expected = {p.name: p for p in on_cores(program)}
+    by_population: dict[str, list[Block]] = defaultdict(list)
+    for b in blocks:
+        by_population[b.population].append(b)
+    for name in sorted(set(by_population) - set(expected)):
+        what = "has a block, but needs no core or does not exist"
+        problems.append(Problem("SFX-E430", name, what))
+    for name, population in expected.items():
+        mine = by_population[name]
+        if any(prod(b.tile.axes) != population.size for b in mine):
+            what = f"has a tile of other axes than its {population.size} neurons"
+            problems.append(Problem("SFX-E430", name, what))
+            continue
+        times = _times(mine, population)
+        wrong = np.flatnonzero(times != 1)
+        if wrong.size:
+            problems.append(
+                Problem(
+                    "SFX-E430",
+                    name,
+                    f"{wrong.size} of {population.size} neurons are not on exactly one core; the "
+                    f"first, {wrong[0]}, is on {times[wrong[0]]}",
+                )
+            )
+    return problems
+
+
+def _times(blocks: Sequence[Block], population: Population) -> NDArray[np.uint16]:
+    """How many blocks hold each neuron."""
+    times = np.zeros(population.size, dtype=np.uint16)
+    for b in blocks:
+        part = b.tile.of(times)
+        part += 1
+    return times
+
+
+def _usage(placed: PlacedProgram, limits: Limits) -> list[Problem]:
+    measured = measure(placed, limits)
+    problems = []
+    by_core: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for i, (b, usage) in enumerate(zip(placed.blocks, measured, strict=True)):
+        by_core[b.chip, b.core].append(i)
+        if not _covers(b.usage, usage):
+            problems.append(
+                Problem("SFX-E432", b.population, f"records {b.usage}, measured {usage}")
+            )
+    for (chip, core), members in by_core.items():
+        usage = total(measured[i] for i in members)
+        if check_core("", usage, limits):
+            held = " and ".join(sorted({placed.blocks[i].population for i in members}))
+            problems += check_core(f"chip {chip} core {core} ({held})", usage, limits)
+    return problems
+
+
+def _covers(recorded: Usage, measured: Usage) -> bool:
+    """Neurons are what they are; the rest may be recorded too high, never too low."""
+    return (
+        (recorded.neurons, recorded.stateful) == (measured.neurons, measured.stateful)
+        and recorded.synapse_words >= measured.synapse_words
+        and recorded.axons_in >= measured.axons_in
+        and recorded.axons_out >= measured.axons_out
+    )
+
+
+def measure(placed: PlacedProgram, limits: Limits) -> list[Usage]:
+    """The usage of every block, counted from the connections and the blocks' neurons.
+
+    Axons are 0 where the target does not limit them: counting them costs by far the most.
+    """
+    program = placed.program
+    axons = bool(limits.axons_in_per_core or limits.axons_out_per_core)
+    counter = _Counter(placed, axons=axons)
+    measured = []
+    for b in placed.blocks:
+        population = program[b.population]
+        indices = b.indices
+        words = sum(counter.words(j, indices, limits) for j in program.incoming[b.population])
+        heard = counter.heard(b.population, indices) if axons else 0
+        stateful = indices.size if population.stateful else 0
+        measured.append((indices.size, words, heard, stateful))
+    return [
+        Usage(n, words, heard, int(sent), stateful)
+        for (n, words, heard, stateful), sent in zip(measured, counter.sent, strict=True)
+    ]
+
+
+class _Counter:
+    """Counts by neuron indices; holds what is common to all blocks."""
+
+    def __init__(self, placed: PlacedProgram, *, axons: bool) -> None:
+        self.program = program = placed.program
+        self.sent = np.zeros(len(placed.blocks), dtype=np.int64)
+        self.owner: dict[str, IntArray] = {}
+        if axons:
+            for i, b in enumerate(placed.blocks):
+                size = program[b.population].size
+                self.owner.setdefault(b.population, np.full(size, -1, np.int64))[b.indices] = i
+        self.fans: dict[str, FanIn] = {}
+        self.bits: dict[str, int] = {}
+        self.views: dict[str, IntArray] = {}
+
+    def _fan(self, j: Projection) -> FanIn:
+        if j.name not in self.fans:
+            self.fans[j.name] = FanIn(j, self.program[j.pre].size, self.program[j.post].size)
+        return self.fans[j.name]
+
+    def words(self, j: Projection, indices: IntArray, limits: Limits) -> int:
+        if j.name not in self.bits:
+            self.bits[j.name] = stored_bits(j, limits)
+        bits = self.bits[j.name]
+        match j.connection:
+            case Dense():
+                return self.program[j.pre].size * dense_axon_words(indices.size, bits, limits)
+            case Sparse():
+                _, synapses = self._fan(j).into(indices)
+                return int(sparse_axon_words(synapses, indices.size, bits, limits).sum())
+            case Conv2d() as c:
+                if j.post_view is not None and j.name not in self.views:
+                    self.views[j.name] = permutation(j.post_view, self.program[j.post].size)
+                at = indices if j.post_view is None else self.views[j.name][indices]
+                present = np.zeros(c.out_shape[0], dtype=bool)
+                present[at // (c.out_shape[1] * c.out_shape[2])] = True
+                return row_words(int(present.sum()) * prod(c.weight.shape[1:]), bits, limits)
+            case _:
+                return STRUCTURED_WORDS
+
+    def heard(self, name: str, indices: IntArray) -> int:
+        """Axons in of a block; adds to `sent` of the blocks that feed it."""
+        found: dict[str, list[IntArray]] = {}
+        for j in self.program.incoming[name]:
+            found.setdefault(j.pre, []).append(self._fan(j).into(indices)[0])
+        count = 0
+        for pre, parts in found.items():
+            axons = parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
+            count += axons.size
+            if pre in self.owner:
+                self.sent += np.bincount(self.owner[pre][axons], minlength=self.sent.size)
+        return count

@@ -1,0 +1,67 @@
+"""The loop of packing: every piece, in order, onto the best core that has room for it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...ground.arith import IntArray
+from ...ground.machine_code import kept
+
+Array = NDArray[np.float64]
+SLACK = 1e-9
+FULL = 1 - 1e-3
+TOGETHER = 1e-3
+"""What it is worth to join a piece of the same population: it breaks ties."""
+
+
+@kept()
+def fill(
+    order: IntArray,
+    share: Array,
+    time: Array,
+    light: NDArray[np.bool_],
+    group: IntArray,
+    busy_already: float,
+    cores: int,
+) -> IntArray:
+    """The core of each piece; opens cores beyond the first `cores` where none has room.
+
+    A light piece goes to the fullest core, and the idler the better (a core counts as idle below
+    time 1; `busy_already` 1: idleness is worth nothing). Others go to the idlest core.
+    """
+    pieces, resources = share.shape
+    most = pieces + cores
+    load, spent = np.zeros((most, resources)), np.full(most, busy_already)
+    last = np.full(most, -1)
+    core = np.full(pieces, -1)
+    first, used = 0, cores
+    for i in order:
+        best, score = -1, -1e300
+        for b in range(first, used):
+            room, full = True, 0.0
+            for r in range(resources):
+                if load[b, r] + share[i, r] > 1 + SLACK:
+                    room = False
+                    break
+                full = max(full, load[b, r])
+            if not room:
+                continue
+            if light[i]:
+                worth = full + max(0.0, 1 - spent[b])
+            else:
+                worth = -spent[b]
+            if last[b] == group[i]:
+                worth += TOGETHER
+            if worth > score:
+                best, score = b, worth
+        if best < 0:
+            best, used = used, used + 1
+        core[i] = best
+        spent[best] += time[i]
+        last[best] = group[i]
+        for r in range(resources):
+            load[best, r] += share[i, r]
+        while first < used and load[first, 0] >= FULL:
+            first += 1
+    return core

@@ -1,0 +1,354 @@
+"""Partition: every population into equal tiles, each of which fits one core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...ground.arith import IntArray
+from ...ground.errors import FitError, Problem
+from ...ir.placed import Tile, Usage
+from ...ir.program import Clock, Input, Population, Program, Sparse
+from ...targets.rules import axons_out, check_core
+from ...targets.target import Limits
+from .axes import tile_axes
+from .demand import Rates
+from .grid import Grid, Grids, grids
+from .overlap import Pairs, overlap
+from .usage import Meter, describe
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A block that has no core yet. busy: seconds it keeps a core busy in a step (expected)."""
+
+    population: str
+    tile: Tile
+    usage: Usage
+    busy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """All pieces, population after population, and who of them sends to whom.
+
+    first  population -> index of its first piece; its tiles follow in the grid's order
+    pairs  (projection's pre, post, pairs of tiles), one entry per distinct wiring
+    hosted population without cores -> its neurons
+    """
+
+    pieces: tuple[Piece, ...]
+    grids: Mapping[str, Grid]
+    first: Mapping[str, int]
+    pairs: tuple[tuple[str, str, Pairs], ...]
+    hosted: Mapping[str, int]
+
+    def sizes(self, name: str) -> IntArray:
+        """Neurons of every piece of a population [pieces]; of a host's population [1]."""
+        if name in self.grids:
+            return self.grids[name].neurons()
+        return np.array([self.hosted[name]], dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Wishes:
+    """What a partition is to be good at.
+
+    grain    largest share of a core that a tile may take (1: a core of its own)
+    filler   the same for tiles that leave their core idle for half of `most`: small enough to
+             fill the room beside those that keep a core busy
+    busy     population -> seconds per neuron and step
+    most     seconds per step that a core may be busy; 0: as long as it likes
+    rate     population -> events per neuron and step, which weigh messages
+    hear     seconds that taking one message costs a core (0: not known)
+    nearly   grids that need at most so many times the fewest cores compete by their messages
+    """
+
+    grain: float
+    busy: Mapping[str, float]
+    rate: Rates
+    most: float = 0.0
+    hear: float = 0.0
+    nearly: float = 1.1
+    filler: float = 1.0
+
+
+def on_cores(program: Program) -> tuple[Population, ...]:
+    """The populations that need cores: inputs and clocks come from the host."""
+    return tuple(p for p in program if not isinstance(p.neuron, Input | Clock))
+
+
+class Partitioner:
+    """Cuts the populations of one Program for one target; keeps what all cuts have in common."""
+
+    def __init__(self, program: Program, limits: Limits) -> None:
+        self.program, self.limits = program, limits
+        self.meters = {
+            p.name: Meter(program, p, tile_axes(program, p), limits) for p in on_cores(program)
+        }
+        self.candidates = {name: grids(m.axes) for name, m in self.meters.items()}
+        self._pairs: dict[tuple[str, Grid, Grid], Pairs] = {}
+        self._known_words: dict[tuple[str, tuple[int, ...]], int] = {}
+
+    def partition(self, wishes: Wishes) -> Partition:
+        """Pieces that suit the wishes; every one fits a core. Raises FitError as `plan` does."""
+        return self.measured(self.plan(wishes), wishes)
+
+    def plan(self, wishes: Wishes) -> dict[str, Grid]:
+        """Grids that suit the wishes, each population by itself.
+
+        Raises FitError: SFX-E410..E413 with what binds, of all populations that cannot be cut.
+        """
+        chosen: dict[str, Grid] = {}
+        problems: list[Problem] = []
+        for name in self.meters:
+            found = self._choose(name, wishes)
+            if isinstance(found, Grid):
+                chosen[name] = found
+            else:
+                problems.append(found)
+        if problems:
+            raise FitError.of(problems)
+        return chosen
+
+    def lower_bound(self) -> tuple[int, str]:
+        """No mapping needs fewer cores, and the resource that says so.
+
+        All neurons over what a core holds, or every weight stored once over its memory.
+        """
+        neurons = words = 0.0
+        for name, meter in self.meters.items():
+            size = meter.population.size
+            neurons += self.limits.neuron_share(size, size if self._stateful(name) else 0)
+            words += int(meter.least_words(np.array([meter.axes], dtype=np.int64))[0])
+            words += sum(
+                j.connection.data.size * meter.bits[j.name] / self.limits.word_bits
+                for j in meter.incoming
+                if isinstance(j.connection, Sparse)
+            )
+        bounds = {"neurons": neurons, "synapse_words": words / self.limits.synapse_words_per_core}
+        binds = max(bounds, key=lambda r: bounds[r])
+        return max(1, ceil(bounds[binds] - 1e-6)), binds
+
+    def _stateful(self, name: str) -> bool:
+        return self.meters[name].population.stateful
+
+    def measured(self, chosen: dict[str, Grid], wishes: Wishes) -> Partition:
+        """The partition by these grids, made finer where axons out need it."""
+        while True:
+            done = self.measure(chosen, wishes)
+            finer = self._too_full(done, wishes)
+            if not finer:
+                return done
+            chosen = chosen | finer
+
+    # --- one population -----------------------------------------------------------------------
+
+    def _choose(self, name: str, wishes: Wishes, at_least: int = 1) -> Grid | Problem:
+        meter, tries = self.meters[name], self.candidates[name]
+        room, busy = self._shares(name, tries, wishes)
+        share = np.maximum(room, busy)
+        most = np.where(busy < 0.5 * wishes.grain, min(wishes.filler, wishes.grain), wishes.grain)
+        fits = (share <= most) & (tries.blocks >= at_least)
+        if not fits.any():  # a grain finer than one neuron: whatever is legal
+            fits = (share <= 1) & (tries.blocks >= at_least)
+        legal, share = tries.keep(fits), share[fits]
+        if not len(legal):
+            return self._one_neuron(name)
+        order = self._order(name, legal, share, wishes)
+        if meter.regular:
+            return legal[int(order[0])]
+        return self._first_fit(name, legal.keep(order)) or self._one_neuron(name)
+
+    def _shares(
+        self, name: str, tries: Grids, wishes: Wishes
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Shares of a core that the largest tile of each grid takes: of its room (the scarcest
+        resource) and of its time.
+        """
+        meter, limits = self.meters[name], self.limits
+        neurons = tries.neurons
+        shares: list[NDArray[np.float64]] = [
+            neurons / self.most_neurons(name),
+            meter.least_words(tries.lengths) / limits.synapse_words_per_core,
+        ]
+        if limits.axons_in_per_core:
+            heard = np.sum([meter.axons_in(tries.lengths, j) for j in meter.incoming], axis=0)
+            shares.append(heard / limits.axons_in_per_core)
+        room: NDArray[np.float64] = np.max(np.broadcast_arrays(*shares), axis=0)
+        if not wishes.most:
+            return room, np.zeros(len(tries))
+        busy = (neurons * wishes.busy[name] + self._hearing(name, tries, wishes)) / wishes.most
+        # one neuron may be slower than wished: then it has the core for itself
+        return room, np.where(neurons > 1, busy, np.minimum(busy, wishes.grain))
+
+    def _hearing(self, name: str, tries: Grids, wishes: Wishes) -> NDArray[np.float64]:
+        """Seconds a step that taking messages costs the core of a tile."""
+        out = np.zeros(len(tries))
+        for j in self.meters[name].incoming if wishes.hear else ():
+            heard = self.meters[name].axons_in(tries.lengths, j)
+            out += wishes.hear * wishes.rate[j.pre] * heard
+        return out
+
+    def _order(
+        self, name: str, legal: Grids, share: NDArray[np.float64], wishes: Wishes
+    ) -> IntArray:
+        """Best first: fewest cores if each held tiles of this population only, then messages."""
+        per_core = np.floor(1 / np.maximum(share, 1e-9) + 1e-9)
+        cores = np.where(legal.blocks >= per_core, legal.blocks / per_core, legal.blocks * share)
+        meter = self.meters[name]
+        sent = np.zeros(len(legal))
+        for j in meter.incoming:
+            sent += wishes.rate[j.pre] * legal.blocks * meter.axons_in(legal.lengths, j)
+        spread = np.ptp(legal.lengths, axis=1)
+        few = cores > wishes.nearly * cores.min()
+        keys = (spread, legal.blocks, np.round(sent, 6), np.where(few, cores, 0))
+        order: IntArray = np.lexsort(keys)
+        return order
+
+    def _first_fit(self, name: str, tries: Grids) -> Grid | None:
+        """Irregular populations: by fewest blocks, gallop to a grid that fits, bisect the gap."""
+        tries = tries.keep(np.argsort(tries.blocks, kind="stable"))
+        good, step, bad = 0, 1, -1
+        while not self.fits(name, tries[good]):
+            if good == len(tries) - 1:
+                return None
+            bad, good, step = good, min(good + step, len(tries) - 1), step * 2
+        while good - bad > 1:
+            middle = (good + bad) // 2
+            if self.fits(name, tries[middle]):
+                good = middle
+            else:
+                bad = middle
+        return tries[good]
+
+    def most_neurons(self, name: str) -> int:
+        """Neurons of a population that one core holds, memory aside."""
+        with_state = self.limits.stateful_neurons_per_core if self._stateful(name) else 0
+        return with_state or self.limits.neurons_per_core
+
+    def fits(self, name: str, grid: Grid) -> bool:
+        """Does every sampled tile fit a core? (Axons out aside: they depend on the others.)"""
+        if grid.neurons().max() > self.most_neurons(name):
+            return False
+        return not any(
+            check_core("", self._usage(name, grid.tile(b)), self.limits) for b in grid.samples()
+        )
+
+    def _usage(self, name: str, tile: Tile, heard: int | None = None) -> Usage:
+        meter = self.meters[name]
+        if heard is None:
+            heard = meter.heard(tile) if self.limits.axons_in_per_core else 0
+        stateful = tile.neurons if self._stateful(name) else 0
+        return Usage(tile.neurons, self._words(name, tile), heard, 0, stateful)
+
+    def _words(self, name: str, tile: Tile) -> int:
+        meter, key = self.meters[name], (name, tile.lengths)
+        if not meter.regular or tile.axes != meter.axes:
+            return meter.words(tile)
+        if key not in self._known_words:
+            self._known_words[key] = meter.words(tile)
+        return self._known_words[key]
+
+    def _one_neuron(self, name: str) -> Problem:
+        """What keeps even a core of its own from holding one neuron of the population."""
+        meter = self.meters[name]
+        singles = Grid(meter.axes, meter.axes)
+        for block in singles.samples():
+            tile = singles.tile(block)
+            where = describe(meter.population, tile)
+            problems = check_core(where, self._usage(name, tile), self.limits)
+            if problems:
+                return problems[0]
+        raise AssertionError(f"{name}: one neuron fits, yet no grid was found")
+
+    # --- all populations together -------------------------------------------------------------
+
+    def measure(self, chosen: Mapping[str, Grid], wishes: Wishes) -> Partition:
+        """The partition by these grids, legal or not."""
+        pairs = self._all_pairs(chosen)
+        first, count = {}, 0
+        for name, grid in chosen.items():
+            first[name] = count
+            count += grid.blocks
+        heard, sent = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        hearing = np.zeros(count)
+        for pre, post, found in pairs:
+            taking = wishes.hear * wishes.rate[pre] * found.neurons
+            np.add.at(hearing, first[post] + found.post, taking)
+            np.add.at(heard, first[post] + found.post, found.neurons)
+            if pre in first:
+                np.add.at(sent, first[pre] + found.pre, found.neurons)
+        pieces = tuple(
+            Piece(
+                name,
+                tile := grid.tile(b),
+                replace(self._usage(name, tile, int(heard[i])), axons_out=int(sent[i])),
+                tile.neurons * wishes.busy[name] + float(hearing[i]),
+            )
+            for name, grid in chosen.items()
+            for b, i in enumerate(range(first[name], first[name] + grid.blocks))
+        )
+        hosted = {p.name: p.size for p in self.program if p.name not in chosen}
+        return Partition(pieces, chosen, first, pairs, hosted)
+
+    def _all_pairs(self, chosen: Mapping[str, Grid]) -> tuple[tuple[str, str, Pairs], ...]:
+        out = []
+        for post, grid in chosen.items():
+            seen: set[object] = set()
+            for j in self.program.incoming[post]:
+                pre = chosen.get(j.pre) or _host(self.program[j.pre])
+                wiring = (j.pre, repr(self._wiring(j.name, post)))
+                if wiring in seen:
+                    continue  # the same axons once more, onto another port
+                seen.add(wiring)
+                key = (j.name, pre, grid)
+                if key not in self._pairs:
+                    self._pairs[key] = overlap(self.program, j, pre, grid)
+                out.append((j.pre, post, self._pairs[key]))
+        return tuple(out)
+
+    def _wiring(self, name: str, post: str) -> object:
+        found = self.meters[post].patterns[name]
+        if found is None:
+            return name
+        relations = [None if x.relation is None else x.relation.tobytes() for x in found.links]
+        return (found.pre, found.post, [(x.pre, x.post) for x in found.links], relations)
+
+    def _too_full(self, done: Partition, wishes: Wishes) -> dict[str, Grid]:
+        """Finer grids where a tile breaks a rule; raises FitError if there is none."""
+        again: dict[str, Grid] = {}
+        for name, grid in done.grids.items():
+            start = done.first[name]
+            mine = done.pieces[start : start + grid.blocks]
+            problems = [
+                p
+                for piece in mine
+                for p in check_core(
+                    describe(self.program[name], piece.tile), piece.usage, self.limits
+                )
+            ]
+            if not problems:
+                continue
+            finer = self._choose(name, wishes, self._next_blocks(grid, mine))
+            if grid.blocks >= self.program[name].size or not isinstance(finer, Grid):
+                raise FitError.of(problems[:1])
+            again[name] = finer
+        return again
+
+    def _next_blocks(self, grid: Grid, pieces: tuple[Piece, ...]) -> int:
+        """At least one more; as many as the axons out need, since those halve with the tile."""
+        most = max((p.usage for p in pieces), key=lambda u: u.axons_out)
+        if not axons_out("", most, self.limits):
+            return grid.blocks + 1
+        more = grid.blocks * most.axons_out // self.limits.axons_out_per_core
+        return max(grid.blocks + 1, min(more, int(np.prod(grid.axes))))
+
+
+def _host(population: Population) -> Grid:
+    """Populations without cores are one tile, at the host."""
+    return Grid(population.shape or (1,), (1,) * max(len(population.shape), 1))

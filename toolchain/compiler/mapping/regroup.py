@@ -1,0 +1,46 @@
+"""Regroup: move and swap pieces between cores so that fewer messages leave them.
+
+What packing made stays legal: a move or a swap must leave both cores within every resource, and
+no core busier than allowed. The first pieces are tried first, so equal inputs give equal results.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...ground.arith import IntArray
+from .flows import Flows
+
+Array = NDArray[np.float64]
+SWEEPS = 8
+MOST_VISITS = 500_000_000
+"""Bound on the work: flows looked at."""
+
+
+def regroup(core: IntArray, share: Array, time: Array, flows: Flows, most: float) -> IntArray:
+    """The core of each piece, with fewer messages than `core` or as many.
+
+    core   [pieces] numbered from 0, in use without gaps
+    share  [pieces, resources] share of a core
+    time   [pieces] how long a piece keeps its core busy; a core stays below `most`, or below what
+           it had
+    """
+    from .swaps import Links, improve
+
+    heard = flows.heard
+    back = heard.T.tocsr()
+    links = Links(
+        heard.indptr.astype(np.int64),
+        heard.indices.astype(np.int64),
+        heard.data.astype(np.float64),
+        back.indptr.astype(np.int64),
+        back.indices.astype(np.int64),
+        back.data.astype(np.float64),
+        flows.size.astype(np.float64),
+        flows.rate,
+    )
+    at = np.concatenate([core, np.full(flows.size.size - core.size, -1, dtype=np.int64)])
+    improve(at, share, time, most, links, int(core.max(initial=-1)) + 1, SWEEPS, MOST_VISITS)
+    found: IntArray = at[: core.size]
+    return found

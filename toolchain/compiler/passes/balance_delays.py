@@ -1,0 +1,142 @@
+"""Delay balancing: when each population computes, and how long each spike travels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ...ground.errors import UnsupportedError
+from ...ir.program import Clock, Graded, Population, Program, Projection, Structured
+
+
+@dataclass(frozen=True)
+class BalanceDelays:
+    """Give every population a phase and every projection the delay that makes model steps meet.
+
+    Before: in -> a -> b -> add, in -> add (a skip); no phases, no delays
+    After:  in, a, b, add have phases 0, 1, 2, 3; in -> add has delay 3, the others 1.
+            With max_delay = 2: in -(2)-> in.relay1 -(1)-> add
+
+    Phases are the least that satisfy phase(post) >= phase(pre) + 1 - lag for every projection
+    (delay = phase(post) - phase(pre) + lag >= 1). A clock comes as late as its first reader
+    allows, and never before phase 1: its tick at phase - 1 clears accumulators before sample 0.
+    Populations come out in the order of their phases.
+    """
+
+    max_delay: int
+
+    def run(self, program: Program) -> Program:
+        """The balanced Program.
+
+        Raises UnsupportedError: SFX-E320 for a loop that does not fit at one model step per
+        hardware step, SFX-E321 for a max_delay below 1.
+        """
+        if self.max_delay < 1:
+            raise UnsupportedError(
+                "SFX-E321",
+                f"the longest delay is {self.max_delay} steps, and a spike needs at least 1",
+                hint="give the target's max_delay, 1 or more",
+            )
+        phases = _clocks_late(program, _phases(program))
+        populations = [replace(p, phase=phases[p.name]) for p in program]
+        projections = [
+            replace(j, delay=phases[j.post] - phases[j.pre] + j.lag) for j in program.projections
+        ]
+        relayed = _with_relays(populations, projections, self.max_delay)
+        # A lag-0 projection leads to a later phase, so this order is topological.
+        order = sorted(relayed[0], key=lambda p: p.phase)
+        return replace(program, populations=tuple(order), projections=tuple(relayed[1]))
+
+
+def _phases(program: Program) -> dict[str, int]:
+    """Longest paths with length 1 - lag per projection; clocks start at 1, all others at 0."""
+    phases = {p.name: int(isinstance(p.neuron, Clock)) for p in program}
+    via: dict[str, Projection] = {}
+    for _ in program.populations:
+        late = [j for j in program.projections if phases[j.post] < phases[j.pre] + 1 - j.lag]
+        if not late:
+            return phases
+        for j in late:
+            earliest = phases[j.pre] + 1 - j.lag
+            if phases[j.post] < earliest:
+                phases[j.post] = earliest
+                via[j.post] = j
+    late = [j for j in program.projections if phases[j.post] < phases[j.pre] + 1 - j.lag]
+    if late:
+        raise _loop_error(_loop(via, late[0].post))
+    return phases
+
+
+def _loop(via: dict[str, Projection], start: str) -> list[Projection]:
+    """The projections of the loop that pushes `start` later without end."""
+    name, seen = start, set()
+    while name not in seen:
+        seen.add(name)
+        name = via[name].pre
+    loop = [via[name]]
+    while loop[-1].pre != name:
+        loop.append(via[loop[-1].pre])
+    return loop[::-1]
+
+
+def _loop_error(loop: list[Projection]) -> UnsupportedError:
+    path = " -> ".join([loop[0].pre, *(j.post for j in loop)])
+    steps = sum(j.lag for j in loop)
+    return UnsupportedError(
+        "SFX-E320",
+        f"the loop {path} takes {len(loop)} hardware steps, one per projection, but carries "
+        f"spikes over {steps} model step{'' if steps == 1 else 's'} only",
+        where=loop[0].pre,
+        hint="one model step takes one hardware step, so a loop fits only if each of its "
+        "projections carries one model step: feed the population back onto itself, or give "
+        "the model longer delays in the loop",
+    )
+
+
+def _clocks_late(program: Program, phases: dict[str, int]) -> dict[str, int]:
+    """Move every clock to one step before its first reader."""
+    late = dict(phases)
+    for p in program:
+        readers = [phases[j.post] + j.lag for j in program.outgoing[p.name]]
+        if isinstance(p.neuron, Clock) and readers:
+            late[p.name] = min(readers) - 1
+    return late
+
+
+def _with_relays(
+    populations: Iterable[Population], projections: Iterable[Projection], max_delay: int
+) -> tuple[list[Population], list[Projection]]:
+    """Projections longer than max_delay leave from a relay of their pre, `max_delay` apart."""
+    pops = {p.name: p for p in populations}
+    out: list[Projection] = []
+    hops: list[Projection] = []
+    chains: dict[str, list[str]] = {name: [name] for name in pops}
+    taken = {j.name for j in projections}
+    for j in projections:
+        count = (j.delay - 1) // max_delay
+        chain = chains[j.pre]
+        while len(chain) <= count:
+            relay = _relay(pops[j.pre], pops[chain[-1]], len(chain), max_delay, pops)
+            hops.append(_hop(pops[chain[-1]], relay, max_delay, taken))
+            taken.add(hops[-1].name)
+            pops[relay.name] = relay
+            chain.append(relay.name)
+        out.append(replace(j, pre=chain[count], delay=j.delay - count * max_delay))
+    return list(pops.values()), out + hops
+
+
+def _relay(
+    origin: Population, before: Population, number: int, delay: int, pops: dict[str, Population]
+) -> Population:
+    name = f"{origin.name}.relay{number}"
+    while name in pops:
+        name += "_"
+    return replace(origin, name=name, neuron=Graded(), phase=before.phase + delay, module="")
+
+
+def _hop(pre: Population, relay: Population, delay: int, taken: set[str]) -> Projection:
+    name = f"{pre.name}->{relay.name}"
+    while name in taken:
+        name += "_"
+    axes = tuple((f"a{i}", n) for i, n in enumerate(pre.shape))
+    return Projection(name, pre.name, relay.name, Structured(axes, axes), delay=delay)

@@ -1,0 +1,1 @@
+"""Real weights, thresholds and decays to integers, one population after the other."""

@@ -1,0 +1,56 @@
+"""Forms of a neuron that the float Graph computes and no integer population does: refused."""
+
+from __future__ import annotations
+
+from ...ground.errors import Problem, UnsupportedError
+from ...ir import graph as g
+
+
+def refuse_forms(graph: g.Graph) -> None:
+    """Raises UnsupportedError (SFX-E220 to E223, E225): neurons that have no integer form."""
+    problems = [p for n in graph for p in [_problem(n)] if p is not None]
+    if problems:
+        raise UnsupportedError.of(problems)
+
+
+def _problem(node: g.Node) -> Problem | None:
+    where, op = node.module or node.name, node.op
+    if isinstance(op, g.Delay):
+        return Problem(
+            "SFX-E223",
+            where,
+            f"a delay of {op.steps} step(s) of the model's own is not mapped",
+            "delays are the compiler's: train without them (spyx: its spikes leave a step late)",
+        )
+    if not isinstance(op, g.LIF | g.IF):
+        return None
+    if op.fires == "many":
+        return Problem(
+            "SFX-E220",
+            where,
+            "the neuron fires several times in one step, on Loihi 2 at most once",
+            "train it to fire once (sinabs: spike_fn=SingleSpike; rockpool: max_spikes_per_dt=1) "
+            "and say so with --nir-convention",
+        )
+    if op.fires == "twice":
+        return Problem(
+            "SFX-E221",
+            where,
+            "the neuron tests its threshold a second time after a reset by subtraction",
+            "train with snnTorch's default reset_delay=True",
+        )
+    if op.hold:
+        return Problem(
+            "SFX-E222",
+            where,
+            f"the membrane is held for {op.hold} step(s) after a spike while the current goes on",
+            "train with snnTorch's reset_delay=False or reset_mechanism='subtract'",
+        )
+    if op.floor is not None:
+        return Problem(
+            "SFX-E225",
+            where,
+            f"the membrane is kept at {op.floor:g} or above, on Loihi 2 it has no lower bound",
+            "train without a lower bound (sinabs: min_v_mem=None)",
+        )
+    return None

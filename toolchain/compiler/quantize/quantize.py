@@ -1,0 +1,375 @@
+"""The float graph in neuron form becomes the integer Program: float to integer in one place.
+
+Populations are quantized in topological order. With calibration data each one is fitted on the
+integer spikes that the already quantized populations before it really send, so later layers see
+the earlier layers' errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...ground.arith import IntArray, scale_exponent
+from ...ground.errors import InputError, UnsupportedError
+from ...ir import graph as g
+from ...ir import program as p
+from ...ir.connections import value_bounds
+from ...ir.evaluate import record
+from ...ir.matched import Silence
+from ...ir.ranges import SPIKES, Range, ranges
+from ...ir.record import LayerRecord
+from ...ir.wires import Wire, sources, wires_into
+from .accumulator import accumulator
+from .build import Build, drive, own_weight, projection
+from .cell import add_cell
+from .cell_draft import ONE, helpers
+from .cell_real import is_plain
+from .mantissa import BITS
+from .options import Options
+from .rounded import add_lif, add_output, add_relu, add_stream
+from .terms import BLOCK, Term, constant_terms, whole_terms
+from .values import Values, coincidences, over_steps
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """An unbalanced Program, the record of what rounding did, and what never fires on the data."""
+
+    program: p.Program
+    records: tuple[LayerRecord, ...]
+    silent: tuple[Silence, ...] = ()
+
+
+def quantize(
+    graph: g.Graph,
+    calibration: IntArray | None = None,
+    progress: Progress | None = None,
+    options: Options | None = None,
+) -> Quantized:
+    """Integers for every population of `graph` (neuron form).
+
+    calibration: events [K, T, *input shape]; without it scales follow from the weights alone.
+    Raises UnsupportedError (SFX-E306..E312) for what integers cannot express, InputError
+    (SFX-E326, E329) for options that do not match the graph or the data.
+    """
+    options = options or Options()
+    options.check(graph)
+    input_high = _input_high(graph, options, calibration)
+    neurons = [n for n in graph if n.op.neuron or isinstance(n.op, g.Output)]
+    classes = ranges(graph, input_high)
+    build = Build(graph, classes, None, {}, options=options)
+    if calibration is not None:
+        build.lead = calibration.shape[0], calibration.shape[1]
+        rounded = [n.name for n in neurons if not _is_whole(n, classes)]
+        build.real = record(graph, calibration.astype(np.float64), rounded)
+    done_with = _last_readers(graph, neurons)
+    readout: p.Readout | None = None
+    for done, node in enumerate(neurons):
+        if isinstance(node.op, g.Output):
+            readout = add_output(build, node)
+        elif isinstance(node.op, g.Input):
+            _input(build, node, calibration, input_high)
+        else:
+            _population(build, node)
+        build.forget(done_with[node.name])
+        if progress is not None:
+            progress(done + 1, len(neurons))
+    if readout is None:
+        raise UnsupportedError("SFX-E306", "the model has no output", where=graph.name)
+    program = p.Program(
+        tuple(build.populations),
+        tuple(build.projections),
+        graph.timesteps,
+        readout,
+        graph.dt,
+        graph.name,
+    )
+    return Quantized(program, tuple(build.records), tuple(build.silent))
+
+
+def _input_high(graph: g.Graph, options: Options, calibration: IntArray | None) -> int:
+    """What may enter. The passes have lowered the graph for what its input declares, so no more."""
+    (start,) = graph.of_type(g.Input)
+    assert isinstance(start.op, g.Input)
+    high = options.input_high(calibration, start.op.high)
+    if start.op.high and high > start.op.high:
+        raise InputError(
+            "SFX-E329",
+            f"{high} events a step, but the graph was lowered for at most {start.op.high}",
+            where=graph.name,
+            hint="lower it for as many",
+        )
+    return high
+
+
+def _is_whole(node: g.Node, classes: Mapping[str, Range]) -> bool:
+    """Whether nothing of a neuron is rounded or compared: whole numbers of whole numbers."""
+    whole = isinstance(node.op, g.Threshold | g.Product | g.Integrator | g.TimeSum | g.Output)
+    return whole or (isinstance(node.op, g.Relay) and classes[node.name].whole)
+
+
+def _last_readers(graph: g.Graph, neurons: list[g.Node]) -> dict[str, list[str]]:
+    """For each neuron the names of those that nothing after it reads (loops read themselves)."""
+    last = {n.name: n.name for n in neurons}
+    for node in neurons:
+        last |= dict.fromkeys(sources(graph, node), node.name)
+    done: dict[str, list[str]] = {n.name: [] for n in neurons}
+    for name, reader in last.items():
+        done[reader].append(name)
+    return done
+
+
+def _input(build: Build, node: g.Node, calibration: IntArray | None, high: int) -> None:
+    bits = 0 if high == 1 else high.bit_length()
+    build.populations.append(
+        p.Population(node.name, node.shape, p.Input(bits), 0, high, -1, node.module)
+    )
+    if calibration is not None:
+        build.sent[node.name] = calibration.reshape(*calibration.shape[:2], -1).astype(np.int64)
+
+
+def _population(build: Build, node: g.Node) -> None:
+    """Append the population(s) and projections of one neuron node."""
+    match node.op:
+        case g.LIF() | g.IF():
+            wires = wires_into(build.graph, node)
+            if is_plain(node, own=any(w.source == node.name for w in wires)):
+                add_lif(build, node)
+            else:
+                _full_bits(build, node)
+                add_cell(build, node, wires)
+        case g.Threshold():
+            _whole(build, node, _stateless(node.op))
+        case g.ReLU():
+            add_relu(build, node)
+        case g.Relay() if not build.classes[node.name].whole:
+            add_stream(build, node)
+        case g.Relay():
+            _whole(build, node, p.Graded())
+        case g.Product():
+            _whole(build, node, p.Product())
+        case g.Integrator() | g.TimeSum():
+            _over_steps(build, node)
+        case _:
+            what = f"no neuron program for {type(node.op).__name__}"
+            raise UnsupportedError("SFX-E306", what, where=node.name)
+
+
+def _full_bits(build: Build, node: g.Node) -> None:
+    """Neurons that are not plain LIF or IF keep 8 bits; naming one for fewer is refused."""
+    asked = {node.name, node.module} & set(build.options.layers)
+    if asked and build.options.bits_of(node) < BITS:
+        raise UnsupportedError(
+            "SFX-E328",
+            "fewer than 8 bits are supported for LIF and IF with a hard reset to 0 only",
+            where=node.module or node.name,
+            hint=f"leave {min(asked)} out of --bits-per-layer",
+        )
+
+
+def _stateless(op: g.Threshold) -> p.LIF:
+    """Fires iff the whole-number input exceeds the threshold; du = dv = 4095 leave nothing.
+
+    |a_in| << 6 stays below 4096 (checked with the Program), so trunc(v * 1 / 4096) = 0.
+    """
+    return p.LIF(du=4095, dv=4095, vth=int(np.floor(op.threshold)), reset=False)
+
+
+# --- populations that compute on whole numbers: nothing to round -----------------------------
+
+
+def _whole(build: Build, node: g.Node, neuron: p.NeuronProgram) -> None:
+    """A population whose inputs have unit or whole weights."""
+    made: list[p.Projection] = []
+    for w in wires_into(build.graph, node):
+        for t in _whole_terms(build, w, node):
+            j = projection(build, w, node, neuron.ports[w.port], t.weight, t.exponent)
+            build.projections.append(j)
+            made.append(j)
+    constants = _constants(build, node, neuron.ports, node.name)
+    build.projections.extend(constants)
+    if isinstance(neuron, p.Graded):
+        build.classes[node.name] = _reach(build, node, [*made, *constants])
+    low, high = build.classes[node.name].low, build.classes[node.name].high
+    build.populations.append(
+        p.Population(node.name, node.shape, neuron, int(low), int(high), -1, node.module)
+    )
+    if build.lead is not None:
+        before = {j.pre: build.as_sent(j.pre) for j in made}
+        made += constants
+        build.sent[node.name] = _send(build, node, neuron, made, build.sent)
+        build.ideal[node.name] = _send(build, node, neuron, made, before)
+        if isinstance(neuron, p.LIF):
+            build.listen(node.name, build.ideal[node.name], build.sent[node.name])
+
+
+def _reach(build: Build, node: g.Node, made: Sequence[p.Projection]) -> Range:
+    """What can arrive, as the Program is checked: weights of two projections are bounded apart."""
+    known = build.classes[node.name]
+    low = high = np.zeros(build.size(node.name), np.int64)
+    for j in made:
+        ends = SPIKES if j.pre == ONE else build.classes[j.pre]
+        size = 1 if j.pre == ONE else build.size(j.pre)
+        least, most = value_bounds(j, size, low.size, int(ends.low), int(ends.high))
+        low = low + scale_exponent(least, j.weight_exp)
+        high = high + scale_exponent(most, j.weight_exp)
+    return Range(min(known.low, int(low.min())), max(known.high, int(high.max())), known.whole)
+
+
+def _send(
+    build: Build,
+    node: g.Node,
+    neuron: p.NeuronProgram,
+    made: list[p.Projection],
+    values: Mapping[str, Values],
+) -> Values:
+    """What the population sends if its sources send `values`."""
+    pair = _operands(build, node, made)
+    if pair is not None:
+        (a, ca), (b, cb) = ((j.pre, j.connection) for j in pair)
+        assert isinstance(ca, p.Structured)
+        assert isinstance(cb, p.Structured)
+        found = coincidences(ca, values[a], cb, values[b])
+        if found is not None:
+            return found
+    sums = {port: build.zeros(node) for port in neuron.ports}
+    for j in made:
+        sums[j.port] = sums[j.port] + _arriving(build, j, values)
+    match neuron:
+        case p.LIF():
+            return (sums["a_in"] > neuron.vth).astype(np.uint8)
+        case p.Product():
+            return sums["a_in1"] * sums["a_in2"]
+        case _:
+            return sums["a_in"]
+
+
+def _arriving(build: Build, j: p.Projection, values: Mapping[str, Values]) -> IntArray:
+    """What a projection adds: [K, T, n], or [n] where it is a constant."""
+    if j.pre != ONE:
+        return drive(build, j, values)
+    assert isinstance(j.connection, p.Dense)
+    return scale_exponent(j.connection.weight.ravel(), j.weight_exp)
+
+
+def _operands(build: Build, node: g.Node, made: list[p.Projection]) -> list[p.Projection] | None:
+    """The two projections whose values the population multiplies, or None if it does not."""
+    if len(made) != 2 or not all(isinstance(j.connection, p.Structured) for j in made):
+        return None
+    if isinstance(node.op, g.Product):
+        return made if {j.port for j in made} == set(p.Product.ports) else None
+    both = isinstance(node.op, g.Threshold) and 1 <= node.op.threshold < 2
+    return made if both and all(_one_spike(build, j) for j in made) else None
+
+
+def _one_spike(build: Build, j: p.Projection) -> bool:
+    """Every neuron receives one neuron's spike, with weight 1."""
+    c = j.connection
+    assert isinstance(c, p.Structured)
+    summed = set(c.pre) - set(c.post)
+    return c.weight == 1 and not summed and build.classes[j.pre].binary
+
+
+def _whole_terms(build: Build, wire: Wire, node: g.Node) -> tuple[Term, ...]:
+    """The wire's weights exactly: one projection, or two where 8 bits do not hold them."""
+    real = own_weight(wire) * wire.factor
+    whole: IntArray = np.rint(real).astype(np.int64)
+    if not np.array_equal(whole, real) or wire.source in build.streams:
+        raise _not_whole(node, f"values on the path from {wire.source}")
+    terms = whole_terms(whole)
+    if terms is None:
+        raise UnsupportedError(
+            "SFX-E370",
+            f"a whole-number weight of {np.abs(whole).max()} on the path from {wire.source}, two "
+            f"projections carry at most {BLOCK}",
+            where=node.module or node.name,
+            hint="scale the weights and the threshold of the next neuron down",
+        )
+    return terms
+
+
+def _constants(build: Build, node: g.Node, ports: Sequence[str], post: str) -> list[p.Projection]:
+    """What biases on the paths into `node` add at every step, from a neuron that always fires."""
+    found: dict[str, g.FloatArray] = {}
+    for w in wires_into(build.graph, node):
+        found[ports[w.port]] = found.get(ports[w.port], 0.0) + np.asarray(w.bias)
+    made: list[p.Projection] = []
+    for port, bias in found.items():
+        whole = np.rint(bias).astype(np.int64)
+        if not np.array_equal(whole, bias):
+            raise _not_whole(node, "a bias")
+        for t in (whole_terms(whole) or constant_terms(whole)) if whole.any() else ():
+            name = f"{ONE}->{post}" + (f"#{len(made)}" if made else "")
+            weights = p.Dense(t.weight.reshape(-1, 1))
+            made.append(p.Projection(name, ONE, post, weights, port, t.exponent))
+    if made and not any(q.name == ONE for q in build.populations):
+        build.populations.append(helpers()[ONE][0])
+    return made
+
+
+def _not_whole(node: g.Node, what: str) -> UnsupportedError:
+    return UnsupportedError(
+        "SFX-E308",
+        f"this sum of spikes needs whole numbers, but has {what} that are none",
+        where=node.module or node.name,
+        hint="move the scale behind the sum, into the next weights or the neuron's gain",
+    )
+
+
+def _over_steps(build: Build, node: g.Node) -> None:
+    """A sum of whole numbers over the steps: an accumulator that a clock clears at a sample's end.
+
+    NIR's I sends what came so far, a TimeSum the sample's total at every step.
+    """
+    if isinstance(node.op, g.Integrator) and node.op.gain != 1.0:
+        raise _not_whole(node, f"an integration gain of {node.op.gain:g}, values")
+    values = build.classes[node.name]
+    whole = isinstance(node.op, g.TimeSum)
+    memory = replace(node, name=f"{node.name}.memory", module="") if whole else node
+    parts = accumulator(memory, int(values.low), int(values.high))
+    if not any(isinstance(q.neuron, p.Clock) for q in build.populations):
+        build.populations.append(parts.clock)
+    build.populations.extend((parts.memory, parts.clear))
+    made: list[p.Projection] = []
+    for w in wires_into(build.graph, node):
+        for t in _whole_terms(build, w, node):
+            made.append(projection(build, w, memory, "a_in", t.weight, t.exponent))
+            build.projections.extend((made[-1], parts.to_clear(made[-1])))
+    constants = _constants(build, node, ("a_in",), memory.name)
+    for j in constants:
+        build.projections.extend((j, parts.to_clear(j)))
+    build.projections.extend(parts.loops)
+    if whole:
+        total, reads = parts.held(node, build.graph.timesteps)
+        build.populations.append(total)
+        build.projections.extend(reads)
+    if build.lead is not None:
+        before = {j.pre: build.as_sent(j.pre) for j in made}
+        made += constants
+        build.sent[node.name] = _summed_over_steps(build, node, made, build.sent)
+        build.ideal[node.name] = _summed_over_steps(build, node, made, before)
+
+
+def _summed_over_steps(
+    build: Build, node: g.Node, made: list[p.Projection], values: Mapping[str, Values]
+) -> IntArray:
+    """The sum of what arrived up to each step, or in the whole sample [K, T, n]."""
+    if isinstance(node.op, g.TimeSum) and len(made) == 1 and _shifts_nothing(made[0]):
+        assert isinstance(made[0].connection, p.Structured)
+        once = over_steps(made[0].connection, values[made[0].pre])
+        return np.broadcast_to(once, (len(once), build.graph.timesteps, once.shape[2]))
+    total = build.zeros(node)
+    for j in made:
+        total += _arriving(build, replace(j, post=node.name), values)
+    if isinstance(node.op, g.TimeSum):
+        return np.broadcast_to(total.sum(axis=1, keepdims=True), total.shape)
+    return np.cumsum(total, axis=1, out=total)
+
+
+def _shifts_nothing(j: p.Projection) -> bool:
+    return isinstance(j.connection, p.Structured) and j.weight_exp == 0

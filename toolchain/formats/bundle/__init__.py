@@ -1,0 +1,1 @@
+"""`model.sfx`: the placed Program, its NIR source and a manifest in one sealed file."""

@@ -1,0 +1,1 @@
+"""What `torch.save` wrote, read without running it: the zip, the pickle, and a trusted one."""

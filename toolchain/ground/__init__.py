@@ -1,0 +1,1 @@
+"""What everything stands on, which knows no model: errors, integer arithmetic, files, memory."""
