@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from sfx.backends.fast.execute import _Run
-from sfx.backends.fast.neurons import State
-from sfx.backends.fast.prepared import Prepared
-from sfx.backends.fast.spans import Past, Span
+from sfx.backends.fast.plan.prepared import Prepared
+from sfx.backends.fast.plan.spans import Past, Span
+from sfx.backends.fast.run.execute import _Run
+from sfx.backends.fast.run.neurons import State
 from sfx.toolchain.ir.program import LIF, Population, Program
 
 HIGHEST = (1 << 17) - 1

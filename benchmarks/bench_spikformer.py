@@ -23,7 +23,7 @@ import numba
 import numpy as np
 from activity import read_share, with_activity, with_rate
 
-from sfx.backends.fast.multiply_add import TILE, add_taps
+from sfx.backends.fast.kernels.multiply_add import TILE, add_taps
 from sfx.toolchain.ir.program import Program
 
 BATCHES = (1, 32)
@@ -107,7 +107,7 @@ def limit(
     Bytes: weights once, and per neuron and step a spike written and read (1 byte each).
     Contracted neurons need none.
     """
-    from sfx.backends.fast.contractions import find
+    from sfx.backends.fast.plan.contractions import find
     from sfx.toolchain.compiler.cost.synops import fan_out
 
     contracted = find(program)

@@ -15,16 +15,16 @@ from ...toolchain.ground.memory import require
 from ...toolchain.ir.program import Population, Program
 from .. import check_input
 from ..base import Counts, Progress, Result, Stream
-from .before import before_first_step
-from .execute import execute
-from .neurons import State
-from .prepared import Prepared
-from .sent import Sent
-from .spans import Past, Span
-from .tallies import MOST_LANES, Counted, Later, PairTally, Tally
+from .plan.lead_in import before_first_step
+from .plan.prepared import Prepared
+from .plan.spans import Past, Span
+from .run.execute import execute
+from .run.layout import Sent
+from .run.neurons import State
+from .run.tallies import MOST_LANES, Counted, Later, PairTally, Tally
 
 if TYPE_CHECKING:
-    from .device import OnDevice
+    from .run.device import OnDevice
 
 Ran = tuple[IntArray, Mapping[str, Counted]]
 """Output spikes summed over T [K, output size], and what was counted."""
@@ -95,7 +95,7 @@ class FastBackend:
     def _on_device(
         self, ready: Prepared, past: Past, x: IntArray, lanes: int, progress: Progress | None
     ) -> Ran:
-        from .device import OnDevice
+        from .run.device import OnDevice
 
         if self._device is None or self._device.ready is not ready:
             self._device = OnDevice(ready, past, self.device)

@@ -15,14 +15,7 @@ from torch import Tensor, fx
 from ...toolchain.formats.nir import ext
 from ..neurons.refusal import Refusal
 from .dims import Dims, in_step, space
-from .emitter import (
-    Array,
-    Emitter,
-    Stream,
-    array,
-    needs_steps,
-    no_time,
-)
+from .emitter import Array, Emitter, Stream, array, needs_steps, no_time
 from .ops_math import Operand, aligned, shifted, stream_matmul
 from .ops_view import reordered
 from .rules import result_shape, rule

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..ground.arith import IntArray, scale_exponent
 from .connections import value_bounds
-from .once import once_per_sample
+from .last_step import once_per_sample
 from .program import (
     LIF,
     Clock,

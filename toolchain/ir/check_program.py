@@ -21,10 +21,9 @@ from ..ground.arith import (
 )
 from ..ground.errors import Problem, SfxError
 from . import bounds, check_connection
-from .ends import silent_at_the_end
+from .last_step import clocked, once_per_sample
 from .loops import groups, in_loops
 from .names import MOST_OF_POPULATION, is_clean
-from .once import clocked, once_per_sample
 from .program import (
     LIF,
     Clock,
@@ -36,6 +35,7 @@ from .program import (
     Program,
     Projection,
 )
+from .sample_end import silent_at_the_end
 
 Rule = Callable[[Program], Iterator[Problem]]
 

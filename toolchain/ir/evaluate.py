@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..ground.errors import InputError
 from . import graph as g
 from .check import loops, window
-from .contract import contract
 from .graph import FloatArray, Graph, Node, Op, topological
+from .pair_products import contract
 from .single import single
 
 SPIKING = (g.LIF, g.IF, g.Threshold)

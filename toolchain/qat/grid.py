@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..compiler.quantize.mantissa import Grid
+from ..compiler.quantize.fit.mantissa import Grid
 from ..ground.arith import IntArray
 from ..ir.graph import FloatArray
 

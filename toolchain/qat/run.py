@@ -13,8 +13,8 @@ from ..ground.arith import DECAY_UNITY, INPUT_SHIFT
 from ..ir import program as p
 from ..ir.loops import groups, in_loops, is_loop
 from . import straight
-from .contract import Contraction, contractions
 from .layers import Layer
+from .pair_products import Contraction, contractions
 from .synapses import Rule, rule
 from .wires import Wire
 

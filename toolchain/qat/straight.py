@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..compiler.quantize.lif import bias_mantissas
+from ..compiler.quantize.fit.lif import bias_mantissas
 from ..ground.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
 from .grid import Rows
 

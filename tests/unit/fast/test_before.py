@@ -14,13 +14,13 @@ pytest.importorskip("norse")
 import torch
 
 from sfx.backends.base import Result
-from sfx.backends.fast import before
 from sfx.backends.fast.backend import FastBackend
-from sfx.backends.fast.execute import execute
-from sfx.backends.fast.neurons import State
-from sfx.backends.fast.prepared import Prepared
-from sfx.backends.fast.sent import Sent
-from sfx.backends.fast.spans import Past, Span
+from sfx.backends.fast.plan import lead_in as before
+from sfx.backends.fast.plan.prepared import Prepared
+from sfx.backends.fast.plan.spans import Past, Span
+from sfx.backends.fast.run.execute import execute
+from sfx.backends.fast.run.layout import Sent
+from sfx.backends.fast.run.neurons import State
 from sfx.frontends import zoo
 from sfx.frontends.tracing.export import export
 from sfx.toolchain.compiler.compile import compile_graph

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sfx.backends.fast import contractions, tallies
 from sfx.backends.fast.backend import FastBackend
+from sfx.backends.fast.plan import contractions
+from sfx.backends.fast.run import tallies
 from sfx.toolchain.compiler.compile import compile_graph
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
 from sfx.toolchain.ir import program as p

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sfx.backends.fast.backend import FastBackend
-from sfx.backends.fast.convolutions import FULL, PairConv
-from sfx.backends.fast.prepared import Prepared
+from sfx.backends.fast.kernels.convolutions import FULL, PairConv
+from sfx.backends.fast.plan.prepared import Prepared
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
 from sfx.toolchain.ir import program as p

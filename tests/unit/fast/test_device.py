@@ -56,7 +56,7 @@ def test_sums_that_wrap(device: str) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_one_changed_sum_is_caught(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sfx.backends.fast import device as code
+    from sfx.backends.fast.run import device as code
 
     true = code.contracted
 
@@ -81,7 +81,7 @@ def test_a_device_that_is_not_there() -> None:
 
 
 def test_sums_that_no_float_holds_are_refused() -> None:
-    from sfx.backends.fast.device_sums import float_for
+    from sfx.backends.fast.run.device_sums import float_for
 
     assert float_for((1 << 24) - 1, "p") == torch.float32
     assert float_for(1 << 24, "p") == torch.float64

@@ -11,8 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sfx.backends.base import Result
-from sfx.backends.fast import contract, conv_kernels, kernels, neuron_kernels
 from sfx.backends.fast.backend import FastBackend
+from sfx.backends.fast.kernels import (
+    conv as conv_kernels,
+)
+from sfx.backends.fast.kernels import (
+    neurons as neuron_kernels,
+)
+from sfx.backends.fast.kernels import (
+    pair_sums as contract,
+)
+from sfx.backends.fast.kernels import (
+    sums as kernels,
+)
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.compiler.compile import compile_graph
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays

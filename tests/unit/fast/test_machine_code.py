@@ -179,7 +179,7 @@ def test_its_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_every_kernel_of_ours_is_kept_there(place: Path) -> None:
     """Fast's, the mapper's and the quantizer's; and numba's own cache holds none."""
     code = (
-        "import sfx.backends.fast.kernels, sfx.toolchain.compiler.quantize.flips as f\n"
+        "import sfx.backends.fast.kernels.sums, sfx.toolchain.compiler.quantize.fit.flips as f\n"
         "import sfx.toolchain.compiler.mapping.anneal as a\n"
         "import sfx.toolchain.compiler.mapping.fill as b\n"
         "import sfx.toolchain.compiler.mapping.swaps as s\n"

@@ -13,8 +13,8 @@ from sfx.toolchain.ground.errors import InputError
 from sfx.toolchain.ir import evaluate
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check import check_graph
-from sfx.toolchain.ir.contract import contract
 from sfx.toolchain.ir.graph import Graph
+from sfx.toolchain.ir.pair_products import contract
 from tests.unit.ir.graphs import attention, chain, node
 
 

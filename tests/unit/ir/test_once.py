@@ -17,7 +17,7 @@ from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.bounds import port_bounds
 from sfx.toolchain.ir.check_program import check_program
-from sfx.toolchain.ir.once import once_per_sample
+from sfx.toolchain.ir.last_step import once_per_sample
 from tests.graphs import Builder
 
 T, N = 5, 3

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sfx.backends.fast.backend import FastBackend
-from sfx.backends.fast.prepared import Prepared
+from sfx.backends.fast.plan.prepared import Prepared
 from sfx.toolchain.app import api
 from sfx.toolchain.compiler.compile import compile_graph, compile_program, lower
 from sfx.toolchain.compiler.mapping.place import place

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.compiler.compile import lower
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
-from sfx.toolchain.compiler.quantize.compensate import Rounder
-from sfx.toolchain.compiler.quantize.flips import flip
-from sfx.toolchain.compiler.quantize.lanes import draw
-from sfx.toolchain.compiler.quantize.mantissa import Grid
+from sfx.toolchain.compiler.quantize.fit.compensate import Rounder
+from sfx.toolchain.compiler.quantize.fit.flips import flip
+from sfx.toolchain.compiler.quantize.fit.lanes import draw
+from sfx.toolchain.compiler.quantize.fit.mantissa import Grid
 from sfx.toolchain.compiler.quantize.options import Options
 from sfx.toolchain.compiler.quantize.quantize import Quantized, quantize
 from sfx.toolchain.ground.arith import effective_weights, mantissa_bits

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfx.toolchain.compiler.quantize.lif import INPUT_LIMIT, RealLIF, quantize_lif, simulate
-from sfx.toolchain.compiler.quantize.mantissa import Mantissas, largest_gain
+from sfx.toolchain.compiler.quantize.fit.lif import INPUT_LIMIT, RealLIF, quantize_lif, simulate
+from sfx.toolchain.compiler.quantize.fit.mantissa import Mantissas, largest_gain
 
 
 def real(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sfx.toolchain.compiler.quantize.mantissa import (
+from sfx.toolchain.compiler.quantize.fit.mantissa import (
     exact_gain,
     largest_gain,
     mantissas,

@@ -12,10 +12,10 @@ from rich.console import Console
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.compiler.compile import lower
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
-from sfx.toolchain.compiler.quantize.matched import matched, silence
 from sfx.toolchain.compiler.quantize.options import Options
 from sfx.toolchain.compiler.quantize.quantize import Quantized, quantize
-from sfx.toolchain.compiler.quantize.values import Coincidences
+from sfx.toolchain.compiler.quantize.state.matched import matched, silence
+from sfx.toolchain.compiler.quantize.state.values import Coincidences
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.evaluate import run
 from sfx.toolchain.ir.matched import Matched

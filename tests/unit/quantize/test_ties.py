@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.compiler.compile import lower
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.compiler.quantize.fit.ties import between, last_silent, threshold_integer
 from sfx.toolchain.compiler.quantize.quantize import quantize
-from sfx.toolchain.compiler.quantize.ties import between, last_silent, threshold_integer
 from sfx.toolchain.ir import evaluate
 from sfx.toolchain.ir import graph as g
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sfx.toolchain.compiler.compile import lower
 from sfx.toolchain.compiler.quantize import quantize as module
 from sfx.toolchain.compiler.quantize.quantize import quantize
-from sfx.toolchain.compiler.quantize.values import (
+from sfx.toolchain.compiler.quantize.state.values import (
     Coincidences,
     array,
     coincidences,

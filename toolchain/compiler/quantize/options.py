@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ...ground.arith import IntArray
 from ...ground.errors import InputError
 from ...ir import graph as g
-from .mantissa import BITS
+from .fit.mantissa import BITS
 
 METHODS = ("calibrated", "naive")
 FEW_BITS = 5

@@ -22,16 +22,16 @@ from ...ir.matched import Silence
 from ...ir.ranges import SPIKES, Range, ranges
 from ...ir.record import LayerRecord
 from ...ir.wires import Wire, sources, wires_into
-from .accumulator import accumulator
-from .build import Build, drive, own_weight, projection
-from .cell import add_cell
-from .cell_draft import ONE, helpers
-from .cell_real import is_plain
-from .mantissa import BITS
+from .cells.accumulator import accumulator
+from .cells.cell import add_cell
+from .cells.draft import ONE, helpers
+from .cells.real import is_plain
+from .fit.mantissa import BITS
+from .fit.terms import BLOCK, Term, constant_terms, whole_terms
 from .options import Options
-from .rounded import add_lif, add_output, add_relu, add_stream
-from .terms import BLOCK, Term, constant_terms, whole_terms
-from .values import Values, coincidences, over_steps
+from .state.build import Build, drive, own_weight, projection
+from .state.values import Values, coincidences, over_steps
+from .weighted import add_lif, add_output, add_relu, add_stream
 
 Progress = Callable[[int, int], None]
 

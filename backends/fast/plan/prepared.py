@@ -1,0 +1,211 @@
+"""A Program readied for running: what is decided once, before any sample is seen.
+
+Types that hold every sum, memory orders, what is contracted and which layers are one kernel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....toolchain.ir.loops import groups, is_loop
+from ....toolchain.ir.program import (
+    LIF,
+    Clock,
+    Graded,
+    GradedReLU,
+    Input,
+    Population,
+    Program,
+    Projection,
+)
+from ..kernels.convolutions import PairConv
+from ..run import neurons
+from ..run.layout import Values, in_order
+from ..run.tallies import PairTally, Tally
+from . import accumulators, contractions
+from .projections import LIMIT, Wired
+
+
+class Arena:
+    """Memory that is used again and again, so that the system need not clear it each time."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, NDArray[np.uint8]] = {}
+
+    def empty(self, name: str, shape: tuple[int, ...], kind: Any) -> Values:
+        """Anything is in it; good until the next call with this name."""
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize
+        if name not in self._held or self._held[name].size < size:
+            self._held[name] = np.empty(size, np.uint8)
+        out: Values = self._held[name][:size].view(kind).reshape(shape)
+        return out
+
+
+class Prepared:
+    """A Program readied for running.
+
+    wide  all sums in 64 bits, no declared range is trusted, every population is simulated
+    """
+
+    def __init__(self, program: Program, *, wide: bool = False) -> None:
+        self.program, self.wide = program, wide
+        self.wired = {
+            j.name: Wired(j, program[j.pre], program[j.post], wide=wide)
+            for j in program.projections
+        }
+        self.groups = [(g, is_loop(program, g)) for g in groups(program)]
+        self.accumulators = {} if wide else self._accumulators()
+        self.contracted = {} if wide else self._contractions()
+        self.reading = {
+            j.name: contractions.reading(j, c.lengths)
+            for name, c in self.contracted.items()
+            for j in program.outgoing[name]
+        }
+        self.last_use = self._last_uses()
+        self.bound = {p.name: self._bound(p) for p in program}
+        self.channels: dict[str, int] = {}
+        for group, loop in self.groups:
+            for n in group:
+                self.channels[n] = 0 if loop else self._channels(program[n])
+        self.bias = {
+            p.name: in_order(neurons.bias_of(p), 0, self.channels[p.name]).astype(np.int32)
+            for p in program
+            if isinstance(p.neuron, LIF)
+        }
+        self.biased = frozenset(n for n, bias in self.bias.items() if bias.any())
+        self.small = frozenset(
+            n for n, bias in self.bias.items() if np.abs(bias).max(initial=0) <= 1 << 24
+        )
+        self.fused = {
+            n: j
+            for group, loop in self.groups
+            for n in group
+            if not loop and (j := self._fused(program[n])) is not None
+        }
+        self.arena = Arena()
+
+    def _accumulators(self) -> dict[str, accumulators.Accumulator]:
+        """Those whose sums need no wrap."""
+        return {
+            name: a
+            for name, a in accumulators.find(self.program).items()
+            if not any(self.wired[j.name].wraps for j in self.program.incoming[a.memory])
+            and sum(self.wired[j.name].bound for j in self.program.incoming[a.memory]) < LIMIT
+        }
+
+    def _contractions(self) -> dict[str, contractions.Contraction]:
+        """Those whose sums need no wrap."""
+        return {
+            name: c
+            for name, c in contractions.find(self.program, frozenset(self.accumulators)).items()
+            if not any(self.wired[j.name].wraps for j in self.program.outgoing[name])
+        }
+
+    def _last_uses(self) -> dict[str, int]:
+        """Group after which nobody reads what a population sent."""
+        program = self.program
+        place = {n: i for i, (g, _) in enumerate(self.groups) for n in g}
+        last = {
+            p.name: max((place[j.post] for j in program.outgoing[p.name]), default=place[p.name])
+            for p in program
+        }
+        for name, c in self.contracted.items():
+            for operand in (c.a.name, c.b.name):
+                last[operand] = max(last[operand], last[name])
+        return last
+
+    def _bound(self, p: Population) -> int:
+        """No sum over the projections of a port is larger."""
+        total = dict.fromkeys(p.neuron.ports, 0)
+        for j in self.program.incoming[p.name]:
+            total[j.port] += self.wired[j.name].bound
+        return max(total.values(), default=0)
+
+    def _channels(self, p: Population) -> int:
+        """Channels of the first axis if they are better last, as convolutions want, else 0."""
+        incoming = self.program.incoming[p.name]
+        for j in incoming:
+            conv = self.wired[j.name].channels
+            if conv is not None and conv.positions > 1 and p.shape[0] == conv.outputs:
+                return conv.outputs
+        for j in incoming:
+            channels = self.channels.get(j.pre, 0) if self.wired[j.name].same else 0
+            if channels and p.shape[0] == channels:
+                return channels
+        return 0
+
+    def _fused(self, p: Population) -> Projection | None:
+        """The heaviest convolution into LIF neurons that one kernel computes with them, if any."""
+        if not isinstance(p.neuron, LIF) or not self.narrow(p, self.bound[p.name]):
+            return None
+        fits = [
+            j
+            for j in self.program.incoming[p.name]
+            if isinstance(conv := self.wired[j.name].channels, PairConv)
+            and j.lag == 0
+            and j.pre not in self.contracted
+            and (self.channels[p.name] == conv.outputs or conv.positions == 1)
+        ]
+        return max(fits, key=lambda j: self.wired[j.name].effective.size, default=None)
+
+    def narrow(self, p: Population, bound: int) -> bool:
+        """True if LIF neurons that receive at most `bound` can be computed in 32 bits."""
+        return not self.wide and p.name in self.small and neurons.narrow(p, bound)
+
+    def port_type(self, p: Population) -> Any:
+        """The least of int8 (graded neurons, no convolution), int32, int64 that holds the sums."""
+        if self.tiny(p):
+            return np.int8
+        return np.int64 if self.wide or self.bound[p.name] >= LIMIT else np.int32
+
+    def tiny(self, p: Population) -> bool:
+        """True if a byte holds what graded neurons receive, and no convolution brings it."""
+        return (
+            isinstance(p.neuron, Graded | GradedReLU)
+            and not self.wide
+            and self.bound[p.name] < 128
+            and all(self.wired[j.name].channels is None for j in self.program.incoming[p.name])
+        )
+
+    def sent_type(self, p: Population) -> Any:
+        """Type that holds every value `p` sends."""
+        if isinstance(p.neuron, LIF | Clock):
+            return np.int8
+        largest = max(-p.low, p.high)
+        if largest < 128 and (isinstance(p.neuron, Input) or not self.wide):
+            return np.int8
+        return np.int64 if self.wide or largest >= LIMIT else np.int32
+
+    def tallies(self, steps: int) -> dict[str, Tally | PairTally]:
+        """Nothing counted yet."""
+        return {
+            p.name: PairTally(self.contracted[p.name], steps, p.shape)
+            if p.name in self.contracted
+            else Tally(steps, p.shape, self.channels[p.name])
+            for p in self.program
+        }
+
+    def sample_bytes(self, steps: int) -> int:
+        """Least memory of a run in which every population sends: a lane, and all counts."""
+        counted = sum(2 * steps * p.size for p in self.program if p.name not in self.contracted)
+        return self.lane_bytes(steps) + counted
+
+    def lane_bytes(self, steps: int) -> int:
+        """Most memory that one lane needs at a time, over the groups in order."""
+        simulated = [p for p in self.program if p.name not in self.contracted]
+        # with the lists of what is not silent
+        size = {
+            p.name: (np.dtype(self.sent_type(p)).itemsize + 2) * p.size * steps for p in simulated
+        }
+        alive, most = 0, 0
+        for i, (group, _) in enumerate(self.groups):
+            alive += sum(size.get(n, 0) for n in group)
+            # ports and one projection's sums; u and v
+            each = {n: np.dtype(self.port_type(self.program[n])).itemsize for n in group}
+            work = sum(self.program[n].size * each[n] * (2 * steps + 2) for n in group if n in size)
+            most = max(most, alive + work)
+            alive -= sum(size[n] for n, last in self.last_use.items() if last == i and n in size)
+        return most

@@ -1,0 +1,1 @@
+"""What happens to samples: layer by layer, many lanes side by side."""

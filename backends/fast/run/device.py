@@ -1,0 +1,290 @@
+"""The fast backend on a CUDA device (or any device of torch): the same integers in torch.
+
+Layer by layer over batches, as `execute`, with what `Prepared` proved: bounds, contractions, and
+what happens before the first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ....toolchain.ground.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
+from ....toolchain.ground.errors import MissingPartError
+from ....toolchain.ir.program import (
+    LIF,
+    Clock,
+    Graded,
+    GradedReLU,
+    Input,
+    Population,
+    Product,
+    Projection,
+)
+from ..plan.prepared import Prepared
+from ..plan.spans import Past
+from .device_sums import DeviceProjection, contracted, wrap
+from .neurons import bias_of, out_of_range
+from .tallies import MOST_LANES, PairTally
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceTally:
+    """Events and active neurons [T, n] on the device."""
+
+    shape: tuple[int, ...]
+    events: Tensor
+    active: Tensor
+
+    def event_counts(self) -> IntArray:
+        """Nonzero values sent [T, *shape]."""
+        out: IntArray = self.events.cpu().numpy().astype(np.int64).reshape(self.shape)
+        return out
+
+    def active_counts(self) -> IntArray:
+        """Neurons with something to update [T, *shape]."""
+        out: IntArray = self.active.cpu().numpy().astype(np.int64).reshape(self.shape)
+        return out
+
+    def event_total(self) -> int:
+        """The sum of `event_counts`."""
+        return int(self.events.sum(dtype=torch.int64))
+
+
+Tallies = dict[str, DeviceTally | PairTally]
+
+
+class OnDevice:
+    """A Program readied for a device of torch, such as `cuda`.
+
+    Raises MissingPartError (SFX-E546) if there is no such device.
+    """
+
+    def __init__(self, ready: Prepared, past: Past, device: str) -> None:
+        self.ready, self.program, self.past = ready, ready.program, past
+        self.device = _device(device)
+        self.projections = {
+            j.name: DeviceProjection(j.name, ready.wired[j.name], self.device)
+            for j in self.program.projections
+            if j.pre not in ready.contracted and j.post not in ready.contracted
+        }
+        self.bias = {
+            p.name: torch.from_numpy(bias_of(p).copy()).to(self.device)
+            for p in self.program
+            if isinstance(p.neuron, LIF) and p.name not in ready.contracted
+        }
+
+    def tallies(self) -> Tallies:
+        """Nothing counted yet."""
+        out: Tallies = {}
+        steps = self.program.timesteps
+        for p in self.program:
+            if p.name in self.ready.contracted:
+                pairs = PairTally(self.ready.contracted[p.name], steps, p.shape)
+                pairs.starts_after(self.past.sent)
+                out[p.name] = pairs
+                continue
+            zeros = torch.zeros((2, steps, p.size), dtype=torch.int32, device=self.device)
+            out[p.name] = DeviceTally((steps, *p.shape), zeros[0], zeros[1])
+        return out
+
+    def lanes(self, memory: int) -> int:
+        """Samples that fit into `memory` bytes, or on a GPU into a third of what is free."""
+        if self.device.type == "cuda":
+            memory = max(memory, torch.cuda.mem_get_info(self.device)[0] // 3)
+        return max(1, min(MOST_LANES, memory // self._lane_bytes()))
+
+    def _lane_bytes(self) -> int:
+        """About the most memory that a sample needs on the device."""
+        most = 0
+        for j in self.program.projections:
+            if j.name in self.projections:
+                most = max(most, self.projections[j.name].work_bytes)
+        neurons = sum(p.size for p in self.program if p.name not in self.ready.contracted)
+        return self.program.timesteps * (most + 6 * neurons)
+
+    @torch.no_grad()
+    def run(self, x: IntArray, tallies: Tallies) -> Tensor:
+        """Run samples x [B, T, *input shape]; output spikes summed over T [B, output size]."""
+        batch = _Batch(self, len(x), tallies)
+        total: Tensor | None = None
+        for i, (group, loop) in enumerate(self.ready.groups):
+            if group[0] in self.ready.contracted:
+                batch.count_pairs(group[0])
+                continue
+            batch.group(group, loop, x)
+            if self.program.readout.population in group:
+                total = batch.sent[self.program.readout.population].long().sum(dim=1)
+            batch.state.clear()
+            for n in [n for n in batch.sent if self.ready.last_use[n] <= i]:
+                del batch.sent[n]
+        assert total is not None
+        return total
+
+
+def _device(name: str) -> torch.device:
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise MissingPartError(
+            "SFX-E546", "torch finds no CUDA device here", hint="leave --device out for the CPU"
+        )
+    return torch.device(name.removeprefix("torch-"))
+
+
+class _Batch:
+    """The lanes while they run: what populations sent [B, T, size]."""
+
+    def __init__(self, on: OnDevice, lanes: int, tallies: Tallies) -> None:
+        self.on, self.program, self.lanes, self.tallies = on, on.program, lanes, tallies
+        self.steps = on.program.timesteps
+        self.sent: dict[str, Tensor] = {}
+        self.state: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def count_pairs(self, name: str) -> None:
+        """The counts of a population that is not simulated."""
+        c, tally = self.on.ready.contracted[name], self.tallies[name]
+        assert isinstance(tally, PairTally)
+        tally.add(*(self.sent[o.name].cpu().numpy() for o in (c.a, c.b)))
+
+    def group(self, group: tuple[str, ...], loop: bool, x: IntArray) -> None:
+        """One population, or the populations of a loop together step by step."""
+        for n in group:
+            self._start(self.program[n])
+        first = self.program[group[0]]
+        if isinstance(first.neuron, Input):
+            values = torch.from_numpy(np.ascontiguousarray(x)).reshape(self.lanes, self.steps, -1)
+            self.sent[first.name][:] = values.to(self.on.device)
+            self._tally(first).events.add_((self.sent[first.name] != 0).sum(dim=0).int())
+        elif isinstance(first.neuron, Clock):
+            self.sent[first.name][:, -1] = 1
+            self._tally(first).events[-1] += self.lanes
+        else:
+            inner = frozenset(group) if loop else frozenset[str]()
+            ports = {n: self._ports(self.program[n], inner) for n in group}
+            for t in range(self.steps):
+                for n in group:
+                    self._inner(self.program[n], inner, ports[n], t)
+                    self._step(self.program[n], {k: a[:, t] for k, a in ports[n].items()}, t)
+
+    def _start(self, p: Population) -> None:
+        kind = {1: torch.int8, 4: torch.int32, 8: torch.int64}[
+            np.dtype(self.on.ready.sent_type(p)).itemsize
+        ]
+        if isinstance(p.neuron, Input) and p.high > 127:
+            kind = torch.int32
+        shape = (self.lanes, self.steps, p.size)
+        self.sent[p.name] = torch.zeros(shape, dtype=kind, device=self.on.device)
+        if isinstance(p.neuron, LIF):
+            old = self.on.past.state.get(p.name)
+            pair = np.zeros((2, p.size)) if old is None else np.stack([old.u[0], old.v[0]])
+            uv = torch.from_numpy(pair.astype(np.int64)).to(self.on.device)
+            self.state[p.name] = uv[0].expand(self.lanes, -1), uv[1].expand(self.lanes, -1)
+
+    def _tally(self, p: Population) -> DeviceTally:
+        tally = self.tallies[p.name]
+        assert isinstance(tally, DeviceTally)
+        return tally
+
+    def _ports(self, p: Population, inner: frozenset[str]) -> dict[str, Tensor]:
+        """Input by port [B, T, size] from all populations that are not in `inner`."""
+        shape = (self.lanes, self.steps, p.size)
+        ports = {
+            n: torch.zeros(shape, dtype=torch.int64, device=self.on.device) for n in p.neuron.ports
+        }
+        for j in self.program.incoming[p.name]:
+            if j.pre not in inner:
+                ports[j.port] += self._brought(j).reshape(shape)
+        return ports
+
+    def _brought(self, j: Projection) -> Tensor:
+        ready = self.on.ready
+        c = ready.contracted.get(j.pre)
+        if c is None:
+            s = self._arriving(j)
+            return self.on.projections[j.name](s.reshape(-1, s.shape[-1]))
+        a, b = (self.sent[o.name].flatten(0, 1) for o in (c.a, c.b))
+        wired = ready.wired[j.name]
+        total = contracted(c, ready.reading[j.name], a, b, wired.largest) * wired.weight
+        return total << wired.exponent if wired.exponent >= 0 else total >> -wired.exponent
+
+    def _arriving(self, j: Projection) -> Tensor:
+        s = self.sent[j.pre]
+        if j.lag == 0:
+            return s
+        out = torch.zeros_like(s)
+        if j.lag < 0:  # read early: silent after the last step run (check_program)
+            out[:, : max(self.steps + j.lag, 0)] = s[:, -j.lag :]
+            return out
+        out[:, j.lag :] = s[:, : max(self.steps - j.lag, 0)]
+        for t in range(min(j.lag, self.steps)):
+            out[:, t] = self._before(j, t)
+        return out
+
+    def _before(self, j: Projection, t: int) -> Tensor:
+        """What pre sent at step t - lag < 0 [size]: from the past."""
+        old, back = self.on.past.sent.get(j.pre), j.lag - t
+        size, period = self.program[j.pre].size, self.steps
+        if old is None and isinstance(self.program[j.pre].neuron, Clock):
+            tick = int(-back % period == period - 1)  # it ticks on
+            return torch.full((size,), tick, dtype=self.sent[j.pre].dtype, device=self.on.device)
+        row = np.zeros(size, np.int64) if old is None or back > len(old) else old[-back]
+        return torch.from_numpy(row.copy()).to(self.on.device).to(self.sent[j.pre].dtype)
+
+    def _inner(
+        self, p: Population, inner: frozenset[str], ports: Mapping[str, Tensor], t: int
+    ) -> None:
+        """Add what the other members of a loop bring at step t."""
+        for j in self.program.incoming[p.name]:
+            if j.pre not in inner:
+                continue
+            s = self.sent[j.pre]
+            now = s[:, t - j.lag] if t >= j.lag else self._before(j, t).expand(self.lanes, -1)
+            ports[j.port][:, t] += self.on.projections[j.name](now)
+
+    def _step(self, p: Population, ports: dict[str, Tensor], t: int) -> None:
+        ports = {k: wrap(a, 32) for k, a in ports.items()}
+        busy = torch.stack([a != 0 for a in ports.values()]).any(dim=0)
+        match p.neuron:
+            case LIF() as n:
+                s, busy = self._lif(p, n, ports["a_in"], busy, t)
+            case Graded() as n:
+                s = torch.where(ports["a_in"].abs() > n.vth, ports["a_in"], 0)
+            case GradedReLU() as n:
+                s = torch.where(ports["a_in"] > n.vth, ports["a_in"], 0)
+            case Product() as n:
+                v = wrap(ports["a_in1"] * ports["a_in2"], 32) >> n.exp
+                s = torch.where(v.abs() > n.vth, v, 0)
+            case _:
+                raise TypeError(f"no rule for {type(p.neuron).__name__}")
+        if not isinstance(p.neuron, LIF):
+            low, high = int(s.min()), int(s.max())
+            if low < min(p.low, 0) or high > max(p.high, 0):
+                raise out_of_range(p, low, high)
+        self.sent[p.name][:, t] = s
+        tally = self._tally(p)
+        tally.events[t] += (s != 0).sum(dim=0).int()
+        tally.active[t] += busy.sum(dim=0).int()
+
+    def _lif(self, p: Population, n: LIF, a: Tensor, busy: Tensor, t: int) -> tuple[Tensor, Tensor]:
+        """`ir.program.LIF`: the spikes, and which neurons had something to update."""
+        u, v = self.state[p.name]
+        bias = self.on.bias[p.name]
+        if n.reset and t == 0:
+            u, v = torch.zeros_like(u), torch.zeros_like(v)
+        busy = busy | (u != 0) | (v != 0) | (bias != 0)
+        u = _decayed(u, DECAY_UNITY - (n.du + 1)) + wrap(a << INPUT_SHIFT, 32)
+        turn = 2 * STATE_LIMIT
+        u = torch.where(u > STATE_LIMIT, u - turn, torch.where(u <= -STATE_LIMIT, u + turn, u))
+        v = _decayed(v, DECAY_UNITY - n.dv) + u + bias
+        v = v.clamp(-(STATE_LIMIT - 1), STATE_LIMIT - 1)
+        s = v > (n.vth << INPUT_SHIFT)
+        self.state[p.name] = u, torch.where(s, 0, v)
+        return s, busy
+
+
+def _decayed(x: Tensor, factor: int) -> Tensor:
+    """x * factor >> 12, toward zero."""
+    return x.sign() * ((x.abs() * factor) >> 12)

@@ -1,0 +1,1 @@
+"""Neurons of several populations: a synaptic current, a subtracting reset, an accumulator."""

@@ -1,0 +1,69 @@
+"""An integrator of whole numbers on the chip, cleared between samples without losing a step.
+
+    M[h] = new[h] + M[h-1] - C[h-1]      Graded, self-projection +1
+    C[h] = M[h] * clock[h]               Product of M's own inputs and a clock input
+
+The clock is 1 only at a sample's last step, so at the boundary M[h] = new[h] (design section 5).
+
+Where the total is wanted at every step (attention over time that is not causal), note that C sends
+it: the sample's total at its last step, and 0 at all others. So
+
+    H[t] = C[t] + C[t+1] + ... + C[t+T-1]   Graded, T projections with lags 0, -1, ..., -(T-1)
+
+is the total of t's own sample at each of its steps: among T steps in a row there is one last step,
+and it is this sample's. A negative lag reads later model steps, so delay balancing lets H, and all
+that reads it, wait T - 1 steps longer. H keeps no state: nothing has to be cleared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ....ir import graph as g
+from ....ir import program as p
+
+CLOCK = "clock"
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """The populations of one accumulator and the projections between them."""
+
+    memory: p.Population
+    clear: p.Population
+    clock: p.Population
+    loops: tuple[p.Projection, ...]
+
+    def held(self, node: g.Node, timesteps: int) -> tuple[p.Population, list[p.Projection]]:
+        """A population that sends the sample's total at every step, and what feeds it."""
+        name, clear = node.name, self.clear.name
+        total = replace(self.memory, name=name, module=node.module)
+        axes = tuple((f"a{i}", n) for i, n in enumerate(node.shape))
+        reads = [
+            p.Projection(f"{clear}->{name}:{i}", clear, name, p.Structured(axes, axes, 1), lag=-i)
+            for i in range(timesteps)
+        ]
+        return total, reads
+
+    def to_clear(self, feed: p.Projection) -> p.Projection:
+        """A projection that feeds the memory, fed to the clear population as well."""
+        name = feed.name.replace(f"->{self.memory.name}", f"->{self.clear.name}")
+        return replace(feed, name=name, post=self.clear.name, port="a_in1")
+
+
+def accumulator(node: g.Node, low: int, high: int) -> Accumulator:
+    """The accumulator of an Integrator node whose values stay in [low, high]."""
+    memory = p.Population(node.name, node.shape, p.Graded(), low, high, -1, node.module)
+    clear = replace(memory, name=f"{node.name}.clear", neuron=p.Product(), module="")
+    clock = p.Population(CLOCK, (1,), p.Clock(), 0, 1)
+    axes = tuple((f"a{i}", n) for i, n in enumerate(node.shape))
+    identity, minus = p.Structured(axes, axes, 1), p.Structured(axes, axes, -1)
+    m, c = memory.name, clear.name
+    loops = (
+        p.Projection(f"{m}->{m}", m, m, identity, "a_in", lag=1),
+        p.Projection(f"{c}->{m}", c, m, minus, "a_in", lag=1),
+        p.Projection(f"{m}->{c}", m, c, identity, "a_in1", lag=1),
+        p.Projection(f"{c}->{c}", c, c, minus, "a_in1", lag=1),
+        p.Projection(f"{CLOCK}->{c}", CLOCK, c, p.Structured((), axes, 1), "a_in2"),
+    )
+    return Accumulator(memory, clear, clock, loops)

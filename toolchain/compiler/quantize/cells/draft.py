@@ -1,0 +1,154 @@
+"""The populations and projections of one neuron node that needs several populations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ....ground.arith import IntArray, scale_exponent
+from ....ir import graph as g
+from ....ir import program as p
+from ....ir.bounds import Bound
+from ....ir.connections import value_bounds
+from ....ir.wires import Wire, target_size
+from ..fit.terms import Term, constant_terms
+from ..state.build import Build, Inputs, with_weights
+from .accumulator import CLOCK
+
+Terms = tuple[Term, ...]
+"""The weights of one wire."""
+GATE = "gate"
+ONE = "one"
+SCALAR = (("a0", 1),)
+DRIVE = 64
+"""Bias that takes a threshold of 0: one unit of a_in."""
+
+
+def helpers() -> dict[str, tuple[p.Population, tuple[p.Projection, ...]]]:
+    """Populations of one neuron that all nodes share, with what drives them.
+
+    clock  from the host: 1 at a sample's last step (t = T-1)
+    gate   1 at every step but a sample's last: a bias drives it, the clock's tick outweighs that
+    one    1 at every step
+    """
+    always = p.LIF(4095, 4095, 0, np.full((), DRIVE, np.int64), reset=False)
+    tick = p.Projection(f"{CLOCK}->{GATE}", CLOCK, GATE, p.Structured((), SCALAR, -2))
+    return {
+        CLOCK: (p.Population(CLOCK, (1,), p.Clock()), ()),
+        GATE: (p.Population(GATE, (1,), always), (tick,)),
+        ONE: (p.Population(ONE, (1,), always), ()),
+    }
+
+
+@dataclass(eq=False)
+class Draft:
+    """What one attempt at a scale has made so far; nothing reaches the Program before it fits."""
+
+    build: Build
+    node: g.Node
+    inputs: Inputs
+    populations: list[p.Population] = field(default_factory=list)
+    projections: list[p.Projection] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Neurons of the node."""
+        return target_size(self.node)
+
+    @property
+    def axes(self) -> tuple[tuple[str, int], ...]:
+        """Labels of the node's axes."""
+        return tuple((f"a{i}", n) for i, n in enumerate(self.node.shape))
+
+    def is_own(self, wire: Wire) -> bool:
+        """True if the wire carries the node's own spikes of the step before."""
+        return wire.source == self.node.name
+
+    def add(self, part: str, neuron: p.NeuronProgram, low: int = 0, high: int = 1) -> str:
+        """A population of the node's shape; returns its name. Without `part`: the node's own."""
+        name = f"{self.node.name}.{part}" if part else self.node.name
+        module = "" if part else self.node.module
+        self.populations.append(
+            p.Population(name, self.node.shape, neuron, low, high, -1, module),
+        )
+        return name
+
+    def need(self, name: str) -> str:
+        """One of the shared `helpers`, added with all that drives it."""
+        if not any(q.name == name for q in (*self.build.populations, *self.populations)):
+            population, feeds = helpers()[name]
+            for j in feeds:
+                self.need(j.pre)
+            self.populations.append(population)
+            self.projections.extend(feeds)
+        return name
+
+    def alter(self, part: str, neuron: p.NeuronProgram) -> None:
+        """Give a population another neuron program."""
+        name = f"{self.node.name}.{part}"
+        self.populations = [
+            replace(q, neuron=neuron) if q.name == name else q for q in self.populations
+        ]
+
+    def has(self, part: str) -> bool:
+        """Whether there is such a population."""
+        return any(q.name == f"{self.node.name}.{part}" for q in self.populations)
+
+    def own(self, terms: Sequence[Terms]) -> Iterator[tuple[Wire, p.Projection, Terms]]:
+        """The wires from the node to itself."""
+        for wire, bare, t in zip(self.inputs.wires, self.inputs.bare, terms, strict=True):
+            if self.is_own(wire):
+                yield wire, bare, t
+
+    # --- projections ---
+
+    def wire(self, wire: Wire, bare: p.Projection, terms: Terms, to: str, **on: Any) -> None:
+        """A wire of the model, with `terms` for weights. on: pre, port, lag where they differ."""
+        for t in terms:
+            self._connect(replace(with_weights(bare, wire, t.weight, t.exponent), post=to, **on))
+
+    def same(self, pre: str, to: str, value: int, exponent: int = 0, **on: Any) -> None:
+        """Each neuron to its like, with weight value << exponent."""
+        for t in constant_terms(np.array([value])):
+            c = p.Structured(self.axes, self.axes, int(t.weight[0]))
+            self._connect(p.Projection("", pre, to, c, weight_exp=t.exponent + exponent, **on))
+
+    def to_all(self, pre: str, to: str, value: int, **on: Any) -> None:
+        """One neuron (a helper) to all, with weight `value`."""
+        for t in constant_terms(np.array([value])):
+            c = p.Structured((), self.axes, int(t.weight[0]))
+            self._connect(p.Projection("", self.need(pre), to, c, weight_exp=t.exponent, **on))
+
+    def constant(self, to: str, values: IntArray, **on: Any) -> None:
+        """`values` [n] into each neuron at every step."""
+        for t in constant_terms(values):
+            c = p.Dense(t.weight.reshape(-1, 1))
+            self._connect(p.Projection("", self.need(ONE), to, c, weight_exp=t.exponent, **on))
+
+    def _connect(self, j: p.Projection) -> None:
+        base = f"{j.pre}->{j.post}" + ("" if j.port in ("a_in", "a_in1") else f":{j.port}")
+        taken = {k.name for k in self.projections}
+        name, i = base, 0
+        while name in taken:
+            i += 1
+            name = f"{base}#{i}"
+        self.projections.append(replace(j, name=name))
+
+    # --- bounds ---
+
+    def reach(self, to: str, port: str = "a_in", only: Sequence[str] | None = None) -> Bound:
+        """What `to` can receive at a step, apart from the clock's ticks; `only` from these."""
+        known = {q.name: q for q in (*self.build.populations, *self.populations)}
+        low = high = np.zeros(self.size, np.int64)
+        for j in self.projections:
+            listed = only is None or j.pre in only
+            if j.post != to or j.port != port or j.pre == CLOCK or not listed:
+                continue
+            pre = known[j.pre]
+            ends = value_bounds(j, pre.size, self.size, pre.low, pre.high)
+            low = low + scale_exponent(ends[0], j.weight_exp)
+            high = high + scale_exponent(ends[1], j.weight_exp)
+        return Bound(low, high)

@@ -1,0 +1,93 @@
+"""The spikes of a cell on the calibration data, by the rules of its populations.
+
+The compiler's own view during calibration; the reference backend is the definition, and tests
+compare the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ....ground.arith import (
+    DECAY_UNITY,
+    INPUT_SHIFT,
+    IntArray,
+    decay,
+    saturate_membrane,
+    scale_exponent,
+    wrap_current,
+)
+from ....ir import program as p
+from ....ir.connections import matrix
+from ..state.build import Build, drive
+from ..state.values import Values
+from .draft import GATE, ONE
+from .terms import Cell
+
+
+def spikes(build: Build, node: str, cell: Cell, values: Mapping[str, Values]) -> IntArray:
+    """What `node` sends [K, T, n] if the populations before it send `values`."""
+    assert build.lead is not None
+    samples, steps = build.lead
+    mine = {
+        q.name: q for q in cell.populations if isinstance(q.neuron, p.LIF | p.Product | p.Graded)
+    }
+    mine = {n: q for n, q in mine.items() if n not in (GATE, ONE)}
+    sent = {n: np.zeros((samples, steps, q.size), np.int64) for n, q in mine.items()}
+    ports: dict[tuple[str, str], IntArray] = {
+        (n, port): np.zeros((samples, steps, q.size), np.int64)
+        for n, q in mine.items()
+        for port in q.neuron.ports
+    }
+    inner: dict[str, list[tuple[p.Projection, Any]]] = {n: [] for n in mine}
+    for j in cell.projections:
+        if j.post not in mine:
+            continue
+        if j.pre in mine:
+            inner[j.post].append((j, matrix(j, mine[j.pre].size, mine[j.post].size)))
+        elif j.pre in values:
+            ports[j.post, j.port] += drive(build, replace(j, post=node), values)
+        else:
+            ports[j.post, j.port] += _helper(j, mine[j.post].size, steps)
+    state = {n: (np.zeros((samples, q.size), np.int64),) * 2 for n, q in mine.items()}
+    order = sorted(mine, key=lambda n: not isinstance(mine[n].neuron, p.Graded))
+    for t in range(steps):
+        for n in order:
+            for j, m in inner[n]:
+                if t >= j.lag:
+                    x = sent[j.pre][:, t - j.lag]
+                    ports[n, j.port][:, t] += scale_exponent(
+                        np.asarray((m @ x.T).T),
+                        j.weight_exp,
+                    )
+            a = [ports[n, port][:, t] for port in mine[n].neuron.ports]
+            state[n], sent[n][:, t] = _step(mine[n].neuron, state[n], a)
+    return sent[node]
+
+
+def _helper(j: p.Projection, size: int, steps: int) -> IntArray:
+    """What a projection from the clock, the gate or the constant one brings [T, size]."""
+    weight = scale_exponent(np.asarray(matrix(j, 1, size).todense()).ravel(), j.weight_exp)
+    t = np.arange(steps)
+    tick = (t - j.lag) % steps == steps - 1
+    on = {GATE: ~tick, ONE: np.ones(steps, bool)}.get(j.pre, tick)
+    out: IntArray = on[:, None] * weight
+    return out
+
+
+def _step(
+    neuron: p.NeuronProgram, state: tuple[IntArray, IntArray], a: list[IntArray]
+) -> tuple[tuple[IntArray, IntArray], IntArray]:
+    if isinstance(neuron, p.Product):
+        return state, (a[0] * a[1]) >> neuron.exp
+    if not isinstance(neuron, p.LIF):
+        return state, a[0]
+    u = wrap_current(decay(state[0], DECAY_UNITY - (neuron.du + 1)) + (a[0] << INPUT_SHIFT))
+    bias = (neuron.bias_mant << neuron.bias_exp).ravel()
+    v = saturate_membrane(decay(state[1], DECAY_UNITY - neuron.dv) + u + bias)
+    fired = (v > neuron.vth << INPUT_SHIFT).astype(np.int64)
+    return (u, v * (1 - fired)), fired

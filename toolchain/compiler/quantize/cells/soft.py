@@ -1,0 +1,274 @@
+"""Neurons with a reset by subtraction. Lava's LIF resets to 0 only, so the membrane is graded.
+
+    M   the membrane: Product(v, keep), v[t] = x[t] + M[t-1] - keep * drop * S[t-1], sends keep * v
+    S   the node: a threshold on the same v, so it receives everything that M receives
+    F   S once more, silenced by a clock's tick at a sample's last step: it feeds back S[t-1]
+    I   with a synaptic current: Product(i, keep_i), i[t] = x[t] + I[t-1], which M, S and F receive
+    A   what comes from outside, summed once
+
+`keep` is the weight of the gate, which is 0 at a sample's last step: M and I send nothing into the
+next sample. Every loop is one projection long, so one model step takes one hardware step. S has to
+forget v at once, of which Lava's slowest memory (dv = 4095) keeps v / 4096: a shift of the
+threshold of the size of a 12-bit decay's rounding, and none where v has fewer bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ....ground.arith import INPUT_SHIFT, IntArray
+from ....ir import program as p
+from ....ir.bounds import Bound
+from ....ir.check_program import PAYLOAD_LIMIT, PRODUCT_LIMIT
+from ..fit.lif import INPUT_LIMIT
+from ..fit.ties import alike, last_silent, threshold_integer
+from .accumulator import CLOCK
+from .draft import GATE, Draft
+from .real import RealCell
+from .terms import (
+    Cell,
+    Weights,
+    all_weights,
+    low_bits,
+    outside,
+)
+
+MOST_DECAY_BITS, LEAST_DECAY_BITS = 12, 6
+
+
+@dataclass(frozen=True)
+class Keep:
+    """A factor in 0..1 as number / 2**bits."""
+
+    number: int
+    bits: int
+
+    @property
+    def value(self) -> float:
+        """The factor itself."""
+        return self.number / 2.0**self.bits
+
+    @property
+    def lost(self) -> int:
+        """Low bits that one multiplication needs to be exact."""
+        return self.bits - min(low_bits(np.array([self.number])), self.bits)
+
+
+def soft_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
+    """The populations at `scale` units of M per 1.0 of v; None if a register could overflow."""
+    weights = all_weights(draft, real, scale)
+    if weights is None:
+        return None
+    name = draft.node.name
+    membrane, current, feedback = (f"{name}.{k}" for k in ("membrane", "current", "feedback"))
+    constant, drop, first = _integers(real, scale)
+    numbers = (*constant, np.array([drop, first, real.threshold * scale]))
+    if max(float(np.abs(n).max(initial=0)) for n in numbers) >= INPUT_LIMIT:
+        return None
+    feed = outside(draft, weights, _full(draft, constant[0]))
+    stateless = p.LIF(du=4095, dv=4095, vth=0)
+    draft.add("feedback", stateless)
+    into = [membrane, current] if real.keep_i else [membrane]
+    for to in into:
+        draft.same(feed, to, 1, port="a_in1")
+        for wire, bare, t in draft.own(weights.terms):
+            draft.wire(wire, bare, t, to, pre=feedback, port="a_in1", lag=1)
+    ends = _ends(draft, real, draft.reach(membrane, "a_in1"), constant[1], drop, first, scale)
+    keeps = [_keep(k, ends.most) for k in (real.keep_v, real.keep_i)]
+    if ends.most >= PAYLOAD_LIMIT or None in keeps:
+        return None
+    keep_v, keep_i = (k for k in keeps if k is not None)
+    for to, keep, reach in zip(into, (keep_v, keep_i), (ends.v, ends.i), strict=False):
+        low, high = (int(np.floor(e * keep.value)) - 1 for e in reach)
+        draft.add(to.removeprefix(f"{name}."), p.Product(exp=keep.bits), low, high + 2)
+        draft.to_all(GATE, to, keep.number, port="a_in2")
+    for source in into:
+        for to in into if source == current else [membrane]:
+            draft.same(source, to, 1, port="a_in1", lag=1)
+    draft.same(feedback, membrane, -drop, port="a_in1", lag=1)
+    draft.constant(membrane, _full(draft, constant[1]), port="a_in1")
+    draft.to_all(CLOCK, membrane, first, port="a_in1", lag=1)
+    total = draft.reach(membrane, "a_in1")
+    most = int(total.largest.max(initial=0)) + abs(first)
+    if most >= PAYLOAD_LIMIT or most * max(keep_v.number, keep_i.number) >= PRODUCT_LIMIT:
+        return None
+    shift = _shift(total, abs(first))
+    if shift is None:
+        return None
+    return _spikes(draft, real, weights, scale, shift, (keep_v, keep_i), (constant, drop, first))
+
+
+def _full(draft: Draft, values: IntArray) -> IntArray:
+    return np.broadcast_to(values, (draft.size,)).astype(np.int64)
+
+
+def _integers(real: RealCell, scale: float) -> tuple[tuple[IntArray, IntArray], int, int]:
+    """(constant through the current, constant into v), decayed drop, first; in units of M."""
+    through = real.bias_i if real.keep_i else real.bias_i + real.bias_v
+    into_v = np.asarray(real.bias_v if real.keep_i else 0.0)
+    constants = tuple(np.rint(np.asarray(c) * scale).astype(np.int64) for c in (through, into_v))
+    drop, first = (int(np.rint(c * scale)) for c in (real.keep_v * real.drop, real.first))
+    return (constants[0], constants[1]), drop, first
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Least and greatest i and v over all neurons and the steps of a sample."""
+
+    i: tuple[float, float]
+    v: tuple[float, float]
+
+    @property
+    def most(self) -> float:
+        return max(abs(e) for e in (*self.i, *self.v))
+
+
+def _ends(
+    draft: Draft, real: RealCell, x: Bound, bias: IntArray, drop: int, first: int, scale: float
+) -> _Ends:
+    """The recursion on the bounds of what arrives; each rounding takes off less than 1."""
+    threshold = real.threshold * scale
+    shed = drop / real.keep_v if real.keep_v else 0.0
+    i = np.zeros((2, draft.size))
+    v = np.zeros((2, draft.size))
+    all_i, all_v = np.zeros(2), np.zeros(2)
+    for t in range(draft.build.graph.timesteps):
+        i = real.keep_i * i + np.stack([x.low - 1.0, x.high])
+        kept = real.keep_v * np.stack(
+            [
+                np.minimum(v[0], threshold - shed),
+                np.maximum(v[1] - shed, np.minimum(v[1], threshold)),
+            ]
+        )
+        v = kept + i + bias + np.array([[-1.0], [1.0]]) + (first if t == 0 else 0)
+        all_i = np.array([min(all_i[0], i[0].min()), max(all_i[1], i[1].max())])
+        all_v = np.array([min(all_v[0], v[0].min()), max(all_v[1], v[1].max())])
+    return _Ends((all_i[0], all_i[1]), (all_v[0], all_v[1]))
+
+
+def _keep(factor: float, most: float) -> Keep | None:
+    """The fewest bits that are exact, else as many as the 32-bit product leaves room for."""
+    for bits in range(MOST_DECAY_BITS + 1):
+        if factor * 2.0**bits == np.rint(factor * 2.0**bits):
+            return Keep(int(factor * 2.0**bits), bits)
+    for bits in range(MOST_DECAY_BITS, LEAST_DECAY_BITS - 1, -1):
+        number = int(np.rint(factor * 2.0**bits))
+        if 4 * most * number < PRODUCT_LIMIT:
+            return Keep(number, bits)
+    return None
+
+
+def _shift(total: Bound, first: int) -> int | None:
+    """Exponent from units of M to units of S, so that a_in has room for the tick as well."""
+    span = int(-total.low.min(initial=0)) + 2 * int(total.high.max(initial=0)) + 3 * first + 16
+    shift = int(np.floor(np.log2((INPUT_LIMIT - 64) / span)))
+    return min(shift, 7) if shift >= -8 else None
+
+
+def _spikes(
+    draft: Draft,
+    real: RealCell,
+    weights: Weights,
+    scale: float,
+    shift: int,
+    keeps: tuple[Keep, Keep],
+    integers: tuple[tuple[IntArray, IntArray], int, int],
+) -> Cell | None:
+    """S and F: what M receives, in units of a_in."""
+    (_, into_v), drop, first = integers
+    name, unit = draft.node.name, 2.0**shift
+    feedback = f"{name}.feedback"
+    coarse = all_weights(draft, real, scale * unit)
+    if coarse is None:
+        return None
+    sources = [q for q in ("input", "membrane", "current") if draft.has(q)]
+    for to in (name, feedback):
+        for part in sources:
+            draft.same(f"{name}.{part}", to, 1, shift, lag=int(part != "input"))
+        draft.same(feedback, to, -int(np.rint(drop * unit)), lag=1)
+        draft.constant(to, _full(draft, np.rint(into_v * unit).astype(np.int64)))
+        draft.to_all(CLOCK, to, int(np.rint(first * unit)), lag=1)
+        for wire, bare, t in draft.own(coarse.terms):
+            draft.wire(wire, bare, t, to, pre=feedback, lag=1)
+    received = draft.reach(feedback)
+    most, once = int(received.high.max(initial=0)), abs(int(np.rint(first * unit)))
+    silence = max(1, most + once)
+    if int(received.largest.max(initial=0)) + once + silence >= INPUT_LIMIT:
+        return None
+    draft.to_all(CLOCK, feedback, -silence)
+    grain = _grain(draft, real, weights, scale, keeps, integers)
+    forgets = grain is not None and _forgets(received, once, grain * unit)
+    floors = len(sources) * (shift < 0)
+    if forgets and grain is not None:
+        silent = last_silent(real.threshold * scale / grain, real.reached)
+        vth = int((silent * grain + grain / 2) * unit)
+    elif not floors:
+        vth, _ = threshold_integer(real.threshold, scale * unit, real.reached)
+    else:
+        at = real.threshold * scale * unit
+        # Where the weights are exact, v may stand on a whole threshold: it has lost nothing to the
+        # floors then and does not fire. Rounded weights make no such ties, and each floor takes
+        # half a unit on average.
+        tie = at == np.rint(at) and not real.reached and weights.exact(real)
+        vth = int(at) if tie else int(np.rint(at - floors / 2))
+    if not 0 <= vth < INPUT_LIMIT:
+        return None
+    neuron = p.LIF(du=4095, dv=4095, vth=vth)
+    draft.alter("feedback", neuron)
+    draft.add("", neuron)
+    slow = [1 - k + 1 / draft.build.graph.timesteps for k in (real.keep_v, real.keep_i)]
+    off = [abs(k.value - r) for k, r in zip(keeps, (real.keep_v, real.keep_i), strict=True)]
+    units = max(real.threshold * scale, 0.5)
+    rough = 0.0 if forgets else 0.5 / units * (1 / slow[0] + 1 / slow[1]) + 0.5 / (units * unit)
+    rough += off[0] / slow[0] + off[1] / slow[1]
+    error = 0.0 if forgets else abs((vth + floors / 2) / (scale * unit) - real.threshold)
+    return Cell(
+        tuple(draft.populations),
+        tuple(draft.projections),
+        scale,
+        forgets,
+        weights.error(real),
+        weights.dead(real),
+        error / (real.threshold or 1.0),
+        max(off),
+        vth,
+        rough,
+    )
+
+
+def _grain(
+    draft: Draft,
+    real: RealCell,
+    weights: Weights,
+    scale: float,
+    keeps: tuple[Keep, Keep],
+    integers: tuple[tuple[IntArray, IntArray], int, int],
+) -> float | None:
+    """The step in which every v of a sample lies, in units of M; None if anything is rounded."""
+    (constant, into_v), drop, first = integers
+    real_numbers = (
+        (constant, (real.bias_i if real.keep_i else real.bias_i + real.bias_v) * scale),
+        (into_v, (real.bias_v if real.keep_i else 0.0) * scale),
+        (drop, real.keep_v * real.drop * scale),
+        (first, real.first * scale),
+        (keeps[0].value, real.keep_v),
+        (keeps[1].value, real.keep_i),
+    )
+    if not all(alike(a, b) for a, b in real_numbers) or not weights.exact(real):
+        return None
+    values = [t.weight << t.exponent for w in weights.terms for t in w]
+    values += [np.asarray(c) for c in (constant, into_v, drop, first)]
+    bits = min(low_bits(v) for v in values)
+    bits -= max(k.lost for k in keeps) * (draft.build.graph.timesteps - 1)
+    return 2.0**bits if bits >= 0 else None
+
+
+def _forgets(received: Bound, once: int, grain: float) -> bool:
+    """What S keeps of v (a 4096th) is less than half the step in which v lies.
+
+    received, grain in units of a_in; half a step must be a whole unit to put the threshold there.
+    """
+    left = (int(received.largest.max(initial=0)) + once) >> (12 - INPUT_SHIFT)
+    return grain >= 2 and left + 2 < grain * (1 << INPUT_SHIFT) / 2

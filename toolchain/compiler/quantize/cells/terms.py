@@ -1,0 +1,90 @@
+"""What hard and soft cells share: the sum of what arrives from outside, and the record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ....ground.arith import IntArray
+from ....ir import program as p
+from ..fit.terms import Term, error, weight_terms
+from ..fit.ties import alike
+from .draft import Draft
+from .real import RealCell
+
+Terms = tuple[tuple[Term, ...], ...]
+"""Of every wire of a node, its weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One attempt that fits.
+
+    scale      integer membrane units per 1.0 of v
+    roughness  what rounding does to v per step, relative to the threshold: to choose by
+    """
+
+    populations: tuple[p.Population, ...]
+    projections: tuple[p.Projection, ...]
+    scale: float
+    exact: bool
+    weight_error: float
+    dead: int
+    threshold_error: float
+    decay_error: float
+    threshold: int
+    roughness: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """The weights of all wires of a node, each at its own scale."""
+
+    terms: Terms
+    scales: tuple[float, ...]
+
+    def dead(self, real: RealCell) -> int:
+        """Weights that became 0 and were not."""
+        values = (sum(t.value for t in terms) for terms in self.terms)
+        pairs = zip(real.weights, values, strict=True)
+        return sum(int(np.count_nonzero((w != 0) & (v == 0))) for w, v in pairs)
+
+    def exact(self, real: RealCell) -> bool:
+        """Nothing was rounded but float32 numbers to what they stand for."""
+        rows = zip(real.weights, self.scales, self.terms, strict=True)
+        return all(alike(sum(t.value for t in terms), w * s) for w, s, terms in rows)
+
+    def error(self, real: RealCell) -> float:
+        """rms(integer - real) / rms(real) over all wires."""
+        rows = zip(real.weights, self.scales, self.terms, strict=True)
+        lost = sum(float(np.sum(error(w, s, t) ** 2)) for w, s, t in rows)
+        power = sum(float(np.sum(w**2)) for w in real.weights)
+        return float(np.sqrt(lost / power)) if power > 0 else 0.0
+
+
+def all_weights(draft: Draft, real: RealCell, scale: float, finer: int = 0) -> Weights | None:
+    """At `scale`, those from outside at scale << finer; None if some are too large for it."""
+    own = [draft.is_own(w) for w in draft.inputs.wires]
+    scales = tuple(scale if mine else scale * 2.0**finer for mine in own)
+    found = [weight_terms(w, s) for w, s in zip(real.weights, scales, strict=True)]
+    held = tuple(t for t in found if t is not None)
+    return Weights(held, scales) if len(held) == len(found) else None
+
+
+def outside(draft: Draft, weights: Weights, constant: IntArray) -> str:
+    """A graded population that sums what arrives from other nodes, and a constant; its name."""
+    name = f"{draft.node.name}.input"
+    for wire, bare, t in zip(draft.inputs.wires, draft.inputs.bare, weights.terms, strict=True):
+        if not draft.is_own(wire):
+            draft.wire(wire, bare, t, name)
+    draft.constant(name, constant)
+    ends = draft.reach(name)
+    draft.add("input", p.Graded(), int(ends.low.min(initial=0)), int(ends.high.max(initial=0)))
+    return name
+
+
+def low_bits(values: IntArray) -> int:
+    """Zero bits at the low end of all values together; 62 if all are 0."""
+    together = int(np.bitwise_or.reduce(np.abs(values).ravel(), initial=0))
+    return (together & -together).bit_length() - 1 if together else 62

@@ -1,0 +1,1 @@
+"""Weights, thresholds and decays of one population: real numbers to integers."""

@@ -1,0 +1,29 @@
+"""Synaptic memory that weights take, before any mapping: what the mixed-precision search saves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ....ground.arith import mantissa_bits
+from ....ir.program import Conv2d, Dense, Projection, Sparse
+
+
+def memory_bits(projections: Iterable[Projection]) -> int:
+    """Bits of all weights: kernels once, rows and kernels of silent channels not at all.
+
+    Patterns of one weight (Structured) count as one word of 32 bits.
+    """
+    return sum(_bits(j) for j in projections)
+
+
+def _bits(j: Projection) -> int:
+    c = j.connection
+    if isinstance(c, Sparse):
+        return int(c.data.size) * mantissa_bits(c.data)
+    if not isinstance(c, Dense | Conv2d):
+        return 32
+    rows = c.weight.reshape(len(c.weight), -1)
+    used = int(np.count_nonzero(rows.any(axis=1)))
+    return used * rows.shape[1] * mantissa_bits(c.weight)

@@ -1,0 +1,313 @@
+"""Populations whose weights are rounded: LIF and IF, relays of real values, the read-out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...ground.arith import IntArray
+from ...ground.errors import UnsupportedError
+from ...ir import graph as g
+from ...ir import program as p
+from ...ir.ranges import Range
+from ...ir.record import LayerRecord
+from ...ir.wires import wires_into
+from .cells.real import RealCell, real_cell
+from .fit.lif import (
+    COARSER,
+    NoScale,
+    QuantizedLIF,
+    RealLIF,
+    best,
+    run_lif,
+    simulate,
+)
+from .fit.mantissa import (
+    BITS,
+    Mantissas,
+    dead_weights,
+    exact_gain,
+    is_exact,
+    largest_gain,
+    weight_error,
+)
+from .fit.no_scale import Fits, no_scale
+from .fit.payload import Nearest, mean_error, rounding
+from .fit.problem import Problem
+from .fit.search import fit
+from .state.build import Build, Inputs, Stream, drive, inputs_of
+from .state.matched import fields_of
+from .state.memory import memory_bits
+from .state.values import Values
+
+GROWN_LIMIT = 1 << 22
+"""Payload of a sum of streams, which keeps their scale: a max-pool's differences add up."""
+STREAM_LIMIT = 1 << 16
+"""A stream's payload stays below it, so that a LIF's input (17 bits, semantics 2.1) can hold it."""
+SUM_LIMIT = 1 << 31
+"""Sums are 32-bit before the exponent shifts them (semantics 3.1)."""
+LOWEST_EXPONENT = -8
+OUTPUT_LIMIT = 1 << 23
+"""Graded payloads are 24-bit signed."""
+
+
+def add_lif(build: Build, node: g.Node) -> None:
+    """A LIF or IF population: choose the integers on the data, record what they cost."""
+    inputs = inputs_of(build, node, wires_into(build.graph, node))
+    real = _real_lif(node, inputs)
+    bits = build.options.bits_of(node)
+
+    def bound(m: Mantissas) -> float:
+        return float(np.abs(inputs.bounds(build, m)).max())
+
+    groups, effort = build.options.groups_of(node), build.options.effort_of(node)
+    try:
+        q, search = fit(Problem(build, inputs, real, bound, bits, groups, effort))
+    except NoScale:
+        raise no_scale(build, inputs, real_cell(node, inputs), _fits(inputs, bits)) from None
+    made = inputs.made(q.mantissas, q.exponents)
+    build.populations.append(p.Population(node.name, node.shape, q.neuron, 0, 1, -1, node.module))
+    build.projections.extend(made)
+    record = LayerRecord(
+        node.name,
+        q.scale,
+        bits,
+        q.exact,
+        q.mantissas.clipped,
+        weight_error(real.weights, q.mantissas),
+        q.threshold_error,
+        q.decay_error,
+        dead=dead_weights(real.weights, q.mantissas),
+        memory_bits=memory_bits(made),
+        search=search,
+    )
+    target = build.target(node.name)
+    if target is not None:
+        record = replace(record, **_on_data(build, inputs, q, made, target))
+    build.records.append(record)
+
+
+def _fits(inputs: Inputs, bits: int) -> Fits:
+    """Whether some scale fits the population under other circumstances."""
+
+    def fits(build: Build, cell: RealCell) -> bool:
+        bias = cell.bias_i + cell.bias_v
+        real = RealLIF(1 - cell.keep_v, cell.threshold, cell.weights, bias, cell.reached)
+        try:
+            best(
+                real,
+                lambda m: float(np.abs(inputs.bounds(build, m)).max()),
+                build.graph.timesteps,
+                inputs.node.shape,
+                None,
+                bits,
+            )
+        except NoScale:
+            return False
+        return True
+
+    return fits
+
+
+def _on_data(
+    build: Build,
+    inputs: Inputs,
+    q: QuantizedLIF,
+    made: list[p.Projection],
+    target: NDArray[Any],
+) -> dict[str, Any]:
+    """Fields of the record that compare with the float model's spikes; keeps our own."""
+
+    def current(values: Mapping[str, Values]) -> IntArray:
+        return sum((drive(build, j, values) for j in made), build.zeros(inputs.node))
+
+    mine, saturated, wrapped = run_lif(q.neuron, current(build.sent))
+    alone = simulate(q.neuron, current({w.source: build.as_sent(w.source) for w in inputs.wires}))
+    build.sent[inputs.node.name] = mine.astype(np.uint8)
+    build.listen(inputs.node.name, target, mine)
+    return fields_of(target, alone, mine) | {"saturations": saturated, "wraps": wrapped}
+
+
+def _real_lif(node: g.Node, inputs: Inputs) -> RealLIF:
+    """The population in the form v <- (1 - decay) v + W s + b, threshold, reset to 0."""
+    cell = real_cell(node, inputs)
+    decay = node.op.decay if isinstance(node.op, g.LIF) else 0.0
+    bias = cell.bias_i + cell.bias_v
+    return RealLIF(decay, cell.threshold, cell.weights, bias, cell.reached)
+
+
+def add_stream(build: Build, node: g.Node) -> None:
+    """A relay of real values (membrane residual): one integer scale for all its producers.
+
+    A producer that is a stream itself keeps its scale up to a power of two, so that adding to a
+    residual stream never rounds what is in it already.
+    """
+    inputs = inputs_of(build, node, wires_into(build.graph, node))
+    before = [build.streams[w.source].scale for w in inputs.wires if w.source in build.streams]
+    bits = build.options.bits_of(node)
+    gain = exact_gain(inputs.weights, bits) or largest_gain(inputs.weights, bits)
+    round_weights = Nearest(inputs.weights, bits)
+    limit = STREAM_LIMIT
+    if before and is_exact(inputs.weights, before[0], bits):
+        # Elementwise sums (residuals, a max-pool's halves) must not round what they add to; a sum
+        # over tokens may, since weights follow and 16 bits are far finer than they are.
+        gain, limit = before[0], STREAM_LIMIT if _sums_axes(inputs) else GROWN_LIMIT
+    elif before:
+        gain = before[0] * 2.0 ** np.floor(np.log2(gain / before[0]))
+    payload = _fit_payload(build, inputs, gain, limit, round_weights)
+    if payload is None:
+        raise _too_large(inputs, limit)
+    m, scale = payload.mantissas, payload.scale
+    build.streams[node.name] = Stream(scale, inputs.bias)
+    build.classes[node.name] = Range(payload.low, payload.high, True)
+    made = inputs.made(m, payload.exponents)
+    low, high = int(payload.low), int(payload.high)
+    build.populations.append(
+        p.Population(node.name, node.shape, p.Graded(), low, high, -1, node.module)
+    )
+    build.projections.extend(made)
+    if build.lead is not None:
+        build.sent[node.name] = sum((drive(build, j) for j in made), build.zeros(node))
+    error = weight_error(inputs.weights, m)
+    exact = error == 0.0 and min(payload.exponents, default=0) >= 0
+    build.records.append(
+        LayerRecord(
+            node.name,
+            scale,
+            bits,
+            exact,
+            m.clipped,
+            error,
+            0.0,
+            0.0,
+            dead=dead_weights(inputs.weights, m),
+            memory_bits=memory_bits(made),
+            search=round_weights.what,
+        )
+    )
+
+
+def _sums_axes(inputs: Inputs) -> bool:
+    return any(w.axes is not None and not w.axes.is_permutation for w in inputs.wires)
+
+
+def add_relu(build: Build, node: g.Node) -> None:
+    """max(a - b, 0) of two streams of one scale: half of a max-pool of currents."""
+    inputs = inputs_of(build, node, wires_into(build.graph, node))
+    before = [build.streams[w.source].scale for w in inputs.wires if w.source in build.streams]
+    gain = before[0] if before else 1.0
+    payload = _fit_payload(build, inputs, gain, GROWN_LIMIT, Nearest(inputs.weights, BITS))
+    exact = is_exact(inputs.weights, gain) and np.allclose(inputs.bias, 0, atol=1e-9)
+    if payload is None or not exact:
+        raise UnsupportedError(
+            "SFX-E312",
+            "the values that this max compares do not share one scale and bias",
+            where=node.module or node.name,
+            hint="pool the output of one layer, or pool spikes",
+        )
+    if before:
+        build.streams[node.name] = Stream(payload.scale, np.zeros_like(inputs.bias))
+    high = int(max(payload.high, 0))
+    build.classes[node.name] = Range(0, high, True)
+    made = inputs.made(payload.mantissas, payload.exponents)
+    build.populations.append(
+        p.Population(node.name, node.shape, p.GradedReLU(), 0, high, -1, node.module)
+    )
+    build.projections.extend(made)
+    if build.lead is not None:
+        total = sum((drive(build, j) for j in made), build.zeros(node))
+        build.sent[node.name] = np.maximum(total, 0)
+
+
+def add_output(build: Build, node: g.Node) -> p.Readout:
+    """The read-out: a graded population whose sums over T the host turns into real values."""
+    assert isinstance(node.op, g.Output)
+    inputs = inputs_of(build, node, wires_into(build.graph, node))
+    bits = build.options.bits_of(node)
+    gain = exact_gain(inputs.weights, bits) or largest_gain(inputs.weights, bits)
+    round_weights = rounding(build, inputs, bits)
+    payload = _fit_payload(build, inputs, gain, OUTPUT_LIMIT, round_weights)
+    if payload is None:
+        raise _too_large(inputs, OUTPUT_LIMIT)
+    m, scale = payload.mantissas, payload.scale
+    made = inputs.made(m, payload.exponents)
+    shape, low, high = node.shape or (1,), int(payload.low), int(payload.high)
+    build.populations.append(p.Population(node.name, shape, p.Graded(), low, high, -1, node.module))
+    build.projections.extend(made)
+    steps = build.graph.timesteps
+    bias = inputs.bias + mean_error(build, inputs, made, scale)
+    if node.op.reduce == "mean":
+        scale *= steps
+    error = weight_error(inputs.weights, m)
+    build.records.append(
+        LayerRecord(
+            node.name,
+            scale,
+            bits,
+            error == 0.0,
+            m.clipped,
+            error,
+            0.0,
+            0.0,
+            dead=dead_weights(inputs.weights, m),
+            memory_bits=memory_bits(made),
+            search=round_weights.what,
+        )
+    )
+    offset = np.rint(bias * payload.scale * steps)
+    return p.Readout(node.name, scale, tuple(int(x) for x in offset))
+
+
+@dataclass(frozen=True, eq=False)
+class _Payload:
+    """Mantissas and exponents whose sums stay in [low, high]; scale: sent integers per 1.0."""
+
+    mantissas: Mantissas
+    exponents: tuple[int, ...]
+    scale: float
+    low: float
+    high: float
+
+
+def _fit_payload(
+    build: Build,
+    inputs: Inputs,
+    gain: float,
+    limit: int,
+    round_weights: Callable[[float], Mantissas],
+) -> _Payload | None:
+    """The finest scale at or below `gain` whose sums provably stay below `limit` in magnitude.
+
+    Exponents are 0 or more where that fits, so that no sum is rounded. Else they go down first,
+    which rounds the sum but keeps the weights, and then the gain.
+    """
+    for _ in range(COARSER):
+        m = round_weights(gain)
+        ends = inputs.bounds(build, m)
+        low, high = float(np.min(ends[0], initial=0)), float(np.max(ends[1], initial=0))
+        room = max(m.headroom, default=0)
+        if max(-low, high) * 2.0**room >= SUM_LIMIT:
+            gain /= 2
+            continue
+        for exponent in range(room, LOWEST_EXPONENT + room - 1, -1):
+            unit = 2.0**exponent
+            if max(-low, high) * unit < limit:
+                exponents = tuple(exponent - room for room in m.headroom)
+                floors = sum(e < 0 for e in exponents)  # each shifted sum loses less than 1
+                bottom, top = float(np.floor(low * unit)) - floors, float(np.ceil(high * unit))
+                return _Payload(m, exponents, gain * unit, bottom, top)
+        gain /= 2
+    return None
+
+
+def _too_large(inputs: Inputs, limit: int) -> UnsupportedError:
+    return UnsupportedError(
+        "SFX-E311",
+        f"the sum of so many inputs leaves {limit} even with the coarsest weights",
+        where=inputs.node.module or inputs.node.name,
+        hint="place a spiking neuron before the sum",
+    )

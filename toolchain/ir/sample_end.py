@@ -1,0 +1,61 @@
+"""What a Program's populations provably do at the last step of each sample, when clocks tick.
+
+A clock ticks one step before the first sample, too, so what holds at a sample's last step holds at
+model step -1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..ground.arith import INPUT_SHIFT, IntArray, scale_exponent
+from .bounds import current_bound, port_bounds
+from .connections import matrix
+from .last_step import clocked
+from .program import LIF, Graded, GradedReLU, Population, Product, Program
+
+
+def silent_at_the_end(program: Program) -> set[str]:
+    """Populations that provably send only 0 at every sample's last step.
+
+    * a LIF from which the tick takes at least as much as can drive it: after a step v is at most
+      the threshold, so it cannot fire at the next one if u + bias <= 0
+    * a Product with a port that only such populations reach, a relay that only they reach
+    """
+    found: set[str] = set()
+    clocks = clocked(program)
+    for p in program:
+        if isinstance(p.neuron, LIF):
+            silent = bool(np.all(_drive(program, p, clocks) <= 0))
+        elif isinstance(p.neuron, Product | Graded | GradedReLU):
+            silent = any(_quiet(program, p, port, found) for port in p.neuron.ports)
+        else:
+            silent = False
+        if silent:
+            found.add(p.name)
+    return found
+
+
+def _drive(program: Program, p: Population, clocks: set[str]) -> IntArray:
+    """The most that u + bias can be at the last step [size]."""
+    assert isinstance(p.neuron, LIF)
+    tick = once = np.zeros(p.size, np.int64)
+    for j in program.incoming[p.name]:
+        if j.pre in clocks:
+            column = np.asarray(matrix(j, program[j.pre].size, p.size).sum(axis=1)).ravel()
+            weight = scale_exponent(column, j.weight_exp)
+            tick, once = (tick + weight, once) if j.lag == 0 else (tick, once + weight.clip(0))
+    if not np.all(tick < 0):
+        return np.ones(p.size, np.int64)
+    steady = port_bounds(program, p, without=clocks)
+    u = current_bound(p.neuron, steady["a_in"], program.timesteps)
+    bias = scale_exponent(p.neuron.bias_mant, p.neuron.bias_exp)
+    driven = u.high + np.broadcast_to(bias, p.shape).ravel()
+    full: IntArray = driven + ((once + tick) << INPUT_SHIFT)
+    return full
+
+
+def _quiet(program: Program, p: Population, port: str, silent: set[str]) -> bool:
+    """True if nothing reaches the port then; always so where nothing leads to it."""
+    feeds = (j for j in program.incoming[p.name] if j.port == port)
+    return all(j.pre in silent and j.lag == 0 for j in feeds)
