@@ -190,7 +190,7 @@ class _Maker:
         return self.keep(p.Population(name, shape, neuron), feeds, sent, GRADED_LIMIT)
 
     def _accumulator(self, name: str) -> bool:
-        """Memory M, clear C and a clock (design section 5), fed by one or more projections."""
+        """Memory M, clear C and a clock (semantics 6.2), fed by one or more projections."""
         feeds, shape = self.feeds(name, ("a_in",), large=False)
         axes = tuple((f"x{i}", n) for i, n in enumerate(shape))
         clear, clock = f"{name}.clear", "clock"

@@ -1,4 +1,4 @@
-"""The definition of right: every rule of the integer semantics in plain numpy int64.
+"""The definition of right: every rule of docs/semantics.md in plain numpy int64.
 
 One file per neuron program (`lif`, `graded`, `graded_relu`, `product`, `host`) and per connection
 kind (`dense`, `sparse`, `conv2d`, `structured`). `neurons` and `synapses` choose among them;

@@ -21,7 +21,7 @@ CHUNK_BYTES = 64 << 20
 
 
 class ReferenceBackend:
-    """Executes Programs by the rules of the integer semantics, one small file per rule."""
+    """Executes Programs by the rules of docs/semantics.md, one small file per rule."""
 
     name = "reference"
     together = 1

@@ -14,7 +14,7 @@ def before_phase(program: Program, seed: int) -> Replacement:
 
     Left alone are the host's populations and relays of its clock, which are never arbitrary, and
     model step -L of a population that some projection reads with lag L: it does matter. In an
-    accumulator that one step is what the clock clears (design section 5).
+    accumulator that one step is what the clock clears (semantics 6.2).
     """
     rng = np.random.default_rng(seed)
     exact = _from_host(program)

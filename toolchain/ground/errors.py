@@ -1,7 +1,7 @@
 """One tree of errors. Each carries code, place, rule, value against limit, and what to do instead.
 
 `str(error)` is the whole message a user sees; `sfx` prints it without a traceback and ends with
-`exit_status` (design: 1 unequal or does not fit, 2 bad input or usage, 3 a needed part is missing).
+`exit_status` (1 unequal or does not fit, 2 bad input or usage, 3 a needed part is missing).
 """
 
 from __future__ import annotations

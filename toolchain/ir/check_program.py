@@ -40,11 +40,11 @@ from .sample_end import silent_at_the_end
 Rule = Callable[[Program], Iterator[Problem]]
 
 LIF_INPUT_LIMIT = 1 << 17
-"""|a_in| stays below: a_in << 6 then stays inside the 24-bit current (semantics section 0.1)."""
+"""|a_in| stays below: a_in << 6 then stays inside the 24-bit current (semantics 2.1)."""
 PAYLOAD_LIMIT = 1 << 23
 """Magnitude of a graded spike stays below: 24 bits signed."""
 PRODUCT_LIMIT = 1 << 31
-"""Product neurons wrap at 32 bits before they shift (semantics section 0.9)."""
+"""Product neurons wrap at 32 bits before they shift (semantics 2.2)."""
 
 
 def check_program(program: Program, *, balanced: bool) -> None:

@@ -56,7 +56,7 @@ class Clock(NeuronProgram):
 
 @dataclass(frozen=True, eq=False)
 class LIF(NeuronProgram):
-    """Lava's LIF, LIFReset in fixed point (reference: sections 2.1 of the integer semantics).
+    """Lava's LIF, LIFReset in fixed point (integer semantics 2.1).
 
     bias = bias_mant << bias_exp (>> -bias_exp if negative)
     u = wrap(trunc(u * (4096 - (du+1)) / 4096) + (a_in << 6))

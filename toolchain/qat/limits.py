@@ -26,7 +26,7 @@ from ..ir.program import LIF, Conv2d, Dense, Population, Program
 from .wires import Wire
 
 LIF_INPUT_LIMIT = 1 << 17
-"""|a_in| stays below (semantics 0.1)."""
+"""|a_in| stays below (semantics 2.1)."""
 SHRINK = 0.98
 """Share of the limit that a channel is scaled back to."""
 

@@ -3,7 +3,7 @@
     M[h] = new[h] + M[h-1] - C[h-1]      Graded, self-projection +1
     C[h] = M[h] * clock[h]               Product of M's own inputs and a clock input
 
-The clock is 1 only at a sample's last step, so at the boundary M[h] = new[h] (design section 5).
+The clock is 1 only at a sample's last step, so at the boundary M[h] = new[h] (semantics 6.2).
 
 Where the total is wanted at every step (attention over time that is not causal), note that C sends
 it: the sample's total at its last step, and 0 at all others. So
