@@ -47,7 +47,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signa
 
 WRITER = """
 import sys
-from sfx.toolchain import bundle
+from sfx.toolchain.formats.bundle import bundle
 a, b = (bundle.read(f"{n}.sfx") for n in "ab")
 while True:
     for which in (a, b):

@@ -157,7 +157,7 @@ def test_a_folder_that_may_not_be_written(old: tuple[Path, bytes]) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from sfx.toolchain import files
+from sfx.toolchain.ground import files
 
 with files.replacing(Path(sys.argv[1])) as stream:
     stream.write(b"half of a bundle")

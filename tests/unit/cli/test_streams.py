@@ -31,7 +31,7 @@ NOISY = """
 import os, sys, warnings
 from contextlib import suppress
 from dataclasses import replace
-from sfx.toolchain import cli, explain
+from sfx.toolchain.app import cli, explain
 real = explain.explain
 def noisy(code):
     with suppress(OSError):  # as C does, which looks at no error of what it prints

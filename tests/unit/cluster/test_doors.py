@@ -129,7 +129,7 @@ def test_nothing_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 KILLED = """
 import os, signal
-from sfx.toolchain.cluster_start import client_of
+from sfx.toolchain.app.cluster.start import client_of
 os.cpu_count = lambda: 1
 with client_of(None):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -55,7 +55,7 @@ def test_a_module_that_is_nowhere() -> None:
 FAILS = """import sys
 import json
 import torch
-from sfx.toolchain.errors import InputError
+from sfx.toolchain.ground.errors import InputError
 if "{at}" == "import":
     {line}
 def net():

@@ -282,7 +282,7 @@ LIMITED = """
 import resource, sys
 kind = getattr(resource, sys.argv.pop(1))
 resource.setrlimit(kind, (1500 << 20,) * 2)
-from sfx.toolchain import cli
+from sfx.toolchain.app import cli
 cli.main()
 """
 
