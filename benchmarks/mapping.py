@@ -89,7 +89,7 @@ class Measure:
     def __init__(self, name: str, program: Program, target: Target, known: Mapping[str, float]):
         self.name, self.program, self.target = name, program, target
         self.search = Search(program, target, known)
-        self.rate = self.search.wishes.rate
+        self.rate = self.search.goals.rate
         self.spikes = sum(p.size * self.rate[p.name] for p in program)
 
     def row(
@@ -126,7 +126,7 @@ class Measure:
     def baseline(self, kind: str, cut) -> Row | None:
         start = time.process_time()
         part = self.search.parts.measure(
-            cut(self.search.parts, self.search.wishes), self.search.wishes
+            cut(self.search.parts, self.search.goals), self.search.goals
         )
         core = np.arange(len(part.pieces))
         if core.size > self.target.limits.cores:
@@ -187,8 +187,8 @@ class Measure:
             return None
         start = time.process_time()
         sent = flows(part, self.rate)
-        heard = sent.heard[: sent.pieces].astype(float).multiply(sent.rate[: sent.pieces, None])
-        graph = (heard + heard.T).tocsr()
+        drivers = sent.drivers[: sent.pieces].astype(float).multiply(sent.rate[: sent.pieces, None])
+        graph = (drivers + drivers.T).tocsr()
         graph.setdiag(0)
         graph.eliminate_zeros()
         scale = 1e6 / max(graph.data.max(), 1e-30)
@@ -299,10 +299,10 @@ def tree_hops(
     at = np.append(slot[core], np.full(sent.size.size - core.size, -1))
     x = np.where(at >= 0, place.x[at], 0)
     y = np.where(at >= 0, place.y[at], 0)
-    heard, total = sent.heard, 0.0
+    drivers, total = sent.drivers, 0.0
     for s in range(sent.size.size):
-        to = heard.indices[heard.indptr[s] : heard.indptr[s + 1]]
-        flow = heard.data[heard.indptr[s] : heard.indptr[s + 1]] * sent.rate[s]
+        to = drivers.indices[drivers.indptr[s] : drivers.indptr[s + 1]]
+        flow = drivers.data[drivers.indptr[s] : drivers.indptr[s + 1]] * sent.rate[s]
         if to.size:
             total += _tree(x[to] - x[s], y[to] - y[s], x[to], flow)
     return total

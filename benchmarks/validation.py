@@ -83,7 +83,7 @@ def pilotnet(folder: Path) -> tuple[list[Prediction], tuple[int, ...]]:
 def one_layer_a_core(program: Program, target: Target) -> tuple[int, ...]:
     """Fewest cores of each layer if no core holds two layers: pieces of any size."""
     search = Search(program, target, {})
-    return tuple(grid.blocks for grid in tiles(search.parts, search.wishes).values())
+    return tuple(grid.blocks for grid in tiles(search.parts, search.goals).values())
 
 
 def per_layer(placed: PlacedProgram) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from .commands.consoles import answering
 from .commands.data import app as data
 from .commands.diff import diff
 from .commands.doctor import doctor
-from .commands.ends import status_of
+from .commands.exit_status import status_of
 from .commands.explain import explain
 from .commands.export import export
 from .commands.inspect import inspect

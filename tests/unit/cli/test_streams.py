@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import sfx
 import sfx_loihi
 from sfx.toolchain.app import api, cli, explain
-from sfx.toolchain.app.commands import ends
+from sfx.toolchain.app.commands import exit_status
 from sfx.toolchain.compiler.compile import compile_program
 from sfx.toolchain.formats.bundle import bundle as bundles
 from sfx.toolchain.formats.bundle.bundle import Bundle
@@ -194,10 +194,10 @@ def test_a_lack_of_memory_is_one_error(capfd: pytest.CaptureFixture[str]) -> Non
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
         ImportError("x.so: failed to map segment from shared object"),
     ):
-        assert ends.status_of(fails(error)) == 2
+        assert exit_status.status_of(fails(error)) == 2
         assert "SFX-E605 the memory did not suffice" in capfd.readouterr().err
     with pytest.raises(RuntimeError, match="other"):
-        ends.status_of(fails(RuntimeError("other")))
-    assert ends.status_of(fails(SystemExit())) == 0
-    assert ends.status_of(fails(KeyboardInterrupt())) == 130
+        exit_status.status_of(fails(RuntimeError("other")))
+    assert exit_status.status_of(fails(SystemExit())) == 0
+    assert exit_status.status_of(fails(KeyboardInterrupt())) == 130
     assert explain.explain("SFX-E605")

@@ -13,7 +13,7 @@ from sfx.toolchain.targets import Target
 def in_order(program: Program, target: Target) -> PlacedProgram:
     """One tile a core, cores in their order."""
     search = Search(program, target, {})
-    part = search.parts.measure(tiles(search.parts, search.wishes), search.wishes)
+    part = search.parts.measure(tiles(search.parts, search.goals), search.goals)
     blocks = tuple(
         Block(p.population, p.tile, *divmod(i, target.limits.cores_per_chip), p.usage)
         for i, p in enumerate(part.pieces)

@@ -38,47 +38,47 @@ def small() -> Search:
 
 
 def test_sequential_knows_neurons_only() -> None:
-    found = sequential(small().parts, small().wishes)
+    found = sequential(small().parts, small().goals)
     assert found["conv"].parts == (10,)  # 31,680 neurons of 3168 a core, whatever their axes
     assert found["head"].parts == (1,)  # 31,680 x 26 words do not fit: sequential does not look
 
 
 def test_halving_cuts_the_last_axis_into_powers_of_two() -> None:
-    found = halving(small().parts, small().wishes)
+    found = halving(small().parts, small().goals)
     # 24 x 20 x 4 = 1920 neurons fit, 24 x 20 x 8 = 3840 do not
     assert found["conv"].parts == (1, 1, 17)
 
 
 def test_tiles_keep_channels_whole() -> None:
-    found = tiles(small().parts, small().wishes)
+    found = tiles(small().parts, small().goals)
     assert found["conv"].parts[0] == 1
     assert found["conv"].blocks == 10  # no fewer hold 31,680 neurons of 3168 a core
 
 
 def test_split_rule_is_the_scarcest_resource() -> None:
-    found = split_rule(small().parts, small().wishes)
+    found = split_rule(small().parts, small().goals)
     # an axon has a header and 8 bits a neuron: 31,680 axons x (1 + n / 4) <= 200,000: n <= 20
     assert found["head"].parts == (5,)
 
 
 def test_tiles_over_more_cores_go_to_who_takes_time() -> None:
     s = small()
-    few = sum(g.blocks for g in tiles(s.parts, s.wishes).values())
-    more = tiles_over(s.parts, s.wishes, 3 * few)
+    few = sum(g.blocks for g in tiles(s.parts, s.goals).values())
+    more = tiles_over(s.parts, s.goals, 3 * few)
     assert few < sum(g.blocks for g in more.values()) <= 3.5 * few
-    assert tiles_over(s.parts, s.wishes, 0) == tiles(s.parts, s.wishes)
+    assert tiles_over(s.parts, s.goals, 0) == tiles(s.parts, s.goals)
 
 
 def test_what_does_not_fit_is_refused_by_name() -> None:
     tight = search()
     with pytest.raises(FitError, match="head"):
-        tiles(tight.parts, tight.wishes)
+        tiles(tight.parts, tight.goals)
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_every_neuron_is_in_one_piece(name: str) -> None:
     s = Search(transformer_like(), LOIHI2, {})
-    part = s.parts.measure(BASELINES[name](s.parts, s.wishes), s.wishes)
+    part = s.parts.measure(BASELINES[name](s.parts, s.goals), s.goals)
     for p in s.parts.meters:
         mine = [x.tile.neurons for x in part.pieces if x.population == p]
         assert sum(mine) == s.parts.meters[p].population.size

@@ -238,11 +238,11 @@ def brute_force(placed: PlacedProgram, b: Block) -> tuple[int, int]:
         j.name: matrix(j, program[j.pre].size, program[j.post].size).toarray() != 0
         for j in program.projections
     }
-    heard: dict[str, np.ndarray] = {}
+    axons: dict[str, np.ndarray] = {}
     for j in program.incoming[b.population]:
         hits = rows[j.name][b.indices].any(axis=0)
-        heard[j.pre] = heard.get(j.pre, False) | hits
-    axons_in = sum(int(h.sum()) for h in heard.values())
+        axons[j.pre] = axons.get(j.pre, False) | hits
+    axons_in = sum(int(h.sum()) for h in axons.values())
     for other in placed.blocks:
         reached = np.zeros(b.indices.size, dtype=bool)
         for j in program.incoming[other.population]:
@@ -263,17 +263,17 @@ def test_axons_are_those_of_the_matrices() -> None:
 @given(
     neurons=st.integers(8, 200),
     memory=st.integers(150, 600),
-    heard=st.integers(60, 200),
+    axons=st.integers(60, 200),
     sent=st.integers(30, 300),
     options=st.sampled_from([FEWEST, LEVEL]),
 )
 def test_whatever_the_limits_the_result_is_legal_or_refused(
-    neurons: int, memory: int, heard: int, sent: int, options: MappingOptions
+    neurons: int, memory: int, axons: int, sent: int, options: MappingOptions
 ) -> None:
     tight = target(
         neurons_per_core=neurons,
         synapse_words_per_core=memory,
-        axons_in_per_core=heard,
+        axons_in_per_core=axons,
         axons_out_per_core=sent,
     )
     try:
@@ -286,7 +286,7 @@ def test_whatever_the_limits_the_result_is_legal_or_refused(
         axons_in, axons_out = brute_force(placed, b)
         assert b.usage.neurons == b.indices.size <= neurons
         assert b.usage.synapse_words <= memory
-        assert axons_in <= heard
+        assert axons_in <= axons
         assert axons_out <= sent
 
 

@@ -26,23 +26,23 @@ LOIHI2 = load("loihi2")
 def random_flows(seed: int, pieces: int, hosts: int = 1) -> Flows:
     rng = np.random.default_rng(seed)
     size = rng.integers(1, 20, pieces + hosts)
-    heard = rng.integers(1, 20, (pieces + hosts, pieces)) * (
+    drivers = rng.integers(1, 20, (pieces + hosts, pieces)) * (
         rng.random((pieces + hosts, pieces)) < 0.3
     )
     return Flows(
-        sparse.csr_matrix(np.minimum(heard, size[:, None])), size, rng.random(pieces + hosts)
+        sparse.csr_matrix(np.minimum(drivers, size[:, None])), size, rng.random(pieces + hosts)
     )
 
 
 def messages(flow: Flows, core: IntArray) -> float:
-    """By the definition: each spike once to every other core that hears its piece."""
-    heard = flow.heard.toarray()
+    """By the definition: each spike once to every other core that its piece drives."""
+    drivers = flow.drivers.toarray()
     total = 0.0
     for s in range(len(flow.size)):
         for c in np.unique(core):
             if s < core.size and core[s] == c:
                 continue
-            total += flow.rate[s] * min(flow.size[s], heard[s, core == c].sum())
+            total += flow.rate[s] * min(flow.size[s], drivers[s, core == c].sum())
     return total
 
 
@@ -79,9 +79,9 @@ def test_regrouping_saves_messages_and_keeps_every_limit(
 
 
 def test_two_pairs_that_talk_find_together_by_a_swap() -> None:
-    heard = np.zeros((4, 4), dtype=np.int64)
-    heard[0, 2] = heard[1, 3] = 5  # 0 drives 2, 1 drives 3
-    flow = Flows(sparse.csr_matrix(heard), np.full(4, 5), np.ones(4))
+    drivers = np.zeros((4, 4), dtype=np.int64)
+    drivers[0, 2] = drivers[1, 3] = 5  # 0 drives 2, 1 drives 3
+    flow = Flows(sparse.csr_matrix(drivers), np.full(4, 5), np.ones(4))
     core = np.array([0, 1, 1, 0])
     full = np.full((4, 1), 0.5)  # two a core, so nothing can only move
     assert messages(flow, core) == 10
@@ -95,9 +95,9 @@ def test_pieces_between_the_same_two_are_counted_once() -> None:
     net.add("input", (4,), Input())
     net.add("layer", (3,), lif(), ("input", dense(3, 4)), ("input", dense(3, 4)))
     search = Search(net.done("layer"), LOIHI2, {"input": 0.5})
-    part = search.parts.partition(search.wishes)
-    flow = flows(part, search.wishes.rate)
-    assert flow.heard.toarray().tolist() == [[0], [4]]  # the host's 4 neurons, not 8
+    part = search.parts.partition(search.goals)
+    flow = flows(part, search.goals.rate)
+    assert flow.drivers.toarray().tolist() == [[0], [4]]  # the host's 4 neurons, not 8
     assert traffic(flow, np.zeros(1, dtype=np.int64), 1).packets == 4 * 0.5
 
 
@@ -110,9 +110,9 @@ def test_fillers_are_cut_finer_than_what_takes_time() -> None:
     net.add("idle", (4, 16, 16), lif(), ("input", conv(4, (4, 16, 16), 1, groups=4)))
     net.add("busy", (64, 16, 16), lif(), ("input", conv(64, (4, 16, 16), 5, padding=2)))
     search = Search(net.done("busy"), LOIHI2, {"input": 1.0})
-    most = 256 * search.wishes.busy["busy"]
-    wishes = replace(search.wishes, most=most, filler=0.1)
-    tiles = {n: int(g.neurons().max()) for n, g in search.parts.plan(wishes).items()}
+    most = 256 * search.goals.seconds_per_neuron["busy"]
+    goals = replace(search.goals, most_seconds=most, largest_filler=0.1)
+    tiles = {n: int(g.neurons().max()) for n, g in search.parts.plan(goals).items()}
     assert tiles["busy"] == 256  # as long as a core may be busy
     assert tiles["idle"] <= 0.1 * 3168 < 1024
 

@@ -18,6 +18,7 @@ PACKAGES = ("toolchain", "frontends", "backends")
 GROUND = {"toolchain.ground"}
 IR = GROUND | {"toolchain.ir"}
 COMPILER = IR | {"toolchain.targets"}
+QUANTIZE = COMPILER | {"toolchain.compiler.quantize.options"}
 BACKEND = IR | {"backends.base", "backends.check_input"}
 LAYERS: dict[str, set[str]] = {
     "toolchain.ground": {"sfx"},  # where the package lies
@@ -26,6 +27,11 @@ LAYERS: dict[str, set[str]] = {
     "toolchain.formats": IR,
     "toolchain.data": IR,
     "toolchain.compiler.passes": COMPILER,
+    "toolchain.compiler.quantize.options": IR,
+    "toolchain.compiler.quantize.state": QUANTIZE,
+    "toolchain.compiler.quantize.fit": QUANTIZE | {"toolchain.compiler.quantize.state"},
+    "toolchain.compiler.quantize.cells": QUANTIZE
+    | {"toolchain.compiler.quantize.state", "toolchain.compiler.quantize.fit"},
     "toolchain.compiler.quantize": COMPILER,
     "toolchain.compiler.mapping": COMPILER,
     "toolchain.compiler.cost": COMPILER,
@@ -165,6 +171,9 @@ def test_a_file_of_ours_imports_ours_by_path() -> None:
         ("toolchain.ir.graph", "from .. import targets", True),
         ("toolchain.compiler.mapping.place", "from ...targets.target import Target", False),
         ("toolchain.compiler.mapping.place", "def f():\n    from ..cost import model", True),
+        ("toolchain.compiler.quantize.fit.lif", "from ..state import values", False),
+        ("toolchain.compiler.quantize.state.values", "from ..fit import lif", True),
+        ("toolchain.compiler.quantize.fit.lif", "from ..quantize import quantize", True),
         ("toolchain.compiler.compile", "from .cost import model", False),
         ("toolchain.ground.arith", "from ..ir import graph", True),
         ("frontends.neurons.norse", "from ...backends import base", True),

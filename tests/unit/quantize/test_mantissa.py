@@ -30,9 +30,9 @@ def test_lava_keeps_every_mantissa(weights: list[np.ndarray]) -> None:
 @given(st.lists(reals, min_size=1, max_size=3))
 def test_rounding_is_to_the_nearest_step(weights: list[np.ndarray]) -> None:
     m = mantissas(weights, largest_gain(weights))
-    for w, q, room in zip(weights, m.weights, m.headroom, strict=True):
+    for w, q, headroom in zip(weights, m.weights, m.headroom, strict=True):
         step = 2 if w.min() < 0 < w.max() else 1
-        assert np.all(np.abs(q - w * m.gain * 2.0**room) <= step / 2 + 1e-9)
+        assert np.all(np.abs(q - w * m.gain * 2.0**headroom) <= step / 2 + 1e-9)
 
 
 @given(arrays(np.int64, 8, elements=st.integers(-127, 127)), st.integers(-4, 4))
@@ -80,7 +80,7 @@ def test_few_bits_are_what_the_hardware_stores(
 
 def test_channels_of_one_wire_take_exponents_of_their_own() -> None:
     weight = np.array([[1.0, -1.0], [0.1, -0.1], [0.9, 0.2]])
-    m = mantissas([weight], 192.0, 3, rooms=[np.array([0, 3, 0])])
+    m = mantissas([weight], 192.0, 3, headrooms=[np.array([0, 3, 0])])
     assert m.wires == (0, 0)
     assert m.headroom == (0, 3)
     assert [w.any(axis=1).tolist() for w in m.weights] == [

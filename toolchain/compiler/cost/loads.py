@@ -150,14 +150,14 @@ class _Counter:
         )
 
     def _count_core(self, core: int, held: list[Block]) -> None:
-        heard: dict[str, list[IntArray]] = defaultdict(list)
+        received: dict[str, list[IntArray]] = defaultdict(list)
         for b in held:
             indices = b.indices
             for j in self.program.incoming[b.population]:
                 pre, synapses = self.fans[j.name].into(indices)
                 self._count_synapses(core, j, pre, synapses, indices.size)
-                heard[j.pre].append(pre)
-        for name, parts in heard.items():
+                received[j.pre].append(pre)
+        for name, parts in received.items():
             axons = parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
             self._count_messages(core, name, axons)
 

@@ -1,8 +1,8 @@
-"""Simulated annealing of cores on a mesh: swaps that bring talkers together.
+"""Simulated annealing of cores on a mesh: swaps that bring cores that exchange messages closer.
 
-A core is drawn towards the weighted middle of the cores it talks to, or to a near slot; the swap
-is kept if it shortens the routes, or now and then while the temperature is high. Seeded: equal
-inputs give equal placements.
+A core is drawn towards the weighted middle of the cores it exchanges messages with, or to a near
+slot; the swap is kept if it shortens the routes, or now and then while the temperature is high.
+Seeded: equal inputs give equal placements.
 """
 
 from __future__ import annotations

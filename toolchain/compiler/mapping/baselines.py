@@ -18,12 +18,12 @@ import numpy as np
 
 from ...ground.errors import FitError, Problem
 from .grid import Grid
-from .partition import Partitioner, Wishes
+from .partition import Partitioner, PartitionGoals
 
 
-def sequential(parts: Partitioner, wishes: Wishes) -> dict[str, Grid]:
+def sequential(parts: Partitioner, goals: PartitionGoals) -> dict[str, Grid]:
     """Flat ranges by neurons alone: other limits may be broken."""
-    del wishes
+    del goals
     out = {}
     for name, meter in parts.meters.items():
         size = meter.population.size
@@ -31,22 +31,24 @@ def sequential(parts: Partitioner, wishes: Wishes) -> dict[str, Grid]:
     return out
 
 
-def split_rule(parts: Partitioner, wishes: Wishes) -> dict[str, Grid]:
+def split_rule(parts: Partitioner, goals: PartitionGoals) -> dict[str, Grid]:
     """The fewest equal flat ranges that each fit a core."""
-    del wishes
+    del goals
     return {name: _fewest(parts, name, (m.population.size,)) for name, m in parts.meters.items()}
 
 
-def tiles(parts: Partitioner, wishes: Wishes) -> dict[str, Grid]:
+def tiles(parts: Partitioner, goals: PartitionGoals) -> dict[str, Grid]:
     """Near-square pixels with all channels, channels cut where they must be."""
-    del wishes
+    del goals
     return {name: _fewest(parts, name, m.axes) for name, m in parts.meters.items()}
 
 
-def tiles_over(parts: Partitioner, wishes: Wishes, cores: int) -> dict[str, Grid]:
+def tiles_over(parts: Partitioner, goals: PartitionGoals, cores: int) -> dict[str, Grid]:
     """2-D tiles over about `cores` cores: each population gets them by the time it takes."""
-    took = {name: m.population.size * wishes.busy[name] for name, m in parts.meters.items()}
-    spare = cores - sum(grid.blocks for grid in tiles(parts, wishes).values())
+    took = {
+        name: m.population.size * goals.seconds_per_neuron[name] for name, m in parts.meters.items()
+    }
+    spare = cores - sum(grid.blocks for grid in tiles(parts, goals).values())
     more = max(spare, 0) / max(sum(took.values()), 1e-30)
     return {
         name: _fewest(
@@ -56,9 +58,9 @@ def tiles_over(parts: Partitioner, wishes: Wishes, cores: int) -> dict[str, Grid
     }
 
 
-def halving(parts: Partitioner, wishes: Wishes) -> dict[str, Grid]:
+def halving(parts: Partitioner, goals: PartitionGoals) -> dict[str, Grid]:
     """The last axis cut into pieces of 2^n places, the largest that fit."""
-    del wishes
+    del goals
     out = {}
     for name, meter in parts.meters.items():
         axes, last = meter.axes, meter.axes[-1]
@@ -69,7 +71,7 @@ def halving(parts: Partitioner, wishes: Wishes) -> dict[str, Grid]:
     return out
 
 
-BASELINES: dict[str, Callable[[Partitioner, Wishes], dict[str, Grid]]] = {
+BASELINES: dict[str, Callable[[Partitioner, PartitionGoals], dict[str, Grid]]] = {
     "sequential": sequential,
     "split rule": split_rule,
     "2-D tiles": tiles,

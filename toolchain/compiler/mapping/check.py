@@ -138,12 +138,12 @@ def measure(placed: PlacedProgram, limits: Limits) -> list[Usage]:
         population = program[b.population]
         indices = b.indices
         words = sum(counter.words(j, indices, limits) for j in program.incoming[b.population])
-        heard = counter.heard(b.population, indices) if axons else 0
+        axons_in = counter.axons_in(b.population, indices) if axons else 0
         stateful = indices.size if population.stateful else 0
-        measured.append((indices.size, words, heard, stateful))
+        measured.append((indices.size, words, axons_in, stateful))
     return [
-        Usage(n, words, heard, int(sent), stateful)
-        for (n, words, heard, stateful), sent in zip(measured, counter.sent, strict=True)
+        Usage(n, words, axons_in, int(sent), stateful)
+        for (n, words, axons_in, stateful), sent in zip(measured, counter.sent, strict=True)
     ]
 
 
@@ -187,7 +187,7 @@ class _Counter:
             case _:
                 return STRUCTURED_WORDS
 
-    def heard(self, name: str, indices: IntArray) -> int:
+    def axons_in(self, name: str, indices: IntArray) -> int:
         """Axons in of a block; adds to `sent` of the blocks that feed it."""
         found: dict[str, list[IntArray]] = {}
         for j in self.program.incoming[name]:

@@ -1,4 +1,4 @@
-"""The loop of packing: every piece, in order, onto the best core that has room for it."""
+"""The loop of packing: every piece, in order, onto the best core that has space for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fill(
     busy_already: float,
     cores: int,
 ) -> IntArray:
-    """The core of each piece; opens cores beyond the first `cores` where none has room.
+    """The core of each piece; opens cores beyond the first `cores` where none has space.
 
     A light piece goes to the fullest core, and the idler the better (a core counts as idle below
     time 1; `busy_already` 1: idleness is worth nothing). Others go to the idlest core.
@@ -39,13 +39,13 @@ def fill(
     for i in order:
         best, score = -1, -1e300
         for b in range(first, used):
-            room, full = True, 0.0
+            fits, full = True, 0.0
             for r in range(resources):
                 if load[b, r] + share[i, r] > 1 + SLACK:
-                    room = False
+                    fits = False
                     break
                 full = max(full, load[b, r])
-            if not room:
+            if not fits:
                 continue
             if light[i]:
                 worth = full + max(0.0, 1 - spent[b])

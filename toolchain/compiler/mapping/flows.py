@@ -19,18 +19,18 @@ Array = NDArray[np.float64]
 class Flows:
     """Sources are the pieces, then the host's populations.
 
-    heard  [sources, pieces] neurons of a source that drive a piece, at most all it has
-    size   [sources] neurons;  rate [sources] events per neuron and step
+    drivers  [sources, pieces] neurons of a source that drive a piece, at most all it has
+    size     [sources] neurons;  rate [sources] events per neuron and step
     """
 
-    heard: sparse.csr_matrix
+    drivers: sparse.csr_matrix
     size: IntArray
     rate: Array
 
     @property
     def pieces(self) -> int:
         """Pieces, the host's populations left out."""
-        return int(self.heard.shape[1])
+        return int(self.drivers.shape[1])
 
 
 def flows(partition: Partition, rate: Rates) -> Flows:
@@ -47,8 +47,8 @@ def flows(partition: Partition, rate: Rates) -> Flows:
         neurons.append(pairs.neurons)
     sources = pieces + len(host)
     triples = (np.concatenate(neurons), (np.concatenate(rows), np.concatenate(columns)))
-    heard = sparse.csr_matrix(triples, shape=(sources, pieces), dtype=np.int64)
+    drivers = sparse.csr_matrix(triples, shape=(sources, pieces), dtype=np.int64)
     size = np.concatenate([partition.sizes(name) for name in (*partition.grids, *host)])
-    heard.data = np.minimum(heard.data, np.repeat(size, np.diff(heard.indptr)))
+    drivers.data = np.minimum(drivers.data, np.repeat(size, np.diff(drivers.indptr)))
     names = [*(p.population for p in partition.pieces), *host]
-    return Flows(heard, size, np.array([rate[name] for name in names]))
+    return Flows(drivers, size, np.array([rate[name] for name in names]))

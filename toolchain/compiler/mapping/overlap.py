@@ -1,4 +1,4 @@
-"""Which tiles of one population hear which tiles of another, and how many neurons of them.
+"""Which tiles of one population drive which tiles of another, and with how many neurons.
 
 For a regular projection the number is a product over axes, so it costs what the axes are long,
 not what the populations are large. Irregular ones (Sparse) are counted neuron by neuron.
@@ -174,11 +174,11 @@ class _Component:
             b = b * self._span(link) + self.post.value(link.post, self.wiring.post)
         shapes = ((len(pre_tiles), keys), (keys, len(post_tiles)))
         mine = sparse.csr_matrix((np.ones(a.size, dtype=np.int64), (pre_part, a)), shape=shapes[0])
-        hears = sparse.csr_matrix(
+        reached = sparse.csr_matrix(
             (np.ones(b.size, dtype=np.int64), (b, post_part)), shape=shapes[1]
         )
-        hears.data[:] = 1
-        met = (mine @ hears).tocoo()
+        reached.data[:] = 1
+        met = (mine @ reached).tocoo()
         return Pairs(pre_tiles[met.row], post_tiles[met.col], met.data.astype(np.int64))
 
     def _span(self, link: Link) -> int:

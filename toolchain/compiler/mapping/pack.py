@@ -50,16 +50,16 @@ def pack(share: Array, group: IntArray) -> IntArray:
 def level(share: Array, busy: Array, group: IntArray, cores: int) -> IntArray:
     """The core of each piece, all cores about equally busy; more than `cores` only if they must.
 
-    What takes more time than room goes to the idlest core, longest first; what takes room then
+    What takes more time than space goes to the idlest core, longest first; what takes space then
     fills up, idle cores first.
     busy  [pieces] seconds a step
     """
     from .fill import fill
 
     time = busy / max(busy.sum() / max(cores, 1), 1e-30)
-    room = share.max(axis=1)
-    light = room > time
-    order = np.lexsort((-np.where(light, room, time), light))
+    space = share.max(axis=1)
+    light = space > time
+    order = np.lexsort((-np.where(light, space, time), light))
     return renumbered(fill(order, share, time, light, group, 0.0, cores))
 
 

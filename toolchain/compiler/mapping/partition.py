@@ -55,26 +55,27 @@ class Partition:
 
 
 @dataclass(frozen=True, eq=False)
-class Wishes:
+class PartitionGoals:
     """What a partition is to be good at.
 
-    grain    largest share of a core that a tile may take (1: a core of its own)
-    filler   the same for tiles that leave their core idle for half of `most`: small enough to
-             fill the room beside those that keep a core busy
-    busy     population -> seconds per neuron and step
-    most     seconds per step that a core may be busy; 0: as long as it likes
-    rate     population -> events per neuron and step, which weigh messages
-    hear     seconds that taking one message costs a core (0: not known)
-    nearly   grids that need at most so many times the fewest cores compete by their messages
+    largest_share       share of a core that a tile may take (1: a core of its own)
+    largest_filler      the same for tiles that leave their core idle for half of `most_seconds`:
+                        small enough to fill the space beside those that keep a core busy
+    seconds_per_neuron  by population, in a step
+    most_seconds        that a core may be busy in a step; 0: as long as it likes
+    rate                events per neuron and step, by population; they weigh messages
+    seconds_per_message that receiving one costs a core; 0: not known
+    core_tolerance      grids that need at most this many times the fewest cores compete by their
+                        messages
     """
 
-    grain: float
-    busy: Mapping[str, float]
+    largest_share: float
+    seconds_per_neuron: Mapping[str, float]
     rate: Rates
-    most: float = 0.0
-    hear: float = 0.0
-    nearly: float = 1.1
-    filler: float = 1.0
+    most_seconds: float = 0.0
+    seconds_per_message: float = 0.0
+    core_tolerance: float = 1.1
+    largest_filler: float = 1.0
 
 
 def on_cores(program: Program) -> tuple[Population, ...]:
@@ -94,19 +95,19 @@ class Partitioner:
         self._pairs: dict[tuple[str, Grid, Grid], Pairs] = {}
         self._known_words: dict[tuple[str, tuple[int, ...]], int] = {}
 
-    def partition(self, wishes: Wishes) -> Partition:
-        """Pieces that suit the wishes; every one fits a core. Raises FitError as `plan` does."""
-        return self.measured(self.plan(wishes), wishes)
+    def partition(self, goals: PartitionGoals) -> Partition:
+        """Pieces that suit the goals; every one fits a core. Raises FitError as `plan` does."""
+        return self.measured(self.plan(goals), goals)
 
-    def plan(self, wishes: Wishes) -> dict[str, Grid]:
-        """Grids that suit the wishes, each population by itself.
+    def plan(self, goals: PartitionGoals) -> dict[str, Grid]:
+        """Grids that suit the goals, each population by itself.
 
         Raises FitError: SFX-E410..E413 with what binds, of all populations that cannot be cut.
         """
         chosen: dict[str, Grid] = {}
         problems: list[Problem] = []
         for name in self.meters:
-            found = self._choose(name, wishes)
+            found = self._choose(name, goals)
             if isinstance(found, Grid):
                 chosen[name] = found
             else:
@@ -137,38 +138,39 @@ class Partitioner:
     def _stateful(self, name: str) -> bool:
         return self.meters[name].population.stateful
 
-    def measured(self, chosen: dict[str, Grid], wishes: Wishes) -> Partition:
+    def measured(self, chosen: dict[str, Grid], goals: PartitionGoals) -> Partition:
         """The partition by these grids, made finer where axons out need it."""
         while True:
-            done = self.measure(chosen, wishes)
-            finer = self._too_full(done, wishes)
+            done = self.measure(chosen, goals)
+            finer = self._too_full(done, goals)
             if not finer:
                 return done
             chosen = chosen | finer
 
     # --- one population -----------------------------------------------------------------------
 
-    def _choose(self, name: str, wishes: Wishes, at_least: int = 1) -> Grid | Problem:
+    def _choose(self, name: str, goals: PartitionGoals, at_least: int = 1) -> Grid | Problem:
         meter, tries = self.meters[name], self.candidates[name]
-        room, busy = self._shares(name, tries, wishes)
-        share = np.maximum(room, busy)
-        most = np.where(busy < 0.5 * wishes.grain, min(wishes.filler, wishes.grain), wishes.grain)
+        space, busy = self._shares(name, tries, goals)
+        share = np.maximum(space, busy)
+        whole, filler = goals.largest_share, min(goals.largest_filler, goals.largest_share)
+        most = np.where(busy < 0.5 * whole, filler, whole)
         fits = (share <= most) & (tries.blocks >= at_least)
-        if not fits.any():  # a grain finer than one neuron: whatever is legal
+        if not fits.any():  # a share smaller than one neuron: whatever is legal
             fits = (share <= 1) & (tries.blocks >= at_least)
         legal, share = tries.keep(fits), share[fits]
         if not len(legal):
             return self._one_neuron(name)
-        order = self._order(name, legal, share, wishes)
+        order = self._order(name, legal, share, goals)
         if meter.regular:
             return legal[int(order[0])]
         return self._first_fit(name, legal.keep(order)) or self._one_neuron(name)
 
     def _shares(
-        self, name: str, tries: Grids, wishes: Wishes
+        self, name: str, tries: Grids, goals: PartitionGoals
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Shares of a core that the largest tile of each grid takes: of its room (the scarcest
-        resource) and of its time.
+        """Shares of a core that the largest tile of each grid takes: of its space (the
+        scarcest resource) and of its time.
         """
         meter, limits = self.meters[name], self.limits
         neurons = tries.neurons
@@ -177,25 +179,29 @@ class Partitioner:
             meter.least_words(tries.lengths) / limits.synapse_words_per_core,
         ]
         if limits.axons_in_per_core:
-            heard = np.sum([meter.axons_in(tries.lengths, j) for j in meter.incoming], axis=0)
-            shares.append(heard / limits.axons_in_per_core)
-        room: NDArray[np.float64] = np.max(np.broadcast_arrays(*shares), axis=0)
-        if not wishes.most:
-            return room, np.zeros(len(tries))
-        busy = (neurons * wishes.busy[name] + self._hearing(name, tries, wishes)) / wishes.most
-        # one neuron may be slower than wished: then it has the core for itself
-        return room, np.where(neurons > 1, busy, np.minimum(busy, wishes.grain))
+            axons = np.sum([meter.axons_in(tries.lengths, j) for j in meter.incoming], axis=0)
+            shares.append(axons / limits.axons_in_per_core)
+        space: NDArray[np.float64] = np.max(np.broadcast_arrays(*shares), axis=0)
+        if not goals.most_seconds:
+            return space, np.zeros(len(tries))
+        busy = (
+            neurons * goals.seconds_per_neuron[name] + self._message_seconds(name, tries, goals)
+        ) / goals.most_seconds
+        # one neuron may be slower than asked: then it has the core for itself
+        return space, np.where(neurons > 1, busy, np.minimum(busy, goals.largest_share))
 
-    def _hearing(self, name: str, tries: Grids, wishes: Wishes) -> NDArray[np.float64]:
-        """Seconds a step that taking messages costs the core of a tile."""
+    def _message_seconds(
+        self, name: str, tries: Grids, goals: PartitionGoals
+    ) -> NDArray[np.float64]:
+        """Seconds a step that receiving messages costs the core of a tile."""
         out = np.zeros(len(tries))
-        for j in self.meters[name].incoming if wishes.hear else ():
-            heard = self.meters[name].axons_in(tries.lengths, j)
-            out += wishes.hear * wishes.rate[j.pre] * heard
+        for j in self.meters[name].incoming if goals.seconds_per_message else ():
+            axons = self.meters[name].axons_in(tries.lengths, j)
+            out += goals.seconds_per_message * goals.rate[j.pre] * axons
         return out
 
     def _order(
-        self, name: str, legal: Grids, share: NDArray[np.float64], wishes: Wishes
+        self, name: str, legal: Grids, share: NDArray[np.float64], goals: PartitionGoals
     ) -> IntArray:
         """Best first: fewest cores if each held tiles of this population only, then messages."""
         per_core = np.floor(1 / np.maximum(share, 1e-9) + 1e-9)
@@ -203,9 +209,9 @@ class Partitioner:
         meter = self.meters[name]
         sent = np.zeros(len(legal))
         for j in meter.incoming:
-            sent += wishes.rate[j.pre] * legal.blocks * meter.axons_in(legal.lengths, j)
+            sent += goals.rate[j.pre] * legal.blocks * meter.axons_in(legal.lengths, j)
         spread = np.ptp(legal.lengths, axis=1)
-        few = cores > wishes.nearly * cores.min()
+        few = cores > goals.core_tolerance * cores.min()
         keys = (spread, legal.blocks, np.round(sent, 6), np.where(few, cores, 0))
         order: IntArray = np.lexsort(keys)
         return order
@@ -239,12 +245,12 @@ class Partitioner:
             check_core("", self._usage(name, grid.tile(b)), self.limits) for b in grid.samples()
         )
 
-    def _usage(self, name: str, tile: Tile, heard: int | None = None) -> Usage:
+    def _usage(self, name: str, tile: Tile, axons: int | None = None) -> Usage:
         meter = self.meters[name]
-        if heard is None:
-            heard = meter.heard(tile) if self.limits.axons_in_per_core else 0
+        if axons is None:
+            axons = meter.counted_axons_in(tile) if self.limits.axons_in_per_core else 0
         stateful = tile.neurons if self._stateful(name) else 0
-        return Usage(tile.neurons, self._words(name, tile), heard, 0, stateful)
+        return Usage(tile.neurons, self._words(name, tile), axons, 0, stateful)
 
     def _words(self, name: str, tile: Tile) -> int:
         meter, key = self.meters[name], (name, tile.lengths)
@@ -268,27 +274,27 @@ class Partitioner:
 
     # --- all populations together -------------------------------------------------------------
 
-    def measure(self, chosen: Mapping[str, Grid], wishes: Wishes) -> Partition:
+    def measure(self, chosen: Mapping[str, Grid], goals: PartitionGoals) -> Partition:
         """The partition by these grids, legal or not."""
         pairs = self._all_pairs(chosen)
         first, count = {}, 0
         for name, grid in chosen.items():
             first[name] = count
             count += grid.blocks
-        heard, sent = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
-        hearing = np.zeros(count)
+        axons, sent = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        message_seconds = np.zeros(count)
         for pre, post, found in pairs:
-            taking = wishes.hear * wishes.rate[pre] * found.neurons
-            np.add.at(hearing, first[post] + found.post, taking)
-            np.add.at(heard, first[post] + found.post, found.neurons)
+            received = goals.seconds_per_message * goals.rate[pre] * found.neurons
+            np.add.at(message_seconds, first[post] + found.post, received)
+            np.add.at(axons, first[post] + found.post, found.neurons)
             if pre in first:
                 np.add.at(sent, first[pre] + found.pre, found.neurons)
         pieces = tuple(
             Piece(
                 name,
                 tile := grid.tile(b),
-                replace(self._usage(name, tile, int(heard[i])), axons_out=int(sent[i])),
-                tile.neurons * wishes.busy[name] + float(hearing[i]),
+                replace(self._usage(name, tile, int(axons[i])), axons_out=int(sent[i])),
+                tile.neurons * goals.seconds_per_neuron[name] + float(message_seconds[i]),
             )
             for name, grid in chosen.items()
             for b, i in enumerate(range(first[name], first[name] + grid.blocks))
@@ -319,7 +325,7 @@ class Partitioner:
         relations = [None if x.relation is None else x.relation.tobytes() for x in found.links]
         return (found.pre, found.post, [(x.pre, x.post) for x in found.links], relations)
 
-    def _too_full(self, done: Partition, wishes: Wishes) -> dict[str, Grid]:
+    def _too_full(self, done: Partition, goals: PartitionGoals) -> dict[str, Grid]:
         """Finer grids where a tile breaks a rule; raises FitError if there is none."""
         again: dict[str, Grid] = {}
         for name, grid in done.grids.items():
@@ -334,7 +340,7 @@ class Partitioner:
             ]
             if not problems:
                 continue
-            finer = self._choose(name, wishes, self._next_blocks(grid, mine))
+            finer = self._choose(name, goals, self._next_blocks(grid, mine))
             if grid.blocks >= self.program[name].size or not isinstance(finer, Grid):
                 raise FitError.of(problems[:1])
             again[name] = finer

@@ -28,12 +28,12 @@ def regroup(core: IntArray, share: Array, time: Array, flows: Flows, most: float
     """
     from .swaps import Links, improve
 
-    heard = flows.heard
-    back = heard.T.tocsr()
+    drivers = flows.drivers
+    back = drivers.T.tocsr()
     links = Links(
-        heard.indptr.astype(np.int64),
-        heard.indices.astype(np.int64),
-        heard.data.astype(np.float64),
+        drivers.indptr.astype(np.int64),
+        drivers.indices.astype(np.int64),
+        drivers.data.astype(np.float64),
         back.indptr.astype(np.int64),
         back.indices.astype(np.int64),
         back.data.astype(np.float64),

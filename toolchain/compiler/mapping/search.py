@@ -25,13 +25,13 @@ from .baselines import halving
 from .demand import Rates, rates, seconds_per_neuron
 from .flows import flows
 from .pack import level, pack, renumbered, shares
-from .partition import Partition, Partitioner, Wishes
+from .partition import Partition, Partitioner, PartitionGoals
 from .regroup import regroup
 from .traffic import Traffic, traffic
 
 Array = NDArray[np.float64]
 OBJECTIVES = ("cores", "latency", "energy", "intel")
-GRAINS = (1.0, 0.5, 0.25)
+SHARES = (1.0, 0.5, 0.25)
 AS_FEW = 1.02
 """Maps within so many times the fewest cores compete by their messages."""
 ENOUGH = 1.05
@@ -49,8 +49,8 @@ LEVELS = (
     (1.0, 0.5, 0.5),
     (1.0, 0.25, 0.25),
 )
-"""(times the mean that a tile may keep a core busy, grain, filler) of what is tried to level a
-net: large tiles send few messages."""
+"""(times the mean that a tile may keep a core busy, largest share, largest filler) of what is tried
+to level a net: large tiles send few messages."""
 FEWER = (0.75, 0.5, 0.25)
 """Of the cores of the quickest map: over how many a net is levelled to save energy."""
 STRAY = 1.3
@@ -95,8 +95,10 @@ class Search:
         self.parts = Partitioner(program, target.limits)
         rate = rates(program, known)
         taking = target.costs.get("t_message_in")
-        hear = taking.value if taking is not None else 0.0
-        self.wishes = Wishes(1.0, seconds_per_neuron(program, target, rate), rate, hear=hear)
+        message = taking.value if taking is not None else 0.0
+        self.goals = PartitionGoals(
+            1.0, seconds_per_neuron(program, target, rate), rate, seconds_per_message=message
+        )
         self.order = {p.name: i for i, p in enumerate(program)}
         self.bound, self.binds = self.parts.lower_bound()
 
@@ -118,10 +120,13 @@ class Search:
         return min((quick, *fewer, few), key=self.energy)
 
     def fewest(self) -> Packed:
-        """As few cores as a handful of grains finds, then few messages."""
-        tries = [self.packed(replace(self.wishes, grain=g)) for g in GRAINS]
+        """As few cores as a handful of largest shares finds, then few messages."""
+        tries = [self.packed(replace(self.goals, largest_share=s)) for s in SHARES]
         if min(t.cores for t in tries) > ENOUGH * self.bound:
-            tries += [self.packed(replace(self.wishes, grain=g, nearly=1.02)) for g in GRAINS]
+            tries += [
+                self.packed(replace(self.goals, largest_share=s, core_tolerance=1.02))
+                for s in SHARES
+            ]
         least = min(t.cores for t in tries)
         allowed = max(least, int(min(AS_FEW * least, max(ENOUGH * self.bound, least))))
         best = min(
@@ -132,7 +137,7 @@ class Search:
 
     def halved(self) -> Packed:
         """Lava's rule (LoihiScalingEfficiency, README), one piece a core."""
-        done = self.parts.measure(halving(self.parts, self.wishes), self.wishes)
+        done = self.parts.measure(halving(self.parts, self.goals), self.goals)
         return self._traffic(done, np.arange(len(done.pieces), dtype=np.int64))
 
     def quickest(self, few: Packed) -> Packed:
@@ -176,21 +181,21 @@ class Search:
         return found
 
     def levelled(
-        self, few: Packed, budget: int, slack: float, grain: float, filler: float
+        self, few: Packed, budget: int, slack: float, share: float, filler: float
     ) -> Packed:
         """Levelled over about `budget` cores; `few` if that fails or nothing is gained."""
         floor = self.target.costs["t_barrier"].value
         if few.busiest <= floor:
             return few
         most = max(slack * few.busy.sum() / budget, floor)
-        wishes = replace(self.wishes, most=most, grain=grain, filler=filler)
-        found = self.packed(wishes, budget)
+        goals = replace(self.goals, most_seconds=most, largest_share=share, largest_filler=filler)
+        found = self.packed(goals, budget)
         fits = found.cores <= max(budget, min(STRAY * budget, self.target.limits.cores))
         return found if fits and found.busiest < few.busiest else few
 
-    def packed(self, wishes: Wishes, budget: int = 0) -> Packed:
+    def packed(self, goals: PartitionGoals, budget: int = 0) -> Packed:
         """Cut, and pack onto few cores, or level over `budget` of them."""
-        done = self.parts.partition(wishes)
+        done = self.parts.partition(goals)
         group = np.array([self.order[p.population] for p in done.pieces], dtype=np.int64)
         share = shares(done.pieces, self.target.limits)
         busy = np.array([p.busy for p in done.pieces])
@@ -198,18 +203,18 @@ class Search:
         return self._traffic(done, core)
 
     def regrouped(self, packed: Packed, most: float = inf) -> Packed:
-        """Pieces that talk on one core where they fit; no core busy for longer than `most`."""
+        """Pieces that exchange messages on one core if they fit; none busy longer than `most`."""
         done = packed.partition
         share, busy = (
             shares(done.pieces, self.target.limits),
             np.array([p.busy for p in done.pieces]),
         )
-        core = regroup(packed.core, share, busy, flows(done, self.wishes.rate), most)
+        core = regroup(packed.core, share, busy, flows(done, self.goals.rate), most)
         return self._traffic(done, renumbered(core))
 
     def _traffic(self, done: Partition, core: IntArray) -> Packed:
         cores = int(core.max(initial=-1)) + 1
-        sent = traffic(flows(done, self.wishes.rate), core, cores)
+        sent = traffic(flows(done, self.goals.rate), core, cores)
         return Packed(done, core, sent, self.bound, self.binds)
 
     def energy(self, packed: Packed) -> float:

@@ -20,7 +20,7 @@ WORTHWHILE = 1e-3
 
 
 class Links(NamedTuple):
-    """`Flows` by rows (out: who hears a source) and by columns (in: whom a piece hears)."""
+    """`Flows` by rows (out: what a source drives) and by columns (in: what drives a piece)."""
 
     out_ptr: IntArray
     out_to: IntArray
@@ -47,13 +47,13 @@ class Cores(NamedTuple):
 class Gains(NamedTuple):
     """gain[c]: messages a step saved if a lifted piece were on c, for all c in `near`.
 
-    heard: neurons of one source that core c hears, for all c in `cores`; zero between calls.
+    drivers[c]: neurons of one source that drive core c, for all c in `cores`; zero between calls.
     """
 
     gain: Array
     seen: Mask
     near: IntArray
-    heard: Array
+    drivers: Array
     cores: IntArray
 
 
@@ -68,38 +68,38 @@ def _add(c: int, amount: float, gains: Gains, count: int) -> int:
 
 
 @kept()
-def _hear(s: int, core: IntArray, links: Links, gains: Gains) -> int:
-    """Fill `heard` with the other cores that hear source s; returns how many."""
+def _count_drivers(s: int, core: IntArray, links: Links, gains: Gains) -> int:
+    """Fill `drivers` for the other cores that source s drives; returns how many."""
     k = 0
     for f in range(links.out_ptr[s], links.out_ptr[s + 1]):
         c = core[links.out_to[f]]
         if c >= 0 and c != core[s]:
-            if gains.heard[c] == 0.0:
+            if gains.drivers[c] == 0.0:
                 gains.cores[k] = c
                 k += 1
-            gains.heard[c] += links.out_n[f]
+            gains.drivers[c] += links.out_n[f]
     return k
 
 
 @kept()
 def _weigh(p: int, core: IntArray, links: Links, gains: Gains) -> tuple[int, int]:
     """`gains` of piece p, which is on no core now; returns their number, and the flows seen."""
-    size, rate, heard = links.size, links.rate, gains.heard
+    size, rate, drivers = links.size, links.rate, gains.drivers
     count, visits = 0, 0
     for e in range(links.in_ptr[p], links.in_ptr[p + 1]):
         s, n = links.in_from[e], links.in_n[e]
         if core[s] >= 0:
             count = _add(core[s], rate[s] * n, gains, count)
         visits += links.out_ptr[s + 1] - links.out_ptr[s]
-        for i in range(_hear(s, core, links, gains)):
+        for i in range(_count_drivers(s, core, links, gains)):
             c = gains.cores[i]
-            more = min(size[s], heard[c] + n) - min(size[s], heard[c])
+            more = min(size[s], drivers[c] + n) - min(size[s], drivers[c])
             count = _add(c, rate[s] * (n - more), gains, count)
-            heard[c] = 0.0
-    for i in range(_hear(p, core, links, gains)):
+            drivers[c] = 0.0
+    for i in range(_count_drivers(p, core, links, gains)):
         c = gains.cores[i]
-        count = _add(c, rate[p] * min(size[p], heard[c]), gains, count)
-        heard[c] = 0.0
+        count = _add(c, rate[p] * min(size[p], drivers[c]), gains, count)
+        drivers[c] = 0.0
     return count, visits
 
 
@@ -132,7 +132,7 @@ def _most_gain(a: int, gains: Gains, count: int, best: IntArray) -> int:
 
 @kept()
 def _fits(c: int, p: int, q: int, cores: Cores, most: float) -> bool:
-    """Has core c room and time for piece p once q (-1: none) has left?"""
+    """Has core c space and time for piece p once q (-1: none) has left?"""
     freed = cores.time[q] if q >= 0 else 0.0
     if cores.spent[c] - freed + cores.time[p] > max(most, cores.spent[c]) + SLACK:
         return False
@@ -222,7 +222,7 @@ def _where(
 
 
 @kept()
-def _room(count: int) -> Gains:
+def _no_gains(count: int) -> Gains:
     return Gains(
         np.zeros(count),
         np.zeros(count, np.bool_),
@@ -245,7 +245,7 @@ def improve(
     )  # fmt: skip
     for p in range(pieces):
         _enter(p, core[p], cores)
-    gains, other, best = _room(count), _room(count), np.empty(CORES_TRIED, np.int64)
+    gains, other, best = _no_gains(count), _no_gains(count), np.empty(CORES_TRIED, np.int64)
     saved, visits = 0.0, 0
     for _ in range(sweeps):
         start = saved

@@ -33,10 +33,10 @@ class Traffic:
 def traffic(flows: Flows, core: IntArray, cores: int) -> Traffic:
     """Expected traffic when piece i is on core core[i].
 
-    A spike is one message to each core that holds a piece hearing it: pieces there are taken to
-    hear different neurons of a source, at most all of them.
+    A spike is one message to each core that holds a piece that it drives: pieces there are taken to
+    receive from different neurons of a source, at most all of them.
     """
-    found = flows.heard.tocoo()
+    found = flows.drivers.tocoo()
     onto = sparse.csr_matrix(
         (found.data, (found.row, core[found.col])), shape=(flows.size.size, cores), dtype=np.int64
     )

@@ -138,7 +138,7 @@ class Meter:
         return out
 
     def axons_in(self, lengths: IntArray, j: Projection) -> IntArray:
-        """About how many pre neurons of `j` a tile of each of these lengths hears (an estimate)."""
+        """About how many pre neurons of `j` drive a tile of each of these lengths (an estimate)."""
         wiring = self.patterns[j.name]
         pre = self.program[j.pre].size
         if wiring is None:
@@ -151,7 +151,7 @@ class Meter:
             out *= _reach(link, wiring)[np.maximum(extent, 1) - 1]
         return np.minimum(out, pre)
 
-    def heard(self, tile: Tile) -> int:
+    def counted_axons_in(self, tile: Tile) -> int:
         """Exactly how many pre neurons drive a tile: the axons in."""
         found: dict[str, list[IntArray]] = {}
         for j in self.incoming:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from ...ground.arith import IntArray
 from ...ground.errors import InputError
 from ...ir import graph as g
-from .fit.mantissa import BITS
 
+BITS = 8
+"""Bits of a synaptic weight unless an option says otherwise."""
 METHODS = ("calibrated", "naive")
 FEW_BITS = 5
 """Up to so many bits the channels of a projection may have exponents of their own."""

@@ -25,11 +25,10 @@ from ...ir.wires import Wire, sources, wires_into
 from .cells.accumulator import accumulator
 from .cells.cell import add_cell
 from .cells.draft import ONE, helpers
-from .cells.real import is_plain
-from .fit.mantissa import BITS
+from .fit.real import is_plain
 from .fit.terms import BLOCK, Term, constant_terms, whole_terms
-from .options import Options
-from .state.build import Build, drive, own_weight, projection
+from .options import BITS, Options
+from .state.quantizer_state import QuantizerState, drive, own_weight, projection
 from .state.values import Values, coincidences, over_steps
 from .weighted import add_lif, add_output, add_relu, add_stream
 
@@ -62,34 +61,34 @@ def quantize(
     input_high = _input_high(graph, options, calibration)
     neurons = [n for n in graph if n.op.neuron or isinstance(n.op, g.Output)]
     classes = ranges(graph, input_high)
-    build = Build(graph, classes, None, {}, options=options)
+    state = QuantizerState(graph, classes, None, {}, options=options)
     if calibration is not None:
-        build.lead = calibration.shape[0], calibration.shape[1]
+        state.lead = calibration.shape[0], calibration.shape[1]
         rounded = [n.name for n in neurons if not _is_whole(n, classes)]
-        build.real = record(graph, calibration.astype(np.float64), rounded)
+        state.real = record(graph, calibration.astype(np.float64), rounded)
     done_with = _last_readers(graph, neurons)
     readout: p.Readout | None = None
     for done, node in enumerate(neurons):
         if isinstance(node.op, g.Output):
-            readout = add_output(build, node)
+            readout = add_output(state, node)
         elif isinstance(node.op, g.Input):
-            _input(build, node, calibration, input_high)
+            _input(state, node, calibration, input_high)
         else:
-            _population(build, node)
-        build.forget(done_with[node.name])
+            _population(state, node)
+        state.forget(done_with[node.name])
         if progress is not None:
             progress(done + 1, len(neurons))
     if readout is None:
         raise UnsupportedError("SFX-E306", "the model has no output", where=graph.name)
     program = p.Program(
-        tuple(build.populations),
-        tuple(build.projections),
+        tuple(state.populations),
+        tuple(state.projections),
         graph.timesteps,
         readout,
         graph.dt,
         graph.name,
     )
-    return Quantized(program, tuple(build.records), tuple(build.silent))
+    return Quantized(program, tuple(state.records), tuple(state.silent))
 
 
 def _input_high(graph: g.Graph, options: Options, calibration: IntArray | None) -> int:
@@ -124,46 +123,46 @@ def _last_readers(graph: g.Graph, neurons: list[g.Node]) -> dict[str, list[str]]
     return done
 
 
-def _input(build: Build, node: g.Node, calibration: IntArray | None, high: int) -> None:
+def _input(state: QuantizerState, node: g.Node, calibration: IntArray | None, high: int) -> None:
     bits = 0 if high == 1 else high.bit_length()
-    build.populations.append(
+    state.populations.append(
         p.Population(node.name, node.shape, p.Input(bits), 0, high, -1, node.module)
     )
     if calibration is not None:
-        build.sent[node.name] = calibration.reshape(*calibration.shape[:2], -1).astype(np.int64)
+        state.sent[node.name] = calibration.reshape(*calibration.shape[:2], -1).astype(np.int64)
 
 
-def _population(build: Build, node: g.Node) -> None:
+def _population(state: QuantizerState, node: g.Node) -> None:
     """Append the population(s) and projections of one neuron node."""
     match node.op:
         case g.LIF() | g.IF():
-            wires = wires_into(build.graph, node)
+            wires = wires_into(state.graph, node)
             if is_plain(node, own=any(w.source == node.name for w in wires)):
-                add_lif(build, node)
+                add_lif(state, node)
             else:
-                _full_bits(build, node)
-                add_cell(build, node, wires)
+                _full_bits(state, node)
+                add_cell(state, node, wires)
         case g.Threshold():
-            _whole(build, node, _stateless(node.op))
+            _whole(state, node, _stateless(node.op))
         case g.ReLU():
-            add_relu(build, node)
-        case g.Relay() if not build.classes[node.name].whole:
-            add_stream(build, node)
+            add_relu(state, node)
+        case g.Relay() if not state.classes[node.name].whole:
+            add_stream(state, node)
         case g.Relay():
-            _whole(build, node, p.Graded())
+            _whole(state, node, p.Graded())
         case g.Product():
-            _whole(build, node, p.Product())
+            _whole(state, node, p.Product())
         case g.Integrator() | g.TimeSum():
-            _over_steps(build, node)
+            _over_steps(state, node)
         case _:
             what = f"no neuron program for {type(node.op).__name__}"
             raise UnsupportedError("SFX-E306", what, where=node.name)
 
 
-def _full_bits(build: Build, node: g.Node) -> None:
+def _full_bits(state: QuantizerState, node: g.Node) -> None:
     """Neurons that are not plain LIF or IF keep 8 bits; naming one for fewer is refused."""
-    asked = {node.name, node.module} & set(build.options.layers)
-    if asked and build.options.bits_of(node) < BITS:
+    asked = {node.name, node.module} & set(state.options.layers)
+    if asked and state.options.bits_of(node) < BITS:
         raise UnsupportedError(
             "SFX-E328",
             "fewer than 8 bits are supported for LIF and IF with a hard reset to 0 only",
@@ -183,38 +182,38 @@ def _stateless(op: g.Threshold) -> p.LIF:
 # --- populations that compute on whole numbers: nothing to round -----------------------------
 
 
-def _whole(build: Build, node: g.Node, neuron: p.NeuronProgram) -> None:
+def _whole(state: QuantizerState, node: g.Node, neuron: p.NeuronProgram) -> None:
     """A population whose inputs have unit or whole weights."""
     made: list[p.Projection] = []
-    for w in wires_into(build.graph, node):
-        for t in _whole_terms(build, w, node):
-            j = projection(build, w, node, neuron.ports[w.port], t.weight, t.exponent)
-            build.projections.append(j)
+    for w in wires_into(state.graph, node):
+        for t in _whole_terms(state, w, node):
+            j = projection(state, w, node, neuron.ports[w.port], t.weight, t.exponent)
+            state.projections.append(j)
             made.append(j)
-    constants = _constants(build, node, neuron.ports, node.name)
-    build.projections.extend(constants)
+    constants = _constants(state, node, neuron.ports, node.name)
+    state.projections.extend(constants)
     if isinstance(neuron, p.Graded):
-        build.classes[node.name] = _reach(build, node, [*made, *constants])
-    low, high = build.classes[node.name].low, build.classes[node.name].high
-    build.populations.append(
+        state.classes[node.name] = _reach(state, node, [*made, *constants])
+    low, high = state.classes[node.name].low, state.classes[node.name].high
+    state.populations.append(
         p.Population(node.name, node.shape, neuron, int(low), int(high), -1, node.module)
     )
-    if build.lead is not None:
-        before = {j.pre: build.as_sent(j.pre) for j in made}
+    if state.lead is not None:
+        before = {j.pre: state.as_sent(j.pre) for j in made}
         made += constants
-        build.sent[node.name] = _send(build, node, neuron, made, build.sent)
-        build.ideal[node.name] = _send(build, node, neuron, made, before)
+        state.sent[node.name] = _send(state, node, neuron, made, state.sent)
+        state.ideal[node.name] = _send(state, node, neuron, made, before)
         if isinstance(neuron, p.LIF):
-            build.listen(node.name, build.ideal[node.name], build.sent[node.name])
+            state.listen(node.name, state.ideal[node.name], state.sent[node.name])
 
 
-def _reach(build: Build, node: g.Node, made: Sequence[p.Projection]) -> Range:
+def _reach(state: QuantizerState, node: g.Node, made: Sequence[p.Projection]) -> Range:
     """What can arrive, as the Program is checked: weights of two projections are bounded apart."""
-    known = build.classes[node.name]
-    low = high = np.zeros(build.size(node.name), np.int64)
+    known = state.classes[node.name]
+    low = high = np.zeros(state.size(node.name), np.int64)
     for j in made:
-        ends = SPIKES if j.pre == ONE else build.classes[j.pre]
-        size = 1 if j.pre == ONE else build.size(j.pre)
+        ends = SPIKES if j.pre == ONE else state.classes[j.pre]
+        size = 1 if j.pre == ONE else state.size(j.pre)
         least, most = value_bounds(j, size, low.size, int(ends.low), int(ends.high))
         low = low + scale_exponent(least, j.weight_exp)
         high = high + scale_exponent(most, j.weight_exp)
@@ -222,14 +221,14 @@ def _reach(build: Build, node: g.Node, made: Sequence[p.Projection]) -> Range:
 
 
 def _send(
-    build: Build,
+    state: QuantizerState,
     node: g.Node,
     neuron: p.NeuronProgram,
     made: list[p.Projection],
     values: Mapping[str, Values],
 ) -> Values:
     """What the population sends if its sources send `values`."""
-    pair = _operands(build, node, made)
+    pair = _operands(state, node, made)
     if pair is not None:
         (a, ca), (b, cb) = ((j.pre, j.connection) for j in pair)
         assert isinstance(ca, p.Structured)
@@ -237,9 +236,9 @@ def _send(
         found = coincidences(ca, values[a], cb, values[b])
         if found is not None:
             return found
-    sums = {port: build.zeros(node) for port in neuron.ports}
+    sums = {port: state.zeros(node) for port in neuron.ports}
     for j in made:
-        sums[j.port] = sums[j.port] + _arriving(build, j, values)
+        sums[j.port] = sums[j.port] + _arriving(state, j, values)
     match neuron:
         case p.LIF():
             return (sums["a_in"] > neuron.vth).astype(np.uint8)
@@ -249,37 +248,39 @@ def _send(
             return sums["a_in"]
 
 
-def _arriving(build: Build, j: p.Projection, values: Mapping[str, Values]) -> IntArray:
+def _arriving(state: QuantizerState, j: p.Projection, values: Mapping[str, Values]) -> IntArray:
     """What a projection adds: [K, T, n], or [n] where it is a constant."""
     if j.pre != ONE:
-        return drive(build, j, values)
+        return drive(state, j, values)
     assert isinstance(j.connection, p.Dense)
     return scale_exponent(j.connection.weight.ravel(), j.weight_exp)
 
 
-def _operands(build: Build, node: g.Node, made: list[p.Projection]) -> list[p.Projection] | None:
+def _operands(
+    state: QuantizerState, node: g.Node, made: list[p.Projection]
+) -> list[p.Projection] | None:
     """The two projections whose values the population multiplies, or None if it does not."""
     if len(made) != 2 or not all(isinstance(j.connection, p.Structured) for j in made):
         return None
     if isinstance(node.op, g.Product):
         return made if {j.port for j in made} == set(p.Product.ports) else None
     both = isinstance(node.op, g.Threshold) and 1 <= node.op.threshold < 2
-    return made if both and all(_one_spike(build, j) for j in made) else None
+    return made if both and all(_one_spike(state, j) for j in made) else None
 
 
-def _one_spike(build: Build, j: p.Projection) -> bool:
+def _one_spike(state: QuantizerState, j: p.Projection) -> bool:
     """Every neuron receives one neuron's spike, with weight 1."""
     c = j.connection
     assert isinstance(c, p.Structured)
     summed = set(c.pre) - set(c.post)
-    return c.weight == 1 and not summed and build.classes[j.pre].binary
+    return c.weight == 1 and not summed and state.classes[j.pre].binary
 
 
-def _whole_terms(build: Build, wire: Wire, node: g.Node) -> tuple[Term, ...]:
+def _whole_terms(state: QuantizerState, wire: Wire, node: g.Node) -> tuple[Term, ...]:
     """The wire's weights exactly: one projection, or two where 8 bits do not hold them."""
     real = own_weight(wire) * wire.factor
     whole: IntArray = np.rint(real).astype(np.int64)
-    if not np.array_equal(whole, real) or wire.source in build.streams:
+    if not np.array_equal(whole, real) or wire.source in state.streams:
         raise _not_whole(node, f"values on the path from {wire.source}")
     terms = whole_terms(whole)
     if terms is None:
@@ -293,10 +294,12 @@ def _whole_terms(build: Build, wire: Wire, node: g.Node) -> tuple[Term, ...]:
     return terms
 
 
-def _constants(build: Build, node: g.Node, ports: Sequence[str], post: str) -> list[p.Projection]:
+def _constants(
+    state: QuantizerState, node: g.Node, ports: Sequence[str], post: str
+) -> list[p.Projection]:
     """What biases on the paths into `node` add at every step, from a neuron that always fires."""
     found: dict[str, g.FloatArray] = {}
-    for w in wires_into(build.graph, node):
+    for w in wires_into(state.graph, node):
         found[ports[w.port]] = found.get(ports[w.port], 0.0) + np.asarray(w.bias)
     made: list[p.Projection] = []
     for port, bias in found.items():
@@ -307,8 +310,8 @@ def _constants(build: Build, node: g.Node, ports: Sequence[str], post: str) -> l
             name = f"{ONE}->{post}" + (f"#{len(made)}" if made else "")
             weights = p.Dense(t.weight.reshape(-1, 1))
             made.append(p.Projection(name, ONE, post, weights, port, t.exponent))
-    if made and not any(q.name == ONE for q in build.populations):
-        build.populations.append(helpers()[ONE][0])
+    if made and not any(q.name == ONE for q in state.populations):
+        state.populations.append(helpers()[ONE][0])
     return made
 
 
@@ -321,51 +324,51 @@ def _not_whole(node: g.Node, what: str) -> UnsupportedError:
     )
 
 
-def _over_steps(build: Build, node: g.Node) -> None:
+def _over_steps(state: QuantizerState, node: g.Node) -> None:
     """A sum of whole numbers over the steps: an accumulator that a clock clears at a sample's end.
 
     NIR's I sends what came so far, a TimeSum the sample's total at every step.
     """
     if isinstance(node.op, g.Integrator) and node.op.gain != 1.0:
         raise _not_whole(node, f"an integration gain of {node.op.gain:g}, values")
-    values = build.classes[node.name]
+    values = state.classes[node.name]
     whole = isinstance(node.op, g.TimeSum)
     memory = replace(node, name=f"{node.name}.memory", module="") if whole else node
     parts = accumulator(memory, int(values.low), int(values.high))
-    if not any(isinstance(q.neuron, p.Clock) for q in build.populations):
-        build.populations.append(parts.clock)
-    build.populations.extend((parts.memory, parts.clear))
+    if not any(isinstance(q.neuron, p.Clock) for q in state.populations):
+        state.populations.append(parts.clock)
+    state.populations.extend((parts.memory, parts.clear))
     made: list[p.Projection] = []
-    for w in wires_into(build.graph, node):
-        for t in _whole_terms(build, w, node):
-            made.append(projection(build, w, memory, "a_in", t.weight, t.exponent))
-            build.projections.extend((made[-1], parts.to_clear(made[-1])))
-    constants = _constants(build, node, ("a_in",), memory.name)
+    for w in wires_into(state.graph, node):
+        for t in _whole_terms(state, w, node):
+            made.append(projection(state, w, memory, "a_in", t.weight, t.exponent))
+            state.projections.extend((made[-1], parts.to_clear(made[-1])))
+    constants = _constants(state, node, ("a_in",), memory.name)
     for j in constants:
-        build.projections.extend((j, parts.to_clear(j)))
-    build.projections.extend(parts.loops)
+        state.projections.extend((j, parts.to_clear(j)))
+    state.projections.extend(parts.loops)
     if whole:
-        total, reads = parts.held(node, build.graph.timesteps)
-        build.populations.append(total)
-        build.projections.extend(reads)
-    if build.lead is not None:
-        before = {j.pre: build.as_sent(j.pre) for j in made}
+        total, reads = parts.held(node, state.graph.timesteps)
+        state.populations.append(total)
+        state.projections.extend(reads)
+    if state.lead is not None:
+        before = {j.pre: state.as_sent(j.pre) for j in made}
         made += constants
-        build.sent[node.name] = _summed_over_steps(build, node, made, build.sent)
-        build.ideal[node.name] = _summed_over_steps(build, node, made, before)
+        state.sent[node.name] = _summed_over_steps(state, node, made, state.sent)
+        state.ideal[node.name] = _summed_over_steps(state, node, made, before)
 
 
 def _summed_over_steps(
-    build: Build, node: g.Node, made: list[p.Projection], values: Mapping[str, Values]
+    state: QuantizerState, node: g.Node, made: list[p.Projection], values: Mapping[str, Values]
 ) -> IntArray:
     """The sum of what arrived up to each step, or in the whole sample [K, T, n]."""
     if isinstance(node.op, g.TimeSum) and len(made) == 1 and _shifts_nothing(made[0]):
         assert isinstance(made[0].connection, p.Structured)
         once = over_steps(made[0].connection, values[made[0].pre])
-        return np.broadcast_to(once, (len(once), build.graph.timesteps, once.shape[2]))
-    total = build.zeros(node)
+        return np.broadcast_to(once, (len(once), state.graph.timesteps, once.shape[2]))
+    total = state.zeros(node)
     for j in made:
-        total += _arriving(build, replace(j, post=node.name), values)
+        total += _arriving(state, replace(j, post=node.name), values)
     if isinstance(node.op, g.TimeSum):
         return np.broadcast_to(total.sum(axis=1, keepdims=True), total.shape)
     return np.cumsum(total, axis=1, out=total)

@@ -16,7 +16,6 @@ from ...ir import program as p
 from ...ir.ranges import Range
 from ...ir.record import LayerRecord
 from ...ir.wires import wires_into
-from .cells.real import RealCell, real_cell
 from .fit.lif import (
     COARSER,
     NoScale,
@@ -27,8 +26,6 @@ from .fit.lif import (
     simulate,
 )
 from .fit.mantissa import (
-    BITS,
-    Mantissas,
     dead_weights,
     exact_gain,
     is_exact,
@@ -38,10 +35,13 @@ from .fit.mantissa import (
 from .fit.no_scale import Fits, no_scale
 from .fit.payload import Nearest, mean_error, rounding
 from .fit.problem import Problem
+from .fit.real import RealCell, real_cell
 from .fit.search import fit
-from .state.build import Build, Inputs, Stream, drive, inputs_of
+from .options import BITS
+from .state.mantissas import Mantissas
 from .state.matched import fields_of
 from .state.memory import memory_bits
+from .state.quantizer_state import Inputs, QuantizerState, Stream, drive, inputs_of
 from .state.values import Values
 
 GROWN_LIMIT = 1 << 22
@@ -55,23 +55,23 @@ OUTPUT_LIMIT = 1 << 23
 """Graded payloads are 24-bit signed."""
 
 
-def add_lif(build: Build, node: g.Node) -> None:
+def add_lif(state: QuantizerState, node: g.Node) -> None:
     """A LIF or IF population: choose the integers on the data, record what they cost."""
-    inputs = inputs_of(build, node, wires_into(build.graph, node))
+    inputs = inputs_of(state, node, wires_into(state.graph, node))
     real = _real_lif(node, inputs)
-    bits = build.options.bits_of(node)
+    bits = state.options.bits_of(node)
 
     def bound(m: Mantissas) -> float:
-        return float(np.abs(inputs.bounds(build, m)).max())
+        return float(np.abs(inputs.bounds(state, m)).max())
 
-    groups, effort = build.options.groups_of(node), build.options.effort_of(node)
+    groups, effort = state.options.groups_of(node), state.options.effort_of(node)
     try:
-        q, search = fit(Problem(build, inputs, real, bound, bits, groups, effort))
+        q, search = fit(Problem(state, inputs, real, bound, bits, groups, effort))
     except NoScale:
-        raise no_scale(build, inputs, real_cell(node, inputs), _fits(inputs, bits)) from None
+        raise no_scale(state, inputs, real_cell(node, inputs), _fits(inputs, bits)) from None
     made = inputs.made(q.mantissas, q.exponents)
-    build.populations.append(p.Population(node.name, node.shape, q.neuron, 0, 1, -1, node.module))
-    build.projections.extend(made)
+    state.populations.append(p.Population(node.name, node.shape, q.neuron, 0, 1, -1, node.module))
+    state.projections.extend(made)
     record = LayerRecord(
         node.name,
         q.scale,
@@ -85,23 +85,23 @@ def add_lif(build: Build, node: g.Node) -> None:
         memory_bits=memory_bits(made),
         search=search,
     )
-    target = build.target(node.name)
+    target = state.target(node.name)
     if target is not None:
-        record = replace(record, **_on_data(build, inputs, q, made, target))
-    build.records.append(record)
+        record = replace(record, **_on_data(state, inputs, q, made, target))
+    state.records.append(record)
 
 
 def _fits(inputs: Inputs, bits: int) -> Fits:
     """Whether some scale fits the population under other circumstances."""
 
-    def fits(build: Build, cell: RealCell) -> bool:
+    def fits(state: QuantizerState, cell: RealCell) -> bool:
         bias = cell.bias_i + cell.bias_v
         real = RealLIF(1 - cell.keep_v, cell.threshold, cell.weights, bias, cell.reached)
         try:
             best(
                 real,
-                lambda m: float(np.abs(inputs.bounds(build, m)).max()),
-                build.graph.timesteps,
+                lambda m: float(np.abs(inputs.bounds(state, m)).max()),
+                state.graph.timesteps,
                 inputs.node.shape,
                 None,
                 bits,
@@ -114,7 +114,7 @@ def _fits(inputs: Inputs, bits: int) -> Fits:
 
 
 def _on_data(
-    build: Build,
+    state: QuantizerState,
     inputs: Inputs,
     q: QuantizedLIF,
     made: list[p.Projection],
@@ -123,12 +123,12 @@ def _on_data(
     """Fields of the record that compare with the float model's spikes; keeps our own."""
 
     def current(values: Mapping[str, Values]) -> IntArray:
-        return sum((drive(build, j, values) for j in made), build.zeros(inputs.node))
+        return sum((drive(state, j, values) for j in made), state.zeros(inputs.node))
 
-    mine, saturated, wrapped = run_lif(q.neuron, current(build.sent))
-    alone = simulate(q.neuron, current({w.source: build.as_sent(w.source) for w in inputs.wires}))
-    build.sent[inputs.node.name] = mine.astype(np.uint8)
-    build.listen(inputs.node.name, target, mine)
+    mine, saturated, wrapped = run_lif(q.neuron, current(state.sent))
+    alone = simulate(q.neuron, current({w.source: state.as_sent(w.source) for w in inputs.wires}))
+    state.sent[inputs.node.name] = mine.astype(np.uint8)
+    state.listen(inputs.node.name, target, mine)
     return fields_of(target, alone, mine) | {"saturations": saturated, "wraps": wrapped}
 
 
@@ -140,15 +140,15 @@ def _real_lif(node: g.Node, inputs: Inputs) -> RealLIF:
     return RealLIF(decay, cell.threshold, cell.weights, bias, cell.reached)
 
 
-def add_stream(build: Build, node: g.Node) -> None:
+def add_stream(state: QuantizerState, node: g.Node) -> None:
     """A relay of real values (membrane residual): one integer scale for all its producers.
 
     A producer that is a stream itself keeps its scale up to a power of two, so that adding to a
     residual stream never rounds what is in it already.
     """
-    inputs = inputs_of(build, node, wires_into(build.graph, node))
-    before = [build.streams[w.source].scale for w in inputs.wires if w.source in build.streams]
-    bits = build.options.bits_of(node)
+    inputs = inputs_of(state, node, wires_into(state.graph, node))
+    before = [state.streams[w.source].scale for w in inputs.wires if w.source in state.streams]
+    bits = state.options.bits_of(node)
     gain = exact_gain(inputs.weights, bits) or largest_gain(inputs.weights, bits)
     round_weights = Nearest(inputs.weights, bits)
     limit = STREAM_LIMIT
@@ -158,23 +158,23 @@ def add_stream(build: Build, node: g.Node) -> None:
         gain, limit = before[0], STREAM_LIMIT if _sums_axes(inputs) else GROWN_LIMIT
     elif before:
         gain = before[0] * 2.0 ** np.floor(np.log2(gain / before[0]))
-    payload = _fit_payload(build, inputs, gain, limit, round_weights)
+    payload = _fit_payload(state, inputs, gain, limit, round_weights)
     if payload is None:
         raise _too_large(inputs, limit)
     m, scale = payload.mantissas, payload.scale
-    build.streams[node.name] = Stream(scale, inputs.bias)
-    build.classes[node.name] = Range(payload.low, payload.high, True)
+    state.streams[node.name] = Stream(scale, inputs.bias)
+    state.classes[node.name] = Range(payload.low, payload.high, True)
     made = inputs.made(m, payload.exponents)
     low, high = int(payload.low), int(payload.high)
-    build.populations.append(
+    state.populations.append(
         p.Population(node.name, node.shape, p.Graded(), low, high, -1, node.module)
     )
-    build.projections.extend(made)
-    if build.lead is not None:
-        build.sent[node.name] = sum((drive(build, j) for j in made), build.zeros(node))
+    state.projections.extend(made)
+    if state.lead is not None:
+        state.sent[node.name] = sum((drive(state, j) for j in made), state.zeros(node))
     error = weight_error(inputs.weights, m)
     exact = error == 0.0 and min(payload.exponents, default=0) >= 0
-    build.records.append(
+    state.records.append(
         LayerRecord(
             node.name,
             scale,
@@ -195,12 +195,12 @@ def _sums_axes(inputs: Inputs) -> bool:
     return any(w.axes is not None and not w.axes.is_permutation for w in inputs.wires)
 
 
-def add_relu(build: Build, node: g.Node) -> None:
+def add_relu(state: QuantizerState, node: g.Node) -> None:
     """max(a - b, 0) of two streams of one scale: half of a max-pool of currents."""
-    inputs = inputs_of(build, node, wires_into(build.graph, node))
-    before = [build.streams[w.source].scale for w in inputs.wires if w.source in build.streams]
+    inputs = inputs_of(state, node, wires_into(state.graph, node))
+    before = [state.streams[w.source].scale for w in inputs.wires if w.source in state.streams]
     gain = before[0] if before else 1.0
-    payload = _fit_payload(build, inputs, gain, GROWN_LIMIT, Nearest(inputs.weights, BITS))
+    payload = _fit_payload(state, inputs, gain, GROWN_LIMIT, Nearest(inputs.weights, BITS))
     exact = is_exact(inputs.weights, gain) and np.allclose(inputs.bias, 0, atol=1e-9)
     if payload is None or not exact:
         raise UnsupportedError(
@@ -210,40 +210,40 @@ def add_relu(build: Build, node: g.Node) -> None:
             hint="pool the output of one layer, or pool spikes",
         )
     if before:
-        build.streams[node.name] = Stream(payload.scale, np.zeros_like(inputs.bias))
+        state.streams[node.name] = Stream(payload.scale, np.zeros_like(inputs.bias))
     high = int(max(payload.high, 0))
-    build.classes[node.name] = Range(0, high, True)
+    state.classes[node.name] = Range(0, high, True)
     made = inputs.made(payload.mantissas, payload.exponents)
-    build.populations.append(
+    state.populations.append(
         p.Population(node.name, node.shape, p.GradedReLU(), 0, high, -1, node.module)
     )
-    build.projections.extend(made)
-    if build.lead is not None:
-        total = sum((drive(build, j) for j in made), build.zeros(node))
-        build.sent[node.name] = np.maximum(total, 0)
+    state.projections.extend(made)
+    if state.lead is not None:
+        total = sum((drive(state, j) for j in made), state.zeros(node))
+        state.sent[node.name] = np.maximum(total, 0)
 
 
-def add_output(build: Build, node: g.Node) -> p.Readout:
+def add_output(state: QuantizerState, node: g.Node) -> p.Readout:
     """The read-out: a graded population whose sums over T the host turns into real values."""
     assert isinstance(node.op, g.Output)
-    inputs = inputs_of(build, node, wires_into(build.graph, node))
-    bits = build.options.bits_of(node)
+    inputs = inputs_of(state, node, wires_into(state.graph, node))
+    bits = state.options.bits_of(node)
     gain = exact_gain(inputs.weights, bits) or largest_gain(inputs.weights, bits)
-    round_weights = rounding(build, inputs, bits)
-    payload = _fit_payload(build, inputs, gain, OUTPUT_LIMIT, round_weights)
+    round_weights = rounding(state, inputs, bits)
+    payload = _fit_payload(state, inputs, gain, OUTPUT_LIMIT, round_weights)
     if payload is None:
         raise _too_large(inputs, OUTPUT_LIMIT)
     m, scale = payload.mantissas, payload.scale
     made = inputs.made(m, payload.exponents)
     shape, low, high = node.shape or (1,), int(payload.low), int(payload.high)
-    build.populations.append(p.Population(node.name, shape, p.Graded(), low, high, -1, node.module))
-    build.projections.extend(made)
-    steps = build.graph.timesteps
-    bias = inputs.bias + mean_error(build, inputs, made, scale)
+    state.populations.append(p.Population(node.name, shape, p.Graded(), low, high, -1, node.module))
+    state.projections.extend(made)
+    steps = state.graph.timesteps
+    bias = inputs.bias + mean_error(state, inputs, made, scale)
     if node.op.reduce == "mean":
         scale *= steps
     error = weight_error(inputs.weights, m)
-    build.records.append(
+    state.records.append(
         LayerRecord(
             node.name,
             scale,
@@ -274,7 +274,7 @@ class _Payload:
 
 
 def _fit_payload(
-    build: Build,
+    state: QuantizerState,
     inputs: Inputs,
     gain: float,
     limit: int,
@@ -287,16 +287,16 @@ def _fit_payload(
     """
     for _ in range(COARSER):
         m = round_weights(gain)
-        ends = inputs.bounds(build, m)
+        ends = inputs.bounds(state, m)
         low, high = float(np.min(ends[0], initial=0)), float(np.max(ends[1], initial=0))
-        room = max(m.headroom, default=0)
-        if max(-low, high) * 2.0**room >= SUM_LIMIT:
+        headroom = max(m.headroom, default=0)
+        if max(-low, high) * 2.0**headroom >= SUM_LIMIT:
             gain /= 2
             continue
-        for exponent in range(room, LOWEST_EXPONENT + room - 1, -1):
+        for exponent in range(headroom, LOWEST_EXPONENT + headroom - 1, -1):
             unit = 2.0**exponent
             if max(-low, high) * unit < limit:
-                exponents = tuple(exponent - room for room in m.headroom)
+                exponents = tuple(exponent - headroom for headroom in m.headroom)
                 floors = sum(e < 0 for e in exponents)  # each shifted sum loses less than 1
                 bottom, top = float(np.floor(low * unit)) - floors, float(np.ceil(high * unit))
                 return _Payload(m, exponents, gain * unit, bottom, top)

@@ -19,7 +19,7 @@ from ...ir.check import ShapeProblem
 from ...ir.graph import Shape
 from ...ir.single import reached
 from . import ext
-from .build import Build, Junction, shape_of
+from .graph_builder import GraphBuilder, Junction, shape_of
 
 
 def _f64(values: object) -> g.FloatArray:
@@ -32,30 +32,30 @@ def _whole(value: float) -> float:
     return float(nearest) if abs(value - nearest) <= 1e-12 * abs(nearest) else value
 
 
-def _input(b: Build, node: nir.Input) -> None:
+def _input(b: GraphBuilder, node: nir.Input) -> None:
     b.shape = shape_of(node.input_type["input"])
     b.add(g.Input(high=b.facts.get("high", 0)))
 
 
-def _output(b: Build, node: nir.Output) -> None:
+def _output(b: GraphBuilder, node: nir.Output) -> None:
     b.add(g.Output(reduce=b.facts.get("reduce", "none")))
 
 
-def _sum(b: Build, node: nir.NIRNode) -> None:
+def _sum(b: GraphBuilder, node: nir.NIRNode) -> None:
     b.add(g.Sum())
 
 
-def _affine(b: Build, node: nir.Affine | nir.Linear) -> None:
+def _affine(b: GraphBuilder, node: nir.Affine | nir.Linear) -> None:
     weight = _f64(node.weight)
     bias = _f64(node.bias) if isinstance(node, nir.Affine) else np.zeros(weight.shape[0])
     b.add(g.Linear(weight, bias))
 
 
-def _scale(b: Build, node: nir.Scale) -> None:
+def _scale(b: GraphBuilder, node: nir.Scale) -> None:
     _multiply(b, _f64(node.scale))
 
 
-def _multiply(b: Build, scale: g.FloatArray, part: str = "") -> None:
+def _multiply(b: GraphBuilder, scale: g.FloatArray, part: str = "") -> None:
     """Ones: a junction; one number: Scale; else a batch norm, per axis or per neuron."""
     first = float(scale.flat[0])
     if np.all(scale == first):
@@ -75,7 +75,7 @@ def _multiply(b: Build, scale: g.FloatArray, part: str = "") -> None:
     b.add(g.Reshape(), part, shape=shape)
 
 
-def _gains(b: Build, node: nir.NIRNode, *names: str, unit: float = 1.0) -> list[float]:
+def _gains(b: GraphBuilder, node: nir.NIRNode, *names: str, unit: float = 1.0) -> list[float]:
     """The one value of each factor of the input, times `unit`.
 
     Factors that differ between neurons multiply what arrives, so that the weights before take them
@@ -104,7 +104,7 @@ def _bias(node: nir.NIRNode, channels: int) -> g.FloatArray:
     return np.zeros(channels) if node.bias is None else _f64(node.bias)
 
 
-def _conv1d(b: Build, node: nir.Conv1d) -> None:
+def _conv1d(b: GraphBuilder, node: nir.Conv1d) -> None:
     weight = _f64(node.weight)[:, :, :, None]
     dilation = ext._ints(node.dilation, 1)
     (padding,) = _padding(node, weight.shape[2:3], dilation)
@@ -124,7 +124,7 @@ def _conv1d(b: Build, node: nir.Conv1d) -> None:
     b.add(g.Reshape(), shape=b.shape[:2])
 
 
-def _conv2d(b: Build, node: nir.Conv2d | ext.GroupedConv2d) -> None:
+def _conv2d(b: GraphBuilder, node: nir.Conv2d | ext.GroupedConv2d) -> None:
     weight = _f64(node.weight)
     dilation = ext._ints(node.dilation, 2)
     padding = _padding(node, weight.shape[2:], dilation)
@@ -147,21 +147,21 @@ def _pairs(*values: object) -> Iterator[tuple[int, int]]:
         yield first, second
 
 
-def _sum_pool(b: Build, node: nir.SumPool2d) -> None:
+def _sum_pool(b: GraphBuilder, node: nir.SumPool2d) -> None:
     b.add(g.SumPool2d(*_pairs(node.kernel_size, node.stride, node.padding)))
 
 
-def _avg_pool(b: Build, node: nir.AvgPool2d) -> None:
+def _avg_pool(b: GraphBuilder, node: nir.AvgPool2d) -> None:
     kernel, stride, padding = _pairs(node.kernel_size, node.stride, node.padding)
     b.add(g.SumPool2d(kernel, stride, padding), "sum")
     b.add(g.Scale(1.0 / (kernel[0] * kernel[1])))
 
 
-def _max_pool(b: Build, node: ext.MaxPool2d) -> None:
+def _max_pool(b: GraphBuilder, node: ext.MaxPool2d) -> None:
     b.add(g.MaxPool2d(*_pairs(node.kernel, node.stride, node.padding)))
 
 
-def _flatten(b: Build, node: nir.Flatten) -> None:
+def _flatten(b: GraphBuilder, node: nir.Flatten) -> None:
     start, end = int(node.start_dim), int(node.end_dim)
     start = start + len(b.shape) if start < 0 else start
     end = end + len(b.shape) if end < 0 else end
@@ -171,25 +171,25 @@ def _flatten(b: Build, node: nir.Flatten) -> None:
     b.add(g.Reshape(), shape=(*b.shape[:start], middle, *b.shape[end + 1 :]))
 
 
-def _integrator(b: Build, node: nir.I) -> None:
+def _integrator(b: GraphBuilder, node: nir.I) -> None:
     (gain,) = _gains(b, node, "r", unit=b.dt)
     b.add(g.Integrator(_whole(gain)))
 
 
-def _subtract(b: Build) -> bool:
+def _subtract(b: GraphBuilder) -> bool:
     mode = b.facts.get("reset_mode", "value")
     if mode not in ("value", "subtract"):
         b.problem("SFX-E211", f"reset_mode is {mode!r}, must be 'value' or 'subtract'")
     return bool(mode == "subtract")
 
 
-def _if(b: Build, node: nir.IF) -> None:
+def _if(b: GraphBuilder, node: nir.IF) -> None:
     threshold, reset = b.uniform(node, "v_threshold", "v_reset")
     (gain,) = _gains(b, node, "r", unit=b.dt)
     _neuron(b, g.IF(threshold, _whole(gain), reset, _subtract(b)))
 
 
-def _lif(b: Build, node: nir.LIF) -> None:
+def _lif(b: GraphBuilder, node: nir.LIF) -> None:
     tau, leak, threshold, reset = b.uniform(node, "tau", "v_leak", "v_threshold", "v_reset")
     (r,) = _gains(b, node, "r")
     decay = _decay(b, "tau", tau, "decay")
@@ -197,7 +197,7 @@ def _lif(b: Build, node: nir.LIF) -> None:
         _neuron(b, g.LIF(decay, threshold, r, leak, reset, _subtract(b)))
 
 
-def _cuba_lif(b: Build, node: nir.CubaLIF) -> None:
+def _cuba_lif(b: GraphBuilder, node: nir.CubaLIF) -> None:
     tau, tau_syn, leak, threshold, reset = b.uniform(
         node, "tau_mem", "tau_syn", "v_leak", "v_threshold", "v_reset"
     )
@@ -209,7 +209,7 @@ def _cuba_lif(b: Build, node: nir.CubaLIF) -> None:
         _neuron(b, made)
 
 
-def _neuron(b: Build, op: g.LIF | g.IF) -> None:
+def _neuron(b: GraphBuilder, op: g.LIF | g.IF) -> None:
     rules = b.options.rules
     if isinstance(op, g.IF) and (rules.tau_syn or rules.bias):
         b.problem("SFX-E226", "an IF with a current or a bias of its own is not mapped")
@@ -226,7 +226,7 @@ def _neuron(b: Build, op: g.LIF | g.IF) -> None:
     b.add(g.Delay(1))
 
 
-def _decay(b: Build, name: str, tau: float, fact: str) -> float | None:
+def _decay(b: GraphBuilder, name: str, tau: float, fact: str) -> float | None:
     """What a step takes away, to the bit as the fact says it; None after a problem."""
     decay = b.reader.decay(tau)
     if not 0 < decay <= 1:
@@ -242,14 +242,14 @@ def _decay(b: Build, name: str, tau: float, fact: str) -> float | None:
     return decay if abs(exact - decay) > 4 * np.spacing(decay) else exact
 
 
-def _extra(b: Build) -> dict[str, Any]:
+def _extra(b: GraphBuilder) -> dict[str, Any]:
     found: dict[str, Any] = {
         k: float(b.facts[k]) for k in ("start", "drop", "unit", "floor") if k in b.facts
     }
     return found | {k: b.facts[k] for k in ("fires", "hold", "most") if k in b.facts}
 
 
-def _delay(b: Build, node: nir.Delay) -> None:
+def _delay(b: GraphBuilder, node: nir.Delay) -> None:
     (delay,) = b.uniform(node, "delay")
     steps = delay / b.dt
     if abs(steps - round(steps)) > 1e-6 * max(steps, 1.0):
@@ -260,12 +260,12 @@ def _delay(b: Build, node: nir.Delay) -> None:
         b.add(g.Delay(round(steps)))
 
 
-def _threshold(b: Build, node: nir.Threshold) -> None:
+def _threshold(b: GraphBuilder, node: nir.Threshold) -> None:
     (threshold,) = b.uniform(node, "threshold")
     b.add(g.Threshold(threshold))
 
 
-def _product(b: Build, node: ext.Product) -> None:
+def _product(b: GraphBuilder, node: ext.Product) -> None:
     operands = b.inputs
     if len(operands) < 2:
         b.problem("SFX-E213", f"a Product needs at least 2 in-edges, has {len(operands)}")
@@ -276,32 +276,32 @@ def _product(b: Build, node: ext.Product) -> None:
         last = b.add(g.Product(), part, inputs=((last,), (operand,)))
 
 
-def _time_sum(b: Build, node: ext.TimeSum) -> None:
+def _time_sum(b: GraphBuilder, node: ext.TimeSum) -> None:
     b.add(g.TimeSum())
 
 
-def _expand(b: Build, node: ext.Expand) -> None:
+def _expand(b: GraphBuilder, node: ext.Expand) -> None:
     b.add(g.Expand(), shape=node.output_shape)
 
 
-def _reduce_sum(b: Build, node: ext.ReduceSum) -> None:
+def _reduce_sum(b: GraphBuilder, node: ext.ReduceSum) -> None:
     b.add(g.ReduceSum(node.axes))
 
 
-def _permute(b: Build, node: ext.Permute) -> None:
+def _permute(b: GraphBuilder, node: ext.Permute) -> None:
     b.add(g.Permute(node.order))
 
 
-def _reshape(b: Build, node: ext.Reshape) -> None:
+def _reshape(b: GraphBuilder, node: ext.Reshape) -> None:
     b.add(g.Reshape(), shape=node.output_shape)
 
 
-def _batch_norm(b: Build, node: ext.BatchNorm) -> None:
+def _batch_norm(b: GraphBuilder, node: ext.BatchNorm) -> None:
     weight, bias, mean, var = (_f64(a) for a in (node.weight, node.bias, node.mean, node.var))
     b.add(g.BatchNorm(weight, bias, mean, var, node.eps, node.axis))
 
 
-CONVERTERS: dict[type[nir.NIRNode], Callable[[Build, Any], None]] = {
+CONVERTERS: dict[type[nir.NIRNode], Callable[[GraphBuilder, Any], None]] = {
     nir.Input: _input,
     nir.Output: _output,
     Junction: _sum,

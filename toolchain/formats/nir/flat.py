@@ -9,7 +9,7 @@ import numpy as np
 
 from ...ground.errors import InputError
 from ...ir.graph import Shape
-from .build import Junction, shape_of
+from .graph_builder import Junction, shape_of
 
 Edges = list[tuple[str, str]]
 RANKS: dict[type[nir.NIRNode], int] = {

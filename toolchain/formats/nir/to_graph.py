@@ -15,10 +15,10 @@ from ...ir.check import ShapeProblem, check_graph, loops
 from ...ir.graph import Graph, Node, Shape, topological
 from ...ir.names import with_clean_names
 from . import ext
-from .build import Build, Junction, shape_of
 from .conventions import NirOptions
 from .converters import CONVERTERS
 from .flat import inline, past_the_loop, without_extra_axes
+from .graph_builder import GraphBuilder, Junction, shape_of
 from .hdf5 import edge_problems
 from .reading import NEURONS, reading
 
@@ -203,7 +203,7 @@ def _convert(
         producers[b].append(a)
     order = _order(nodes, producers)
     looping = {n for loop in loops({k: tuple(v) for k, v in producers.items()}) for n in loop}
-    build = Build(dt, set(nodes), options, looping)
+    build = GraphBuilder(dt, set(nodes), options, looping)
     for name in order:
         arriving = [shapes[p] for p in producers[name] if p in shapes]
         if not arriving and not isinstance(nodes[name], nir.Input):

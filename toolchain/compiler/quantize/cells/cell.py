@@ -17,12 +17,12 @@ from ....ir.record import LayerRecord
 from ....ir.wires import Wire
 from ..fit.mantissa import exact_gain
 from ..fit.no_scale import Fits, no_scale
-from ..state.build import Build, inputs_of
+from ..fit.real import RealCell, real_cell
 from ..state.matched import fields_of
 from ..state.memory import memory_bits
+from ..state.quantizer_state import QuantizerState, inputs_of
 from .draft import Draft
 from .hard import hard_cell
-from .real import RealCell, real_cell
 from .run import spikes
 from .soft import soft_cell
 from .terms import Cell
@@ -37,28 +37,28 @@ WORST_WEIGHTS = 0.25
 """Relative rms error of the weights from which it would not be the same net."""
 
 
-def add_cell(build: Build, node: g.Node, wires: list[Wire]) -> None:
+def add_cell(state: QuantizerState, node: g.Node, wires: list[Wire]) -> None:
     """The populations, projections and record of one neuron node.
 
     Raises UnsupportedError: SFX-E309 for a threshold below the reset, SFX-E310 if no scale fits.
     """
-    inputs = inputs_of(build, node, wires)
-    draft = Draft(build, node, inputs)
+    inputs = inputs_of(state, node, wires)
+    draft = Draft(state, node, inputs)
     real = real_cell(node, inputs)
-    streams = [build.streams[w.source].scale for w in wires if w.source in build.streams]
+    streams = [state.streams[w.source].scale for w in wires if w.source in state.streams]
     base = streams[0] if streams else _base(real)
     cell = _best(draft, real, base)
-    build.populations.extend(cell.populations)
-    build.projections.extend(cell.projections)
-    target = build.target(node.name)
+    state.populations.extend(cell.populations)
+    state.projections.extend(cell.projections)
+    target = state.target(node.name)
     measured: dict[str, Any] = {}
     if target is not None:
-        mine = spikes(build, node.name, cell, build.sent)
-        alone = spikes(build, node.name, cell, {w.source: build.as_sent(w.source) for w in wires})
-        build.sent[node.name] = mine.astype(np.uint8)
+        mine = spikes(state, node.name, cell, state.sent)
+        alone = spikes(state, node.name, cell, {w.source: state.as_sent(w.source) for w in wires})
+        state.sent[node.name] = mine.astype(np.uint8)
         measured = fields_of(target, alone, mine)
-        build.listen(node.name, target, mine)
-    build.records.append(
+        state.listen(node.name, target, mine)
+    state.records.append(
         LayerRecord(
             node.name,
             cell.scale,
@@ -87,7 +87,7 @@ def _best(draft: Draft, real: RealCell, base: float) -> Cell:
         cut = tuple(np.trunc(w * prescribed) / prescribed for w in real.weights)
         cell = make(draft, replace(real, weights=cut), prescribed)
         if cell is None:
-            raise no_scale(draft.build, draft.inputs, real, _fits(draft))
+            raise no_scale(draft.state, draft.inputs, real, _fits(draft))
         lost = sum(float(np.sum((w - c) ** 2)) for w, c in zip(real.weights, cut, strict=True))
         power = sum(float(np.sum(w**2)) for w in real.weights)
         error = float(np.sqrt(lost / power)) if power else 0.0
@@ -95,7 +95,7 @@ def _best(draft: Draft, real: RealCell, base: float) -> Cell:
     found: Cell | None = None
     for power in range(FINEST, COARSEST - 1, -1):
         scale = base * 2.0**power
-        cell = make(Draft(draft.build, draft.node, draft.inputs), real, scale)
+        cell = make(Draft(draft.state, draft.node, draft.inputs), real, scale)
         if cell is None or not (cell.exact or _fine(real, cell)):
             continue
         if cell.exact or not real.subtract:
@@ -104,18 +104,18 @@ def _best(draft: Draft, real: RealCell, base: float) -> Cell:
             break  # too fine a scale costs bits of the decay, a coarser one only loses from here
         found = cell
     if found is None:
-        raise no_scale(draft.build, draft.inputs, real, _fits(draft))
+        raise no_scale(draft.state, draft.inputs, real, _fits(draft))
     return found
 
 
 def _fits(draft: Draft) -> Fits:
     """Whether some scale fits the node under other circumstances."""
 
-    def fits(build: Build, real: RealCell) -> bool:
+    def fits(state: QuantizerState, real: RealCell) -> bool:
         make = soft_cell if real.subtract else hard_cell
         base = draft.node.op.unit or _base(real)  # type: ignore[attr-defined]
         powers = (0,) if draft.node.op.unit else range(FINEST, COARSEST - 1, -1)  # type: ignore[attr-defined]
-        tried = (make(Draft(build, draft.node, draft.inputs), real, base * 2.0**p) for p in powers)
+        tried = (make(Draft(state, draft.node, draft.inputs), real, base * 2.0**p) for p in powers)
         return any(c is not None and (c.exact or _fine(real, c)) for c in tried)
 
     return fits

@@ -15,7 +15,7 @@ from ....ir.bounds import Bound
 from ....ir.connections import value_bounds
 from ....ir.wires import Wire, target_size
 from ..fit.terms import Term, constant_terms
-from ..state.build import Build, Inputs, with_weights
+from ..state.quantizer_state import Inputs, QuantizerState, with_weights
 from .accumulator import CLOCK
 
 Terms = tuple[Term, ...]
@@ -47,7 +47,7 @@ def helpers() -> dict[str, tuple[p.Population, tuple[p.Projection, ...]]]:
 class Draft:
     """What one attempt at a scale has made so far; nothing reaches the Program before it fits."""
 
-    build: Build
+    state: QuantizerState
     node: g.Node
     inputs: Inputs
     populations: list[p.Population] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Draft:
 
     def need(self, name: str) -> str:
         """One of the shared `helpers`, added with all that drives it."""
-        if not any(q.name == name for q in (*self.build.populations, *self.populations)):
+        if not any(q.name == name for q in (*self.state.populations, *self.populations)):
             population, feeds = helpers()[name]
             for j in feeds:
                 self.need(j.pre)
@@ -141,7 +141,7 @@ class Draft:
 
     def reach(self, to: str, port: str = "a_in", only: Sequence[str] | None = None) -> Bound:
         """What `to` can receive at a step, apart from the clock's ticks; `only` from these."""
-        known = {q.name: q for q in (*self.build.populations, *self.populations)}
+        known = {q.name: q for q in (*self.state.populations, *self.populations)}
         low = high = np.zeros(self.size, np.int64)
         for j in self.projections:
             listed = only is None or j.pre in only

@@ -21,10 +21,10 @@ from ....ir.bounds import Bound, current_bound
 from ....ir.graph import FloatArray
 from ....ir.single import TIE
 from ..fit.lif import INPUT_LIMIT, bias_integers
+from ..fit.real import RealCell
 from ..fit.ties import alike, between, threshold_integer
 from .accumulator import CLOCK
 from .draft import Draft
-from .real import RealCell
 from .terms import (
     Cell,
     Weights,
@@ -141,7 +141,7 @@ def _gathered(
 def _start(draft: Draft, real: RealCell, copies: list[str], scale: float) -> tuple[int, int]:
     """The initial state: what the clock adds at the first step, and at the second."""
     first = int(np.rint(real.first * scale))
-    later = draft.build.graph.timesteps > 1
+    later = draft.state.graph.timesteps > 1
     second = -int(np.rint(real.keep_i * first)) if later else 0
     for copy in copies:
         draft.to_all(CLOCK, copy, first, lag=1)
@@ -154,7 +154,7 @@ def _silence(draft: Draft, neuron: p.LIF, received: Bound, once: int) -> int:
 
     v never stands above the threshold, so u + bias <= 0 is enough.
     """
-    u = current_bound(neuron, received, draft.build.graph.timesteps)
+    u = current_bound(neuron, received, draft.state.graph.timesteps)
     bias = int((neuron.bias_mant << neuron.bias_exp).max(initial=0))
     most = int(u.high.max(initial=0)) + bias + (once << INPUT_SHIFT)
     return max(1, -(-most >> INPUT_SHIFT))
@@ -162,7 +162,7 @@ def _silence(draft: Draft, neuron: p.LIF, received: Bound, once: int) -> int:
 
 def _fits(draft: Draft, neuron: p.LIF, received: Bound, once: int) -> bool:
     """a_in, u and v provably stay inside their registers over a sample."""
-    timesteps = draft.build.graph.timesteps
+    timesteps = draft.state.graph.timesteps
     if int(received.largest.max(initial=0)) + once >= INPUT_LIMIT:
         return False
     u = int(current_bound(neuron, received, timesteps).largest.max(initial=0))
@@ -192,7 +192,7 @@ def _exact(
     values = [t.weight << t.exponent for w in weights.terms for t in w]
     spare = min(low_bits(v) for v in [*values, constant, np.array(start)]) + INPUT_SHIFT
     spare = min(spare, low_bits(made.neuron.bias_mant << made.neuron.bias_exp))
-    spare -= lost * (draft.build.graph.timesteps - 1)
+    spare -= lost * (draft.state.graph.timesteps - 1)
     threshold, vth = real.threshold * scale * (1 << INPUT_SHIFT), made.neuron.vth
     grain = 2.0**spare
     return spare >= 0 and vth == between(vth, threshold, real.reached, grain, 1 << INPUT_SHIFT)

@@ -23,16 +23,16 @@ from ....ground.arith import (
 )
 from ....ir import program as p
 from ....ir.connections import matrix
-from ..state.build import Build, drive
+from ..state.quantizer_state import QuantizerState, drive
 from ..state.values import Values
 from .draft import GATE, ONE
 from .terms import Cell
 
 
-def spikes(build: Build, node: str, cell: Cell, values: Mapping[str, Values]) -> IntArray:
+def spikes(state: QuantizerState, node: str, cell: Cell, values: Mapping[str, Values]) -> IntArray:
     """What `node` sends [K, T, n] if the populations before it send `values`."""
-    assert build.lead is not None
-    samples, steps = build.lead
+    assert state.lead is not None
+    samples, steps = state.lead
     mine = {
         q.name: q for q in cell.populations if isinstance(q.neuron, p.LIF | p.Product | p.Graded)
     }
@@ -50,10 +50,10 @@ def spikes(build: Build, node: str, cell: Cell, values: Mapping[str, Values]) ->
         if j.pre in mine:
             inner[j.post].append((j, matrix(j, mine[j.pre].size, mine[j.post].size)))
         elif j.pre in values:
-            ports[j.post, j.port] += drive(build, replace(j, post=node), values)
+            ports[j.post, j.port] += drive(state, replace(j, post=node), values)
         else:
             ports[j.post, j.port] += _helper(j, mine[j.post].size, steps)
-    state = {n: (np.zeros((samples, q.size), np.int64),) * 2 for n, q in mine.items()}
+    uv = {n: (np.zeros((samples, q.size), np.int64),) * 2 for n, q in mine.items()}
     order = sorted(mine, key=lambda n: not isinstance(mine[n].neuron, p.Graded))
     for t in range(steps):
         for n in order:
@@ -65,7 +65,7 @@ def spikes(build: Build, node: str, cell: Cell, values: Mapping[str, Values]) ->
                         j.weight_exp,
                     )
             a = [ports[n, port][:, t] for port in mine[n].neuron.ports]
-            state[n], sent[n][:, t] = _step(mine[n].neuron, state[n], a)
+            uv[n], sent[n][:, t] = _step(mine[n].neuron, uv[n], a)
     return sent[node]
 
 
@@ -80,14 +80,14 @@ def _helper(j: p.Projection, size: int, steps: int) -> IntArray:
 
 
 def _step(
-    neuron: p.NeuronProgram, state: tuple[IntArray, IntArray], a: list[IntArray]
+    neuron: p.NeuronProgram, uv: tuple[IntArray, IntArray], a: list[IntArray]
 ) -> tuple[tuple[IntArray, IntArray], IntArray]:
     if isinstance(neuron, p.Product):
-        return state, (a[0] * a[1]) >> neuron.exp
+        return uv, (a[0] * a[1]) >> neuron.exp
     if not isinstance(neuron, p.LIF):
-        return state, a[0]
-    u = wrap_current(decay(state[0], DECAY_UNITY - (neuron.du + 1)) + (a[0] << INPUT_SHIFT))
+        return uv, a[0]
+    u = wrap_current(decay(uv[0], DECAY_UNITY - (neuron.du + 1)) + (a[0] << INPUT_SHIFT))
     bias = (neuron.bias_mant << neuron.bias_exp).ravel()
-    v = saturate_membrane(decay(state[1], DECAY_UNITY - neuron.dv) + u + bias)
+    v = saturate_membrane(decay(uv[1], DECAY_UNITY - neuron.dv) + u + bias)
     fired = (v > neuron.vth << INPUT_SHIFT).astype(np.int64)
     return (u, v * (1 - fired)), fired

@@ -23,10 +23,10 @@ from ....ir import program as p
 from ....ir.bounds import Bound
 from ....ir.check_program import PAYLOAD_LIMIT, PRODUCT_LIMIT
 from ..fit.lif import INPUT_LIMIT
+from ..fit.real import RealCell
 from ..fit.ties import alike, last_silent, threshold_integer
 from .accumulator import CLOCK
 from .draft import GATE, Draft
-from .real import RealCell
 from .terms import (
     Cell,
     Weights,
@@ -134,7 +134,7 @@ def _ends(
     i = np.zeros((2, draft.size))
     v = np.zeros((2, draft.size))
     all_i, all_v = np.zeros(2), np.zeros(2)
-    for t in range(draft.build.graph.timesteps):
+    for t in range(draft.state.graph.timesteps):
         i = real.keep_i * i + np.stack([x.low - 1.0, x.high])
         kept = real.keep_v * np.stack(
             [
@@ -218,7 +218,7 @@ def _spikes(
     neuron = p.LIF(du=4095, dv=4095, vth=vth)
     draft.alter("feedback", neuron)
     draft.add("", neuron)
-    slow = [1 - k + 1 / draft.build.graph.timesteps for k in (real.keep_v, real.keep_i)]
+    slow = [1 - k + 1 / draft.state.graph.timesteps for k in (real.keep_v, real.keep_i)]
     off = [abs(k.value - r) for k, r in zip(keeps, (real.keep_v, real.keep_i), strict=True)]
     units = max(real.threshold * scale, 0.5)
     rough = 0.0 if forgets else 0.5 / units * (1 / slow[0] + 1 / slow[1]) + 0.5 / (units * unit)
@@ -261,7 +261,7 @@ def _grain(
     values = [t.weight << t.exponent for w in weights.terms for t in w]
     values += [np.asarray(c) for c in (constant, into_v, drop, first)]
     bits = min(low_bits(v) for v in values)
-    bits -= max(k.lost for k in keeps) * (draft.build.graph.timesteps - 1)
+    bits -= max(k.lost for k in keeps) * (draft.state.graph.timesteps - 1)
     return 2.0**bits if bits >= 0 else None
 
 

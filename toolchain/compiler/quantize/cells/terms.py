@@ -8,10 +8,10 @@ import numpy as np
 
 from ....ground.arith import IntArray
 from ....ir import program as p
+from ..fit.real import RealCell
 from ..fit.terms import Term, error, weight_terms
 from ..fit.ties import alike
 from .draft import Draft
-from .real import RealCell
 
 Terms = tuple[tuple[Term, ...], ...]
 """Of every wire of a node, its weights."""

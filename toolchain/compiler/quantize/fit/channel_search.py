@@ -18,7 +18,7 @@ from ....ground.arith import INPUT_SHIFT, IntArray, scale_exponent
 from ....ir.graph import FloatArray
 from ....ir.single import strict
 from ..state.values import array
-from .drafts import ROOMS, Rounders
+from .drafts import HEADROOMS, Rounders
 from .lanes import Lanes, weighted
 from .mantissa import grid_of, is_mixed
 from .problem import Draft, Problem
@@ -38,7 +38,7 @@ Target = NDArray[np.int8]
 """[K, T, n]: a spike where > 0; the magnitude is what a wrong step counts (`Problem.target`)."""
 
 
-def flipped(problem: Problem, draft: Draft, target: Target) -> tuple[Draft, int]:
+def rounding_search(problem: Problem, draft: Draft, target: Target) -> tuple[Draft, int]:
     """The draft after the rounding search of each weighted wire, and the changes made."""
     changes = 0
     for i in _weighted(problem):
@@ -46,21 +46,21 @@ def flipped(problem: Problem, draft: Draft, target: Target) -> tuple[Draft, int]
         if wire is None:
             continue
         made = wire.flip(wire.rows, wire.unit, SWEEPS)
-        draft = wire.drafted(made.q, draft.rooms[i], made.shift)
+        draft = wire.drafted(made.q, draft.headrooms[i], made.shift)
         changes += made.changes
     return draft, changes
 
 
-def roomier(problem: Problem, draft: Draft, rounders: Rounders, target: Target) -> Draft:
+def choose_headrooms(problem: Problem, draft: Draft, rounders: Rounders, target: Target) -> Draft:
     """The draft with the headroom of each channel that is best after a brief search."""
     for i in _weighted(problem):
-        if i not in rounders or not draft.rooms[i].ndim:
+        if i not in rounders or not draft.headrooms[i].ndim:
             continue
         wire = _Wire.of(problem, draft, i, target, BRIEF)
         if wire is None:
             continue
-        near = [np.clip(draft.rooms[i] + n, 0, ROOMS[-1]) for n in NEAR]
-        tried = [wire.brief(rounders, room, by) for room in near for by in STRETCHES]
+        near = [np.clip(draft.headrooms[i] + n, 0, HEADROOMS[-1]) for n in NEAR]
+        tried = [wire.brief(rounders, headroom, by) for headroom in near for by in STRETCHES]
         draft = wire.best(tried, problem.groups)
     return draft
 
@@ -74,7 +74,7 @@ class _Found:
     """Mantissas q [O, F] at headroom room [O], what to add to the biases, what is still wrong."""
 
     q: FloatArray
-    room: IntArray
+    headroom: IntArray
     shift: FloatArray
     wrong: IntArray
     changes: int
@@ -97,10 +97,10 @@ class _Wire:
     ) -> _Wire | None:
         """With lanes for `share` of the work; None where they are too few to learn from."""
         w, source = draft.scaled[index], problem.inputs.wires[index].source
-        assert problem.build.lead is not None
-        sent = array(problem.build.sent[source])
+        assert problem.state.lead is not None
+        sent = array(problem.state.sent[source])
         busy = max(float((sent != 0).any(axis=1).mean()), 0.02)
-        work = 2 * SWEEPS * w.size * problem.build.lead[1] * busy
+        work = 2 * SWEEPS * w.size * problem.state.lead[1] * busy
         lanes = problem.lanes(index, work, WORK * share)
         q = problem.integers_of(draft)
         if lanes is None or q is None:
@@ -119,48 +119,48 @@ class _Wire:
     @property
     def unit(self) -> FloatArray:
         """Real weight of mantissa 1 in each channel [O]."""
-        return self._unit(self.draft.rooms[self.index])
+        return self._unit(self.draft.headrooms[self.index])
 
-    def _unit(self, room: IntArray) -> FloatArray:
-        each = 1 / (self.draft.gain * 2.0**room)
+    def _unit(self, headroom: IntArray) -> FloatArray:
+        each = 1 / (self.draft.gain * 2.0**headroom)
         return np.broadcast_to(each, (len(self.rows),)).astype(np.float64)
 
-    def brief(self, rounders: Rounders, room: IntArray, by: float) -> _Found:
+    def brief(self, rounders: Rounders, headroom: IntArray, by: float) -> _Found:
         """One sweep from compensated rounding at other headroom, all multiplied by `by`."""
         real, w = self.problem.real, self.problem.real.weights[self.index]
-        grid, unit = grid_of(w, self.problem.bits), self._unit(room)
+        grid, unit = grid_of(w, self.problem.bits), self._unit(headroom)
         groups = rounders[self.index]
         parts = zip(groups, np.split(by / unit, len(groups)), strict=True)
         q = np.concatenate([r.round(per_one, grid).q for r, per_one in parts])
         bias = np.zeros(len(q))
         bias[self.lanes.channel] = self.draft.bias
         found = self.flip(q, unit, 1, (by - 1) * (bias - real.decay * real.threshold))
-        return replace(found, room=room)
+        return replace(found, headroom=headroom)
 
     def best(self, tried: list[_Found], most: int) -> Draft:
         """Each channel as it was found best, with at most `most` different headrooms in all."""
-        wrong = np.full((len(ROOMS), len(self.rows)), np.inf)
+        wrong = np.full((len(HEADROOMS), len(self.rows)), np.inf)
         which = np.zeros(wrong.shape, np.int64)
         at = np.arange(len(self.rows))
         for k, found in enumerate(tried):
-            less = found.wrong < wrong[found.room, at]
-            wrong[found.room[less], at[less]] = found.wrong[less]
-            which[found.room[less], at[less]] = k
+            less = found.wrong < wrong[found.headroom, at]
+            wrong[found.headroom[less], at[less]] = found.wrong[less]
+            which[found.headroom[less], at[less]] = k
         used = [int(r) for r in np.flatnonzero(np.isfinite(wrong).any(axis=1))]
         sets = combinations(used, min(most, len(used)))
         chosen = np.array(min(sets, key=lambda c: float(wrong[list(c)].min(axis=0).sum())))
-        room = chosen[wrong[chosen].argmin(axis=0)]
-        pick = which[room, at]
+        headroom = chosen[wrong[chosen].argmin(axis=0)]
+        pick = which[headroom, at]
         q = np.stack([f.q for f in tried])[pick, at]
-        return self.drafted(q, room, np.stack([f.shift for f in tried])[pick, at])
+        return self.drafted(q, headroom, np.stack([f.shift for f in tried])[pick, at])
 
-    def drafted(self, q: FloatArray, room: IntArray, shift: FloatArray) -> Draft:
+    def drafted(self, q: FloatArray, headroom: IntArray, shift: FloatArray) -> Draft:
         """The draft with this wire's mantissas, headroom and biases."""
         draft, i = self.draft, self.index
-        scaled, rooms = list(draft.scaled), list(draft.rooms)
-        scaled[i], rooms[i] = q.reshape(scaled[i].shape), room
+        scaled, headrooms = list(draft.scaled), list(draft.headrooms)
+        scaled[i], headrooms[i] = q.reshape(scaled[i].shape), headroom
         bias = draft.bias + shift[self.lanes.channel]
-        return replace(draft, scaled=tuple(scaled), rooms=tuple(rooms), bias=bias)
+        return replace(draft, scaled=tuple(scaled), headrooms=tuple(headrooms), bias=bias)
 
     def flip(
         self, q: FloatArray, unit: FloatArray, sweeps: int, shift: FloatArray | None = None
@@ -194,7 +194,7 @@ class _Wire:
         ]
         return _Found(
             np.concatenate([m.q for m in made]).astype(np.float64),
-            self.draft.rooms[self.index],
+            self.draft.headrooms[self.index],
             offset + np.concatenate([m.shift for m in made]),
             np.concatenate([m.wrong for m in made]),
             sum(m.changes for m in made),

@@ -73,16 +73,16 @@ class Rounder:
             q[:, self.order[j]] = rounded
         return Rounded(q, loss, clipped)
 
-    def with_rooms(
-        self, gain: float, rooms: Sequence[int], limit: int, grid: Grid
+    def with_headrooms(
+        self, gain: float, headrooms: Sequence[int], limit: int, grid: Grid
     ) -> tuple[Rounded, IntArray]:
         """The headroom of each channel [O], at most `limit` different ones, and its mantissas."""
         ones = np.ones(len(self.weight))
-        tried = [self.round(gain * 2.0**room * ones, grid) for room in rooms]
+        tried = [self.round(gain * 2.0**headroom * ones, grid) for headroom in headrooms]
         losses = np.stack([t.loss for t in tried])
-        sets = combinations(range(len(rooms)), min(limit, len(rooms)))
+        sets = combinations(range(len(headrooms)), min(limit, len(headrooms)))
         chosen = list(min(sets, key=lambda c: float(losses[list(c)].min(0).sum())))
         pick, at = np.array(chosen)[losses[chosen].argmin(0)], np.arange(len(self.weight))
         q = np.stack([t.q for t in tried])[pick, at]
         clipped = np.stack([t.clipped for t in tried])[pick, at]
-        return Rounded(q, losses[pick, at], clipped), np.asarray(rooms)[pick]
+        return Rounded(q, losses[pick, at], clipped), np.asarray(headrooms)[pick]

@@ -11,12 +11,12 @@ from ....ir.graph import FloatArray
 from .compensate import Rounder, filtered
 from .lanes import weighted
 from .lif import QuantizedLIF
-from .mantissa import grid_of, headroom, largest_gain, mantissas
+from .mantissa import grid_of, largest_gain, mantissas, shared_headroom
 from .problem import Draft, Problem
 
 FLOPS = 1e9
 """Multiplications that effort 1 grants the compensation of a population."""
-ROOMS = range(6)
+HEADROOMS = range(6)
 OCTAVE = tuple(2.0 ** (-k / 4) for k in range(4))
 """Gains tried where channels choose their own power of two: quarter steps of one octave."""
 SHARES = (1.0, 0.84, 0.68)
@@ -30,14 +30,14 @@ def as_draft(problem: Problem, q: QuantizedLIF) -> Draft:
     """Nearest rounding has one part for each wire."""
     m = q.mantissas
     scaled = tuple(w.astype(np.float64) for w in m.weights)
-    rooms = tuple(np.array(r) for r in m.headroom)
-    return Draft(m.gain, scaled, rooms, problem.real.bias, m.clipped)
+    headrooms = tuple(np.array(r) for r in m.headroom)
+    return Draft(m.gain, scaled, headrooms, problem.real.bias, m.clipped)
 
 
 def rounders_of(problem: Problem) -> Rounders:
     """The wires that can be rounded with compensation."""
     real = problem.real
-    tries = len(OCTAVE) * len(ROOMS) if problem.groups > 1 else len(SHARES)
+    tries = len(OCTAVE) * len(HEADROOMS) if problem.groups > 1 else len(SHARES)
     found: dict[int, list[Rounder]] = {}
     for i, wire in enumerate(problem.inputs.wires):
         if not weighted(wire):
@@ -63,14 +63,14 @@ def compensated(problem: Problem, rounders: Rounders) -> list[Draft]:
     own = problem.groups > 1
     largest = largest_gain(problem.real.weights, problem.bits)
     shares = OCTAVE if own else tuple(1 / s for s in SHARES)
-    rooms = ROOMS if own else range(1)
-    return [_draft_at(problem, rounders, largest * share, rooms) for share in shares]
+    headrooms = HEADROOMS if own else range(1)
+    return [_draft_at(problem, rounders, largest * share, headrooms) for share in shares]
 
 
-def _draft_at(problem: Problem, rounders: Rounders, gain: float, rooms: range) -> Draft:
+def _draft_at(problem: Problem, rounders: Rounders, gain: float, headrooms: range) -> Draft:
     real, bits = problem.real, problem.bits
     nearest = mantissas(real.weights, gain, bits)
-    shared = headroom(real.weights, gain)
+    shared = shared_headroom(real.weights, gain)
     scaled: list[FloatArray] = []
     chosen: list[IntArray] = []
     clipped = 0
@@ -82,9 +82,9 @@ def _draft_at(problem: Problem, rounders: Rounders, gain: float, rooms: range) -
             continue
         grid = grid_of(w, bits)
         own = gain * 2.0 ** shared[i]
-        made = [r.with_rooms(own, rooms, problem.groups, grid) for r in rounders[i]]
+        made = [r.with_headrooms(own, headrooms, problem.groups, grid) for r in rounders[i]]
         scaled.append(np.concatenate([r.q for r, _ in made]).reshape(w.shape))
-        room = np.concatenate([room for _, room in made]) + shared[i]
-        chosen.append(room if len(rooms) > 1 else np.array(shared[i]))
+        headroom = np.concatenate([headroom for _, headroom in made]) + shared[i]
+        chosen.append(headroom if len(headrooms) > 1 else np.array(shared[i]))
         clipped += sum(int(r.clipped.sum()) for r, _ in made)
     return Draft(gain, tuple(scaled), tuple(chosen), real.bias, clipped)

@@ -23,9 +23,9 @@ from ....ground.arith import (
 )
 from ....ir.graph import FloatArray
 from ....ir.program import LIF
+from ..options import BITS
+from ..state.mantissas import Mantissas
 from .mantissa import (
-    BITS,
-    Mantissas,
     exact_gain,
     largest_gain,
     mantissas,

@@ -9,10 +9,10 @@ import numpy as np
 
 from ....ground.arith import IntArray
 from ....ir.graph import FloatArray
+from ..options import BITS
+from ..state.mantissas import Mantissas
 from .ties import alike
 
-BITS = 8
-"""Bits of a synaptic weight unless an option says otherwise."""
 MOST_SIZES = 256
 """Whole numbers that the magnitude of a mantissa can be."""
 SPAN = 7
@@ -50,37 +50,6 @@ class Grid:
         return part if positive else np.maximum(part, self.step - 256)
 
 
-@dataclass(frozen=True, eq=False)
-class Mantissas:
-    """Integer weights of the projections of one population.
-
-    A wire (real weights [O, ...]) becomes one part, or several that each hold some of its output
-    channels and 0 in the others, so that channels with small weights get a smaller exponent.
-
-    weights   one int64 array per part: real weight * gain * 2**headroom, rounded
-    headroom  left shifts that each part has beyond the shared scale (its exponent is lower by as
-              much)
-    wires     index of the wire that each part belongs to
-    gain      mantissa units per 1.0 of real weight where the headroom is 0
-    clipped   weights cut off at the largest mantissa
-    """
-
-    weights: tuple[IntArray, ...]
-    headroom: tuple[int, ...]
-    wires: tuple[int, ...]
-    gain: float
-    clipped: int
-
-    def values(self) -> tuple[FloatArray, ...]:
-        """Weights of each wire in units of the gain: the parts with their headroom undone."""
-        out: list[FloatArray] = []
-        for wire in range(max(self.wires, default=-1) + 1):
-            parts = zip(self.weights, self.headroom, self.wires, strict=True)
-            own = [w * 2.0**-room for w, room, index in parts if index == wire]
-            out.append(np.sum(own, axis=0))
-        return tuple(out)
-
-
 def is_mixed(w: FloatArray | IntArray) -> bool:
     """True if weights of both signs occur."""
     return bool(w.size and w.min() < 0 < w.max())
@@ -101,41 +70,43 @@ def mantissas(
     weights: Sequence[FloatArray],
     gain: float,
     bits: int = BITS,
-    rooms: Sequence[IntArray] | None = None,
+    headrooms: Sequence[IntArray] | None = None,
 ) -> Mantissas:
     """Round `weights` to the nearest at `gain`.
 
-    rooms  headroom of every output channel of each wire ([O] or []); default: one for the wire,
+    headrooms  of every output channel of each wire ([O] or []); default: one for the wire,
            so that projections with smaller weights get headroom over the largest.
     """
-    if rooms is None:
-        rooms = [np.array(room) for room in headroom(weights, gain)]
+    if headrooms is None:
+        headrooms = [np.array(headroom) for headroom in shared_headroom(weights, gain)]
     clipped = 0
     scaled: list[FloatArray] = []
-    for w, room in zip(weights, rooms, strict=True):
-        exact = w * gain * 2.0 ** column(room, w)
+    for w, headroom in zip(weights, headrooms, strict=True):
+        exact = w * gain * 2.0 ** column(headroom, w)
         grid = grid_of(w, bits)
         rounded = grid.round(exact)
         clipped += int(np.count_nonzero(np.abs(rounded - exact) > grid.step / 2 + 1e-9))
         scaled.append(rounded)
-    return assemble(weights, scaled, rooms, gain, bits, clipped)
+    return assemble(weights, scaled, headrooms, gain, bits, clipped)
 
 
 def assemble(
     weights: Sequence[FloatArray],
     scaled: Sequence[FloatArray],
-    rooms: Sequence[IntArray],
+    headrooms: Sequence[IntArray],
     gain: float,
     bits: int,
     clipped: int,
 ) -> Mantissas:
     """Mantissas from whole numbers per wire: one part for each headroom of its channels."""
     parts: list[tuple[IntArray, int, int]] = []
-    for i, (w, q, room) in enumerate(zip(weights, scaled, rooms, strict=True)):
+    for i, (w, q, headroom) in enumerate(zip(weights, scaled, headrooms, strict=True)):
         grid = grid_of(w, bits)
-        used = np.unique(room[np.any(q.reshape(len(q), -1) != 0, axis=1)] if room.ndim else room)
+        used = np.unique(
+            headroom[np.any(q.reshape(len(q), -1) != 0, axis=1)] if headroom.ndim else headroom
+        )
         for r in used if used.size else np.zeros(1, np.int64):
-            kept = np.where(column(room, q) == r, q, 0).astype(np.int64)
+            kept = np.where(column(headroom, q) == r, q, 0).astype(np.int64)
             parts.append((grid.alone(kept), int(r), i))
     made, shifts, wires = zip(*parts, strict=True) if parts else ((), (), ())
     return Mantissas(tuple(made), tuple(shifts), tuple(wires), gain, clipped)
@@ -149,22 +120,24 @@ def grid_of(w: FloatArray, bits: int) -> Grid:
     return Grid.of(is_mixed(w), BITS if w.size == 1 else bits)
 
 
-def column(room: IntArray, w: FloatArray) -> IntArray:
+def column(headroom: IntArray, w: FloatArray) -> IntArray:
     """Per-channel values shaped to broadcast over the weights of each channel."""
-    return room if np.ndim(room) == 0 else room.reshape(-1, *[1] * (w.ndim - 1))
+    return headroom if np.ndim(headroom) == 0 else headroom.reshape(-1, *[1] * (w.ndim - 1))
 
 
-def headroom(weights: Sequence[FloatArray], gain: float, span: int = SPAN) -> tuple[int, ...]:
+def shared_headroom(
+    weights: Sequence[FloatArray], gain: float, span: int = SPAN
+) -> tuple[int, ...]:
     """Left shifts that each projection's range allows beyond those of the fullest one."""
-    rooms: list[int | None] = []
+    headrooms: list[int | None] = []
     for w in weights:
         largest = float(np.abs(w).max()) if w.size else 0.0
         full = largest * gain > 0
-        rooms.append(int(np.floor(np.log2(_top(w) / (largest * gain)))) if full else None)
-    least = max(min((r for r in rooms if r is not None), default=0), 0)
+        headrooms.append(int(np.floor(np.log2(_top(w) / (largest * gain)))) if full else None)
+    least = max(min((r for r in headrooms if r is not None), default=0), 0)
     return tuple(
         0 if r is None or r <= 0 else _enough(w, gain, min(r - least, span))
-        for w, r in zip(weights, rooms, strict=True)
+        for w, r in zip(weights, headrooms, strict=True)
     )
 
 

@@ -15,65 +15,65 @@ from ....ground.errors import UnsupportedError
 from ....ir import graph as g
 from ....ir.ranges import ranges
 from ....ir.wires import Wire
-from ..cells.real import RealCell
-from ..state.build import Build, Inputs
+from ..state.quantizer_state import Inputs, QuantizerState
+from .real import RealCell
 
-Fits = Callable[[Build, RealCell], bool]
+Fits = Callable[[QuantizerState, RealCell], bool]
 """Whether any scale fits the population under other circumstances."""
 
 
-def no_scale(build: Build, inputs: Inputs, real: RealCell, fits: Fits) -> UnsupportedError:
+def no_scale(state: QuantizerState, inputs: Inputs, real: RealCell, fits: Fits) -> UnsupportedError:
     """The error to raise: threshold, weights, bias, T, reset, what enters, and what would help."""
     node = inputs.node
     largest = max((float(np.abs(w).max(initial=0)) for w in real.weights), default=0.0)
     bias = float(np.abs(real.bias_i + real.bias_v).max(initial=0))
-    reach = sum(_reach(build, w, j) for w, j in zip(real.weights, inputs.wires, strict=True))
+    reach = sum(_reach(state, w, j) for w, j in zip(real.weights, inputs.wires, strict=True))
     op = node.op
     assert isinstance(op, g.LIF | g.IF)
     reset = f"subtracts {real.drop:g}" if real.subtract else f"goes to {op.reset:g}"
-    helps = [*_remedies(build, inputs, real, fits)]
+    helps = [*_remedies(state, inputs, real, fits)]
     helps = helps or ["retrain with weights, biases and threshold of similar size"]
     return UnsupportedError(
         "SFX-E310",
-        f"no scale fits the registers over T = {build.graph.timesteps} steps: "
+        f"no scale fits the registers over T = {state.graph.timesteps} steps: "
         f"threshold {real.threshold:g}, the reset {reset}, "
         f"largest weight {largest:g}, largest bias {bias:g}, "
-        f"largest summed input {reach:g} a step ({_enters(build, inputs)}), of which "
+        f"largest summed input {reach:g} a step ({_enters(state, inputs)}), of which "
         f"{real.keep_v:g} (membrane) and {real.keep_i:g} (current) stay for the next step",
         where=node.module or node.name,
         hint="; or ".join(helps),
     )
 
 
-def _reach(build: Build, weight: g.FloatArray, wire: Wire) -> float:
-    values = build.classes[wire.source]
+def _reach(state: QuantizerState, weight: g.FloatArray, wire: Wire) -> float:
+    values = state.classes[wire.source]
     fan_in = np.abs(weight).reshape(len(weight), -1).sum(1).max(initial=0)
     return float(fan_in * max(abs(values.low), abs(values.high)))
 
 
-def _enters(build: Build, inputs: Inputs) -> str:
+def _enters(state: QuantizerState, inputs: Inputs) -> str:
     """What arrives: spikes, whole numbers up to a bound, or real values."""
     sources = {w.source for w in inputs.wires}
-    if sources & set(build.streams):
+    if sources & set(state.streams):
         return "of real values"
-    high = max((int(build.classes[s].high) for s in sources), default=1)
+    high = max((int(state.classes[s].high) for s in sources), default=1)
     if high <= 1:
         return "of spikes"
-    counts = any(isinstance(build.graph[s].op, g.Input) for s in sources)
+    counts = any(isinstance(state.graph[s].op, g.Input) for s in sources)
     return f"of {'event counts' if counts else 'whole numbers'} up to {high}"
 
 
-def _remedies(build: Build, inputs: Inputs, real: RealCell, fits: Fits) -> Iterator[str]:
+def _remedies(state: QuantizerState, inputs: Inputs, real: RealCell, fits: Fits) -> Iterator[str]:
     """What makes it fit, each alone."""
-    high = _input_high(build)
-    if high > 1 and (most := _most(high, lambda n: fits(_with_counts(build, inputs, n), real))):
+    high = _input_high(state)
+    if high > 1 and (most := _most(high, lambda n: fits(_with_counts(state, inputs, n), real))):
         yield f"bound the event counts that enter: --counts {most} fits, they may reach {high} here"
-    steps = build.graph.timesteps
-    if steps > 1 and (most := _most(steps, lambda n: fits(_with_steps(build, n), real))):
+    steps = state.graph.timesteps
+    if steps > 1 and (most := _most(steps, lambda n: fits(_with_steps(state, n), real))):
         yield f"fewer time steps: {most} fit"
-    if real.subtract and fits(build, replace(real, subtract=False)):
+    if real.subtract and fits(state, replace(real, subtract=False)):
         yield "a hard reset (to a value, not by subtraction) fits"
-    if (real.keep_v or real.keep_i) and fits(build, replace(real, keep_v=0.0, keep_i=0.0)):
+    if (real.keep_v or real.keep_i) and fits(state, replace(real, keep_v=0.0, keep_i=0.0)):
         yield "a faster decay, so that less stays"
 
 
@@ -87,23 +87,23 @@ def _most(now: int, fits: Callable[[int], bool]) -> int:
     return tried
 
 
-def _input_high(build: Build) -> int:
-    return max(int(build.classes[n.name].high) for n in build.graph.of_type(g.Input))
+def _input_high(state: QuantizerState) -> int:
+    return max(int(state.classes[n.name].high) for n in state.graph.of_type(g.Input))
 
 
-def _with_counts(build: Build, inputs: Inputs, high: int) -> Build:
+def _with_counts(state: QuantizerState, inputs: Inputs, high: int) -> QuantizerState:
     """Not more than `high` events enter; real values keep the scale that they have by now."""
-    nodes = (replace(n, op=g.Input(high)) if isinstance(n.op, g.Input) else n for n in build.graph)
-    bounded = ranges(build.graph.with_nodes(nodes), high)
-    known = {w.source: bounded[w.source] for w in inputs.wires if w.source not in build.streams}
+    nodes = (replace(n, op=g.Input(high)) if isinstance(n.op, g.Input) else n for n in state.graph)
+    bounded = ranges(state.graph.with_nodes(nodes), high)
+    known = {w.source: bounded[w.source] for w in inputs.wires if w.source not in state.streams}
     populations = [
         replace(q, low=int(known[q.name].low), high=int(known[q.name].high))
         if q.name in known
         else q
-        for q in build.populations
+        for q in state.populations
     ]
-    return replace(build, classes=build.classes | known, populations=populations)
+    return replace(state, classes=state.classes | known, populations=populations)
 
 
-def _with_steps(build: Build, steps: int) -> Build:
-    return replace(build, graph=replace(build.graph, timesteps=steps))
+def _with_steps(state: QuantizerState, steps: int) -> QuantizerState:
+    return replace(state, graph=replace(state.graph, timesteps=steps))

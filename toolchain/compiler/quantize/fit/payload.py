@@ -14,16 +14,17 @@ import numpy as np
 from ....ground.arith import IntArray
 from ....ir.graph import FloatArray
 from ....ir.program import Projection
-from ..state.build import Build, Inputs, drive, real_drive
+from ..state.mantissas import Mantissas
+from ..state.quantizer_state import Inputs, QuantizerState, drive, real_drive
 from ..state.values import array
 from .compensate import Rounder
 from .lanes import draw, lane_count, weighted
-from .mantissa import Mantissas, assemble, grid_of, mantissas
+from .mantissa import assemble, grid_of, mantissas
 
 ROWS = 1 << 14
 """Rows of calibration input that are looked at."""
 MOST_FEATURES = 2048
-ROOMS = range(6)
+HEADROOMS = range(6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,48 +52,48 @@ class Compensated:
 
     def __call__(self, gain: float) -> Mantissas:
         """The mantissas at `gain`, channels with headroom of their own where that is allowed."""
-        rooms = ROOMS if self.groups > 1 else range(1)
+        headrooms = HEADROOMS if self.groups > 1 else range(1)
         grid = grid_of(self.weight, self.bits)
-        made, room = self.rounder.with_rooms(gain, rooms, self.groups, grid)
-        shared: IntArray = room if len(rooms) > 1 else np.array(0)
+        made, headroom = self.rounder.with_headrooms(gain, headrooms, self.groups, grid)
+        shared: IntArray = headroom if len(headrooms) > 1 else np.array(0)
         q = made.q.reshape(self.weight.shape)
         clipped = int(made.clipped.sum())
         return assemble([self.weight], [q], [shared], gain, self.bits, clipped)
 
 
-def rounding(build: Build, inputs: Inputs, bits: int) -> Nearest | Compensated:
+def rounding(state: QuantizerState, inputs: Inputs, bits: int) -> Nearest | Compensated:
     """How the weights into a read-out are rounded: on the data where they suffice for it."""
     nearest = Nearest(inputs.weights, bits)
-    options, wires = build.options, inputs.wires
-    if build.lead is None or options.method == "naive" or not options.effort:
+    options, wires = state.options, inputs.wires
+    if state.lead is None or options.method == "naive" or not options.effort:
         return nearest
     if len(wires) != 1 or not weighted(wires[0]) or getattr(wires[0].layer, "groups", 1) != 1:
         return nearest
     weight = inputs.weights[0]
-    samples, timesteps = build.lead
+    samples, timesteps = state.lead
     features = weight[0].size
     rows = lane_count(wires[0], samples) * timesteps
     if rows < features or features > MOST_FEATURES:
         return nearest
-    lanes = draw(wires[0], array(build.sent[wires[0].source]), ROWS // timesteps)
+    lanes = draw(wires[0], array(state.sent[wires[0].source]), ROWS // timesteps)
     x = lanes.x[0].reshape(features, -1).T.astype(np.float64)
     rounder = Rounder.of(weight.reshape(len(weight), -1), x)
     return Compensated(weight, rounder, bits, options.groups_of(inputs.node))
 
 
 def mean_error(
-    build: Build, inputs: Inputs, made: Sequence[Projection], scale: float
+    state: QuantizerState, inputs: Inputs, made: Sequence[Projection], scale: float
 ) -> FloatArray:
     """What rounding takes from the mean sum of each neuron [n]: it goes into the read-out's offset.
 
     0 without data: the offset is exact, so that this costs nothing on the chip.
     """
-    size = build.size(inputs.node.name)
-    if build.lead is None or build.options.method == "naive":
+    size = state.size(inputs.node.name)
+    if state.lead is None or state.options.method == "naive":
         return np.zeros(size)
     wanted = sum(
-        (real_drive(build, inputs, i, w) for i, w in enumerate(inputs.weights)), np.zeros(size)
+        (real_drive(state, inputs, i, w) for i, w in enumerate(inputs.weights)), np.zeros(size)
     )
-    got = sum((drive(build, j) for j in made), build.zeros(inputs.node))
+    got = sum((drive(state, j) for j in made), state.zeros(inputs.node))
     error: FloatArray = (wanted - got / scale).mean(axis=(0, 1))
     return error

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ....ground.arith import IntArray
 from ....ir.graph import FloatArray
 from ....ir.single import single
-from ..state.build import Build, Inputs, drive, real_drive
+from ..state.quantizer_state import Inputs, QuantizerState, drive, real_drive
 from ..state.values import array
 from .lanes import Lanes, draw, lane_count
 from .lif import (
@@ -34,7 +34,7 @@ class Draft:
 
     gain: float
     scaled: tuple[FloatArray, ...]
-    rooms: tuple[IntArray, ...]
+    headrooms: tuple[IntArray, ...]
     bias: FloatArray
     clipped: int
 
@@ -43,7 +43,7 @@ class Draft:
 class Problem:
     """One population on the calibration data: what it must do, and how a draft is judged."""
 
-    build: Build
+    state: QuantizerState
     inputs: Inputs
     real: RealLIF
     bound: Bound
@@ -63,7 +63,7 @@ class Problem:
         since nothing is gained by sending just the spikes that errors of earlier layers cause.
         """
         current = self.real.bias + sum(
-            real_drive(self.build, self.inputs, i, w) for i, w in enumerate(self.real.weights)
+            real_drive(self.state, self.inputs, i, w) for i, w in enumerate(self.real.weights)
         )
         spikes = np.zeros(current.shape, np.bool_)
         v, threshold = np.zeros_like(current[:, 0]), single(self.real.threshold)
@@ -71,39 +71,39 @@ class Problem:
             v = single(v * (1 - self.real.decay) + current[:, t])
             spikes[:, t] = v >= threshold if self.real.reached else v > threshold
             v[spikes[:, t]] = 0
-        true = self.build.target(self.inputs.node.name)
+        true = self.state.target(self.inputs.node.name)
         assert true is not None
         worth = np.where(spikes == (true > 0), np.int8(WEIGHT_OF_TRUE), np.int8(1))
         return np.where(spikes, worth, -worth)
 
     def input_of(self, q: QuantizedLIF) -> IntArray:
         """a_in [K, T, n] on what the sources really send."""
-        total = self.build.zeros(self.inputs.node)
+        total = self.state.zeros(self.inputs.node)
         for j in self.inputs.made(q.mantissas, q.exponents):
-            total = total + drive(self.build, j)
+            total = total + drive(self.state, j)
         return total
 
     def nearest(self, gain: float) -> QuantizedLIF:
         """Every weight rounded to the nearest at one gain."""
-        steps = self.build.graph.timesteps
+        steps = self.state.graph.timesteps
         return quantize_lif(self.real, gain, self.bound, steps, self.shape, self.bits)
 
     def integers_of(self, draft: Draft) -> QuantizedLIF | None:
         """The draft's neuron, or None where no exponent is legal."""
         m = assemble(
-            self.real.weights, draft.scaled, draft.rooms, draft.gain, self.bits, draft.clipped
+            self.real.weights, draft.scaled, draft.headrooms, draft.gain, self.bits, draft.clipped
         )
         real = replace(self.real, bias=draft.bias)
-        q = integers(real, m, self.bound, self.build.graph.timesteps, self.shape)
+        q = integers(real, m, self.bound, self.state.graph.timesteps, self.shape)
         return None if q is None else replace(q, exact=False)
 
     def lanes(self, wire: int, work: float, limit: float) -> Lanes | None:
         """Lanes for `limit` units of work at `work` units each; None if too few to learn from."""
         w, weight = self.inputs.wires[wire], self.real.weights[wire]
-        assert self.build.lead is not None
-        samples, timesteps = self.build.lead
+        assert self.state.lead is not None
+        samples, timesteps = self.state.lead
         count = min(lane_count(w, samples), int(limit * self.effort / work))
         features = weight[0].size
         if count * timesteps < ROWS_PER_WEIGHT * features:
             return None
-        return draw(w, array(self.build.sent[w.source]), count)
+        return draw(w, array(self.state.sent[w.source]), count)

@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .channel_search import Target, flipped, roomier
+from .channel_search import Target, choose_headrooms, rounding_search
 from .drafts import as_draft, compensated, rounders_of
 from .lanes import weighted
 from .lif import QuantizedLIF, best, simulate
@@ -30,14 +30,14 @@ from .problem import Draft, Problem
 
 Judge = Callable[[QuantizedLIF], int]
 """What is wrong on all calibration samples."""
-MOST_ROOMY = 2
+HEADROOM_SEARCHES = 2
 """Gains at which channels choose their headroom by a search of their own."""
 
 
 def fit(problem: Problem) -> tuple[QuantizedLIF, str]:
     """The population's integers, and what chose them."""
-    options = problem.build.options
-    weights_only = problem.build.lead is None or options.method == "naive"
+    options = problem.state.options
+    weights_only = problem.state.lead is None or options.method == "naive"
     if options.method == "naive" and any(weighted(w) for w in problem.inputs.wires):
         widest = largest_gain(problem.real.weights, problem.bits)
         return problem.nearest(widest), "largest weight"
@@ -51,7 +51,7 @@ def fit(problem: Problem) -> tuple[QuantizedLIF, str]:
     start = best(
         problem.real,
         problem.bound,
-        problem.build.graph.timesteps,
+        problem.state.graph.timesteps,
         problem.shape,
         None if weights_only else wrong,
         problem.bits,
@@ -67,12 +67,15 @@ def _searched(
     chosen, fewest, steps = start, wrong(start), ["scale"]
     draft, rounders = as_draft(problem, start), rounders_of(problem)
     drafts = _ranked(problem, compensated(problem, rounders), wrong)
-    roomy = [(roomier(problem, d, rounders, target), d) for _, d, _ in drafts[:MOST_ROOMY]]
-    drafts += _ranked(problem, [made for made, d in roomy if made is not d], wrong)
+    rechosen = [
+        (choose_headrooms(problem, d, rounders, target), d)
+        for _, d, _ in drafts[:HEADROOM_SEARCHES]
+    ]
+    drafts += _ranked(problem, [made for made, d in rechosen if made is not d], wrong)
     for count, made, q in drafts:
         if count < fewest:
             chosen, fewest, draft, steps = q, count, made, ["scale", "compensated"]
-    better, changes = flipped(problem, draft, target)
+    better, changes = rounding_search(problem, draft, target)
     last = problem.integers_of(better) if changes else None
     if last is not None and wrong(last) < fewest:
         return last, ", ".join([*steps, f"{changes} flips"])

@@ -23,7 +23,7 @@ class Junction(nir.NIRNode):  # type: ignore[misc]  # nir ships no types
 
 
 @dataclass
-class Build:
+class GraphBuilder:
     """What the converters share: one NIR node at a time becomes one or more Graph nodes."""
 
     dt: float

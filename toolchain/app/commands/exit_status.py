@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and what is printed of an error instead of a traceback."""
+"""The exit status of a command, and what is printed of an error instead of a traceback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 from ...ground.errors import InputError, SfxError
 from .consoles import err
 
-SAID = (
+MEMORY_MESSAGES = (
     "cannot allocate memory",
     "can't allocate memory",
     "not enough memory",
@@ -20,7 +20,7 @@ SAID = (
     "bad_alloc",
     "can't start new thread",  # there was no memory for its stack
 )
-"""What libraries say that raise something else than MemoryError."""
+"""In the messages of libraries that raise something else than MemoryError."""
 
 
 def status_of(command: Callable[[], object]) -> int:
@@ -33,18 +33,18 @@ def status_of(command: Callable[[], object]) -> int:
         err.print(str(end.code), soft_wrap=True)
         return 1
     except SfxError as error:
-        return _tell(error)
+        return _print_error(error)
     except KeyboardInterrupt:
         err.print("interrupted")
         return 130
     except Exception as error:
         if not ran_out(error):
             raise
-        said = " ".join(str(error).split()) or "an allocation failed"
-    return _tell(  # here the arrays of the frames that failed are gone
+        reason = " ".join(str(error).split()) or "an allocation failed"
+    return _print_error(  # here the arrays of the frames that failed are gone
         InputError(
             "SFX-E605",
-            f"the memory did not suffice: {said}",
+            f"the memory did not suffice: {reason}",
             hint="fewer samples (--limit), a smaller model, or a machine with more memory",
         )
     )
@@ -55,10 +55,12 @@ def ran_out(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
     text = str(error).lower()
-    return isinstance(error, RuntimeError | ImportError) and any(said in text for said in SAID)
+    return isinstance(error, RuntimeError | ImportError) and any(
+        message in text for message in MEMORY_MESSAGES
+    )
 
 
-def _tell(error: SfxError) -> int:
+def _print_error(error: SfxError) -> int:
     many = f": {len(error.problems)} problem(s)" if len(error.problems) > 1 else ""
     err.print(Text.assemble(("error", "bold red"), many))
     for problem in error.problems:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ....ground.errors import UnsupportedError
 from ....ir import graph as g
-from ..state.build import Inputs
+from ..state.quantizer_state import Inputs
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,8 @@ from ....ir.matched import Silence
 from ....ir.ranges import Range
 from ....ir.record import LayerRecord
 from ....ir.wires import Wire, target_size
-from ..fit.mantissa import Mantissas
 from ..options import Options
+from .mantissas import Mantissas
 from .matched import silence
 from .values import Values, array, structured
 
@@ -36,7 +36,7 @@ class Stream:
 
 
 @dataclass(eq=False)
-class Build:
+class QuantizerState:
     """Everything the quantizer has decided so far. Lives for one call of `quantize`."""
 
     graph: g.Graph
@@ -98,11 +98,11 @@ class Build:
 
 
 def projection(
-    build: Build, wire: Wire, node: g.Node, port: str, weight: IntArray, exponent: int = 0
+    state: QuantizerState, wire: Wire, node: g.Node, port: str, weight: IntArray, exponent: int = 0
 ) -> p.Projection:
     """The projection of one wire with integer weights; a count keeps its name unique."""
     base = f"{wire.source}->{node.name}" + ("" if port == "a_in" else f":{port}")
-    same = sum(j.name == base or j.name.startswith(f"{base}#") for j in build.projections)
+    same = sum(j.name == base or j.name.startswith(f"{base}#") for j in state.projections)
     name = base if not same else f"{base}#{same}"
     bare = p.Projection(name, wire.source, node.name, p.Structured((), ()), port)
     return with_weights(bare, wire, weight, exponent)
@@ -176,36 +176,36 @@ class Inputs:
             out.append(j if not part else replace(j, name=f"{j.name}/{part}"))
         return out
 
-    def bounds(self, build: Build, m: Mantissas) -> tuple[g.FloatArray, g.FloatArray]:
+    def bounds(self, state: QuantizerState, m: Mantissas) -> tuple[g.FloatArray, g.FloatArray]:
         """Least and greatest input of each neuron, in units of the gain (headroom undone)."""
         low = np.zeros(target_size(self.node))
         high = np.zeros(target_size(self.node))
-        for j, room in zip(self.made(m, [0] * len(m.wires)), m.headroom, strict=True):
-            source = build.classes[j.pre]
+        for j, headroom in zip(self.made(m, [0] * len(m.wires)), m.headroom, strict=True):
+            source = state.classes[j.pre]
             ends = value_bounds(
-                j, build.size(j.pre), target_size(self.node), int(source.low), int(source.high)
+                j, state.size(j.pre), target_size(self.node), int(source.low), int(source.high)
             )
-            low += ends[0] * 2.0**-room
-            high += ends[1] * 2.0**-room
+            low += ends[0] * 2.0**-headroom
+            high += ends[1] * 2.0**-headroom
         return low, high
 
 
-def inputs_of(build: Build, node: g.Node, wires: list[Wire]) -> Inputs:
+def inputs_of(state: QuantizerState, node: g.Node, wires: list[Wire]) -> Inputs:
     """What reaches `node` (one port), with the scales of its sources divided out."""
     empty = np.zeros(1, np.int64)
     bare: list[p.Projection] = []
     for w in wires:  # unique names also among the wires of this one population
-        made = projection(build, w, node, "a_in", empty)
+        made = projection(state, w, node, "a_in", empty)
         again = sum(j.pre == made.pre for j in bare)
         bare.append(made if not again else _renamed(made, again))
-    weights = tuple(real_weights(build, w) for w in wires)
+    weights = tuple(real_weights(state, w) for w in wires)
     bias = np.zeros(target_size(node))
     for j, w in zip(bare, wires, strict=True):
         bias += w.bias
-        stream = build.streams.get(w.source)
+        stream = state.streams.get(w.source)
         if stream is not None:
             own = np.asarray(own_weight(w) * w.factor)
-            m = matrix(with_weights(j, w, own, 0), build.size(w.source), target_size(node))
+            m = matrix(with_weights(j, w, own, 0), state.size(w.source), target_size(node))
             bias += m @ stream.bias
     return Inputs(node, tuple(wires), tuple(bare), weights, bias)
 
@@ -214,9 +214,9 @@ def _renamed(j: p.Projection, count: int) -> p.Projection:
     return p.Projection(f"{j.name}#{count}", j.pre, j.post, j.connection, j.port)
 
 
-def real_weights(build: Build, wire: Wire) -> g.FloatArray:
+def real_weights(state: QuantizerState, wire: Wire) -> g.FloatArray:
     """Real weight per integer that the source sends."""
-    stream = build.streams.get(wire.source)
+    stream = state.streams.get(wire.source)
     scale = 1.0 if stream is None else stream.scale
     return np.asarray(own_weight(wire) * (wire.factor / scale), dtype=np.float64)
 
@@ -227,9 +227,11 @@ def own_weight(wire: Wire) -> g.FloatArray:
     return np.ones(1) if layer is None or isinstance(layer, g.Gather) else layer.weight
 
 
-def drive(build: Build, j: p.Projection, values: Mapping[str, Values] | None = None) -> IntArray:
+def drive(
+    state: QuantizerState, j: p.Projection, values: Mapping[str, Values] | None = None
+) -> IntArray:
     """What a projection adds to its post population on the calibration data [K, T, n]."""
-    x = (build.sent if values is None else values)[j.pre]
+    x = (state.sent if values is None else values)[j.pre]
     if isinstance(j.connection, p.Structured):
         return scale_exponent(structured(j.connection, x), j.weight_exp)
     x = array(x)
@@ -237,17 +239,17 @@ def drive(build: Build, j: p.Projection, values: Mapping[str, Values] | None = N
     if isinstance(j.connection, p.Conv2d):
         out = np.rint(_convolve(j, j.connection, rows)).astype(np.int64)
     else:
-        m = matrix(j, x.shape[-1], target_size(build.graph[j.post]))
+        m = matrix(j, x.shape[-1], target_size(state.graph[j.post]))
         out = np.asarray(m @ rows.T).T
     return scale_exponent(out.reshape(*x.shape[:2], -1), j.weight_exp)
 
 
-def real_drive(build: Build, inputs: Inputs, i: int, weight: g.FloatArray) -> g.FloatArray:
+def real_drive(state: QuantizerState, inputs: Inputs, i: int, weight: g.FloatArray) -> g.FloatArray:
     """What wire i would add with the real weights `weight` on what its source sends [K, T, n]."""
-    wire, x = inputs.wires[i], build.sent[inputs.wires[i].source]
+    wire, x = inputs.wires[i], state.sent[inputs.wires[i].source]
     if wire.layer is None or isinstance(wire.layer, g.Gather):
         pattern = with_weights(inputs.bare[i], wire, np.ones(1, np.int64), 0)
-        return drive(build, pattern) * float(weight.ravel()[0])
+        return drive(state, pattern) * float(weight.ravel()[0])
     j = with_weights(inputs.bare[i], wire, weight, 0)
     x = array(x)
     rows = x.reshape(-1, x.shape[-1])
