@@ -1,8 +1,8 @@
 """Populations that speak only at a sample's last step, as the clear of an accumulator does.
 
-The total of a sample leaves the accumulator at its last step (`compiler/quantize/accumulator.py`).
-Projections with negative lags bring it to the earlier steps, and of several of them with different
-lags at most one delivers at any step.
+The total of a sample leaves the accumulator at its last step (semantics 6.3, built in
+`compiler/quantize/cells/accumulator.py`). Projections with negative lags bring it to the earlier
+steps, and of several of them with different lags at most one delivers at any step.
 """
 
 from __future__ import annotations
