@@ -70,7 +70,7 @@ class NeuronCalls:
 class Exported:
     """A NIR graph together with the live model it was traced from.
 
-    takes     as of `export`;  dtype  of the example
+    input_layout  as of `export`;  dtype  of the example
     neurons   every neuron of the graph that is a module of the model
     output    axes of the deployed output, as traced; without T where the model reduced the steps
     returned  which of the model's returned values it is, flattened
@@ -78,7 +78,7 @@ class Exported:
 
     graph: nir.NIRGraph
     model: nn.Module
-    takes: str
+    input_layout: str
     dtype: torch.dtype
     neurons: tuple[NeuronCalls, ...]
     output: Dims

@@ -61,7 +61,7 @@ class Emitter:
         self.heard: dict[str, Heard] = {}
         """Neuron -> the calls of its module that it stands for."""
         self.repeats = False
-        """Whether the model repeats its input over the steps itself (export(takes="B"))."""
+        """Whether the model repeats its input over the steps itself (export(input_layout="B"))."""
 
     # --- nodes ---
 

@@ -34,7 +34,7 @@ for _rules in ("ops_view", "ops_math", "ops_linear", "ops_steps"):
 
 LOOP_STEPS = 2
 """Steps that are traced where the loop over time is ours."""
-TAKES = ("TB", "BT", "B", "step")
+LAYOUTS = ("TB", "BT", "B", "step")
 
 
 def export(
@@ -43,7 +43,7 @@ def export(
     *,
     dt: float = 1e-3,
     name: str = "model",
-    takes: str = "TB",
+    input_layout: str = "TB",
     output: int = 0,
 ) -> nir.NIRGraph:
     """The NIR graph of a model, traced on `example` [T, 1, *input shape].
@@ -55,7 +55,7 @@ def export(
 
     dt     seconds of one model step; every neuron must have been built with it
     name   stored in the graph
-    takes  what forward() takes:
+    input_layout  what forward() takes:
            TB    all steps, [T, B, *input shape]
            BT    all steps, samples first, [B, T, *input shape]
            B     one image [B, *input shape], which forward() itself shows for its T steps; T is
@@ -68,7 +68,7 @@ def export(
     every problem: SFX-E103 op, SFX-E104 mixes time steps or samples, SFX-E105 neuron, SFX-E106
     output, SFX-E107 a form of an op that is not mapped.
     """
-    return traced(model, example, dt=dt, name=name, takes=takes, output=output).graph
+    return traced(model, example, dt=dt, name=name, input_layout=input_layout, output=output).graph
 
 
 def traced(
@@ -77,26 +77,28 @@ def traced(
     *,
     dt: float = 1e-3,
     name: str = "model",
-    takes: str = "TB",
+    input_layout: str = "TB",
     output: int = 0,
 ) -> Exported:
     """As `export`, with what `sfx.frontends.witness` needs to run the model beside its graph."""
-    if takes not in TAKES:
-        raise InputError("SFX-E101", f"takes is {takes!r}", hint=f"one of: {', '.join(TAKES)}")
+    if input_layout not in LAYOUTS:
+        raise InputError(
+            "SFX-E101", f"input_layout is {input_layout!r}", hint=f"one of: {', '.join(LAYOUTS)}"
+        )
     steps = _check_example(example)
-    given = _input(example, takes)
+    given = _input(example, input_layout)
     emitter = Emitter(dt)
-    emitter.repeats = takes == "B"
+    emitter.repeats = input_layout == "B"
     with LOCK, prepared(model, dt) as neurons:
         held = tensors(model)
-        program = trace(model, given, neurons.values(), loop=takes == "step")
-        if takes == "B":
+        program = trace(model, given, neurons.values(), loop=input_layout == "step")
+        if input_layout == "B":
             steps = steps_shown(program.graph)
-        dims = _input_dims(given, takes, max(1, steps))
+        dims = _input_dims(given, input_layout, max(1, steps))
         walk = Walk(program, emitter, leaves(model, neurons), dims, output, held, memories(model))
         found = walk.run() if steps else walk.refuse_without_neurons()
     axes = found.dims
-    if takes == "step" and found.reduce is None:
+    if input_layout == "step" and found.reduce is None:
         found = Stream(found.name, found.dims, "mean")
     graph = _finish(emitter, found, steps, name)
     known = {o.number: (path, o) for path, o in neurons.items()}
@@ -105,7 +107,7 @@ def traced(
         for node, h in emitter.heard.items()
         if node in graph.nodes
     )
-    return Exported(graph, model, takes, example.dtype, calls, axes, walk.returned)
+    return Exported(graph, model, input_layout, example.dtype, calls, axes, walk.returned)
 
 
 def _calls(node: str, path: str, opaque: Opaque, heard: Heard) -> NeuronCalls:
@@ -115,14 +117,14 @@ def _calls(node: str, path: str, opaque: Opaque, heard: Heard) -> NeuronCalls:
     )
 
 
-def _input(example: Tensor, takes: str) -> Tensor:
+def _input(example: Tensor, input_layout: str) -> Tensor:
     """What the model is traced on: one sample, so that what it makes of its shapes is right."""
     traced = example.detach()
-    if takes == "B":
+    if input_layout == "B":
         traced = traced[0]
-    elif takes == "BT":
+    elif input_layout == "BT":
         traced = traced.transpose(0, 1)
-    elif takes == "step":
+    elif input_layout == "step":
         traced = traced[:1].expand(LOOP_STEPS, *traced.shape[1:])
     return traced.contiguous()
 
@@ -141,10 +143,10 @@ def _check_example(example: Tensor) -> int:
     return int(example.shape[0])
 
 
-def _input_dims(traced: Tensor, takes: str, steps: int) -> Dims:
+def _input_dims(traced: Tensor, input_layout: str, steps: int) -> Dims:
     lead: dict[str, list[Axis]] = {"B": [(BATCH,)], "BT": [(BATCH,), (TIME,)]}
-    axes = lead.get(takes, [(TIME,), (BATCH,)])
-    length = steps if takes == "B" else int(traced.shape[1 if takes == "BT" else 0])
+    axes = lead.get(input_layout, [(TIME,), (BATCH,)])
+    length = steps if input_layout == "B" else int(traced.shape[1 if input_layout == "BT" else 0])
     space: list[Axis] = [(int(n),) for n in traced.shape[len(axes) :]]
     return Dims((), length).with_axes([*axes, *space])
 

@@ -150,8 +150,8 @@ def trace(model: nn.Module, example: Tensor, neurons: Iterable[Opaque] = (), *, 
                 "SFX-E102",
                 f"the model itself fails on an input {given} of zeros ({_said(alone)})",
                 where=_place(model, alone),
-                hint="that is one sample as `takes` of sfx.export (--takes) says it: TB, BT, B or "
-                "step; give the shape and the order of axes that forward() takes",
+                hint="that is one sample in the `input_layout` of sfx.export (--input-layout): TB, "
+                "BT, B or step; give the shape and the order of axes that forward() takes",
             ) from error
         text = _said(error)
         hint = (

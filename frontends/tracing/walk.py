@@ -99,7 +99,7 @@ class Walk:
         what = "holds no neuron that is known, so for how many steps it shows its image is open"
         hint = (
             "use neurons of SpikingJelly, snnTorch or Norse, or MultiStep around a cell; a model "
-            "that takes all steps is exported with takes='TB' (--takes TB)"
+            "that takes all steps is exported with input_layout='TB' (--input-layout TB)"
         )
         self.e.problems.append(Problem("SFX-E196", "model", what, hint))
         raise UnsupportedError.of(list(dict.fromkeys(self.e.problems)))

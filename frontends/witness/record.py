@@ -136,11 +136,11 @@ def _run(exported: Exported, x: Array) -> Any:
     model = exported.model
     first = next((t for t in (*model.parameters(), *model.buffers())), torch.zeros(()))
     steps = torch.from_numpy(np.array(x)).to(first.device, exported.dtype)
-    if exported.takes == "B":
+    if exported.input_layout == "B":
         return model(steps[:1])
-    if exported.takes == "BT":
+    if exported.input_layout == "BT":
         return model(steps[None])
-    if exported.takes == "TB":
+    if exported.input_layout == "TB":
         return model(steps[:, None])
     return torch.stack(list(_loop(model, steps)))
 

@@ -28,7 +28,7 @@ def drawn(
     example  tried first
     """
     best: Recording | None = None
-    for x in _candidates(shape, example, exported.takes == "B"):
+    for x in _candidates(shape, example, exported.input_layout == "B"):
         found = record(exported, x)
         if best is None or len(found.fired) > len(best.fired):
             best = found

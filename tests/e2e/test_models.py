@@ -39,7 +39,7 @@ SLOW = ("families: zoo: qkformer", "families: zoo: spike_driven_v2")
 
 def test_there_are_forty_and_more_of_each_way() -> None:
     assert len(MODELS) >= 40
-    assert {c.takes for c in MODELS.values()} == {"TB", "BT", "B", "step"}
+    assert {c.input_layout for c in MODELS.values()} == {"TB", "BT", "B", "step"}
     assert any(c.shape[0] == 1 for c in MODELS.values())
     assert sum(c.exact for c in MODELS.values()) >= 40
 
@@ -56,7 +56,7 @@ def neurons(model: torch.nn.Module) -> set[str]:
 def test_a_model_goes_through_the_check(name: str) -> None:
     case: Case = MODELS[name]
     model, x = case.model(), case.samples(SAMPLES)
-    exported = traced(model, torch.zeros(case.shape)[:, None], takes=case.takes)
+    exported = traced(model, torch.zeros(case.shape)[:, None], input_layout=case.input_layout)
     assert {n.path for n in exported.neurons} == neurons(model), "every neuron is in the graph"
 
     source = api.Source(exported.graph, name, "", None, exported=exported)

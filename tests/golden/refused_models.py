@@ -96,7 +96,7 @@ class Case:
 
     why: str
     make: Callable[[], nn.Module]
-    takes: str = "TB"
+    input_layout: str = "TB"
 
 
 def net(middle: Step, layer: Callable[[], nn.Module] = nn.Identity) -> Callable[[], nn.Module]:

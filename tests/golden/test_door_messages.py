@@ -81,10 +81,12 @@ class DataDependent(nn.Module):
         return logits
 
 
-def message(model: nn.Module, shape: tuple[int, ...] = (TOKENS, DIM), takes: str = "TB") -> str:
+def message(
+    model: nn.Module, shape: tuple[int, ...] = (TOKENS, DIM), input_layout: str = "TB"
+) -> str:
     """Of the refusal, without what differs between torch versions and edits of this file."""
     with pytest.raises(SfxError) as error:
-        export(model, torch.zeros(T, 1, *shape), takes=takes)
+        export(model, torch.zeros(T, 1, *shape), input_layout=input_layout)
     text = re.sub(r"\.py:\d+\)", ".py:LINE)", "\n".join(map(str, error.value.problems)))
     text = re.sub(r"(scaled_dot_product)\w*", r"\1_attention", text)
     return re.sub(r"aten::_?(native_)?", "aten::", text)
@@ -105,7 +107,7 @@ def test_messages(request: pytest.FixtureRequest) -> None:
 
 def test_every_refusal_says_the_reason(request: pytest.FixtureRequest) -> None:
     """Of models that are wrong in one way each. Newer torch keeps some ops whole: other names."""
-    said = [message(c.make(), (C, SIZE, SIZE), c.takes) for c in CASES]
+    said = [message(c.make(), (C, SIZE, SIZE), c.input_layout) for c in CASES]
     assert all(text.startswith("SFX-E1") and "\n  -> " in text for text in said)
     if torch.__version__.startswith("2.3."):
         pairs = zip(CASES, said, strict=True)

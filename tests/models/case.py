@@ -17,7 +17,7 @@ Made = TypeVar("Made", bound=Callable[..., nn.Module])
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """make: the model;  shape: of a sample, [T, *input shape];  takes: as of `sfx.export`.
+    """make: the model;  shape: of a sample, [T, *input shape];  input_layout: as of `sfx.export`.
 
     high     event counts are 0 to high;  rate: of the places that have any
     exact    the integer Program sends torch's spikes: its weights, decays and thresholds are dyadic
@@ -26,7 +26,7 @@ class Case:
 
     make: Callable[..., nn.Module]
     shape: tuple[int, ...]
-    takes: str = "TB"
+    input_layout: str = "TB"
     high: int = 1
     exact: bool = True
     seed: int = 0
@@ -42,10 +42,10 @@ class Case:
         model = self.model()
         steps = torch.from_numpy(x).float().transpose(0, 1)
         with torch.no_grad():
-            if self.takes == "step":
+            if self.input_layout == "step":
                 made: Any = self._loop(model, steps)
             else:
-                given = {"TB": steps, "BT": steps.transpose(0, 1), "B": steps[0]}[self.takes]
+                given = {"TB": steps, "BT": steps.transpose(0, 1), "B": steps[0]}[self.input_layout]
                 made = model(given)
         made = made[0] if isinstance(made, tuple) else made
         over_time = made.dim() > 2 and made.shape[:2] == (len(steps), len(x))
@@ -69,7 +69,7 @@ class Case:
         rng = np.random.default_rng(self.seed + 1)
         shape = (count, *self.shape)
         x = rng.integers(1, self.high + 1, shape) * (rng.random(shape) < self.rate)
-        return np.repeat(x[:, :1], self.shape[0], axis=1) if self.takes == "B" else x
+        return np.repeat(x[:, :1], self.shape[0], axis=1) if self.input_layout == "B" else x
 
 
 class Cases(dict[str, Case]):

@@ -150,9 +150,9 @@ CASES.each("authors' style", Transformer, 4, 2, 4, 4, options={
     "Spikformer": {"attention": SSA, "_seed": 1},
     "spike-driven": {"attention": SDSA},
     "QKFormer": {"attention": QKToken},
-    "an image": {"attention": SSA, "T": 4, "_takes": "B", "_seed": 1},
+    "an image": {"attention": SSA, "T": 4, "_input_layout": "B", "_seed": 1},
 })  # fmt: skip
 CASES.each("authors' style", Transformer, 1, 2, 4, 4, options={
     "T = 1": {"attention": SDSA},
-    "an image, T = 1": {"attention": SSA, "T": 1, "_takes": "B", "_seed": 2},
+    "an image, T = 1": {"attention": SSA, "T": 1, "_input_layout": "B", "_seed": 2},
 })  # fmt: skip

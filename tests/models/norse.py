@@ -66,7 +66,7 @@ class StepByStep(nn.Module):
         return torch.stack(out)
 
 
-@CASES.add(5, 6, takes="step")
+@CASES.add(5, 6, input_layout="step")
 class OneStepOfCells(nn.Module):
     """One step with the states of every cell: the caller hands them on."""
 
@@ -82,7 +82,7 @@ class OneStepOfCells(nn.Module):
         return z, (s1, s2)
 
 
-@CASES.add(5, 6, takes="BT")
+@CASES.add(5, 6, input_layout="BT")
 class StateByHand(nn.Module):
     """Samples first, a cell called in a loop, mean of a linear read-out."""
 

@@ -58,7 +58,7 @@ class Twice(nn.Module):
         return x
 
 
-@CASES.add(4, 2, 6, 6, takes="BT")
+@CASES.add(4, 2, 6, 6, input_layout="BT")
 class Convolutions(nn.Module):
     """Depthwise and strided convolutions, a residual, an average pool; samples first."""
 

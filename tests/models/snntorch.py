@@ -14,7 +14,7 @@ from tests.models.case import Cases
 CASES = Cases()
 
 
-@CASES.add(5, 6, takes="B")
+@CASES.add(5, 6, input_layout="B")
 class Tutorial5(nn.Module):
     """ "Training spiking neural networks with snntorch": an image at every step, records kept."""
 
@@ -52,7 +52,7 @@ def tutorial_6(beta: float = 0.5) -> nn.Module:
     )
 
 
-CASES.add(4, 2, 8, 8, takes="step")(tutorial_6)
+CASES.add(4, 2, 8, 8, input_layout="step")(tutorial_6)
 
 
 @CASES.add(4, 2, 8, 8)
@@ -89,7 +89,7 @@ class Quickstart(nn.Module):
         return total
 
 
-@CASES.add(5, 6, takes="step", name="StateInStateOut")
+@CASES.add(5, 6, input_layout="step", name="StateInStateOut")
 class StateInStateOut(nn.Module):
     """One step with its state: forward(x, state) -> (spikes, state)."""
 

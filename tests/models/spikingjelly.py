@@ -14,7 +14,7 @@ from tests.models.case import Cases
 CASES = Cases()
 
 
-@CASES.add(4, 1, 4, 4, takes="step")
+@CASES.add(4, 1, 4, 4, input_layout="step")
 class LifFcMnist(nn.Module):
     """Tutorial "single fully connected layer": the caller loops over the steps."""
 
@@ -30,7 +30,7 @@ class LifFcMnist(nn.Module):
         return self.layer(x)
 
 
-@CASES.add(4, 1, 8, 8, takes="B")
+@CASES.add(4, 1, 8, 8, input_layout="B")
 class CSNN(nn.Module):
     """Tutorial "convolutional SNN for Fashion-MNIST": the image is repeated, the rate read."""
 
@@ -59,7 +59,7 @@ class CSNN(nn.Module):
         return self.conv_fc(x_seq).mean(0)
 
 
-@CASES.add(5, 6, takes="B")
+@CASES.add(5, 6, input_layout="B")
 class OwnLoopOverAnImage(nn.Module):
     """The loop of the first tutorials, moved into forward(), with reset_net before it."""
 
@@ -96,7 +96,7 @@ class OwnLoopOverFrames(nn.Module):
         return torch.stack(out)
 
 
-@CASES.add(5, 6, takes="BT")
+@CASES.add(5, 6, input_layout="BT")
 class SamplesFirst(nn.Module):
     """x [B, T, ...], as a DataLoader gives it, turned around in forward()."""
 

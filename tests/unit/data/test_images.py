@@ -48,7 +48,9 @@ def test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(Shown().state_dict(), path)
     images = np.random.default_rng(0).integers(0, 4, IMAGES)
     repeated = np.repeat(images[:, None], STEPS, axis=1)
-    bundle = api.compile(path, calibrate=Data(images, None), model="a_users_nets:shown", takes="B")
+    bundle = api.compile(
+        path, calibrate=Data(images, None), model="a_users_nets:shown", input_layout="B"
+    )
     assert bundle.program.timesteps == STEPS
     got, want = (api.run(bundle, Data(x, None), backend_name="fast") for x in (images, repeated))
     assert np.array_equal(got.sums, want.sums)

@@ -30,7 +30,7 @@ def check(
     x: Tensor,
     neurons: type | tuple[type, ...],
     run: Callable[[], object],
-    takes: str = "TB",
+    input_layout: str = "TB",
     example: Tensor | None = None,
 ) -> g.Graph:
     """Every neuron fires, and the graph gives the spikes that `run` makes in the library itself.
@@ -46,7 +46,9 @@ def check(
 
         return hook
 
-    graph = nir_bridge.to_graph(export(net, x[:, :1] if example is None else example, takes=takes))
+    graph = nir_bridge.to_graph(
+        export(net, x[:, :1] if example is None else example, input_layout=input_layout)
+    )
     paths = [(n, m) for n, m in net.named_modules() if isinstance(m, neurons)]
     handles = [m.register_forward_hook(keep(n)) for n, m in paths]
     with torch.no_grad():

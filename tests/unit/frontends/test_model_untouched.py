@@ -28,9 +28,11 @@ pytestmark = pytest.mark.needs_torch
 T, D = 3, 4
 
 
-def check(model: nn.Module, x: Tensor, takes: str = "TB", run: Callable | None = None) -> None:
+def check(
+    model: nn.Module, x: Tensor, input_layout: str = "TB", run: Callable | None = None
+) -> None:
     """Every neuron fires and the graph's output is torch's, one sample at a time."""
-    graph = nir_bridge.to_graph(export(model, x[:, :1], takes=takes))
+    graph = nir_bridge.to_graph(export(model, x[:, :1], input_layout=input_layout))
     got = evaluate.run(graph, x.numpy().swapaxes(0, 1))
     for node in graph.of_type(g.LIF, g.IF):
         assert 0.02 < got[node.name].mean() < 0.98, node.name
@@ -232,7 +234,7 @@ def test_neurons_of_different_numbers_of_steps_are_named():
             return y
 
     with pytest.raises(SfxError, match=r"different numbers of steps: \[3, 6\]") as error:
-        export(Twice(), torch.zeros(1, 1, D), takes="B")
+        export(Twice(), torch.zeros(1, 1, D), input_layout="B")
     assert error.value.code == "SFX-E195"
 
 

@@ -33,9 +33,11 @@ BOX = norse.LIFBoxParameters(
 IAF = norse.IAFParameters(v_th=torch.tensor(1.5), v_reset=torch.tensor(-0.25))
 
 
-def check(net: nn.Module, x: Tensor, run: Callable[[], object], takes: str = "TB") -> g.Graph:
+def check(
+    net: nn.Module, x: Tensor, run: Callable[[], object], input_layout: str = "TB"
+) -> g.Graph:
     kinds = (SNN, SNNCell, SNNRecurrent, SNNRecurrentCell)
-    return frameworks.check(net, x, kinds, run, takes)
+    return frameworks.check(net, x, kinds, run, input_layout)
 
 
 CELLS: dict[str, Callable[[], nn.Module]] = {
@@ -58,7 +60,7 @@ def test_a_sequential_state_stepped_by_its_user(kind: str) -> None:
         for step in x:
             _, state = net(step, state)
 
-    graph = check(net, x, run, takes="step")
+    graph = check(net, x, run, input_layout="step")
     assert [n.name for n in graph if n.name[0].isdigit()] == ["0", "1", "2.reshape", "3", "4"]
 
 

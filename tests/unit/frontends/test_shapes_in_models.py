@@ -41,10 +41,10 @@ class Net(nn.Module):
         return self.function(self, self.lif(y.view(x.shape[0], x.shape[1], *y.shape[1:])))
 
 
-def same_as_torch(model: nn.Module, x: Tensor, takes: str = "TB", run=None) -> g.Graph:
+def same_as_torch(model: nn.Module, x: Tensor, input_layout: str = "TB", run=None) -> g.Graph:
     """The graph's output is torch's, one sample at a time, and every population fires."""
     model = model.double().eval()
-    graph = nir_bridge.to_graph(export(model, x[:, :1], takes=takes))
+    graph = nir_bridge.to_graph(export(model, x[:, :1], input_layout=input_layout))
     assert graph.timesteps == len(x)
     got = evaluate.run(graph, x.numpy().swapaxes(0, 1))
     for node in graph.of_type(g.LIF, g.IF):
@@ -127,24 +127,24 @@ class Step(nn.Module):
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("takes", ["TB", "BT", "B", "step"])
-def test_one_time_step_of_every_kind_of_input(takes, steps):
+@pytest.mark.parametrize("input_layout", ["TB", "BT", "B", "step"])
+def test_one_time_step_of_every_kind_of_input(input_layout, steps):
     torch.manual_seed(1)
-    model = Step(steps, takes).double()
+    model = Step(steps, input_layout).double()
     x = events(steps, 4, 4, seed=3, high=2)
-    if takes == "B":
+    if input_layout == "B":
         x = x[:1].expand_as(x)
 
     def run(x: Tensor) -> Tensor:
-        if takes == "step":
+        if input_layout == "step":
             out, state = [], None
             for step in x:
                 y, state = model(step, state)
                 out.append(y)
             return torch.stack(out).mean(0)
-        return model({"TB": x, "BT": x.transpose(0, 1), "B": x[0]}[takes])
+        return model({"TB": x, "BT": x.transpose(0, 1), "B": x[0]}[input_layout])
 
-    same_as_torch(model, x, takes, run)
+    same_as_torch(model, x, input_layout, run)
 
 
 def shown(how: Callable[[Tensor, int], Tensor], steps: int) -> nn.Module:

@@ -60,15 +60,17 @@ def as_list(state: Tensor | tuple[Tensor, ...] | list[Tensor]) -> list[Tensor]:
     return [state] if isinstance(state, Tensor) else list(state)
 
 
-def check(net: nn.Module, x: Tensor, takes: str = "TB", example: Tensor | None = None) -> g.Graph:
+def check(
+    net: nn.Module, x: Tensor, input_layout: str = "TB", example: Tensor | None = None
+) -> g.Graph:
     def run() -> None:
-        if takes == "step":
+        if input_layout == "step":
             for step in x:
                 net(step)
         else:
-            net(x[0] if takes == "B" else x)
+            net(x[0] if input_layout == "B" else x)
 
-    return frameworks.check(net, x, snn.SpikingNeuron, run, takes, example)
+    return frameworks.check(net, x, snn.SpikingNeuron, run, input_layout, example)
 
 
 NEURONS: dict[str, Callable[[], nn.Module]] = {
@@ -153,7 +155,7 @@ class Image(nn.Module):
 def test_an_image_shown_for_the_models_own_steps() -> None:
     x = events(1, 3, 2, 6, 6, seed=3, high=1).float().expand(T, -1, -1, -1, -1)
     net = lively(Image(T), seed=4)
-    graph = check(net, x, takes="B", example=x[:1, :1])
+    graph = check(net, x, input_layout="B", example=x[:1, :1])
     assert graph.timesteps == T
     out = evaluate.readout(graph, evaluate.run(graph, x.numpy().swapaxes(0, 1))["output"])
     with torch.no_grad():
@@ -167,7 +169,7 @@ def test_hidden_states_and_the_users_loop_outside_the_model() -> None:
         nn.Linear(12, 5),
         snn.Leaky(beta=0.5, init_hidden=True, output=True),
     )
-    graph = check(lively(net), events(T, 3, 10, seed=1).float(), takes="step")
+    graph = check(lively(net), events(T, 3, 10, seed=1).float(), input_layout="step")
     assert [n.name for n in graph] == ["input", "0", "1", "2", "3", "output"]
     assert (graph.timesteps, graph.of_type(g.Output)[0].op) == (T, g.Output("mean"))
 
@@ -190,7 +192,7 @@ class Hidden(nn.Module):
 
 def test_samples_first() -> None:
     net, x = lively(Hidden()), events(T, 3, 10, seed=5).float()
-    graph = nir_bridge.to_graph(export(net, x[:, :1], takes="BT"))
+    graph = nir_bridge.to_graph(export(net, x[:, :1], input_layout="BT"))
     out = evaluate.run(graph, x.numpy().swapaxes(0, 1).astype(np.float64))
     with torch.no_grad():
         want = net(x.transpose(0, 1)).numpy()

@@ -133,7 +133,7 @@ class Looped(nn.Module):
 def test_single_step_mode_with_the_loop_in_the_model() -> None:
     net = lively(Looped())
     x = events(1, 3, 2, 6, 6, seed=2).float().expand(T, -1, -1, -1, -1)
-    graph = check(net, x, neuron.BaseNode, lambda: net(x[0]), takes="B", example=x[:1, :1])
+    graph = check(net, x, neuron.BaseNode, lambda: net(x[0]), input_layout="B", example=x[:1, :1])
     assert graph.timesteps == T
     assert {n.name for n in graph} >= {"net.0", "net.1", "net.2", "net.3", "net.6", "net.7"}
 
@@ -142,7 +142,7 @@ def test_single_step_mode_with_the_loop_outside() -> None:
     net = lively(Looped()).net
     x = events(T, 3, 2, 6, 6, seed=3).float()
     functional.reset_net(net)
-    check(net, x, neuron.BaseNode, lambda: [net(step) for step in x], takes="step")
+    check(net, x, neuron.BaseNode, lambda: [net(step) for step in x], input_layout="step")
 
 
 def test_containers_and_layers_in_multi_step_mode() -> None:

@@ -122,8 +122,8 @@ def two_steps_for_one(patch: Patch) -> None:
     """T = 1 is traced with two steps."""
     real = torch_export._input
 
-    def longer(example: Tensor, takes: str) -> Tensor:
-        return real(example.expand(2, *example.shape[1:]), takes).contiguous()
+    def longer(example: Tensor, input_layout: str) -> Tensor:
+        return real(example.expand(2, *example.shape[1:]), input_layout).contiguous()
 
     patch.setattr(torch_export, "_input", longer)
 

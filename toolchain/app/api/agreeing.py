@@ -14,6 +14,7 @@ from ...formats.bundle.bundle import Bundle
 from ...ground.errors import InputError
 from ...ground.memory import require
 from ...ir.memory_use import of_run
+from .renamed import renamed
 from .running import events_of
 
 if TYPE_CHECKING:
@@ -23,16 +24,17 @@ if TYPE_CHECKING:
     from ....frontends.tracing.calls import Exported
     from ...verify.agreement import Agreement
 
-HINT = "give the model file that was compiled (--source), with the same --model and --takes"
+HINT = "give the model file that was compiled (--source), with the same --model and --input-layout"
 
 
+@renamed("takes", "input_layout")
 def verify_torch(
     bundle: Bundle,
     x: Samples,
     source: torch.nn.Module | str | Path,
     *,
     model: str | None = None,
-    takes: str = "TB",
+    input_layout: str = "TB",
     trust_pickle: bool = False,
     progress: Progress | None = None,
 ) -> Agreement:
@@ -50,7 +52,7 @@ def verify_torch(
     events = events_of(program, samples_of(x).x)
     if "qat" in bundle.manifest:
         return _trained(bundle, events, source, progress)
-    exported = _exported(bundle, source, tuple(events.shape[1:]), model, takes, trust_pickle)
+    exported = _exported(bundle, source, tuple(events.shape[1:]), model, input_layout, trust_pickle)
     require(of_run(program, "fast"), "one sample on fast")
     names = {p.name for p in program}
     parts: list[PopulationAgreement] = []
@@ -85,7 +87,7 @@ def _exported(
     source: torch.nn.Module | str | Path,
     shape: tuple[int, ...],
     model: str | None,
-    takes: str,
+    input_layout: str,
     trust_pickle: bool,
 ) -> Exported:
     """The live model, if its graph is the one in the bundle."""
@@ -99,7 +101,7 @@ def _exported(
             source,
             shape,
             model=model,
-            takes=takes,
+            input_layout=input_layout,
             timesteps=None,
             trust_pickle=trust_pickle,
         ).exported
@@ -108,7 +110,9 @@ def _exported(
 
         from ....frontends.tracing.export import traced
 
-        exported = traced(source, torch.zeros(shape[0], 1, *shape[1:]), name=name, takes=takes)
+        exported = traced(
+            source, torch.zeros(shape[0], 1, *shape[1:]), name=name, input_layout=input_layout
+        )
     if exported is None:
         raise InputError("SFX-E711", "is no torch model", where=str(source), hint=HINT)
     buffer = io.BytesIO()

@@ -21,6 +21,7 @@ from ...ground.errors import InputError, SfxError
 from ...ir import graph as g
 from ...ir.digest import digest
 from ...ir.program import Program
+from .renamed import renamed
 from .sources import Source, load_for_samples, load_model, of_graph, sha256_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 Stage = Callable[[str], None]
 
 
+@renamed("takes", "input_layout")
 def compile(
     source: Source | nir.NIRGraph | QatModel | str | Path,
     target: str = "loihi",
@@ -47,7 +49,7 @@ def compile(
     model: str | None = None,
     timesteps: int | None = None,
     net_input: str | None = None,
-    takes: str = "TB",
+    input_layout: str = "TB",
     nir_options: NirOptions | None = None,
     objective: str = "latency",
     seed: int = 0,
@@ -69,7 +71,7 @@ def compile(
     net_input: what samples of a `.net` hold whose input neurons take weight x + bias: `raw` (x) or
     `transformed` (that number); must be said unless the file leaves no doubt.
     options: method, bits, effort and event counts (`sfx.toolchain.compiler.quantize.options`).
-    model, takes: a network of one's own for a bare state_dict, see `load_model`.
+    model, input_layout: a network of one's own for a bare state_dict, see `load_model`.
     trust_pickle: let a `.pt` run whatever code it holds, see `load_model`; in the manifest.
     memory: bytes it may take; refused before it starts (SFX-E605) if that cannot be enough.
     nir_options: dt and conventions of the framework that wrote a NIR file.
@@ -110,7 +112,7 @@ def compile(
             source,
             None if calibrate is None else tuple(calibrate.x.shape[1:]),
             model=model,
-            takes=takes,
+            input_layout=input_layout,
             timesteps=timesteps,
             trust_pickle=trust_pickle,
         )

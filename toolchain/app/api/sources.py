@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...ground.errors import InputError, SfxError
 from ...ground.files import atomic_write
+from .renamed import renamed
 
 if TYPE_CHECKING:
     import nir
@@ -40,12 +41,13 @@ class Source:
     """What `export` found when it compared the model with the graph; None: no torch model known."""
 
 
+@renamed("takes", "input_layout")
 def export(
     model: torch.nn.Module,
     example: torch.Tensor,
     *,
     name: str = "model",
-    takes: str = "TB",
+    input_layout: str = "TB",
     output: int = 0,
     dt: float = 1e-3,
     onnx: str | Path | None = None,
@@ -56,8 +58,9 @@ def export(
 
     The model may use Norse's, SpikingJelly's, snnTorch's or our own neurons; it is left as it was.
 
-    takes   what forward() takes: "TB" [T, B, ...], "BT" [B, T, ...], "B" one image that forward()
-            shows for its own number of steps, "step" one step (the caller loops)
+    input_layout  of what forward() receives: "TB" [T, B, ...], "BT" [B, T, ...], "B" one image
+            that forward() shows for its own number of steps, "step" one step (the caller loops).
+            Its old name `takes` works until the version after the next
     output  which of the returned tensors is deployed
     dt      seconds of one model step
     onnx    write the graph as an ONNX model as well: standard operators over [T, *shape], neurons
@@ -70,7 +73,7 @@ def export(
     from ....frontends.tracing.export import traced
     from .witnessing import left_out, remember, witness
 
-    exported = traced(model, example, name=name, takes=takes, output=output, dt=dt)
+    exported = traced(model, example, name=name, input_layout=input_layout, output=output, dt=dt)
     graph = exported.graph
     found = witness(exported, None, check_samples, example=example) if check else left_out()
     remember(graph, found)
@@ -90,12 +93,13 @@ def _write_onnx_model(graph: nir.NIRGraph, path: Path) -> None:
     atomic_write(path, model.SerializeToString(deterministic=True))
 
 
+@renamed("takes", "input_layout")
 def load_model(
     path: str | Path,
     *,
     model: str | None = None,
     example_shape: tuple[int, ...] | None = None,
-    takes: str = "TB",
+    input_layout: str = "TB",
     timesteps: int | None = None,
     trust_pickle: bool = False,
 ) -> Source:
@@ -103,7 +107,7 @@ def load_model(
 
     model          `pkg.module:factory` for a bare state_dict of a user's own network
     example_shape  (T, *input shape) to trace that network with
-    takes          what that network's forward() takes, see `export`
+    input_layout   what that network's forward() takes, see `export`
     timesteps      T, for an `.onnx` file that does not say it
     trust_pickle   let a `.pt` run whatever code it holds: whole networks, old files. Only for
                    files that you trust; the bundle records it
@@ -142,7 +146,9 @@ def load_model(
 
     found = load_network(path, model=model, example_shape=example_shape, trust_pickle=trust_pickle)
     own = model is not None or not hasattr(found.net, "example_input")
-    exported = traced(found.net, found.example, name=path.stem, takes=takes if own else "TB")
+    exported = traced(
+        found.net, found.example, name=path.stem, input_layout=input_layout if own else "TB"
+    )
     return Source(
         exported.graph, path.stem, digest, found.samples, trust_pickle, found.weights, exported
     )
@@ -153,27 +159,31 @@ def load_for_samples(
     shape: tuple[int, ...] | None,
     *,
     model: str | None,
-    takes: str,
+    input_layout: str,
     timesteps: int | None,
     trust_pickle: bool,
 ) -> Source:
     """`load_model` for samples of this shape, [T, *input shape] or one image, which may be unknown.
 
-    A network that shows one image at each of its own steps (takes "B") may be given images.
+    A network that shows one image at each of its own steps (input_layout "B") may be given images.
     """
     steps = timesteps if shape is None or timesteps is not None else shape[0]
     load = functools.partial(
         load_model,
         path,
         model=model,
-        takes=takes,
+        input_layout=input_layout,
         timesteps=steps,
         trust_pickle=trust_pickle,
     )
     try:
         return load(example_shape=shape)
     except InputError as error:
-        if takes != "B" or shape is None or error.problems[0].code not in ("SFX-E101", "SFX-E102"):
+        if (
+            input_layout != "B"
+            or shape is None
+            or error.problems[0].code not in ("SFX-E101", "SFX-E102")
+        ):
             raise
         try:
             return load(example_shape=(1, *shape))

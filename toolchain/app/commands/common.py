@@ -53,7 +53,7 @@ CalibrateOpt = Annotated[
 FactoryOpt = Annotated[
     str | None, typer.Option("--model", help="pkg.module:factory of your own network")
 ]
-TakesOpt = Annotated[
+InputLayoutOpt = Annotated[
     str,
     typer.Option(
         metavar="LAYOUT",
@@ -61,6 +61,8 @@ TakesOpt = Annotated[
         "shows itself) or step (one step)",
     ),
 ]
+OldLayoutOpt = Annotated[str | None, typer.Option("--takes", hidden=True)]
+"""The name of --input-layout before 0.2.0; it goes with the version after."""
 MemoryOpt = Annotated[
     int | None,
     typer.Option(

@@ -10,11 +10,12 @@ import typer
 from .common import (
     BundleArg,
     FactoryOpt,
+    InputLayoutOpt,
     InputOpt,
     JsonOpt,
     LimitOpt,
     MemoryOpt,
-    TakesOpt,
+    OldLayoutOpt,
     TrustOpt,
     out,
     progress_bar,
@@ -66,7 +67,8 @@ def verify(
         typer.Option(metavar="MODEL", help="--against torch: the model file that was compiled"),
     ] = None,
     factory: FactoryOpt = None,
-    takes: TakesOpt = "TB",
+    input_layout: InputLayoutOpt = "TB",
+    takes: OldLayoutOpt = None,
     trust_pickle: TrustOpt = False,
     memory: MemoryOpt = None,
     json_file: JsonOpt = None,
@@ -85,7 +87,7 @@ def verify(
                 samples,
                 _needed(source),
                 model=factory,
-                takes=takes,
+                input_layout=takes or input_layout,
                 trust_pickle=trust_pickle,
                 progress=progress,
             )
@@ -126,5 +128,5 @@ def _needed(source: Path | None) -> Path:
     raise InputError(
         "SFX-E713",
         "--against torch needs the model that was compiled",
-        hint="give --source MODEL, and --model and --takes as when it was compiled",
+        hint="give --source MODEL, and --model and --input-layout as when it was compiled",
     )
