@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from ..toolchain.ground.arith import IntArray
-from ..toolchain.ir.program import LIF, Program
+from ..toolchain.ir.program import Program
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
@@ -110,4 +110,4 @@ def align(record: IntArray, phase: int, samples: int, timesteps: int) -> IntArra
 
 def lif_names(program: Program) -> list[str]:
     """Names of the LIF populations: those with u and v."""
-    return [p.name for p in program.populations if isinstance(p.neuron, LIF)]
+    return [p.name for p in program.populations if p.neuron.state]

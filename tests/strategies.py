@@ -250,9 +250,7 @@ class _Maker:
         ports = bounds.port_bounds(trial, made)
         problems = [
             *check_program.ports_fit(made, ports),
-            *check_program.products_fit(made, ports),
-            *check_program.currents_fit(made, ports, self.timesteps),
-            *check_program.stateless_forget(made, ports),
+            *made.neuron.sum_faults(made.name, made.shape, ports, ports, self.timesteps),
         ]
         if problems:
             return False

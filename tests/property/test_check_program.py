@@ -10,9 +10,10 @@ import pytest
 
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
 from sfx.toolchain.ground.errors import SfxError
-from sfx.toolchain.ir import bounds
 from sfx.toolchain.ir import program as p
+from sfx.toolchain.ir.bound import Bound
 from sfx.toolchain.ir.check_program import check_program
+from sfx.toolchain.ir.neurons.lif import current_bound
 from tests.mutate import projection, with_population, with_projection
 
 AXES = (("a", 4),)
@@ -296,7 +297,7 @@ def test_current_bound_holds_and_is_reached() -> None:
     for du in (-1, 0, 100, 2048, 4094, 4095):
         n = p.LIF(du, 0, (1 << 17) - 1)
         a = np.array([1000, -1000])
-        bound = bounds.current_bound(n, bounds.Bound(np.array([0, -1000]), np.array([1000, 0])), 6)
+        bound = current_bound(n, Bound(np.array([0, -1000]), np.array([1000, 0])), 6)
         state = lif.reset((2,))
         for _ in range(6):
             state, _ = lif.step(n, state, a)

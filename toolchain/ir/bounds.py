@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
 from functools import reduce
 
 import numpy as np
 
-from ..ground.arith import IntArray, scale_exponent
+from ..ground.arith import scale_exponent
+from .bound import Bound, Ports
 from .connections import value_bounds
 from .last_step import once_per_sample
-from .program import (
-    LIF,
-    Clock,
-    Graded,
-    GradedReLU,
-    Input,
-    Population,
-    Product,
-    Program,
-    Projection,
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Bound:
-    """Least and greatest value of each neuron [size]; low <= 0 <= high.
-
-    Where all neurons have the same, the arrays are [1]: coincidences are counted in millions.
-    """
-
-    low: IntArray
-    high: IntArray
-
-    @property
-    def largest(self) -> IntArray:
-        """Greatest magnitude of each neuron, [size] or [1]."""
-        return np.maximum(-self.low, self.high)
-
-
-Ports = Mapping[str, Bound]
+from .program import Population, Program, Projection
 
 
 def port_bounds(program: Program, p: Population, without: Collection[str] = ()) -> Ports:
@@ -95,46 +66,7 @@ def _delivers(program: Program, p: Population, projections: list[Projection]) ->
     return total
 
 
-def product_bound(a: Bound, b: Bound) -> Bound:
-    """Bound of the elementwise product."""
-    ends = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
-    return Bound(reduce(np.minimum, ends), reduce(np.maximum, ends))
-
-
 def sent_range(p: Population, ports: Ports) -> tuple[int, int]:
     """Least and greatest value that a population can send, given what its ports can receive."""
-    match p.neuron:
-        case Input():
-            return 0, (1 << p.neuron.payload_bits) - 1 if p.neuron.payload_bits else 1
-        case Clock() | LIF():
-            return 0, 1
-        case Graded():
-            bound = ports["a_in"]
-        case GradedReLU():
-            bound = Bound(np.zeros_like(ports["a_in"].low), ports["a_in"].high)
-        case Product():
-            full = product_bound(ports["a_in1"], ports["a_in2"])
-            bound = Bound(full.low >> p.neuron.exp, full.high >> p.neuron.exp)
-        case _:
-            raise TypeError(f"no range for {type(p.neuron).__name__}")
+    bound = p.neuron.sends(ports)
     return int(bound.low.min(initial=0)), int(bound.high.max(initial=0))
-
-
-def difference(a: Bound, b: Bound) -> Bound:
-    """What a part of the sources adds, where `a` is the bound of all and `b` of the others."""
-    return Bound(a.low - b.low, a.high - b.high)
-
-
-def current_bound(neuron: LIF, a_in: Bound, timesteps: int, once: Bound | None = None) -> Bound:
-    """Bound of the current u within one sample: u = tz(u * (4095 - du), 12) + (a_in << 6).
-
-    Truncation toward zero only makes it smaller, so the plain recursion is an upper bound. `once`
-    arrives besides, at one step of the sample, and never grows afterwards.
-    """
-    low = high = np.zeros_like(a_in.low)
-    for _ in range(timesteps if neuron.du < 4095 else 1):
-        low = -((-low * (4095 - neuron.du)) >> 12) + (a_in.low << 6)
-        high = ((high * (4095 - neuron.du)) >> 12) + (a_in.high << 6)
-    if once is not None:
-        low, high = low + (once.low << 6), high + (once.high << 6)
-    return Bound(low, high)

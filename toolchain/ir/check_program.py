@@ -11,40 +11,18 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..ground.arith import (
-    DECAY_UNITY,
-    INPUT_SHIFT,
-    STATE_LIMIT,
-    IntArray,
-    effective_weights,
-    scale_exponent,
-)
+from ..ground.arith import IntArray, effective_weights
 from ..ground.errors import Problem, SfxError
-from . import bounds, check_connection
+from . import bounds
+from .bound import Ports
 from .last_step import clocked, once_per_sample
 from .loops import groups, in_loops
 from .names import MOST_OF_POPULATION, is_clean
-from .program import (
-    LIF,
-    Clock,
-    Graded,
-    GradedReLU,
-    Input,
-    Population,
-    Product,
-    Program,
-    Projection,
-)
+from .neurons.base import PAYLOAD_LIMIT
+from .program import Clock, Input, Population, Product, Program, Projection
 from .sample_end import silent_at_the_end
 
 Rule = Callable[[Program], Iterator[Problem]]
-
-LIF_INPUT_LIMIT = 1 << 17
-"""|a_in| stays below: a_in << 6 then stays inside the 24-bit current (semantics 2.1)."""
-PAYLOAD_LIMIT = 1 << 23
-"""Magnitude of a graded spike stays below: 24 bits signed."""
-PRODUCT_LIMIT = 1 << 31
-"""Product neurons wrap at 32 bits before they shift (semantics 2.2)."""
 
 
 def check_program(program: Program, *, balanced: bool) -> None:
@@ -118,12 +96,11 @@ def whole_facts(program: Program) -> Iterator[Problem]:
 def integer_types(program: Program) -> Iterator[Problem]:
     """Every number is an integer: arrays are int64, scalars are ints."""
     for p in program:
-        fields = [v for k, v in vars(p.neuron).items() if k not in ("bias_mant", "reset")]
-        yield from _whole(p.name, *fields, *p.shape, p.low, p.high, p.phase)
-        if isinstance(p.neuron, LIF):
-            yield from _int64(p.name, p.neuron.bias_mant)
+        yield from _whole(p.name, *p.neuron.scalars, *p.shape, p.low, p.high, p.phase)
+        for array in p.neuron.arrays:
+            yield from _int64(p.name, array)
     for j in program.projections:
-        for array in check_connection.arrays(j.connection):
+        for array in j.connection.arrays:
             yield from _int64(j.name, array)
         yield from _whole(j.name, j.weight_exp, j.lag, j.delay)
 
@@ -150,9 +127,9 @@ def sizes(program: Program) -> Iterator[Problem]:
             continue  # reported by known_ends
         pre, post = known[j.pre].size, known[j.post].size
         for what in (
-            *check_connection.view_faults(j.pre_view, pre),
-            *check_connection.view_faults(j.post_view, post),
-            *check_connection.faults(j.connection, pre, post),
+            *(j.pre_view.faults(pre) if j.pre_view else ()),
+            *(j.post_view.faults(post) if j.post_view else ()),
+            *j.connection.faults(pre, post),
         ):
             yield Problem("SFX-E334", j.name, what)
 
@@ -180,7 +157,7 @@ def exact_weights(program: Program) -> Iterator[Problem]:
     neither, means the same as Sparse.
     """
     for j in program.projections:
-        w = check_connection.weights(j.connection)
+        w = j.connection.weights
         changed = int(np.count_nonzero(w != effective_weights(w)))
         if changed:
             yield Problem(
@@ -200,44 +177,12 @@ def exponents(program: Program) -> Iterator[Problem]:
 
 
 def neuron_widths(program: Program) -> Iterator[Problem]:
-    """LIF: du in -1..4095, dv in 0..4095, vth in 0..2^17-1, bias_mant in -4096..4095, bias_exp in
-    0..7. Others: vth in 0..2^23-1, a Product's exp in 0..31, payload bits in 0..23.
-    """
+    """Every number of a neuron program lies within its widths (`ir/neurons`)."""
     for p in program:
-        n = p.neuron
-        fields: dict[str, tuple[int, int, int]] = {}
-        match n:
-            case LIF():
-                fields = {
-                    "du": (n.du, -1, DECAY_UNITY - 1),
-                    "dv": (n.dv, 0, DECAY_UNITY - 1),
-                    "vth": (n.vth, 0, (1 << 17) - 1),
-                    "bias_exp": (n.bias_exp, 0, 7),
-                }
-                yield from _bias(p, n)
-            case Graded() | GradedReLU():
-                fields = {"vth": (n.vth, 0, PAYLOAD_LIMIT - 1)}
-            case Product():
-                fields = {"vth": (n.vth, 0, PAYLOAD_LIMIT - 1), "exp": (n.exp, 0, 31)}
-            case Input():
-                fields = {"payload_bits": (n.payload_bits, 0, 23)}
-        for name, (value, low, high) in fields.items():
+        yield from p.neuron.faults(p.name, p.shape)
+        for name, value, low, high in p.neuron.widths():
             if not low <= value <= high:
                 yield Problem("SFX-E342", p.name, f"{name} is {value}, must be in {low}..{high}")
-
-
-def _bias(p: Population, n: LIF) -> Iterator[Problem]:
-    low, high = n.bias_mant.min(initial=0), n.bias_mant.max(initial=0)
-    if low < -4096 or high > 4095:
-        what = f"bias_mant is in {low}..{high}, must be in -4096..4095"
-        yield Problem("SFX-E342", p.name, what, "move a factor into bias_exp")
-    try:
-        fits = np.broadcast_shapes(n.bias_mant.shape, p.shape) == p.shape
-    except ValueError:
-        fits = False
-    if not fits:
-        what = f"bias_mant {n.bias_mant.shape} does not broadcast to {p.shape}"
-        yield Problem("SFX-E342", p.name, what)
 
 
 def declared_payload(program: Program) -> Iterator[Problem]:
@@ -256,7 +201,9 @@ def declared_payload(program: Program) -> Iterator[Problem]:
 
 
 def sums_fit(program: Program) -> Iterator[Problem]:
-    """The five rules on sums below, for every population; the others only where its ports fit."""
+    """What ports can receive fits, what neurons make of it does (`ir/neurons`), and what they send
+    lies within the declared range; each only where the one before holds.
+    """
     loops = in_loops(program)
     ticking = clocked(program)
     for p in program:
@@ -265,17 +212,15 @@ def sums_fit(program: Program) -> Iterator[Problem]:
         yield from too_wide
         if too_wide:
             continue  # what follows would only say it again
-        yield from products_fit(p, ports)
         steady = bounds.port_bounds(program, p, without=ticking)
-        yield from currents_fit(p, ports, program.timesteps, steady)
-        yield from stateless_forget(p, ports)
-        if isinstance(p.neuron, LIF) or p.name not in loops:
+        yield from p.neuron.sum_faults(p.name, p.shape, ports, steady, program.timesteps)
+        if p.neuron.binary or p.name not in loops:
             yield from ranges_hold(p, ports)
 
 
-def ports_fit(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
+def ports_fit(p: Population, ports: Ports) -> Iterator[Problem]:
     """What a port can receive stays below 2^17 (LIF) or 2^23 (graded) in magnitude."""
-    limit = LIF_INPUT_LIMIT if isinstance(p.neuron, LIF) else PAYLOAD_LIMIT
+    limit = p.neuron.input_limit
     for port, bound in ports.items():
         value = int(bound.largest.max(initial=0))
         if value >= limit:
@@ -287,74 +232,7 @@ def ports_fit(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
             )
 
 
-def products_fit(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
-    """The product of what the two ports can receive stays below 2^31 in magnitude."""
-    if not isinstance(p.neuron, Product):
-        return
-    full = bounds.product_bound(ports["a_in1"], ports["a_in2"])
-    value = int(full.largest.max(initial=0))
-    if value >= PRODUCT_LIMIT:
-        yield Problem(
-            "SFX-E347",
-            p.name,
-            f"the product can reach {value}, must stay below 2^31",
-            "use smaller exponents on its inputs",
-        )
-
-
-def currents_fit(
-    p: Population, ports: bounds.Ports, timesteps: int, steady: bounds.Ports | None = None
-) -> Iterator[Problem]:
-    """The current u of a LIF stays below 2^23 in magnitude within a sample; each tick of a clock
-    arrives once in a sample, everything else (`steady`) at every step.
-    """
-    steady = steady or ports
-    if not (isinstance(p.neuron, LIF) and p.neuron.reset):
-        return
-    once = bounds.difference(ports["a_in"], steady["a_in"])
-    value = int(
-        bounds.current_bound(p.neuron, steady["a_in"], timesteps, once).largest.max(initial=0)
-    )
-    if value >= STATE_LIMIT:
-        yield Problem(
-            "SFX-E345",
-            p.name,
-            f"the current u can reach {value} within {timesteps} steps, must stay below 2^23",
-            "use a smaller exponent, or a faster decay of u",
-        )
-
-
-def stateless_forget(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
-    """A LIF without reset keeps nothing: du = dv = 4095, and |v| < 4096 where it did not fire, of
-    which one step of decay leaves 0.
-    """
-    n = p.neuron
-    if not isinstance(n, LIF) or n.reset:
-        return
-    if n.du != DECAY_UNITY - 1 or n.dv != DECAY_UNITY - 1:
-        yield Problem(
-            "SFX-E346",
-            p.name,
-            f"keeps state (du {n.du}, dv {n.dv}) but is never reset",
-            "LIF without reset needs du = dv = 4095",
-        )
-        return
-    u = bounds.current_bound(n, ports["a_in"], 1)
-    bias = scale_exponent(n.bias_mant, n.bias_exp)
-    bias = bias.reshape(1) if bias.size == 1 else np.broadcast_to(bias, p.shape).ravel()
-    # Above the threshold it fires and v returns to 0, so the threshold bounds what is left.
-    high = np.minimum(u.high + bias, n.vth << INPUT_SHIFT)
-    left = int(np.maximum(high, -(u.low + bias)).max(initial=0))
-    if left >= DECAY_UNITY:
-        yield Problem(
-            "SFX-E346",
-            p.name,
-            f"can leave |v| = {left} after a step, must stay below {DECAY_UNITY} to decay at once",
-            "a stateless threshold must stay below 64, negative inputs above -64",
-        )
-
-
-def ranges_hold(p: Population, ports: bounds.Ports) -> Iterator[Problem]:
+def ranges_hold(p: Population, ports: Ports) -> Iterator[Problem]:
     """What a population outside loops can send lies within its declared low..high."""
     low, high = bounds.sent_range(p, ports)
     if low < p.low or high > p.high:

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import placed, program
+from .connection_kinds import CONNECTIONS
+from .neurons import NEURONS
 
 CLASSES: dict[str, Any] = {
     c.__name__: c
@@ -29,16 +31,8 @@ CLASSES: dict[str, Any] = {
         program.Projection,
         program.Readout,
         program.View,
-        program.Input,
-        program.Clock,
-        program.LIF,
-        program.Graded,
-        program.GradedReLU,
-        program.Product,
-        program.Dense,
-        program.Sparse,
-        program.Conv2d,
-        program.Structured,
+        *NEURONS,
+        *CONNECTIONS,
     )
 }
 

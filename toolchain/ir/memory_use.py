@@ -12,7 +12,7 @@ from ..ground import memory
 from . import graph as g
 from .evaluate import SPIKING
 from .graph import Graph
-from .program import LIF, Program
+from .program import Program
 
 VALUE = 8
 """Bytes of a recorded value, int64 or float64."""
@@ -23,7 +23,7 @@ RECORD = 8 << 30
 def of_record(program: Program, steps: int, states: bool) -> int:
     """Bytes of what every population sends for so many steps, and of u and v."""
     sent = sum(p.size for p in program)
-    kept = 2 * sum(p.size for p in program if isinstance(p.neuron, LIF)) if states else 0
+    kept = sum(len(p.neuron.state) * p.size for p in program) if states else 0
     return VALUE * steps * (sent + kept)
 
 

@@ -1,7 +1,8 @@
 """The integer `Program`: populations and projections, the contract between compiler and backends.
 
 Every number is an integer; no backend rescales. Rules of arithmetic: `ground/arith.py` and
-the reference backend, which is their definition.
+the reference backend, which is their definition. Each neuron program is a file of `neurons`, each
+kind of connection one of `connection_kinds`; those that others build are named here too.
 
 Time. Model step tau = k*T + t (sample k, step t). A projection with `lag` L carries what its
 pre emitted at model step tau - L into its post's step tau: 0 for feed-forward edges, 1 for
@@ -17,86 +18,43 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import ClassVar
-
-import numpy as np
 
 from ..ground.arith import IntArray
+from .connection_kinds.base import Connection
+from .connection_kinds.conv2d import Conv2d
+from .connection_kinds.dense import Dense
+from .connection_kinds.sparse import Sparse
+from .connection_kinds.structured import Structured
+from .neurons.base import NeuronProgram
+from .neurons.clock import Clock
+from .neurons.graded import Graded
+from .neurons.graded_relu import GradedReLU
+from .neurons.input import Input
+from .neurons.lif import LIF
+from .neurons.product import Product
+
+__all__ = [
+    "LIF",
+    "Clock",
+    "Connection",
+    "Conv2d",
+    "Dense",
+    "Graded",
+    "GradedReLU",
+    "Input",
+    "NeuronProgram",
+    "Population",
+    "Product",
+    "Program",
+    "Projection",
+    "Readout",
+    "Shape",
+    "Sparse",
+    "Structured",
+    "View",
+]
 
 Shape = tuple[int, ...]
-
-# --- neuron programs ------------------------------------------------------------------------
-
-
-# eq=False: those with arrays inherit it, and an inherited comparison of no fields is always true
-@dataclass(frozen=True, eq=False)
-class NeuronProgram:
-    """What each neuron of a population computes at each hardware step."""
-
-    ports: ClassVar[tuple[str, ...]] = ("a_in",)
-
-
-@dataclass(frozen=True)
-class Input(NeuronProgram):
-    """Events from the host: 0/1 if `payload_bits` is 0, else counts up to 2^payload_bits - 1."""
-
-    ports = ()
-    payload_bits: int = 0
-
-
-@dataclass(frozen=True)
-class Clock(NeuronProgram):
-    """One host-driven neuron: 1 at the last model step of every sample (t = T-1), else 0.
-
-    It ticks from hardware step 0 on, also before its phase: at h where (h - phase) mod T = T-1.
-    """
-
-    ports = ()
-
-
-@dataclass(frozen=True, eq=False)
-class LIF(NeuronProgram):
-    """Lava's LIF, LIFReset in fixed point (integer semantics 2.1).
-
-    bias = bias_mant << bias_exp (>> -bias_exp if negative)
-    u = wrap(trunc(u * (4096 - (du+1)) / 4096) + (a_in << 6))
-    v = clip24(trunc(v * (4096 - dv) / 4096) + u + bias)
-    s = v > (vth << 6);  v = 0 where s
-    With `reset`, u = v = 0 before the update of each sample's first step.
-
-    du -1..4095, dv 0..4095, vth 0..2^17-1; bias_mant: int64 array broadcastable to the
-    population's shape, -4096..4095; bias_exp 0..7.
-    """
-
-    du: int
-    dv: int
-    vth: int
-    bias_mant: IntArray = field(default_factory=lambda: np.zeros((), np.int64))
-    bias_exp: int = 0
-    reset: bool = True
-
-
-@dataclass(frozen=True)
-class Graded(NeuronProgram):
-    """Lava's GradedVec: s = a if |a| > vth else 0."""
-
-    vth: int = 0
-
-
-@dataclass(frozen=True)
-class GradedReLU(NeuronProgram):
-    """Lava's GradedReluVec: s = a if a > vth else 0."""
-
-    vth: int = 0
-
-
-@dataclass(frozen=True)
-class Product(NeuronProgram):
-    """Lava's ProdNeuron: v = wrap32(a_in1 * a_in2) >> exp (floor); s = v if |v| > vth else 0."""
-
-    ports = ("a_in1", "a_in2")
-    exp: int = 0
-    vth: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,10 +87,7 @@ class Population:
     @property
     def stateful(self) -> bool:
         """True if u or v carry over from step to step (so that the sample reset matters)."""
-        return isinstance(self.neuron, LIF) and self.neuron.reset
-
-
-# --- connections ----------------------------------------------------------------------------
+        return self.neuron.keeps_state
 
 
 @dataclass(frozen=True)
@@ -148,58 +103,12 @@ class View:
         order = tuple(range(lead)) + tuple(lead + o for o in self.order)
         return x.reshape(*head, *self.split).transpose(order).reshape(*head, -1)
 
-
-# eq=False: those with arrays inherit it, and an inherited comparison of no fields is always true
-@dataclass(frozen=True, eq=False)
-class Connection:
-    """How the values of pre become input of post: an integer matrix, in structured form."""
-
-
-@dataclass(frozen=True, eq=False)
-class Dense(Connection):
-    """a = W s, W [post.size, pre.size] (int64)."""
-
-    weight: IntArray
-
-
-@dataclass(frozen=True, eq=False)
-class Sparse(Connection):
-    """a = W s in compressed rows: indptr [post.size+1], indices and data [nnz], columns sorted."""
-
-    indptr: IntArray
-    indices: IntArray
-    data: IntArray
-
-
-@dataclass(frozen=True, eq=False)
-class Conv2d(Connection):
-    """PyTorch's cross-correlation. weight [O, I/groups, kH, kW]; in_shape (I, H, W), out_shape
-    (O, H', W').
-
-    A Linear on tokens is a 1x1 convolution over (C, N, 1); pooling has unit weights and groups = C.
-    """
-
-    weight: IntArray
-    in_shape: tuple[int, int, int]
-    out_shape: tuple[int, int, int]
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
-    groups: int = 1
-
-
-@dataclass(frozen=True)
-class Structured(Connection):
-    """One weight on a 0/1 pattern of labelled axes: identity, transpose, broadcast and reduce.
-
-    pre, post  axes (label, length) in C order; neuron i connects to j where all labels that both
-               sides have agree. A label only in `post` broadcasts, one only in `pre` is summed.
-    Example: k (n,h,i) onto coincidences (h,n,i,j); coincidences onto (h,i,j) sum over n.
-    """
-
-    pre: tuple[tuple[str, int], ...]
-    post: tuple[tuple[str, int], ...]
-    weight: int = 1
+    def faults(self, size: int) -> Iterator[str]:
+        """What keeps it from being a permutation of `size` neurons."""
+        if prod(self.split) != size or min(self.split, default=1) < 1:
+            yield f"view splits into {self.split}, but there are {size} neurons"
+        if sorted(self.order) != list(range(len(self.split))):
+            yield f"view order {self.order} is not a permutation of {len(self.split)} axes"
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..ground.arith import INPUT_SHIFT, IntArray, scale_exponent
-from .bounds import current_bound, port_bounds
+from .bounds import port_bounds
 from .connections import matrix
 from .last_step import clocked
-from .program import LIF, Graded, GradedReLU, Population, Product, Program
+from .neurons.lif import LIF, current_bound
+from .program import Population, Program
 
 
 def silent_at_the_end(program: Program) -> set[str]:
@@ -20,17 +21,16 @@ def silent_at_the_end(program: Program) -> set[str]:
 
     * a LIF from which the tick takes at least as much as can drive it: after a step v is at most
       the threshold, so it cannot fire at the next one if u + bias <= 0
-    * a Product with a port that only such populations reach, a relay that only they reach
+    * what is quiet without input, such as a Product or a relay, with a port that only such
+      populations reach
     """
     found: set[str] = set()
     clocks = clocked(program)
     for p in program:
         if isinstance(p.neuron, LIF):
             silent = bool(np.all(_drive(program, p, clocks) <= 0))
-        elif isinstance(p.neuron, Product | Graded | GradedReLU):
-            silent = any(_quiet(program, p, port, found) for port in p.neuron.ports)
         else:
-            silent = False
+            silent = p.neuron.quiet and any(_quiet(program, p, k, found) for k in p.neuron.ports)
         if silent:
             found.add(p.name)
     return found
@@ -49,8 +49,7 @@ def _drive(program: Program, p: Population, clocks: set[str]) -> IntArray:
         return np.ones(p.size, np.int64)
     steady = port_bounds(program, p, without=clocks)
     u = current_bound(p.neuron, steady["a_in"], program.timesteps)
-    bias = scale_exponent(p.neuron.bias_mant, p.neuron.bias_exp)
-    driven = u.high + np.broadcast_to(bias, p.shape).ravel()
+    driven = u.high + np.broadcast_to(p.neuron.bias, p.shape).ravel()
     full: IntArray = driven + ((once + tick) << INPUT_SHIFT)
     return full
 

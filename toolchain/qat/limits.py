@@ -19,14 +19,13 @@ from ..ground.arith import (
     IntArray,
     scale_exponent,
 )
-from ..ir.bounds import Bound
+from ..ir.bound import Bound
 from ..ir.connections import value_bounds
 from ..ir.graph import FloatArray
+from ..ir.neurons.lif import LIF_INPUT_LIMIT
 from ..ir.program import LIF, Conv2d, Dense, Population, Program
 from .wires import Wire
 
-LIF_INPUT_LIMIT = 1 << 17
-"""|a_in| stays below (semantics 2.1)."""
 SHRINK = 0.98
 """Share of the limit that a channel is scaled back to."""
 

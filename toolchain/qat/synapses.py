@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from ..ground.arith import effective_weights
 from ..ground.errors import UnsupportedError
-from ..ir.check_connection import weights
 from ..ir.program import Conv2d, Dense, Population, Sparse, Structured, View
 from .grid import TOP
 from .straight import exact_type, shift
@@ -27,7 +26,7 @@ def rule(wire: Wire, pre: Population, post: Population, *, trained: bool) -> Rul
     c = wire.whole.connection
     kind = exact_type(_largest_sum(c, trained) * max(-pre.low, pre.high, 1))
     apply = _connect(c, post)
-    own = torch.from_numpy(effective_weights(weights(c))).to(kind)
+    own = torch.from_numpy(effective_weights(c.weights)).to(kind)
 
     def project(x: Tensor, trained_weight: Tensor | None) -> Tensor:
         weight = (own if trained_weight is None else trained_weight).to(x.device, kind)

@@ -9,8 +9,8 @@ from ..compiler.cost.activity import EventCounts
 from ..compiler.cost.model import CoreCost, Cost, PopulationCost, estimate, kind_name
 from ..compiler.cost.synops import fan_out
 from ..compiler.mapping.utilization import CoreUsage, utilization
+from ..ir.neurons import NEURONS
 from ..ir.placed import PlacedProgram
-from ..ir.program import Graded, GradedReLU, Product
 from ..targets.links import Link
 from ..targets.load import load
 from ..targets.target import Target
@@ -164,12 +164,12 @@ def _link(link: Link) -> dict[str, Any]:
 
 def _notes(placed: PlacedProgram, target: Target, cost: Cost | None) -> list[str]:
     notes = [] if cost is None else list(METHOD)
-    kinds = (Graded, GradedReLU, Product)
-    microcode = [p.name for p in placed.program if isinstance(p.neuron, kinds)]
+    microcode = [p.name for p in placed.program if p.neuron.microcode]
+    kinds = ", ".join(n.__name__ for n in NEURONS if n.microcode)
     if cost is not None and microcode:
         notes.append(
-            f"{len(microcode)} populations run microcode (Graded, GradedReLU, Product): no energy "
-            "of one is published, they are charged as LIF."
+            f"{len(microcode)} populations run microcode ({kinds}): no energy of one is published, "
+            "they are charged as LIF."
         )
     if cost is not None and cost.chip_crossings:
         notes.append(

@@ -12,16 +12,10 @@ from matplotlib.figure import Figure
 
 from ..ground.files import atomic_write, writable
 from ..ground.shown import shown
+from ..ir.neurons import NEURONS
 
 INK, PALE, BAND, IDLE = "#222222", "#c8c8c8", "#f1f3f6", "#d8d8d8"
-KINDS = {
-    "Input": "#4c78a8",
-    "Clock": "#9aa5b1",
-    "LIF": "#222222",
-    "Graded": "#e4572e",
-    "GradedReLU": "#b07aa1",
-    "Product": "#2a9d8f",
-}
+KINDS = {kind.__name__: kind.colour for kind in NEURONS}
 """Colour of each neuron program."""
 STYLE = {
     "svg.hashsalt": "sfx",

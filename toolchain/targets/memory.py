@@ -8,12 +8,14 @@ projection's mantissas have, where the target stores fewer than `weight_bits`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
 
 from ..ground.arith import IntArray, sign_mode
-from ..ir.program import Conv2d, Dense, Projection, Sparse
+from ..ir.connection_kinds.base import Storage
+from ..ir.program import Projection
 from .target import Limits
 
 Number = TypeVar("Number", int, IntArray)
@@ -23,6 +25,18 @@ STRUCTURED_WORDS = HEADER_WORDS + 1
 """A 0/1 pattern of labelled axes: a header and its one weight, however many axons use it."""
 
 
+SYNOP: Mapping[Storage, str] = {
+    "dense": "dense",
+    "sparse": "sparse",
+    "kernel": "conv",
+    "pattern": "conv",
+}
+"""What a synaptic operation costs by how its synapse is stored (`t_synop_*` of a target).
+
+A 0/1 pattern has one shared weight, like a kernel.
+"""
+
+
 def stored_bits(projection: Projection, limits: Limits) -> int:
     """Bits that one weight of a projection takes: those its mantissas differ in, sign included.
 
@@ -30,13 +44,9 @@ def stored_bits(projection: Projection, limits: Limits) -> int:
     end in are the exponent's, not the memory's.
     """
     least = limits.least_weight_bits or limits.weight_bits
-    match projection.connection:
-        case Dense() | Conv2d() as c:
-            weights = c.weight
-        case Sparse() as c:
-            weights = c.data
-        case _:
-            return limits.weight_bits
+    if projection.connection.storage == "pattern":
+        return limits.weight_bits
+    weights = projection.connection.weights
     if least == limits.weight_bits or not weights.size:
         return least
     every = int(np.bitwise_or.reduce(weights, axis=None))

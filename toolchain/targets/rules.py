@@ -18,14 +18,8 @@ from ..ground.errors import Problem
 from ..ir.placed import Usage
 from ..ir.program import (
     LIF,
-    Clock,
-    Conv2d,
-    Dense,
-    Input,
     Population,
     Projection,
-    Sparse,
-    Structured,
 )
 from .target import Limits
 
@@ -56,9 +50,9 @@ def neuron_program(population: Population, limits: Limits) -> Problem | None:
 
     Graded, GradedReLU and Product neurons are microcode of Loihi 2.
     """
-    if limits.payload_bits or isinstance(population.neuron, LIF | Input | Clock):
+    if limits.payload_bits or not population.neuron.microcode:
         return None
-    kind = type(population.neuron).__name__
+    kind = population.neuron.label
     return _broken(
         neuron_program,
         limits,
@@ -166,14 +160,12 @@ def weight_width(projection: Projection, limits: Limits) -> Problem | None:
     Conv2d carry their exponent, so they must be such mantissas times one power of two.
     """
     connection = projection.connection
-    if isinstance(connection, Conv2d):
-        if _shift(connection.weight, projection.weight_exp, limits) is not None:
+    weights = connection.weights
+    if connection.storage == "kernel":
+        if _shift(weights, projection.weight_exp, limits) is not None:
             return None
-        weights = connection.weight
-    else:
-        weights = _weights(connection)
-        if np.array_equal(effective_weights(weights, limits.weight_bits), weights):
-            return None
+    elif np.array_equal(effective_weights(weights, limits.weight_bits), weights):
+        return None
     low, high = int(weights.min()), int(weights.max())
     return _broken(
         weight_width,
@@ -212,18 +204,6 @@ def delay(projection: Projection, limits: Limits) -> Problem | None:
         f"This one takes {projection.delay}.",
         "balance the delays with relay populations (the compiler does, given this target)",
     )
-
-
-def _weights(connection: object) -> IntArray:
-    match connection:
-        case Dense():
-            return connection.weight
-        case Sparse():
-            return connection.data
-        case Structured():
-            return np.array([connection.weight], dtype=np.int64)
-        case _:
-            raise TypeError(f"no weights in {type(connection).__name__}")
 
 
 def _shift(weights: IntArray, exponent: int, limits: Limits) -> int | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...backends.base import Stream
-from ..ground.arith import INPUT_SHIFT, scale_exponent
-from ..ir.program import LIF, Clock, Input, NeuronProgram, Population, Program
+from ..ground.arith import scale_exponent
+from ..ir.program import Population, Program
 from .rows import rows
 
 SHOWN = 8
@@ -83,16 +83,16 @@ def cause(
     None for what the host drives: inputs and clocks have no operands.
     """
     p = program[population]
-    if isinstance(p.neuron, Input | Clock):
+    if p.neuron.driven:
         return None
     reset = p.stateful and step >= p.phase and (step - p.phase) % program.timesteps == 0
     u = v = None
-    if isinstance(p.neuron, LIF):
+    if p.neuron.state:
         fresh = reset or step == 0
         u = 0 if fresh else int(alone.u[label][step - 1].ravel()[0])
         v = 0 if fresh else int(alone.v[label][step - 1].ravel()[0])
     arrivals = tuple(_arrivals(program, spikes, p, neuron, step))
-    return Cause(_constants(p, neuron), reset, u, v, arrivals)
+    return Cause(p.neuron.constants(p.shape, neuron), reset, u, v, arrivals)
 
 
 def _arrivals(
@@ -117,16 +117,3 @@ def _arrivals(
 
 def _scaled(value: int, exponent: int) -> int:
     return int(scale_exponent(np.array(value, dtype=np.int64), exponent))
-
-
-def _constants(p: Population, neuron: int) -> str:
-    n: NeuronProgram = p.neuron
-    if isinstance(n, LIF):
-        mant = int(np.broadcast_to(n.bias_mant, p.shape).reshape(-1)[neuron])
-        bias = _scaled(mant, n.bias_exp)
-        return (
-            f"LIF du = {n.du}, dv = {n.dv}, vth = {n.vth} (fires above {n.vth << INPUT_SHIFT}), "
-            f"bias = {bias}"
-        )
-    fields = ", ".join(f"{k} = {v}" for k, v in vars(n).items())
-    return f"{type(n).__name__} {fields}"

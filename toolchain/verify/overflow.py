@@ -15,9 +15,10 @@ import numpy as np
 from ..ground.arith import DECAY_SHIFT, DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
 from ..ground.arith import scale_exponent as scaled
 from ..ground.errors import Problem, SfxError
-from ..ir.bounds import current_bound, port_bounds
+from ..ir.bounds import port_bounds
 from ..ir.connections import matrix
 from ..ir.graph import FloatArray
+from ..ir.neurons.lif import current_bound
 from ..ir.program import LIF, Population, Program
 
 Layers = Callable[[Program, IntArray], Mapping[str, IntArray]]

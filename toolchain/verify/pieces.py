@@ -17,7 +17,6 @@ from scipy import sparse
 
 from ..ground.arith import IntArray, sign_mode
 from ..ir.program import (
-    LIF,
     Clock,
     Connection,
     Conv2d,
@@ -28,9 +27,8 @@ from ..ir.program import (
     Projection,
     Readout,
     Sparse,
-    Structured,
 )
-from .rows import rows, synapses
+from .rows import rows
 
 PIECE_SYNAPSES = 1_000_000
 """Synapses of one piece: 16 bytes each, in four copies (Program, process, model, clipping)."""
@@ -112,7 +110,7 @@ def net(program: Program, pieces: tuple[Piece, ...]) -> Net:
         played |= {q.name: (name, at) for q, name, at in inputs}
         joints += incoming
     # Inputs first; a driven population is its own input and plays the host's events.
-    ordered = sorted(pops.values(), key=lambda q: not isinstance(q.neuron, Input | Clock))
+    ordered = sorted(pops.values(), key=lambda q: not q.neuron.driven)
     readout = Readout(ordered[-1].name, 1.0, ())
     return Net(Program(tuple(ordered), tuple(joints), program.timesteps, readout), pieces, played)
 
@@ -124,11 +122,11 @@ def _pieces(program: Program, p: Population, fraction: float) -> Iterator[Piece]
     incoming = program.incoming[p.name]
     processes = 1 + len(incoming) + len({j.pre for j in incoming})
     stored = sum(_stored(j) for j in incoming)
-    if isinstance(p.neuron, Input | Clock) or (fraction >= 1 and stored <= PIECE_SYNAPSES):
+    if p.neuron.driven or (fraction >= 1 and stored <= PIECE_SYNAPSES):
         yield Piece(p.name, 0, None, stored, processes)
         return
     chosen = sample(p, fraction)
-    each = max(1, sum(synapses(j.connection) for j in incoming) // p.size)
+    each = max(1, sum(j.connection.synapses for j in incoming) // p.size)
     count = -(-len(chosen) * each // PIECE_SYNAPSES)
     for number, neurons in enumerate(np.array_split(chosen, max(1, count))):
         yield Piece(p.name, number, neurons, each * len(neurons), processes)
@@ -154,7 +152,7 @@ def _stored(j: Projection) -> int:
         per_kernel = math.prod((*c.weight.shape[2:], *c.out_shape[1:]))
         if j.delay == 1 and j.weight_exp >= 0 and per_kernel >= KERNEL_SYNAPSES:
             return int(c.weight.size)
-    return synapses(c)
+    return c.synapses
 
 
 # --- sub-nets -------------------------------------------------------------------------------
@@ -211,10 +209,7 @@ def _part(program: Program, piece: Piece) -> Parts:
 
 
 def _mixed(c: Connection) -> bool:
-    if isinstance(c, Structured):
-        return False
-    weights = c.data if isinstance(c, Sparse) else c.weight  # type: ignore[attr-defined]
-    return sign_mode(weights) == "mixed"
+    return sign_mode(c.weights) == "mixed"
 
 
 def _connection(j: Projection, m: sparse.csr_matrix, spare: int) -> Connection:
@@ -230,8 +225,5 @@ def _connection(j: Projection, m: sparse.csr_matrix, spare: int) -> Connection:
 
 
 def _cell(p: Population, piece: Piece, neurons: IntArray, spare: int) -> Population:
-    neuron = p.neuron
-    if isinstance(neuron, LIF):
-        bias = np.broadcast_to(neuron.bias_mant, p.shape).reshape(-1)[neurons]
-        neuron = replace(neuron, bias_mant=np.concatenate([bias, np.zeros(spare, np.int64)]))
+    neuron = p.neuron.some(p.shape, neurons, spare)
     return replace(p, name=piece.label, shape=(len(neurons) + spare,), neuron=neuron)

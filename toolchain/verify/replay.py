@@ -34,7 +34,7 @@ from ..ir.check_program import (
 )
 from ..ir.codec import CodecError, decode, encode
 from ..ir.digest import digest
-from ..ir.program import Clock, Input, Program
+from ..ir.program import Input, Program
 from .compare import Mismatch
 from .layerwise import Replayer, host_events, recorded
 from .pieces import PLAYED, Piece, net
@@ -81,7 +81,7 @@ def replay_of(
 
     x, spikes  the samples [K, T, *input shape] and the reference's record of the whole net
     """
-    if isinstance(program[mismatch.population].neuron, Input | Clock):
+    if program[mismatch.population].neuron.driven:
         return None
     piece = Piece(mismatch.population, 0, np.array([mismatch.neuron], dtype=np.int64), 0, 0)
     steps = mismatch.step + 1

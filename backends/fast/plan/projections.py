@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....toolchain.ground.arith import STATE_BITS, IntArray, effective_weights, wrap, wrap32
-from ....toolchain.ir.connections import matrix_of
 from ....toolchain.ir.program import Conv2d, Dense, Population, Projection, Sparse, Structured, View
 from ..kernels import sums as kernels
 from ..kernels.convolutions import Channels, channels_last
@@ -223,7 +222,7 @@ def _places(c: Conv2d, kh: int, kw: int) -> NDArray[np.int32]:
 
 def _sparse(c: Sparse, weight: IntArray, pre_size: int, sums: Any) -> Apply:
     rows = len(c.indptr) - 1
-    m = matrix_of(Sparse(c.indptr, c.indices, weight))
+    m = Sparse(c.indptr, c.indices, weight).matrix()
     m.resize(rows, pre_size)
     columns = m.tocsc()
     indptr, index = columns.indptr.astype(np.int64), columns.indices.astype(np.int64)

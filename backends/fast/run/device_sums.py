@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from ....toolchain.ground.errors import BackendError
-from ....toolchain.ir.connections import matrix_of
 from ....toolchain.ir.program import Conv2d, Dense, Sparse, Structured, View
 from ..plan.contractions import Contraction, Reading
 from ..plan.projections import Wired
@@ -51,7 +50,7 @@ class DeviceProjection:
             case Conv2d() | Dense():
                 self.weight = self._tensor(weight.reshape(len(weight), -1))
             case Sparse() as c:
-                m = matrix_of(Sparse(c.indptr, c.indices, weight)).tocoo()
+                m = Sparse(c.indptr, c.indices, weight).matrix().tocoo()
                 self.weight = torch.sparse_coo_tensor(
                     torch.from_numpy(np.stack([m.row, m.col]).astype(np.int64)),
                     torch.from_numpy(m.data.astype(np.float64)).to(self.kind),

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.axes import Axes, NotAView
-from sfx.toolchain.ir.connections import matrix_of
 
 
 def apply(x: np.ndarray, node: g.Node) -> np.ndarray:
@@ -68,7 +67,7 @@ def test_pattern_equals_numpy(case: tuple[tuple[int, ...], list[g.Node]]) -> Non
     except NotAView:
         return  # a reshape across factors (after merges of 2x3 split as 3x2): refused, not wrong
     assert axes.shape == y.shape
-    via_matrix = matrix_of(axes.structured(axes.repeat)) @ x.ravel()
+    via_matrix = axes.structured(axes.repeat).matrix() @ x.ravel()
     assert np.array_equal(via_matrix, y.ravel())
     if axes.is_permutation:
         view = axes.view()

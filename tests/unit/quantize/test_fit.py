@@ -19,7 +19,6 @@ from sfx.toolchain.compiler.quantize.quantize import Quantized, quantize
 from sfx.toolchain.ground.arith import effective_weights, mantissa_bits
 from sfx.toolchain.ground.errors import InputError, SfxError
 from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.check_connection import weights
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.evaluate import run
 from sfx.toolchain.ir.program import Conv2d, Dense
@@ -40,7 +39,7 @@ def test_every_weight_has_its_bits_and_the_program_is_legal(bits: int) -> None:
     rounded = {r.population for r in q.records if not r.exact}
     for j in q.program.projections:
         if j.post in rounded and isinstance(j.connection, Dense | Conv2d):
-            w = weights(j.connection)
+            w = j.connection.weights
             assert np.array_equal(effective_weights(w, bits), w), j.name
     assert all(r.weight_bits == bits for r in q.records)
 

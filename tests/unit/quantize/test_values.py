@@ -21,7 +21,6 @@ from sfx.toolchain.compiler.quantize.state.values import (
 )
 from sfx.toolchain.ir import evaluate
 from sfx.toolchain.ir import graph as g
-from sfx.toolchain.ir.connections import matrix_of
 from sfx.toolchain.ir.program import Structured
 from tests.graphs import Builder, live_case
 
@@ -39,7 +38,7 @@ labels = st.permutations(sorted(LENGTHS)).flatmap(
 
 
 def by_matrix(c: Structured, x: np.ndarray) -> np.ndarray:
-    return np.asarray((matrix_of(c) @ x.reshape(-1, x.shape[-1]).T).T).reshape(*LEAD, -1)
+    return np.asarray((c.matrix() @ x.reshape(-1, x.shape[-1]).T).T).reshape(*LEAD, -1)
 
 
 @given(labels, labels, st.integers(-3, 3), st.integers(0, 99))

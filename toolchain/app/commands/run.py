@@ -55,7 +55,6 @@ def run(
 
     from ...compiler.cost.activity import total
     from ...compiler.cost.synops import synops
-    from ...ir.program import Clock, Input
     from ...report.units import share
     from .. import api
 
@@ -73,7 +72,7 @@ def run(
             progress=progress,
         )
     accuracy = None if samples.y is None else float(np.mean(result.predictions == samples.y))
-    on_cores = [p.name for p in loaded.program if not isinstance(p.neuron, Input | Clock)]
+    on_cores = [p.name for p in loaded.program if not p.neuron.driven]
     spikes = sum(total(result.counts.events, name) for name in on_cores)
     ops = synops(loaded.program, result.counts)
     values = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,9 @@ from numpy.typing import NDArray
 from ...ground.arith import IntArray
 from ...ir.fan_in import FanIn
 from ...ir.placed import Block, PlacedProgram
-from ...ir.program import Conv2d, Dense, Program, Projection, Sparse
+from ...ir.program import Program, Projection
 from ...targets.links import Link, LinkLoads
-from ...targets.memory import dense_axon_words, row_words, sparse_axon_words, stored_bits
+from ...targets.memory import SYNOP, dense_axon_words, row_words, sparse_axon_words, stored_bits
 from ...targets.mesh import Mesh, hops
 from ...targets.target import Target
 from .activity import Activity
@@ -61,17 +60,6 @@ class Loads:
     def total(self) -> Events:
         """All events of one sample."""
         return sum(self.events.values(), Events())
-
-
-def kind_of(projection: Projection) -> str:
-    """How the synapses are stored: a 0/1 pattern has one shared weight, like a kernel."""
-    match projection.connection:
-        case Dense():
-            return "dense"
-        case Sparse():
-            return "sparse"
-        case _:
-            return "conv"
 
 
 class _Counter:
@@ -168,7 +156,7 @@ class _Counter:
         ops = spikes @ synapses
         words = spikes @ self._words_read(j, synapses, neurons)
         arrival = self.program[j.pre].phase + max(j.delay, 1)
-        kind = kind_of(j)
+        kind = SYNOP[j.connection.storage]
         self.synops[kind][:, core] += _at(ops, arrival)
         self.words[:, core] += _at(words, arrival)
         self.events[j.post] += Events(**{f"synops_{kind}": float(ops.sum())})
@@ -176,17 +164,16 @@ class _Counter:
     def _words_read(self, j: Projection, synapses: IntArray, neurons: int) -> IntArray:
         """Words that one spike of each axon reads."""
         bits = self.stored[j.name]
-        match j.connection:
-            case Dense():
+        match j.connection.storage:
+            case "dense":
                 return np.full(synapses.size, dense_axon_words(neurons, bits, self.limits))
-            case Sparse():
+            case "sparse":
                 return sparse_axon_words(synapses, neurons, bits, self.limits)
-            case Conv2d() as c:
-                entries = prod(c.weight.shape[2:]) * c.weight.shape[0] // c.groups
-                most = row_words(entries, bits, self.limits)
+            case "kernel":
+                most = row_words(j.connection.kernel().met, bits, self.limits)
                 words = row_words(synapses, bits, self.limits)
                 return np.minimum(words, most)
-            case _:
+            case "pattern":
                 return np.ones(synapses.size, dtype=np.int64)
 
     def _count_messages(self, core: int, name: str, axons: IntArray) -> None:

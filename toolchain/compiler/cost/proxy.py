@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...ir.program import Product, Program, Structured
+from ...ir.program import Program
 from .activity import Activity
 from .synops import fan_out
 
@@ -55,12 +55,12 @@ def op_proxy(program: Program, activity: Activity) -> Proxy:
             multiplies += ops
         else:
             accumulates += ops
-        if isinstance(j.connection, Structured):
+        if j.connection.storage == "pattern":
             joins[j.post] = joins.get(j.post, 0) + 1
         else:
             dense += float(fan.sum())
     for p in program:
-        if isinstance(p.neuron, Product):
+        if p.neuron.multiplies:
             multiplies += float(activity.events[p.name].sum())
         if joins.get(p.name, 0) > 1:
             dense += p.size

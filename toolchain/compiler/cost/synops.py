@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ...ir.fan_in import FanIn
-from ...ir.program import Program, Projection, Structured
+from ...ir.program import Program, Projection
 from .activity import EventCounts, total
 
 
@@ -29,8 +27,8 @@ def fan_out(program: Program, projection: Projection) -> NDArray[np.int64]:
 def synapses(program: Program, projection: Projection) -> int:
     """Synapses of a projection, without an entry per neuron where its pattern is regular."""
     c = projection.connection
-    if isinstance(c, Structured):
-        return prod((dict(c.pre) | dict(c.post)).values())
+    if c.even:
+        return c.synapses
     return int(fan_out(program, projection).sum())
 
 
@@ -41,7 +39,7 @@ def synops(program: Program, counts: EventCounts) -> int:
 
 def _driven(program: Program, j: Projection, counts: EventCounts) -> int:
     size = program[j.pre].size
-    if isinstance(j.connection, Structured):  # all neurons drive equally many
+    if j.connection.even:  # all neurons drive equally many
         return total(counts.events, j.pre) * (synapses(program, j) // size)
     sent = np.asarray(counts.events[j.pre], dtype=np.int64).reshape(-1, size).sum(axis=0)
     return int(sent @ fan_out(program, j))

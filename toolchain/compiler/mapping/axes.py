@@ -15,16 +15,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ir.program import (
-    Conv2d,
-    Dense,
-    Population,
-    Program,
-    Projection,
-    Shape,
-    Structured,
-    View,
-)
+from ...ir.program import Population, Program, Projection, Shape, View
 
 Positions = tuple[int, ...]
 
@@ -56,56 +47,16 @@ class Pattern:
 
 def pattern(j: Projection, pre_size: int, post_size: int) -> Pattern | None:
     """The projection axis by axis; None where it is irregular (Sparse, or views that cut axes)."""
-    match j.connection:
-        case Dense():
-            return Pattern((pre_size,), (post_size,)) if not (j.pre_view or j.post_view) else None
-        case Structured() as s:
-            return _structured(s, j)
-        case Conv2d() as c:
-            return _conv(c, j)
-        case _:
-            return None
-
-
-def _structured(s: Structured, j: Projection) -> Pattern | None:
-    pre = _seen(tuple(n for _, n in s.pre), j.pre_view, entering=True)
-    post = _seen(tuple(n for _, n in s.post), j.post_view, entering=False)
+    wiring = j.connection.wiring()
+    if wiring is None or (wiring.whole and (j.pre_view or j.post_view)):
+        return None
+    pre = _seen(wiring.pre, j.pre_view, entering=True)
+    post = _seen(wiring.post, j.post_view, entering=False)
     if pre is None or post is None:
         return None
-    where = {label: i for i, (label, _) in enumerate(s.pre)}
-    links = tuple(
-        Link(pre[1][where[label]], post[1][i])
-        for i, (label, _) in enumerate(s.post)
-        if label in where
-    )
-    return Pattern(pre[0], post[0], links)
-
-
-def _conv(c: Conv2d, j: Projection) -> Pattern | None:
-    pre = _seen(c.in_shape, j.pre_view, entering=True)
-    post = _seen(c.out_shape, j.post_view, entering=False)
-    if pre is None or post is None:
-        return None
-    links = [
-        Link(pre[1][axis], post[1][axis], _window(c, axis - 1))
-        for axis in (1, 2)
-        if c.in_shape[axis] > 1 or c.out_shape[axis] > 1
-    ]
-    if c.groups > 1:
-        group_in = np.arange(c.in_shape[0]) // c.weight.shape[1]
-        group_out = np.arange(c.out_shape[0]) // (c.out_shape[0] // c.groups)
-        links.append(Link(pre[1][0], post[1][0], group_in[:, None] == group_out))
-    return Pattern(pre[0], post[0], tuple(links), post[1][0])
-
-
-def _window(c: Conv2d, axis: int) -> NDArray[np.bool_]:
-    """Rows (axis 0) or columns (axis 1) of the input that reach those of the output."""
-    taps = np.arange(c.weight.shape[2 + axis]) * c.dilation[axis] - c.padding[axis]
-    at = np.arange(c.out_shape[1 + axis])[:, None] * c.stride[axis] + taps
-    out: NDArray[np.bool_] = (np.arange(c.in_shape[1 + axis])[:, None, None] == at[None]).any(
-        axis=2
-    )
-    return out
+    links = tuple(Link(pre[1][k.pre], post[1][k.post], k.relation) for k in wiring.links)
+    channels = () if wiring.channels is None else post[1][wiring.channels]
+    return Pattern(pre[0], post[0], links, channels)
 
 
 def _seen(

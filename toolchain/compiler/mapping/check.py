@@ -14,7 +14,7 @@ from ...ground.errors import FitError, Problem
 from ...ir.connections import permutation
 from ...ir.fan_in import FanIn
 from ...ir.placed import Block, PlacedProgram, Usage
-from ...ir.program import Conv2d, Dense, Population, Program, Projection, Sparse
+from ...ir.program import Population, Program, Projection
 from ...targets.memory import (
     STRUCTURED_WORDS,
     dense_axon_words,
@@ -171,20 +171,21 @@ class _Counter:
         if j.name not in self.bits:
             self.bits[j.name] = stored_bits(j, limits)
         bits = self.bits[j.name]
-        match j.connection:
-            case Dense():
+        match j.connection.storage:
+            case "dense":
                 return self.program[j.pre].size * dense_axon_words(indices.size, bits, limits)
-            case Sparse():
+            case "sparse":
                 _, synapses = self._fan(j).into(indices)
                 return int(sparse_axon_words(synapses, indices.size, bits, limits).sum())
-            case Conv2d() as c:
+            case "kernel":
+                kernel = j.connection.kernel()
                 if j.post_view is not None and j.name not in self.views:
                     self.views[j.name] = permutation(j.post_view, self.program[j.post].size)
                 at = indices if j.post_view is None else self.views[j.name][indices]
-                present = np.zeros(c.out_shape[0], dtype=bool)
-                present[at // (c.out_shape[1] * c.out_shape[2])] = True
-                return row_words(int(present.sum()) * prod(c.weight.shape[1:]), bits, limits)
-            case _:
+                present = np.zeros(kernel.channels, dtype=bool)
+                present[at // kernel.positions] = True
+                return row_words(int(present.sum()) * kernel.weights, bits, limits)
+            case "pattern":
                 return STRUCTURED_WORDS
 
     def axons_in(self, name: str, indices: IntArray) -> int:

@@ -10,17 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from ...ir.program import (
-    LIF,
-    Conv2d,
-    Dense,
-    Population,
-    Product,
-    Program,
-    Projection,
-    Sparse,
-    Structured,
-)
+from ...ir.program import Population, Program, Projection
+from ...targets.memory import SYNOP
 from ...targets.target import Target
 
 UNKNOWN = 0.1
@@ -39,32 +30,18 @@ def rates(program: Program, known: Rates) -> dict[str, float]:
 
 def _guess(program: Program, population: Population, before: Rates) -> float:
     incoming = [j for j in program.incoming[population.name] if j.pre in before]
-    if not incoming or (isinstance(population.neuron, LIF) and population.stateful):
+    if not incoming or population.stateful:
         return UNKNOWN
     fans = [(before[j.pre], fan_in(program, j)) for j in incoming]
     any_of = [1 - (1 - rate) ** fan for rate, fan in fans]
-    joint = isinstance(population.neuron, LIF) and len(fans) > 1 and population.neuron.vth > 0
-    if joint or isinstance(population.neuron, Product):  # all of its inputs at once
+    if population.neuron.joint(len(fans)):
         return float(prod(any_of))
     return 1 - float(prod(1 - rate for rate in any_of))
 
 
 def fan_in(program: Program, j: Projection) -> float:
     """Mean synapses of `j` onto one post neuron (borders of convolutions ignored)."""
-    match j.connection:
-        case Dense() as c:
-            return float(c.weight.shape[1])
-        case Sparse() as c:
-            return c.data.size / max(program[j.post].size, 1)
-        case Conv2d() as c:
-            taps = prod(c.weight.shape[1:])
-            inside = prod(c.in_shape[1:]) * prod(c.stride) / prod(c.out_shape[1:])
-            return float(min(taps, taps * max(inside, 1)))
-        case Structured() as c:
-            shared = {label for label, _ in c.post}
-            return float(prod(n for label, n in c.pre if label not in shared))
-        case _:
-            return 1.0
+    return j.connection.mean_fan_in(program[j.post].size)
 
 
 def seconds_per_neuron(program: Program, target: Target, rate: Rates) -> dict[str, float]:
@@ -79,7 +56,7 @@ def seconds_per_neuron(program: Program, target: Target, rate: Rates) -> dict[st
         update = cost["t_access"] + cost["t_update"] + rate[p.name] * cost["t_fired"]
         synops = 0.0
         for j in program.incoming[p.name]:
-            kind = {Dense: "dense", Sparse: "sparse"}.get(type(j.connection), "conv")
+            kind = SYNOP[j.connection.storage]
             synops += rate[j.pre] * fan_in(program, j) * cost[f"t_synop_{kind}"]
         out[p.name] = max(update, synops)
     return out

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...ground.arith import IntArray
 from ...ground.errors import FitError, Problem
 from ...ir.placed import Tile, Usage
-from ...ir.program import Clock, Input, Population, Program, Sparse
+from ...ir.program import Population, Program
 from ...targets.rules import axons_out, check_core
 from ...targets.target import Limits
 from .axes import tile_axes
@@ -80,7 +80,7 @@ class PartitionGoals:
 
 def on_cores(program: Program) -> tuple[Population, ...]:
     """The populations that need cores: inputs and clocks come from the host."""
-    return tuple(p for p in program if not isinstance(p.neuron, Input | Clock))
+    return tuple(p for p in program if not p.neuron.driven)
 
 
 class Partitioner:
@@ -127,9 +127,9 @@ class Partitioner:
             neurons += self.limits.neuron_share(size, size if self._stateful(name) else 0)
             words += int(meter.least_words(np.array([meter.axes], dtype=np.int64))[0])
             words += sum(
-                j.connection.data.size * meter.bits[j.name] / self.limits.word_bits
+                j.connection.weights.size * meter.bits[j.name] / self.limits.word_bits
                 for j in meter.incoming
-                if isinstance(j.connection, Sparse)
+                if j.connection.storage == "sparse"
             )
         bounds = {"neurons": neurons, "synapse_words": words / self.limits.synapse_words_per_core}
         binds = max(bounds, key=lambda r: bounds[r])

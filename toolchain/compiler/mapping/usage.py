@@ -11,7 +11,7 @@ import numpy as np
 from ...ground.arith import IntArray
 from ...ir.fan_in import FanIn
 from ...ir.placed import Tile, Usage
-from ...ir.program import Conv2d, Dense, Population, Program, Projection, Shape, Sparse
+from ...ir.program import Population, Program, Projection, Shape
 from ...targets.memory import (
     STRUCTURED_WORDS,
     dense_axon_words,
@@ -56,7 +56,7 @@ class Meter:
     @property
     def regular(self) -> bool:
         """True if every figure of a tile follows from its lengths."""
-        return not any(isinstance(j.connection, Sparse) for j in self.incoming)
+        return not any(j.connection.storage == "sparse" for j in self.incoming)
 
     def words(self, tile: Tile) -> int:
         """Words of synaptic memory of a tile, also of one along other axes than ours."""
@@ -65,7 +65,7 @@ class Meter:
         else:
             total = self._words_of(tile)
         for j in self.incoming:
-            if isinstance(j.connection, Sparse):
+            if j.connection.storage == "sparse":
                 _, synapses = self._fans[j.name].into(tile.indices)
                 words = sparse_axon_words(synapses, tile.neurons, self.bits[j.name], self.limits)
                 total += int(words.sum())
@@ -75,16 +75,16 @@ class Meter:
         """As `least_words`, with the channels of a convolution counted neuron by neuron."""
         total = 0
         for j in self.incoming:
-            match j.connection:
-                case Dense():
+            match j.connection.storage:
+                case "dense":
                     words = dense_axon_words(tile.neurons, self.bits[j.name], self.limits)
                     total += self.program[j.pre].size * words
-                case Conv2d() as c:
-                    weights = self._channels_of(j, tile) * prod(c.weight.shape[1:])
+                case "kernel":
+                    weights = self._channels_of(j, tile) * j.connection.kernel().weights
                     total += row_words(weights, self.bits[j.name], self.limits)
-                case Sparse():
+                case "sparse":
                     pass
-                case _:
+                case "pattern":
                     total += STRUCTURED_WORDS
         return total
 
@@ -103,23 +103,23 @@ class Meter:
         total = np.zeros(len(lengths), dtype=np.int64)
         neurons = lengths.prod(axis=1)
         for j in self.incoming:
-            match j.connection:
-                case Dense():
+            match j.connection.storage:
+                case "dense":
                     words = dense_axon_words(neurons, self.bits[j.name], self.limits)
                     total += self.program[j.pre].size * words
-                case Conv2d() as c:
-                    weights = self._channels(j, lengths) * prod(c.weight.shape[1:])
+                case "kernel":
+                    weights = self._channels(j, lengths) * j.connection.kernel().weights
                     total += row_words(weights, self.bits[j.name], self.limits)
-                case Sparse():
+                case "sparse":
                     pass
-                case _:
+                case "pattern":
                     total += STRUCTURED_WORDS
         return total
 
     def _channels(self, j: Projection, lengths: IntArray) -> IntArray:
         """Most out channels in a tile of each of these lengths."""
         wiring = self.patterns[j.name]
-        if wiring is None or not isinstance(j.connection, Conv2d):
+        if wiring is None or j.connection.storage != "kernel":
             neurons: IntArray = lengths.prod(axis=1)
             return neurons
         return self._extent(j.name, wiring.channels, wiring.post, lengths)

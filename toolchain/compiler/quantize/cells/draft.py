@@ -11,7 +11,7 @@ import numpy as np
 from ....ground.arith import IntArray, scale_exponent
 from ....ir import graph as g
 from ....ir import program as p
-from ....ir.bounds import Bound
+from ....ir.bound import Bound
 from ....ir.connections import value_bounds
 from ....ir.wires import Wire, target_size
 from ..fit.terms import Term, constant_terms

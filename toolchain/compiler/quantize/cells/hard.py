@@ -17,8 +17,9 @@ import numpy as np
 
 from ....ground.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
 from ....ir import program as p
-from ....ir.bounds import Bound, current_bound
+from ....ir.bound import Bound
 from ....ir.graph import FloatArray
+from ....ir.neurons.lif import current_bound
 from ....ir.single import TIE
 from ..fit.lif import INPUT_LIMIT, bias_integers
 from ..fit.real import RealCell

@@ -20,8 +20,9 @@ import numpy as np
 
 from ....ground.arith import INPUT_SHIFT, IntArray
 from ....ir import program as p
-from ....ir.bounds import Bound
-from ....ir.check_program import PAYLOAD_LIMIT, PRODUCT_LIMIT
+from ....ir.bound import Bound
+from ....ir.neurons.base import PAYLOAD_LIMIT
+from ....ir.neurons.product import PRODUCT_LIMIT
 from ..fit.lif import INPUT_LIMIT
 from ..fit.real import RealCell
 from ..fit.ties import alike, last_silent, threshold_integer

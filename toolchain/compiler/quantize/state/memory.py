@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ....ground.arith import mantissa_bits
-from ....ir.program import Conv2d, Dense, Projection, Sparse
+from ....ir.program import Projection
 
 
 def memory_bits(projections: Iterable[Projection]) -> int:
@@ -20,10 +20,10 @@ def memory_bits(projections: Iterable[Projection]) -> int:
 
 def _bits(j: Projection) -> int:
     c = j.connection
-    if isinstance(c, Sparse):
-        return int(c.data.size) * mantissa_bits(c.data)
-    if not isinstance(c, Dense | Conv2d):
+    if c.storage == "sparse":
+        return int(c.weights.size) * mantissa_bits(c.weights)
+    if c.storage == "pattern":
         return 32
-    rows = c.weight.reshape(len(c.weight), -1)
+    rows = c.weights.reshape(len(c.weights), -1)
     used = int(np.count_nonzero(rows.any(axis=1)))
-    return used * rows.shape[1] * mantissa_bits(c.weight)
+    return used * rows.shape[1] * mantissa_bits(c.weights)
