@@ -10,23 +10,19 @@ is imported or called: see `sfx.toolchain.formats.torch_file.safe_pickle`.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...toolchain.formats.torch_file.zip import read_archive
+from ...toolchain.formats.torch_file.read import read
 from ...toolchain.ground.errors import InputError, Problem
 
 FORMAT = 1
 """Version of the format, the value of the key `sfx`."""
-ZIP = b"PK\x03\x04"
-LEGACY = (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", b"\x80\x02", b"\x80\x03", b"\x80\x04")
 FORM = '{"sfx": 1, "model": NAME, "config": {...}, "state_dict": {...}}'
 
 
@@ -44,37 +40,6 @@ class Checkpoint:
     config: dict[str, Any]
     state_dict: dict[str, Tensor]
     calibration: Tensor | None = None
-
-
-def read(path: str | os.PathLike[str]) -> Any:
-    """What a `.pt` or `.safetensors` file holds: plain data with tensors, nothing executed.
-
-    A `.safetensors` file gives {name: tensor}, or the checkpoint form if its metadata have `sfx`.
-    Raises InputError (SFX-E110 to E115).
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise InputError("SFX-E110", "no such file", where=str(file))
-    if file.suffix == ".safetensors":
-        return _read_safetensors(file)
-    with file.open("rb") as stream:
-        head = stream.read(16)
-    if head.startswith(ZIP):
-        return read_archive(file)
-    if head.startswith(LEGACY):
-        raise InputError(
-            "SFX-E110",
-            "is a bare pickle or in the torch.save format from before version 1.6",
-            where=str(file),
-            hint="load it where you trust it and save it again with torch.save, or as "
-            ".safetensors; --trust-pickle runs whatever code it holds",
-        )
-    raise InputError(
-        "SFX-E110",
-        "is not a torch.save archive" if head else "is empty",
-        where=str(file),
-        hint="sfx reads what torch.save (1.6 and later) writes, .safetensors and .nir",
-    )
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -173,31 +138,3 @@ def _value_problems(state: Mapping[str, Tensor], where: str) -> list[Problem]:
                 what = f"weights {key!a} hold {bad} value(s) that are NaN or infinite"
                 problems.append(Problem("SFX-E116", where, what, "check the training run"))
     return problems
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError, safe_open
-
-    where = str(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in sorted(file.keys())}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(
-            "SFX-E110", f"is not a sound safetensors file ({error})", where=where
-        ) from error
-    if "sfx" not in metadata:
-        return tensors
-    try:
-        head = json.loads(metadata["sfx"])
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            "SFX-E115", f"metadata 'sfx' are no JSON ({type(error).__name__})", where=where
-        ) from error
-    if not isinstance(head, dict):
-        raise InputError("SFX-E115", "metadata 'sfx' are no JSON object", where=where)
-    content = {**head, "state_dict": {k: v for k, v in tensors.items() if k != "calibration"}}
-    if "calibration" in tensors:
-        content["calibration"] = tensors["calibration"]
-    return content

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...toolchain.formats.torch_file import trusted_pickle
+from ...toolchain.formats.torch_file.read import read
 from ...toolchain.ground.errors import InputError
 from .. import zoo
 from . import checkpoint, factory
@@ -62,7 +63,7 @@ def load_network(
     Raises InputError (SFX-E1xx): unreadable file, unknown architecture, keys or shapes that do
     not match, a factory that fails (SFX-E153, with the user's own line).
     """
-    content = trusted_pickle.load(path) if trust_pickle else checkpoint.read(path)
+    content = trusted_pickle.load(path) if trust_pickle else read(path)
     if isinstance(content, nn.Module):
         return Loaded(content.eval(), _example(example_shape, str(path)), None)
     if model is not None:

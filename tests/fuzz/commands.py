@@ -23,7 +23,7 @@ SAMPLES = "samples.npz"
 
 def bundles(folder: Path) -> list[bytes]:
     """Four small Programs, compiled, with every key that a manifest can have; and their samples."""
-    from sfx.toolchain.app.api.compiling import manifest_of
+    from sfx.toolchain.app.api.manifests import manifest_of
     from sfx.toolchain.compiler.compile import compile_program
     from sfx.toolchain.formats.bundle import bundle
     from sfx.toolchain.ir.record import LayerRecord

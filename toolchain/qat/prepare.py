@@ -13,6 +13,7 @@ from torch import nn
 from ..compiler.quantize.options import Options
 from ..compiler.quantize.quantize import Quantized, quantize
 from ..data import Samples, calibration_of
+from ..formats import table
 from ..ground.errors import InputError
 from ..ir import graph as g
 from ..ir.program import Program
@@ -49,7 +50,7 @@ def prepare(
 
     chosen = load_target(target)
     given = None if calibrate is None else calibration_of(calibrate).x
-    if not isinstance(model, nn.Module) and Path(model).suffix == ".net":
+    if not isinstance(model, nn.Module) and table.named("netx").fits(Path(model)):
         return from_program(_netx(Path(model), given, net_input), target)
     net, samples = _network(model, given)
     imported, events = to_graph(net), samples.astype(np.int64)

@@ -1,66 +1,28 @@
-"""A fine-tuned model on disk: `.safetensors`, integers and what training continues from.
-
-Metadata `sfx`: {"sfx": 1, "model": "qat", "program", "template", "bits", "target", "reduce"}: the
-trained Program and the one that training started from, in the bundle's own form
-(`sfx.toolchain.ir.codec`). Tensors: `program/N`, the arrays of both, and the module's state_dict.
-Nothing in a file is imported or called.
-"""
+"""`sfx.qat.save` and `load`: a fine-tuned model and its file (`formats/fine_tuned.py`)."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ..ground.errors import InputError, SfxError
-from ..ground.files import atomic_write
-from ..ir.check_program import check_program
-from ..ir.codec import CodecError, decode, encode
+from ..formats import fine_tuned
+from ..formats.fine_tuned import Stored, damaged
+from ..ir.codec import encode
 from ..ir.program import Program
 
 if TYPE_CHECKING:
     from .model import QatModel
 
-FORMAT = 1
-KIND = "qat"
-ARRAYS = "program/"
-
-
-@dataclass(frozen=True, eq=False)
-class Stored:
-    """What a file holds: both Programs, checked; the template's other fields; the parameters."""
-
-    program: Program
-    template: Program
-    bits: dict[str, int]
-    target: str
-    reduce: str
-    state: dict[str, NDArray[Any]]
-
 
 def save(model: QatModel, path: str | Path) -> None:
     """Write `model` atomically. Raises InputError (SFX-E603) if it cannot be written."""
-    from safetensors.numpy import save as to_bytes
-
-    arrays: list[NDArray[Any]] = []
     t = model.template
-    head = {
-        "sfx": FORMAT,
-        "model": KIND,
-        "program": encode(model.program(), arrays),
-        "template": encode(t.program, arrays),
-        "bits": dict(t.bits),
-        "target": t.target,
-        "reduce": t.reduce,
-    }
-    tensors = {f"{ARRAYS}{i:05d}": np.array(a, order="C") for i, a in enumerate(arrays)}
-    tensors |= {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
-    metadata = {"sfx": json.dumps(head, sort_keys=True, separators=(",", ":"))}
-    atomic_write(Path(path), to_bytes(tensors, metadata))
+    state = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
+    stored = Stored(model.program(), t.program, dict(t.bits), t.target, t.reduce, state)
+    fine_tuned.write(stored, path)
 
 
 def load(path: str | Path) -> QatModel:
@@ -69,80 +31,18 @@ def load(path: str | Path) -> QatModel:
 
     from .model import QatModel, Template
 
-    s = read(path)
+    s = fine_tuned.read(path)
     model = QatModel(Template(s.template, s.bits, s.target, s.reduce))
     try:
         model.load_state_dict({k: torch.from_numpy(v) for k, v in s.state.items()})
     except RuntimeError as error:
-        raise _damaged(path, f"its state does not fit: {' '.join(str(error).split())}") from error
+        raise damaged(path, f"its state does not fit: {' '.join(str(error).split())}") from error
     if _numbers(model.program()) != _numbers(s.program):
-        raise _damaged(path, "its parameters do not give its integers")
+        raise damaged(path, "its parameters do not give its integers")
     return model
-
-
-def is_qat(path: str | Path) -> bool:
-    """True if `path` is a file of `save`, by what its header says."""
-    if Path(path).suffix != ".safetensors":
-        return False
-    try:
-        return _open(path)[0].get("model") == KIND
-    except (SfxError, ValueError):
-        return False
-
-
-def read(path: str | Path) -> Stored:
-    """The file's content without torch. Raises InputError (SFX-E363), SfxError for its Program."""
-    try:
-        head, tensors = _open(path)
-        if head.get("sfx") != FORMAT or head.get("model") != KIND:
-            raise CodecError(f"it says {head.get('model')!r} of format {head.get('sfx')!r}")
-        names = sorted(n for n in tensors if n.startswith(ARRAYS))
-        arrays = [tensors.pop(n) for n in names]
-        if any(a.dtype.kind not in "iu" for a in arrays):
-            raise CodecError("an array does not hold integers")
-        program = decode(head["program"], arrays, Program)
-        start = decode(head["template"], arrays, Program)
-        bits, target, reduce = head["bits"], head["target"], head["reduce"]
-        if not isinstance(bits, dict) or not all(b in range(2, 9) for b in bits.values()):
-            raise CodecError("bits are not a table of 2..8")
-        if not isinstance(target, str) or reduce not in ("mean", "sum", "none"):
-            raise CodecError("target or reduce is unknown")
-        check_program(program, balanced=False)
-        check_program(start, balanced=False)
-    except SfxError:
-        raise
-    except (CodecError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as e:
-        raise _damaged(path, str(e) or type(e).__name__) from e
-    if not all(np.isfinite(v).all() for v in tensors.values()):
-        raise _damaged(path, "a parameter is NaN or infinite")
-    return Stored(program, start, bits, target, reduce, tensors)
-
-
-def _open(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  (no mapping)
-    except FileNotFoundError as error:
-        raise InputError("SFX-E363", "no such file", where=str(path)) from error
-    except (SafetensorError, OSError) as error:
-        raise _damaged(path, str(error)) from error
-    head = json.loads(metadata.get("sfx", "{}"))
-    return (head if isinstance(head, dict) else {}), tensors
 
 
 def _numbers(program: Program) -> tuple[str, list[bytes]]:
     arrays: list[NDArray[Any]] = []
     text = json.dumps(encode(program, arrays), sort_keys=True)
     return text, [a.tobytes() for a in arrays]
-
-
-def _damaged(path: str | Path, what: str) -> InputError:
-    return InputError(
-        "SFX-E363",
-        f"not a readable fine-tuned model: {what}",
-        where=str(path),
-        hint="such files are written by sfx.qat.save",
-    )

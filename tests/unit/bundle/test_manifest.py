@@ -46,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sealed")
     graph, x = live_case(False, True, 2)
     compiled = compile_graph(graph, load("loihi"), x)
-    from sfx.toolchain.app.api.compiling import manifest_of
+    from sfx.toolchain.app.api.manifests import manifest_of
 
     facts = manifest_of("m", "0" * 64, load("loihi"), compiled.placed) | {
         "calibration": {"source": "DATA", "samples": 2, "sha256": "1" * 64},

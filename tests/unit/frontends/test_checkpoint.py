@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 from safetensors.torch import save_file  # noqa: E402 - after the check for torch
 
-from sfx.frontends.checkpoints.checkpoint import load_checkpoint, read  # noqa: E402
+from sfx.frontends.checkpoints.checkpoint import load_checkpoint  # noqa: E402
 from sfx.toolchain.formats.torch_file import safe_pickle  # noqa: E402
 from sfx.toolchain.formats.torch_file import zip as torch_zip  # noqa: E402
+from sfx.toolchain.formats.torch_file.read import read  # noqa: E402
 from sfx.toolchain.ground.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch

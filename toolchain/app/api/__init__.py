@@ -9,20 +9,20 @@ from ...ground.errors import SfxError
 from .agreeing import verify_torch
 from .bundles import (
     diff,
-    export_netx,
-    export_onnx,
-    inspect,
     load,
     remap,
     report,
     save,
-    standard_nir,
     target_of,
     to_lava,
 )
-from .compiling import compile, judge
+from .compiling import compile
+from .exporting import export_netx, export_onnx, standard_nir
+from .files import inspect
+from .judging import judge
+from .models import Source
 from .running import BACKENDS, backend, replay, run, stream, verify
-from .sources import Source, export, load_model
+from .sources import export, load_model
 
 __all__ = [
     "BACKENDS",

@@ -95,16 +95,13 @@ def _exported(
 
     name = str(bundle.manifest["model"]["name"])
     if isinstance(source, str | Path):
-        from .sources import load_for_samples
+        from ...formats.table import FLOAT
+        from .models import ReadOptions, Source
+        from .sources import read_for_samples
 
-        exported = load_for_samples(
-            source,
-            shape,
-            model=model,
-            input_layout=input_layout,
-            timesteps=None,
-            trust_pickle=trust_pickle,
-        ).exported
+        asked = ReadOptions(model, input_layout=input_layout, trust_pickle=trust_pickle)
+        found = read_for_samples(Path(source), shape, asked, FLOAT)
+        exported = found.exported if isinstance(found, Source) else None
     else:
         import torch
 

@@ -1,8 +1,7 @@
-"""What is done with a bundle: read, write, map again, compare, report, export."""
+"""What is done with a bundle: read, write, map again, compare, report."""
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,72 +11,24 @@ import numpy as np
 
 from ....backends.base import Progress
 from ...data import Samples, samples_of
+from ...formats import table
 from ...formats.bundle import bundle as bundles
 from ...formats.bundle.bundle import Bundle
 from ...ground.errors import InputError
-from ...ground.files import atomic_write
 from ...ground.memory import require
 from ...ir.memory_use import of_costs
 from ...ir.program import Program
 from .compiling import Stage
+from .files import beside_content
 from .running import program_of, run
-from .sources import load_model
 
 if TYPE_CHECKING:
     from ....backends.lava.build import LavaNetwork
-    from ...formats.nir.conventions import NirOptions
     from ...targets.target import Target
     from ...verify.diff import Change
 
 SOURCES = ("versions", "model", "target", "calibration", "trusted_pickle", "net_input")
 """What a manifest says of a bundle's origin; its statistics and records follow from the Program."""
-
-
-def inspect(path: str | Path, nir_options: NirOptions | None = None) -> str:
-    """What a file holds, as text: a Program (.sfx, .net), a NIR graph, a checkpoint's tensors."""
-    from ...ir.text import graph_text, program_text
-    from ...report.witness import witness_lines
-
-    path = Path(path)
-    if path.suffix == ".sfx":
-        bundle = load(path)
-        lines = witness_lines(bundle.manifest.get("witness"))
-        found = "".join(f"witness: {line}\n" for line in lines)
-        read_as = _input_text(bundle.manifest.get("net_input"))
-        return read_as + program_text(bundle.program) + found
-    if path.suffix == ".net":
-        from ...formats.netx.file import read_file
-        from ...formats.netx.read import input_facts, read
-
-        facts = input_facts(path, "raw")
-        length = read_file(path).timesteps or 1
-        return _input_text(facts, asked=True) + program_text(
-            read(path, timesteps=length, data="raw")
-        )
-    if path.suffix in (".nir", ".onnx"):
-        from ...formats.nir.bridge import to_graph
-        from ...formats.nir.reading import reading
-
-        graph = load_model(path).graph
-        known = graph.metadata.get("timesteps")
-        steps = None if known is not None else 1
-        text = graph_text(to_graph(graph, timesteps=steps, options=nir_options))
-        how = reading(graph, nir_options).lines() if path.suffix == ".nir" else []
-        return "".join(f"{line}\n" for line in how) + text
-    from ....frontends.checkpoints.describe import describe
-
-    return describe(path)
-
-
-def _input_text(facts: dict[str, Any] | None, *, asked: bool = False) -> str:
-    """What a lava-dl network does with a sample first, and what its DATA holds."""
-    if facts is None:
-        return ""
-    formula = f"input neurons take {facts['weight']} x + {facts['bias']} of a sample x"
-    if asked:
-        return f"{formula}; shown for DATA of x (compile --net-input says which DATA is)\n"
-    holds = "x, the Program applies it" if facts["data"] == "raw" else "that number already"
-    return f"{formula}; DATA holds {holds}\n"
 
 
 def save(bundle: Bundle, path: str | Path) -> None:
@@ -95,7 +46,10 @@ def load(path: str | Path, *, balanced: bool = True) -> Bundle:
     from ...compiler.compile import statistics
     from ...compiler.mapping.check import check_placed
 
-    bundle = bundles.read(path, balanced=balanced)
+    try:
+        bundle = bundles.read(path, balanced=balanced)
+    except InputError as error:
+        raise beside_content(error, Path(path), table.named("bundle")) from error
     placed = bundle.placed
     counted = statistics(bundle.program) | {"cores": placed.cores, "chips": placed.chips}
     bundle = replace(bundle, manifest=bundle.manifest | {"statistics": counted})
@@ -217,59 +171,3 @@ def to_lava(bundle: Bundle | Program) -> LavaNetwork:
     from ....backends.lava.build import to_lava as build
 
     return build(program_of(bundle))
-
-
-def export_onnx(bundle: Bundle | Program, path: str | Path) -> None:
-    """Write the Program as an ONNX model of integer operators, atomically.
-
-    Raises MissingPartError (SFX-E530) without onnx, SfxError (SFX-E531) if it exceeds 2 GiB,
-    InputError (SFX-E603) if the file cannot be written.
-    """
-    from ....backends.onnx import parts
-
-    parts.require("onnx")
-    from ....backends.onnx.export import export as onnx_export
-
-    model = onnx_export(program_of(bundle))
-    atomic_write(Path(path), model.SerializeToString(deterministic=True))
-
-
-def export_netx(bundle: Bundle | Program, path: str | Path) -> str:
-    """Write a sequential Program as a lava-dl network (`.net`), atomically, exactly or not at all.
-
-    The file is read back and compared before it is written. Returns the name of the read-out
-    population that netx has no layer for (its weights stay with the host), "" without one.
-    Raises UnsupportedError (SFX-E642) with every population that netx has no form for, InputError
-    (SFX-E603) if the file cannot be written.
-    """
-    from tempfile import TemporaryDirectory
-
-    from ...formats.netx.read import read
-    from ...formats.netx.write import export as netx_export
-
-    program = program_of(bundle)
-    made = netx_export(program)
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy.net"
-        copy.write_bytes(made.content)
-        made.check(program, read(copy, data="raw"))
-    atomic_write(Path(path), made.content)
-    return made.left_out
-
-
-def standard_nir(bundle: Bundle) -> bytes:
-    """The bundle's NIR source as a file of standard nodes. Raises UnsupportedError (SFX-E644)."""
-    from ...compiler.standard_nir import standard
-    from ...formats.nir.bridge import read, to_graph, write
-    from ...formats.nir.conventions import NirOptions
-
-    if not bundle.nir:
-        raise InputError("SFX-E641", "the bundle has no NIR source")
-    facts = bundle.manifest.get("nir", {})
-    options = NirOptions(facts.get("convention"), facts.get("dt"), facts.get("reset"))
-    graph = to_graph(
-        read(io.BytesIO(bundle.nir)), timesteps=bundle.program.timesteps, options=options
-    )
-    buffer = io.BytesIO()
-    write(standard(graph), buffer)
-    return buffer.getvalue()

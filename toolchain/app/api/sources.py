@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
+from ...formats.table import FLOAT, MODELS, Holds
 from ...ground.errors import InputError, SfxError
 from ...ground.files import atomic_write
+from .files import read
+from .models import Integers, ReadOptions, Source
 from .renamed import renamed
 
 if TYPE_CHECKING:
     import nir
     import torch
-
-    from ....frontends.tracing.calls import Exported
-    from .witnessing import Witnessed
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """A model as the compiler takes it: its NIR graph, where it came from, its own samples."""
-
-    graph: nir.NIRGraph
-    name: str
-    sha256: str
-    calibration: NDArray[Any] | None
-    trusted: bool = False
-    """Read by Python's unpickler, because the user said so."""
-    weights: str = ""
-    """Where in a user's own file the weights were, and under which wrapper; "" if it is plain."""
-    exported: Exported | None = None
-    """The live torch model, where the graph was traced from one."""
-    witnessed: Witnessed | None = None
-    """What `export` found when it compared the model with the graph; None: no torch model known."""
 
 
 @renamed("takes", "input_layout")
@@ -103,7 +83,7 @@ def load_model(
     timesteps: int | None = None,
     trust_pickle: bool = False,
 ) -> Source:
-    """Read a model file: `.pt`, `.safetensors` (our checkpoint format), `.nir` or `.onnx`.
+    """Read a float model: a file of a format whose row in `formats/table.py` says that it is one.
 
     model          `pkg.module:factory` for a bare state_dict of a user's own network
     example_shape  (T, *input shape) to trace that network with
@@ -113,95 +93,34 @@ def load_model(
                    files that you trust; the bundle records it
     Raises InputError or UnsupportedError.
     """
-    from ...qat.store import is_qat
-
-    path = Path(path)
-    digest = sha256_of(path)
-    if trust_pickle and path.suffix not in (".pt", ".pth"):
-        from ...formats.torch_file import trusted_pickle
-
-        trusted_pickle.load(path)  # which says why not
-    if is_qat(path):
-        raise InputError(
-            "SFX-E364",
-            "holds a fine-tuned model, whose integers are fixed",
-            where=str(path),
-            hint="compile it with `sfx compile`, train it on with sfx.qat.load",
-        )
-    if path.suffix == ".nir":
-        from ...formats.nir.file import read_model
-
-        return Source(read_model(path), path.stem, digest, None)
-    if path.suffix == ".onnx":
-        return Source(_read_onnx(path, timesteps), path.stem, digest, None)
-    if path.suffix not in (".pt", ".pth", ".safetensors"):
-        raise InputError(
-            "SFX-E620",
-            f"unknown kind of model file '{path.suffix}'",
-            where=str(path),
-            hint="sfx reads .pt and .safetensors checkpoints, .nir, .onnx and lava-dl .net files",
-        )
-    from ....frontends.checkpoints.load import load_network
-    from ....frontends.tracing.export import traced
-
-    found = load_network(path, model=model, example_shape=example_shape, trust_pickle=trust_pickle)
-    own = model is not None or not hasattr(found.net, "example_input")
-    exported = traced(
-        found.net, found.example, name=path.stem, input_layout=input_layout if own else "TB"
-    )
-    return Source(
-        exported.graph, path.stem, digest, found.samples, trust_pickle, found.weights, exported
-    )
+    asked = ReadOptions(model, example_shape, input_layout, timesteps, trust_pickle)
+    found = read(Path(path), asked, FLOAT)
+    assert isinstance(found, Source), "what holds a float model is read as one"
+    return found
 
 
-def load_for_samples(
-    path: str | Path,
+def read_for_samples(
+    path: Path,
     shape: tuple[int, ...] | None,
-    *,
-    model: str | None,
-    input_layout: str,
-    timesteps: int | None,
-    trust_pickle: bool,
-) -> Source:
-    """`load_model` for samples of this shape, [T, *input shape] or one image, which may be unknown.
+    asked: ReadOptions,
+    holds: Collection[Holds] = MODELS,
+) -> Source | Integers:
+    """`files.read` for samples of this shape, [T, *input shape] or one image, which may be unknown.
 
-    A network that shows one image at each of its own steps (input_layout "B") may be given images.
+    A network that shows one image at each of its own steps (input layout "B") may be given images.
     """
-    steps = timesteps if shape is None or timesteps is not None else shape[0]
-    load = functools.partial(
-        load_model,
-        path,
-        model=model,
-        input_layout=input_layout,
-        timesteps=steps,
-        trust_pickle=trust_pickle,
-    )
+    steps = asked.timesteps if shape is None or asked.timesteps is not None else shape[0]
+    asked = replace(asked, timesteps=steps, example_shape=shape)
     try:
-        return load(example_shape=shape)
+        return read(path, asked, holds)
     except InputError as error:
-        if (
-            input_layout != "B"
-            or shape is None
-            or error.problems[0].code not in ("SFX-E101", "SFX-E102")
-        ):
+        image = asked.input_layout == "B" and shape is not None
+        if not image or error.code not in ("SFX-E101", "SFX-E102"):
             raise
         try:
-            return load(example_shape=(1, *shape))
+            return read(path, replace(asked, example_shape=(1, *(shape or ()))), holds)
         except SfxError:
             raise error from None
-
-
-def _read_onnx(path: Path, timesteps: int | None) -> nir.NIRGraph:
-    from ....backends.onnx import parts
-
-    parts.require("onnx")
-    from ...formats.nir.bridge import from_graph
-    from ...formats.onnx.read import read
-    from ...ir.check import check_graph
-
-    graph = read(path, timesteps=timesteps)
-    check_graph(graph)
-    return from_graph(graph)
 
 
 def of_graph(graph: Any) -> Source:
@@ -215,12 +134,3 @@ def of_graph(graph: Any) -> Source:
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     name = str(facts(graph).get("name", "model"))
     return Source(graph, name, digest, None, witnessed=remembered(graph))
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file, in hexadecimal digits. Raises InputError (SFX-E600)."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError("SFX-E600", f"cannot be read: {reason}", where=str(path)) from error

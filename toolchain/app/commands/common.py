@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...formats import table
 from ...ground.files import atomic_write, writable
 from .consoles import PlainConsole as PlainConsole
 from .consoles import err as err
@@ -43,8 +44,12 @@ def to_tell(path: Path | None) -> Path | None:
 PICTURES = (".png", ".svg")
 
 ModelArg = Annotated[
-    Path, typer.Argument(help="Model: .pt, .safetensors, .nir, .onnx or .net", metavar="MODEL")
+    Path, typer.Argument(help=f"Model: {table.suffixes(table.MODELS)}", metavar="MODEL")
 ]
+FloatModelArg = Annotated[
+    Path, typer.Argument(help=f"Model: {table.suffixes(table.FLOAT)}", metavar="MODEL")
+]
+FileArg = Annotated[Path, typer.Argument(metavar="FILE", help=f"A {table.suffixes()} file")]
 BundleArg = Annotated[Path, typer.Argument(help="Compiled model, model.sfx", metavar="BUNDLE")]
 TargetOpt = Annotated[str, typer.Option(help="loihi (= loihi2), another listed target, or a .toml")]
 CalibrateOpt = Annotated[
@@ -157,7 +162,10 @@ def nir_options(convention: str | None, dt: float | None, reset: str | None) -> 
 
 def print_reading(model: Path, manifest: dict[str, Any]) -> None:
     """How a .nir file was read, with what it was not clear about; nothing for other models."""
-    for line in manifest.get("nir", {}).get("lines", ()) if model.suffix == ".nir" else ():
+    kind = table.of(model)
+    if kind is None or not kind.convention:
+        return
+    for line in manifest.get("nir", {}).get("lines", ()):
         out.print(line, markup=False, soft_wrap=True)
 
 

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from ...formats.table import FORMATS
 from .common import BundleArg, out, stages, to_write
+
+EXPORTS = {f.name: f for f in FORMATS if f.export}
 
 
 def export(
@@ -18,10 +21,7 @@ def export(
     ],
     to: Annotated[
         str,
-        typer.Option(
-            help="onnx: integer operators, for ONNX Runtime; netx: a sequential model for lava-dl "
-            "(.net); nir: the source graph"
-        ),
+        typer.Option(help="; ".join(f"{f.name}: {f.export}" for f in EXPORTS.values())),
     ] = "onnx",
     standard_only: Annotated[
         bool,
@@ -32,25 +32,16 @@ def export(
 ) -> None:
     """Write the compiled model in another format."""
     from ...ground.errors import InputError
-    from ...ground.files import atomic_write
     from .. import api
+    from ..api.files import function
 
-    if to not in ("onnx", "netx", "nir"):
-        raise InputError("SFX-E640", f"no format '{to}'", hint="use --to onnx, netx or nir")
+    if to not in EXPORTS:
+        raise InputError("SFX-E640", f"no format '{to}'", hint=f"one of: {', '.join(EXPORTS)}")
     if standard_only and to != "nir":
         raise InputError("SFX-E640", "--standard-only is of NIR", hint="use it with --to nir")
-    left_out = ""
     with stages(f"exporting {bundle.name}") as stage:
         stage(to)
-        loaded = api.load(bundle)
-        if to == "onnx":
-            api.export_onnx(loaded, output)
-        elif to == "netx":
-            left_out = api.export_netx(loaded, output)
-        elif loaded.nir:
-            atomic_write(output, api.standard_nir(loaded) if standard_only else loaded.nir)
-        else:
-            raise InputError("SFX-E641", "the bundle has no NIR source", where=str(bundle))
+        left_out = function(EXPORTS[to].writer)(api.load(bundle), output, standard_only)
     out.print(f"wrote {output}", markup=False, soft_wrap=True)
     if left_out:
         out.print(

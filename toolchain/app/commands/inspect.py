@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from .common import ConventionOpt, DtOpt, ResetOpt, nir_options, out
+from .common import ConventionOpt, DtOpt, FileArg, ResetOpt, nir_options, out
 
 
 def inspect(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .sfx, .nir, .onnx, .net, .pt or .safetensors")
-    ],
+    file: FileArg,
     convention: ConventionOpt = None,
     dt: DtOpt = None,
     reset: ResetOpt = None,

@@ -16,10 +16,10 @@ from .common import (
     ConventionOpt,
     DtOpt,
     FactoryOpt,
+    FloatModelArg,
     InputOpt,
     JsonOpt,
     LimitOpt,
-    ModelArg,
     ResetOpt,
     TargetOpt,
     nir_options,
@@ -40,7 +40,7 @@ def to_choose(path: Path | None) -> Path | None:
 
 
 def quantize(
-    model: ModelArg,
+    model: FloatModelArg,
     data: InputOpt,
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Rank layers by the accuracy they lose")

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 
 from ...ground.errors import InputError
-
-SUFFIXES = (".pt", ".pth")
+from .. import table
 
 
 def load(path: Path) -> Any:
@@ -21,12 +20,14 @@ def load(path: Path) -> Any:
 
     Raises InputError: SFX-E154 no pickle by its suffix, SFX-E155 it cannot be loaded.
     """
-    if path.suffix not in SUFFIXES:
+    trusted = [f for f in table.FORMATS if f.pickle]
+    if not any(f.fits(path) for f in trusted):
         raise InputError(
             "SFX-E154",
             "is no pickle, so there is nothing to trust",
             where=str(path),
-            hint=f"--trust-pickle is for {' and '.join(SUFFIXES)}; leave it out",
+            hint=f"--trust-pickle is for {' and '.join(s for f in trusted for s in f.suffixes)}; "
+            "leave it out",
         )
     try:
         return torch.load(path, map_location="cpu", weights_only=False)

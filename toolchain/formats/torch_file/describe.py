@@ -7,12 +7,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from . import checkpoint
+from .read import read
 
 
 def describe(path: Path) -> str:
     """One line per entry; nested names joined by dots. Raises InputError for what is unreadable."""
-    content = checkpoint.read(path)
+    content = read(path)
     if not isinstance(content, Mapping):
         return f"{path.name}: {type(content).__name__}\n"
     return "".join(f"{line}\n" for line in _lines("", content))

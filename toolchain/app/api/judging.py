@@ -1,0 +1,76 @@
+"""What choices of bits cost a model, on labelled samples."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...data import Samples, calibration_of, classes_fit, samples_of
+from ...ground.errors import InputError
+from ...ir import graph as g
+from .beside import fitted, witnessed
+from .sources import load_model
+
+if TYPE_CHECKING:
+    from ...compiler.precision.judge import Judge
+    from ...formats.nir.conventions import NirOptions
+
+
+def judge(
+    path: str | Path,
+    data: Samples,
+    target: str = "loihi",
+    *,
+    calibrate: Samples | None = None,
+    model: str | None = None,
+    bits: int = 8,
+    counts: int | None = None,
+    nir_options: NirOptions | None = None,
+    check: bool = True,
+    check_samples: int = 1,
+) -> Judge:
+    """Scores choices of bits for a model on the labelled samples of `data`.
+
+    data, calibrate, nir_options, check, check_samples: as of `compile`. A NIR file that does not
+    say T takes that of `data`. Raises InputError: SFX-E622 without labels or calibration samples,
+    SFX-E617 for labels that are no class of the model, SFX-E180 to E185 as `compile`.
+    """
+    from ....backends.fast.backend import FastBackend
+    from ...compiler.compile import entering, lower
+    from ...compiler.precision.judge import Judge
+    from ...compiler.quantize.options import Options
+    from ...formats.nir.bridge import to_graph
+    from ...targets import load as load_target
+
+    data = samples_of(data)
+    source = load_model(path, model=model, example_shape=tuple(data.x.shape[1:]))
+    samples, origin = source.calibration, "checkpoint"
+    if calibrate is not None:
+        samples, origin = calibration_of(calibrate).x, "--calibrate"
+    if data.y is None or samples is None:
+        what = "labels y" if data.y is None else "calibration samples: give --calibrate"
+        raise InputError("SFX-E622", f"judging accuracy needs {what}", where=str(path))
+    steps = None if "timesteps" in source.graph.metadata else int(data.x.shape[1])
+    imported = to_graph(source.graph, timesteps=steps, options=nir_options)
+    classes_fit(data.y, math.prod(imported.of_type(g.Output)[0].shape))
+    samples = fitted(samples, imported, "calibration samples")
+    x = fitted(data.x, imported, "samples")
+    widest = max((samples, x), key=lambda given: int(given.max())).astype(np.int64)
+    found = witnessed(source, imported, samples, origin, check_samples if check else 0)
+    graph = lower(imported, entering(imported, widest, Options(counts=counts)))
+    found = None if found is None else found.beside(graph)
+    fast = FastBackend()
+    return Judge(
+        graph,
+        samples.astype(np.int64),
+        x.astype(np.int64),
+        data.y,
+        lambda program, x: fast.run(program, x).sums,
+        load_target(target).limits.max_delay,
+        bits,
+        counts,
+        witness=None if found is None else found.result.as_dict(),
+    )

@@ -1,0 +1,127 @@
+"""A fine-tuned model on disk: `.safetensors`, integers and what training continues from.
+
+Metadata `sfx`: {"sfx": 1, "model": "qat", "program", "template", "bits", "target", "reduce"}: the
+trained Program and the one that training started from, in the bundle's own form
+(`sfx.toolchain.ir.codec`). Tensors: `program/N`, the arrays of both, and the module's state_dict.
+Nothing in a file is imported or called, and torch is not needed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..ground.errors import InputError, SfxError
+from ..ground.files import atomic_write
+from ..ir.check_program import check_program
+from ..ir.codec import CodecError, decode, encode
+from ..ir.program import Program
+
+FORMAT = 1
+KIND = "qat"
+ARRAYS = "program/"
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """What a file holds: both Programs, checked; the template's other fields; the parameters."""
+
+    program: Program
+    template: Program
+    bits: dict[str, int]
+    target: str
+    reduce: str
+    state: dict[str, NDArray[Any]]
+
+
+def write(stored: Stored, path: str | Path) -> None:
+    """Write `stored` atomically. Raises InputError (SFX-E603) if it cannot be written."""
+    from safetensors.numpy import save as to_bytes
+
+    arrays: list[NDArray[Any]] = []
+    head = {
+        "sfx": FORMAT,
+        "model": KIND,
+        "program": encode(stored.program, arrays),
+        "template": encode(stored.template, arrays),
+        "bits": dict(stored.bits),
+        "target": stored.target,
+        "reduce": stored.reduce,
+    }
+    tensors = {f"{ARRAYS}{i:05d}": np.array(a, order="C") for i, a in enumerate(arrays)}
+    metadata = {"sfx": json.dumps(head, sort_keys=True, separators=(",", ":"))}
+    atomic_write(Path(path), to_bytes(tensors | stored.state, metadata))
+
+
+def is_fine_tuned(path: str | Path) -> bool:
+    """True if the header of the safetensors file `path` says that `write` made it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return _head(file.metadata()).get("model") == KIND
+    except (SafetensorError, OSError, ValueError, RecursionError):
+        return False
+
+
+def read(path: str | Path) -> Stored:
+    """The file's content without torch. Raises InputError (SFX-E363), SfxError for its Program."""
+    try:
+        head, tensors = _open(path)
+        if head.get("sfx") != FORMAT or head.get("model") != KIND:
+            raise CodecError(f"it says {head.get('model')!r} of format {head.get('sfx')!r}")
+        names = sorted(n for n in tensors if n.startswith(ARRAYS))
+        arrays = [tensors.pop(n) for n in names]
+        if any(a.dtype.kind not in "iu" for a in arrays):
+            raise CodecError("an array does not hold integers")
+        program = decode(head["program"], arrays, Program)
+        start = decode(head["template"], arrays, Program)
+        bits, target, reduce = head["bits"], head["target"], head["reduce"]
+        if not isinstance(bits, dict) or not all(b in range(2, 9) for b in bits.values()):
+            raise CodecError("bits are not a table of 2..8")
+        if not isinstance(target, str) or reduce not in ("mean", "sum", "none"):
+            raise CodecError("target or reduce is unknown")
+        check_program(program, balanced=False)
+        check_program(start, balanced=False)
+    except SfxError:
+        raise
+    except (CodecError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as e:
+        raise damaged(path, str(e) or type(e).__name__) from e
+    if not all(np.isfinite(v).all() for v in tensors.values()):
+        raise damaged(path, "a parameter is NaN or infinite")
+    return Stored(program, start, bits, target, reduce, tensors)
+
+
+def _open(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata()
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  (no mapping)
+    except FileNotFoundError as error:
+        raise InputError("SFX-E363", "no such file", where=str(path)) from error
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, str(error)) from error
+    return _head(metadata), tensors
+
+
+def _head(metadata: dict[str, str] | None) -> dict[str, Any]:
+    """What the metadata say under `sfx`, nothing if it is no table. Raises ValueError: no JSON."""
+    head = json.loads((metadata or {}).get("sfx", "{}"))
+    return head if isinstance(head, dict) else {}
+
+
+def damaged(path: str | Path, what: str) -> InputError:
+    """SFX-E363, with what is wrong."""
+    return InputError(
+        "SFX-E363",
+        f"not a readable fine-tuned model: {what}",
+        where=str(path),
+        hint="such files are written by sfx.qat.save",
+    )
