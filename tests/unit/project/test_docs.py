@@ -81,11 +81,26 @@ def _imports(node: ast.AST) -> TypeGuard[ast.Import | ast.ImportFrom]:
     return isinstance(node, ast.Import | ast.ImportFrom)
 
 
-@pytest.mark.needs_torch
-def test_supported_ops_page_is_up_to_date() -> None:
-    command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+def up_to_date(script: str) -> None:
+    """What a script in docs/ writes is what it would write now."""
+    command = [sys.executable, str(ROOT / "docs" / script), "--check"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.needs_torch
+def test_supported_ops_page_is_up_to_date() -> None:
+    up_to_date("generate.py")
+
+
+def test_the_picture_of_the_layers_is_up_to_date() -> None:
+    up_to_date("layers.py")
+
+
+@pytest.mark.needs_torch
+@pytest.mark.slow
+def test_the_stages_of_the_demo_are_up_to_date() -> None:
+    up_to_date("stages.py")
 
 
 def test_every_adr_is_listed_and_every_one_cited_exists() -> None:
