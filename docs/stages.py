@@ -52,8 +52,8 @@ def rows() -> Iterable[tuple[str, str]]:
     with prepared(loaded.net, 1e-3) as neurons:
         program = trace(loaded.net, loaded.example, neurons.values(), loop=False)
         calls = [n for n in program.graph.nodes if n.op == "call_function"]
-    ops = [str(n.target).removesuffix(".default") for n in calls]
-    sums = ", ".join(f"{ops.count(o)} `{o}`" for o in ("sfx.lif", "aten.mm", "aten.bmm"))
+    ops = [str(n.target).removesuffix(".default").replace(".", "::") for n in calls]
+    sums = ", ".join(f"{ops.count(o)} `{o}`" for o in ("sfx::lif", "aten::mm", "aten::bmm"))
     yield "traced graph", f"{len(ops)} calls, among them {sums}"
     nir = traced(loaded.net, loaded.example).graph
     yield (
