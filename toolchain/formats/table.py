@@ -125,7 +125,7 @@ FORMATS: tuple[Format, ...] = (
         reader="toolchain.app.api.readers:onnx",
         inspector="toolchain.app.api.inspecting:onnx",
         writer="toolchain.app.api.exporting:onnx",
-        export="integer operators, for ONNX Runtime",
+        export="integer operators for ONNX Runtime",
     ),
     Format(
         "netx",

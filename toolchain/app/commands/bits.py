@@ -13,27 +13,33 @@ from ...ground.errors import InputError
 if TYPE_CHECKING:
     from ...compiler.quantize.options import Options
 
-BitsOpt = Annotated[int, typer.Option(min=2, max=8, help="Bits of a synaptic weight")]
+BitsOpt = Annotated[int, typer.Option(min=2, max=8, help="Bits of each synaptic weight")]
 LayerBitsOpt = Annotated[
     list[str] | None,
     typer.Option(
         "--bits-per-layer",
         metavar="NAME=B,...",
-        help="Bits of some layers (repeatable), or a .toml with a table [bits]",
+        help="Bits of single layers (may be repeated), or a .toml with a table [bits]",
     ),
 ]
 MethodOpt = Annotated[
-    str, typer.Option(help="calibrated, or naive: largest weight to largest mantissa, to nearest")
+    str,
+    typer.Option(
+        help="calibrated (fitted on samples), or naive (scaled to the largest weight, then rounded)"
+    ),
 ]
 EffortOpt = Annotated[
-    float, typer.Option(min=0, help="Rounding search: 0 none, 1 quick, more takes longer")
+    float,
+    typer.Option(
+        min=0, help="Effort of the search for the best rounding: 0 none, 1 quick, more takes longer"
+    ),
 ]
 CountsOpt = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Most events that enter a neuron in a step (default: 1 if the samples have no more, "
-        "else 255); a smaller bound leaves more bits to the membrane",
+        help="Largest number of events per input and step (default: 1 if the samples have no more, "
+        "else 255). A smaller bound leaves more bits for the membrane",
     ),
 ]
 

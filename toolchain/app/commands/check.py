@@ -46,7 +46,7 @@ def check(
     check_samples: CheckSamplesOpt = 1,
     json_file: JsonOpt = None,
 ) -> None:
-    """Say whether MODEL compiles and fits, with every problem at once; nothing is written."""
+    """Check whether MODEL compiles and fits, and list every problem; nothing is written."""
     from dataclasses import asdict
 
     from ...compiler.quantize.options import Options

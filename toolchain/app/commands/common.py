@@ -44,26 +44,28 @@ def to_tell(path: Path | None) -> Path | None:
 PICTURES = (".png", ".svg")
 
 ModelArg = Annotated[
-    Path, typer.Argument(help=f"Model: {table.suffixes(table.MODELS)}", metavar="MODEL")
+    Path, typer.Argument(help=f"Model file: {table.suffixes(table.MODELS)}", metavar="MODEL")
 ]
 FloatModelArg = Annotated[
-    Path, typer.Argument(help=f"Model: {table.suffixes(table.FLOAT)}", metavar="MODEL")
+    Path, typer.Argument(help=f"Model file: {table.suffixes(table.FLOAT)}", metavar="MODEL")
 ]
 FileArg = Annotated[Path, typer.Argument(metavar="FILE", help=f"A {table.suffixes()} file")]
-BundleArg = Annotated[Path, typer.Argument(help="Compiled model, model.sfx", metavar="BUNDLE")]
-TargetOpt = Annotated[str, typer.Option(help="loihi (= loihi2), another listed target, or a .toml")]
+BundleArg = Annotated[Path, typer.Argument(help="Compiled model (.sfx)", metavar="BUNDLE")]
+TargetOpt = Annotated[
+    str, typer.Option(help="Target: loihi (is loihi2), another listed one, or a .toml")
+]
 CalibrateOpt = Annotated[
-    Path | None, typer.Option(metavar="DATA", help="Samples that choose the integer scales (.npz)")
+    Path | None, typer.Option(metavar="DATA", help="Samples on which the scales are chosen (.npz)")
 ]
 FactoryOpt = Annotated[
-    str | None, typer.Option("--model", help="pkg.module:factory of your own network")
+    str | None, typer.Option("--model", help="Your own network: pkg.module:factory")
 ]
 InputLayoutOpt = Annotated[
     str,
     typer.Option(
         metavar="LAYOUT",
-        help="With --model, what forward() takes: TB, BT (samples first), B (an image that it "
-        "shows itself) or step (one step)",
+        help="With --model, the input of forward(): TB (steps first), BT (samples first), B (one "
+        "image, which forward() repeats itself) or step (one step)",
     ),
 ]
 OldLayoutOpt = Annotated[str | None, typer.Option("--takes", hidden=True)]
@@ -73,30 +75,34 @@ MemoryOpt = Annotated[
     typer.Option(
         min=1,
         metavar="MB",
-        help="Memory it may take: refused at once if too little",
+        help="Memory that the command may use; it refuses to start if it needs more",
     ),
 ]
 TrustOpt = Annotated[
     bool,
     typer.Option(
         "--trust-pickle",
-        help="Let a .pt file run whatever code it holds (whole networks, files from before torch "
-        "1.6). Only for files that you trust",
+        help="Let a .pt file run the code that it contains (needed for whole networks and files "
+        "from before torch 1.6). Use it only for files that you trust",
     ),
 ]
-InputOpt = Annotated[Path, typer.Option("--input", metavar="DATA", help="Samples, .npz with x, y")]
+InputOpt = Annotated[
+    Path, typer.Option("--input", metavar="DATA", help="Samples: .npz with x and y")
+]
 LimitOpt = Annotated[int | None, typer.Option(min=1, help="Use the first N samples only")]
 StepsOpt = Annotated[
     int | None,
-    typer.Option("--timesteps", min=1, help="T of a sample, if the file does not say it"),
+    typer.Option(
+        "--timesteps", min=1, help="T, the time steps of a sample, if the file does not give it"
+    ),
 ]
 NetInputOpt = Annotated[
     str | None,
     typer.Option(
         "--net-input",
         metavar="KIND",
-        help="What DATA of a lava-dl .net holds: raw (x; the file's weight and bias are applied) "
-        "or transformed (weight x + bias already)",
+        help="What DATA contains for a lava-dl .net: raw (x, to which sfx applies the file's "
+        "weight and bias) or transformed (weight x + bias already)",
     ),
 ]
 ConventionOpt = Annotated[
@@ -104,18 +110,21 @@ ConventionOpt = Annotated[
     typer.Option(
         "--nir-convention",
         metavar="NAME",
-        help="What a .nir file means: nir, norse, norse-1.1, snntorch, spikingjelly, sinabs, "
-        "rockpool, spyx, lava; and after a colon options of the framework's neuron, such as "
+        help="Framework by whose convention a .nir file is read: nir, norse, norse-1.1, snntorch, "
+        "spikingjelly, sinabs, rockpool, spyx or lava. Options of its neuron follow a colon, as in "
         "sinabs:norm_input=false",
     ),
 ]
 DtOpt = Annotated[
-    float | None, typer.Option("--dt", metavar="SECONDS", help="One step of a .nir file")
+    float | None,
+    typer.Option("--dt", metavar="SECONDS", help="Length of a time step in a .nir file"),
 ]
 ResetOpt = Annotated[
     str | None,
     typer.Option(
-        "--reset", help="Of a .nir file's neurons: value (its v_reset), zero, subtract, or a number"
+        "--reset",
+        help="Reset of the neurons in a .nir file: value (their v_reset), zero, subtract or a "
+        "number",
     ),
 ]
 JsonOpt = Annotated[
@@ -124,28 +133,28 @@ JsonOpt = Annotated[
         "--json",
         metavar="FILE",
         callback=to_tell,
-        help="Write the result as JSON ('-': to stdout, and nothing else there)",
+        help="Write the result as JSON ('-': to stdout, which then contains nothing else)",
     ),
 ]
 
 ObjectiveOpt = Annotated[
     str,
     typer.Option(
-        help="What the mapping is good at: cores (fewest), latency (levelled over the fewest "
-        "chips) or energy; or intel: cut by the rule of Intel's compiler"
+        help="What the mapping minimizes: cores, latency (load spread evenly over the fewest "
+        "chips) or energy; or intel, which splits by the rule of Intel's compiler"
     ),
 ]
-SeedOpt = Annotated[int, typer.Option(min=0, help="Seed of the placement")]
+SeedOpt = Annotated[int, typer.Option(min=0, help="Random seed of the placement")]
 
 CheckOpt = Annotated[
     bool,
     typer.Option(
         "--check/--no-check",
-        help="Run the torch model itself beside its graph and compare every neuron",
+        help="Run the torch model beside its graph and compare every neuron",
     ),
 ]
 CheckSamplesOpt = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Samples of that comparison")
+    int, typer.Option(min=1, metavar="N", help="Number of samples for that comparison")
 ]
 
 JSON_SCHEMA = 1

@@ -68,7 +68,11 @@ def compile(
     counts: CountsOpt = None,
     picture: Annotated[
         Path | None,
-        typer.Option(metavar="PNG", callback=to_draw, help="Draw what rounding cost each layer"),
+        typer.Option(
+            metavar="PNG",
+            callback=to_draw,
+            help="Picture to write of what rounding costs each layer",
+        ),
     ] = None,
     input_layout: InputLayoutOpt = "TB",
     takes: OldLayoutOpt = None,
@@ -80,7 +84,7 @@ def compile(
     memory: MemoryOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
-    """Compile MODEL into a bundle: export, lower, quantize, balance delays, map."""
+    """Compile MODEL into a bundle: export, lower, quantize, balance delays and map."""
     import time
 
     from .. import api

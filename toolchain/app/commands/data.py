@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from ....frontends.datasets.source import Frames, Source
 
-app = typer.Typer(no_args_is_help=True, help="The field's data sets to DATA, and what DATA holds.")
+app = typer.Typer(
+    no_args_is_help=True, help="Convert data sets to DATA, and show what DATA contains."
+)
 
 SizeOpt = str | None
 
@@ -34,7 +36,7 @@ SizeOpt = str | None
 @app.command()
 @answering
 def convert(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The data set as downloaded")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Data set as downloaded")],
     name: Annotated[
         str,
         typer.Option(
@@ -43,28 +45,45 @@ def convert(
     ],
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", metavar="DATA", callback=to_write, help="The .npz to write"),
+        typer.Option(
+            "-o", "--output", metavar="DATA", callback=to_write, help=".npz file to write"
+        ),
     ],
-    steps: Annotated[int, typer.Option(help="T, time steps of a sample")] = 8,
+    steps: Annotated[int, typer.Option(help="T, the time steps of a sample")] = 8,
     by: Annotated[
-        str, typer.Option("--bin", help="time: equal spans; count: equally many events")
+        str,
+        typer.Option(
+            "--bin",
+            help="Events are divided into steps by time (equal durations) or count (equal numbers)",
+        ),
     ] = "time",
     duration: Annotated[
         int | None,
-        typer.Option(metavar="US", help="Span of T steps; later ones are left out (default: own)"),
+        typer.Option(
+            metavar="US",
+            help="Microseconds that the T steps cover; later events are dropped (default: all)",
+        ),
     ] = None,
-    crop: Annotated[SizeOpt, typer.Option(metavar="HxW", help="Keep the middle HxW pixels")] = None,
+    crop: Annotated[
+        SizeOpt, typer.Option(metavar="HxW", help="Crop to the central HxW pixels")
+    ] = None,
     size: Annotated[SizeOpt, typer.Option(metavar="HxW", help="Scale to HxW pixels")] = None,
     split: Annotated[str | None, typer.Option(help="train or test")] = None,
     every: Annotated[
-        int, typer.Option(help="No split of its own: each N-th sample of a class is for the test")
+        int,
+        typer.Option(
+            help="For sets without a split: every N-th sample of a class is a test sample"
+        ),
     ] = 10,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="At most N samples, spread over the set")
+        int | None, typer.Option(min=1, help="Take at most N samples, spread evenly over the set")
     ] = None,
-    gray: Annotated[bool, typer.Option("--gray", help="images: one channel")] = False,
+    gray: Annotated[bool, typer.Option("--gray", help="Convert images to one channel")] = False,
     uncompressed: Annotated[
-        bool, typer.Option("--uncompressed", help="A larger file that training can map")
+        bool,
+        typer.Option(
+            "--uncompressed", help="Write an uncompressed file, which training can map into memory"
+        ),
     ] = False,
     json_file: JsonOpt = None,
 ) -> None:
@@ -98,15 +117,17 @@ def convert(
 @app.command()
 @answering
 def show(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Samples, .npz with x, y")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Samples: .npz with x and y")],
     picture: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="PNG", callback=to_draw, help="Draw one sample"),
+        typer.Option(
+            "-o", "--output", metavar="PNG", callback=to_draw, help="Picture of one sample to write"
+        ),
     ] = None,
-    sample: Annotated[int, typer.Option(min=0, help="Which sample to draw")] = 0,
+    sample: Annotated[int, typer.Option(min=0, help="Index of the sample to draw")] = 0,
     json_file: JsonOpt = None,
 ) -> None:
-    """Say what DATA holds; with -o, a picture of one sample's events in every step."""
+    """Show what DATA contains; with -o, write a picture of one sample's events at every step."""
     from ...data.mapped import classes, mapped
     from ...ground.errors import InputError
     from ...report import samples

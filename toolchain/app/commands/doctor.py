@@ -8,7 +8,7 @@ from .common import out
 
 
 def doctor() -> None:
-    """Say which parts are installed here and what each is needed for."""
+    """Show which parts are installed here and what each is needed for."""
     from ..doctor import clashes, findings
 
     missing = False

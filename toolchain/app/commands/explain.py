@@ -11,10 +11,10 @@ from .common import JsonOpt, out, write_json
 
 
 def explain(
-    code: Annotated[str, typer.Argument(help="Of an error message, such as SFX-E103")],
+    code: Annotated[str, typer.Argument(help="Error code, such as SFX-E103")],
     json_file: JsonOpt = None,
 ) -> None:
-    """Say what an error code stands for: the messages that carry it, and what to do instead."""
+    """Explain an error code: the messages that carry it, and what to do instead."""
     from ..explain import explain as places_of
 
     found = places_of(code)

@@ -26,7 +26,8 @@ def export(
     standard_only: Annotated[
         bool,
         typer.Option(
-            "--standard-only", help="With --to nir: standard nodes only, views as dense layers"
+            "--standard-only",
+            help="With --to nir: use standard nodes only; views become dense layers",
         ),
     ] = False,
 ) -> None:

@@ -11,7 +11,7 @@ def inspect(
     dt: DtOpt = None,
     reset: ResetOpt = None,
 ) -> None:
-    """Show what a file holds: populations and projections, NIR nodes, or tensors."""
+    """Show what a file contains: populations and projections, NIR nodes or tensors."""
     from .. import api
 
     out.print(

@@ -28,15 +28,17 @@ def map(
     ],
     data: Annotated[
         Path | None,
-        typer.Option("--input", metavar="DATA", help="Real inputs whose spikes weigh the traffic"),
+        typer.Option(
+            "--input", metavar="DATA", help="Samples whose spikes measure the traffic (.npz)"
+        ),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="Default: the bundle's own")] = None,
+    target: Annotated[str | None, typer.Option(help="Target (default: that of the bundle)")] = None,
     objective: ObjectiveOpt = "latency",
     seed: SeedOpt = 0,
     limit: LimitOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
-    """Place a compiled model again: another target or objective, or by measured traffic."""
+    """Map a compiled model again: another target, another objective or measured traffic."""
     from .. import api
 
     loaded = api.load(bundle)

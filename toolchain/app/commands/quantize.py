@@ -43,20 +43,26 @@ def quantize(
     model: FloatModelArg,
     data: InputOpt,
     sensitivity: Annotated[
-        bool, typer.Option("--sensitivity", help="Rank layers by the accuracy they lose")
+        bool,
+        typer.Option(
+            "--sensitivity", help="Rank layers by the accuracy that quantizing them costs"
+        ),
     ] = False,
     probe: Annotated[
-        int, typer.Option(min=2, max=8, help="Bits of the layer that --sensitivity looks at")
+        int,
+        typer.Option(min=2, max=8, help="Bits to which --sensitivity reduces one layer at a time"),
     ] = 3,
     budget: Annotated[
         float | None,
         typer.Option(
             min=0,
             metavar="POINTS",
-            help="Find the smallest synaptic memory that loses at most so many % against float",
+            help="Find the least synaptic memory that loses at most this many % against float",
         ),
     ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="Choices that --budget tries")] = 40,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Number of bit assignments that --budget tries")
+    ] = 40,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -64,7 +70,7 @@ def quantize(
             "--output",
             metavar="TOML",
             callback=to_choose,
-            help="Write the bits found, for compile",
+            help="Write the bits that were found, for compile --bits-per-layer",
         ),
     ] = None,
     bits: BitsOpt = 8,
@@ -80,9 +86,9 @@ def quantize(
     check_samples: CheckSamplesOpt = 1,
     json_file: JsonOpt = None,
 ) -> None:
-    """Say what rounding costs on labelled samples: in all, by layer, or within a budget.
+    """Measure what quantization costs on labelled samples: overall, by layer or within a budget.
 
-    Use training or hold-out samples for DATA; what is chosen on test samples fits only those.
+    Use training or hold-out samples as DATA; what is chosen on test samples fits only those.
     """
     from ...compiler.precision.search import search
     from ...compiler.precision.sensitivity import sensitivity as rank

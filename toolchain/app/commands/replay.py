@@ -12,18 +12,18 @@ from .common import JsonOpt, out, write_json
 
 def replay(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="What 'sfx verify' wrote about a difference")
+        Path, typer.Argument(metavar="FILE", help="Replay file that 'sfx verify' wrote")
     ],
-    against: Annotated[
-        str | None, typer.Option(help="The witness (default: the one in the file)")
-    ] = None,
+    against: Annotated[str | None, typer.Option(help="Witness (default: that of the file)")] = None,
     bundle: Annotated[
         Path | None,
-        typer.Option(metavar="BUNDLE", help="Refuse the file unless it is of this compiled model"),
+        typer.Option(
+            metavar="BUNDLE", help="Refuse the file unless it belongs to this compiled model"
+        ),
     ] = None,
     json_file: JsonOpt = None,
 ) -> None:
-    """Run the one neuron of a replay file again, on the reference and on the witness."""
+    """Run the neuron of a replay file again, on the reference and on the witness."""
     from ...report.verified import replay_summary
     from .. import api
 

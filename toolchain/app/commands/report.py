@@ -31,23 +31,28 @@ RASTER_SAMPLES = 2
 def report(
     bundle: BundleArg,
     other: Annotated[
-        Path | None, typer.Argument(metavar="OTHER", help="Compare with this compiled model")
+        Path | None, typer.Argument(metavar="OTHER", help="Compiled model to compare with")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--input", metavar="DATA", help="Real inputs to count events on")
+        Path | None,
+        typer.Option("--input", metavar="DATA", help="Samples on which events are counted (.npz)"),
     ] = None,
-    html: Annotated[Path | None, typer.Option(callback=to_write, help="One offline page")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(callback=to_write, help="Report page to write; it needs no network"),
+    ] = None,
     csv: Annotated[
-        Path | None, typer.Option(callback=to_tell, help="Table per population ('-': to stdout)")
+        Path | None,
+        typer.Option(callback=to_tell, help="Table of populations to write ('-': to stdout)"),
     ] = None,
     verified: Annotated[
         Path | None,
-        typer.Option(metavar="JSON", help="Show this verdict of `sfx verify --json` as well"),
+        typer.Option(metavar="JSON", help="Verdict of `sfx verify --json` to include"),
     ] = None,
     limit: LimitOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
-    """Mapping, energy and latency, each with its uncertainty and source; or two models compared."""
+    """Report mapping, energy and latency with uncertainty and source, or compare two models."""
     from ...ir.memory_use import recordable
     from ...report import render
     from .. import api

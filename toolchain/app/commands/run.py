@@ -22,30 +22,35 @@ from .common import (
 def run(
     bundle: BundleArg,
     data: InputOpt,
-    backend: Annotated[str, typer.Option(help="fast, reference, lava or onnx")] = "fast",
-    device: Annotated[str, typer.Option(help="cpu or cuda (fast only)")] = "cpu",
+    backend: Annotated[str, typer.Option(help="Backend: fast, reference, lava or onnx")] = "fast",
+    device: Annotated[str, typer.Option(help="Device: cpu, or cuda with the fast backend")] = "cpu",
     memory: Annotated[
         int | None,
-        typer.Option(min=1, metavar="MB", help="Memory it may take (fast: a batch, so its size)"),
+        typer.Option(
+            min=1,
+            metavar="MB",
+            help="Memory that the run may use (for fast it sets the batch size)",
+        ),
     ] = None,
-    engine: Annotated[str, typer.Option(help="local, or dask: spread the samples")] = "local",
+    engine: Annotated[str, typer.Option(help="local, or dask to distribute the samples")] = "local",
     scheduler: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
             help="Dask scheduler (default: workers on this machine that no other user can reach). "
-            "It and its workers are sent the Program and the samples, and whoever can reach it or "
-            "them can run code there and here: trust them all, and use tls:// with the three below",
+            "It and its workers receive the Program and the samples, and everyone who can reach "
+            "them can run code there and here. Trust all of them, and use tls:// with the three "
+            "options below",
         ),
     ] = None,
     tls_ca: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="Of a tls:// scheduler: who signs its keys")
+        Path | None, typer.Option(metavar="PEM", help="Certificate authority of a tls:// scheduler")
     ] = None,
     tls_cert: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="Our certificate for that scheduler")
+        Path | None, typer.Option(metavar="PEM", help="Client certificate for that scheduler")
     ] = None,
     tls_key: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="The key of that certificate")
+        Path | None, typer.Option(metavar="PEM", help="Private key of that certificate")
     ] = None,
     limit: LimitOpt = None,
     json_file: JsonOpt = None,

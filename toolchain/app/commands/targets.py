@@ -11,13 +11,13 @@ from .common import out, stages
 
 
 def targets(
-    name: Annotated[str | None, typer.Argument(help="One target in detail")] = None,
+    name: Annotated[str | None, typer.Argument(help="Target to show in detail")] = None,
     fits: Annotated[
         Path | None,
-        typer.Option(metavar="BUNDLE", help="What each target would need for a compiled model"),
+        typer.Option(metavar="BUNDLE", help="Show what each target needs for this compiled model"),
     ] = None,
 ) -> None:
-    """List the targets; show one with the source of each limit; or say which hold a model."""
+    """List the targets, show one with the source of each limit, or show which ones fit a model."""
     from ...report.targets import target_details, target_fits, target_list
 
     if fits is None:

@@ -29,10 +29,11 @@ def verify(
     bundle: BundleArg,
     data: InputOpt,
     against: Annotated[
-        str, typer.Option(help="The witness: lava, onnx, or torch: the model itself")
+        str, typer.Option(help="Witness: lava, onnx, fast, or torch (the model itself)")
     ] = "lava",
     mode: Annotated[
-        str, typer.Option(help="full: the net in one run; layerwise: each population alone")
+        str,
+        typer.Option(help="full (the whole net in one run) or layerwise (each population alone)"),
     ] = "full",
     states: Annotated[bool, typer.Option("--states", help="Compare u and v as well")] = False,
     limit: LimitOpt = None,
@@ -40,18 +41,21 @@ def verify(
         Path | None,
         typer.Option(
             metavar="BUNDLE",
-            help="Hand the witness this bundle instead: shows that the comparison can fail",
+            help="Run the witness on this bundle instead, to show that the comparison can fail",
         ),
     ] = None,
     sample_fraction: Annotated[
-        float, typer.Option(metavar="F", help="Layerwise: replay this share of every population")
+        float,
+        typer.Option(
+            metavar="F", help="Layerwise: share of the neurons of each population to replay"
+        ),
     ] = 1.0,
     resume: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             callback=to_write,
-            help="Layerwise: keep what is compared, go on from there",
+            help="Layerwise: record progress in this file, and continue from it",
         ),
     ] = None,
     replay: Annotated[
@@ -59,12 +63,14 @@ def verify(
         typer.Option(
             metavar="FILE",
             callback=to_write,
-            help="Where something differs: the neuron for 'sfx replay' (default: BUNDLE.replay)",
+            help="File for 'sfx replay', written if a neuron differs (default: BUNDLE.replay)",
         ),
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option(metavar="MODEL", help="--against torch: the model file that was compiled"),
+        typer.Option(
+            metavar="MODEL", help="With --against torch: the model file that was compiled"
+        ),
     ] = None,
     factory: FactoryOpt = None,
     input_layout: InputLayoutOpt = "TB",
