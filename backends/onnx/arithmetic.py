@@ -40,3 +40,9 @@ def wrap_current(at: Scope, u: str) -> str:
     below = at.op("LessOrEqual", u, at.number(-limit))
     raised = at.op("Where", below, at.op("Add", u, turn), u)
     return at.op("Where", above, at.op("Sub", u, turn), raised)
+
+
+def where_above(at: Scope, magnitude: str, value: str, threshold: int) -> str:
+    """`value` where `magnitude` > threshold, else 0."""
+    fires = at.op("Greater", magnitude, at.number(threshold))
+    return at.op("Where", fires, value, at.number(0))

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...toolchain.ir.program import LIF, Clock, Input, Population, Program, Projection, Shape
-from . import neurons
+from ...toolchain.ir.program import Population, Program, Projection, Shape
 from .arithmetic import wrap
 from .body import BOOL, INT64, Body, Scope
 from .connections import project
+from .forms import Cell, Host, Sent
+from .neurons import RULES
+
+RECORDED = ("u", "v")
+"""The state that a `Stream` holds."""
 
 
 @dataclass(frozen=True)
@@ -95,24 +99,21 @@ class _Moments:
 
 def _population(
     program: Program, p: Population, step: Step, lines: dict[str, str], moments: _Moments
-) -> neurons.Sent:
+) -> Sent:
     at = Scope(step.body, p.name)
-    if isinstance(p.neuron, Input):
-        return neurons.Sent(at.op("Identity", step.events))
-    if isinstance(p.neuron, Clock):
-        tick = moments.is_((p.phase - 1) % program.timesteps)
-        return neurons.Sent(at.op("Expand", tick, at.array(np.array(p.shape, dtype=np.int64))))
+    form = RULES[type(p.neuron)]
+    if isinstance(form, Host):
+        return form.sends(at, p, step.events, program.timesteps, moments.is_)
+    assert isinstance(form, Cell), "a form is a Cell or a Host"
     ports = _ports(program, p, step, lines)
-    if not isinstance(p.neuron, LIF):
-        return neurons.compute(at, p, ports, ("", ""))
-    before = [step.body.name(f"{p.name}/{k} before") for k in "uv"]
-    start = before
-    if p.neuron.reset:
+    kept = p.neuron.state
+    before = start = tuple(step.body.name(f"{p.name}/{k} before") for k in kept)
+    if kept and p.stateful:
         # LIFReset, interval T, offset phase + 1: before the update (integer semantics 2.1)
         now = moments.is_(p.phase % program.timesteps)
-        start = [at.op("Where", now, at.number(0), x) for x in before]
-    sent = neurons.compute(at, p, ports, (start[0], start[1]))
-    for name, after, k in zip(before, (sent.u, sent.v), "uv", strict=True):
+        start = tuple(at.op("Where", now, at.number(0), x) for x in before)
+    sent = form.compute(at, p, ports, start)
+    for name, after, k in zip(before, sent.state, kept, strict=True):
         step.carry(name, after, f"{p.name}/{k}", INT64, p.shape)
     return sent
 
@@ -154,7 +155,7 @@ def _remember(program: Program, p: Population, step: Step, line: str, spikes: st
         return
     at = Scope(step.body, p.name)
     kind = INT64 if p.graded else BOOL
-    newest = spikes if neurons.sends_bool(p) == (kind == BOOL) else at.cast(spikes, kind)
+    newest = spikes if p.neuron.binary == (kind == BOOL) else at.cast(spikes, kind)
     newest = at.reshape(newest, 1, *p.shape)
     if depth > 1:
         start, end = (at.array(np.array([k], dtype=np.int64)) for k in (0, depth - 1))
@@ -166,20 +167,20 @@ def _output_names(program: Program, body: Body, states: bool) -> dict[tuple[str,
     """(population, quantity) -> output of the model: the population's name, with /u and /v."""
     names = {(p.name, "spikes"): body.name(p.name) for p in program}
     for p in program:
-        if states and isinstance(p.neuron, LIF):
-            names |= {(p.name, k): body.name(f"{p.name}/{k}") for k in "uv"}
+        if states:
+            names |= {
+                (p.name, k): body.name(f"{p.name}/{k}") for k in p.neuron.state if k in RECORDED
+            }
     return names
 
 
-def _record(
-    step: Step, p: Population, sent: neurons.Sent, names: dict[tuple[str, str], str]
-) -> None:
+def _record(step: Step, p: Population, sent: Sent, names: dict[tuple[str, str], str]) -> None:
     at = Scope(step.body, p.name)
-    kind = BOOL if neurons.sends_bool(p) else INT64
+    kind = BOOL if p.neuron.binary else INT64
+    state = zip(p.neuron.state, sent.state, strict=True)
     for quantity, value, of in (
         ("spikes", sent.spikes, kind),
-        ("u", sent.u, INT64),
-        ("v", sent.v, INT64),
+        *((name, value, INT64) for name, value in state),
     ):
         if (p.name, quantity) in names:
             # Renamed, for a value may leave the body once, and v and the spikes also go on.

@@ -6,12 +6,14 @@ brings what its pre sent at model step tau - L; samples follow each other withou
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...toolchain.ground.arith import IntArray
 from ...toolchain.ir.loops import groups, is_loop
-from ...toolchain.ir.program import Clock, Input, Population, Program, Projection
-from . import host, neurons, synapses
+from ...toolchain.ir.program import Clock, Population, Program, Projection
+from . import neurons, synapses
 from .types import Ports, Synapses
 
 
@@ -29,19 +31,15 @@ def run(program: Program, x: IntArray) -> dict[str, IntArray]:
             sent |= _loop(program, group, rules, sent, samples * timesteps)
             continue
         p = program[group[0]]
-        if isinstance(p.neuron, Input):
-            sent[p.name] = x.reshape(samples * timesteps, *p.shape)
-        elif isinstance(p.neuron, Clock):
-            sent[p.name] = _clock(p, samples, timesteps)
+        driven = neurons.host(p.neuron)
+        if driven is not None:
+            now = replace(p, phase=0)
+            steps = [driven.sends(x, now, t, timesteps) for t in range(timesteps)]
+            sent[p.name] = np.stack(steps, axis=1).reshape(samples * timesteps, *p.shape)
         else:
             ports = synapses.gather(program, p, rules, arriving, samples * timesteps)
             sent[p.name] = _steps(p, ports, samples, timesteps)
     return {p.name: sent[p.name].reshape(samples, timesteps, *p.shape) for p in program}
-
-
-def _clock(p: Population, samples: int, timesteps: int) -> IntArray:
-    ticks = [host.tick(t, 0, timesteps) for t in range(timesteps)] * samples
-    return np.multiply.outer(np.array(ticks, dtype=np.int64), np.ones(p.shape, dtype=np.int64))
 
 
 def _lagged(s: IntArray, lag: int, *, periodic: bool) -> IntArray:

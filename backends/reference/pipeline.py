@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ...toolchain.ground.arith import IntArray
-from ...toolchain.ir.program import Clock, Input, Population, Program, Projection
-from . import host, neurons, synapses
+from ...toolchain.ir.program import Population, Program, Projection
+from . import neurons, synapses
 from .types import Ports
 
 Observer = Callable[[Population, int, neurons.State, Ports], None]
@@ -72,12 +72,10 @@ class Pipeline:
         return repeated
 
     def _compute(self, p: Population, h: int) -> IntArray:
-        if isinstance(p.neuron, Input):
-            return host.events(self.x, h)
         timesteps = self.program.timesteps
-        if isinstance(p.neuron, Clock):
-            tick = host.tick(h, p.phase, timesteps)
-            return np.full((self.lanes, *p.shape), tick, dtype=np.int64)
+        driven = neurons.host(p.neuron)
+        if driven is not None:
+            return driven.sends(self.x, p, h, timesteps)
 
         def arriving(j: Projection) -> IntArray:
             past = self._history[j.pre]

@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import singledispatch
 
 import numpy as np
 
 from ...toolchain.ground.arith import IntArray, wrap32
-from ...toolchain.ir.program import (
-    Connection,
-    Conv2d,
-    Dense,
-    Population,
-    Program,
-    Projection,
-    Sparse,
-    Structured,
-)
-from . import conv2d, dense, sparse, structured
+from ...toolchain.ir.program import Population, Program, Projection
+from .connections import RULES
 from .types import Ports, Synapses
-
-
-@singledispatch
-def connect(connection: Connection, exponent: int) -> Synapses:
-    """The rule of one connection kind."""
-    raise TypeError(f"no rule for {type(connection).__name__}")
-
-
-connect.register(Dense, dense.synapses)
-connect.register(Sparse, sparse.synapses)
-connect.register(Conv2d, conv2d.synapses)
-connect.register(Structured, structured.synapses)
 
 
 def build(j: Projection, pre: Population, post: Population) -> Synapses:
@@ -40,7 +18,7 @@ def build(j: Projection, pre: Population, post: Population) -> Synapses:
     Where pre is not graded its spikes carry no payload: every nonzero value counts as 1
     (integer semantics 3.1, num_message_bits = 0).
     """
-    apply = connect(j.connection, j.weight_exp)
+    apply = RULES[type(j.connection)].synapses(j.connection, j.weight_exp)
 
     def project(s: IntArray) -> IntArray:
         flat = s.reshape(len(s), -1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfx.backends.reference import graded, graded_relu, product, synapses
-from sfx.backends.reference import lif as lif_rule
+from sfx.backends.reference import synapses
+from sfx.backends.reference.neurons import graded, graded_relu, product
+from sfx.backends.reference.neurons import lif as lif_rule
 from sfx.toolchain.ir import program as p
 from tests.conformance.cases import Array, Case
 

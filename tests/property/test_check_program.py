@@ -292,7 +292,7 @@ def test_a_gated_loop_needs_its_clock() -> None:
 
 def test_current_bound_holds_and_is_reached() -> None:
     """The recursion bounds the real current of the worst input, and meets it within rounding."""
-    from sfx.backends.reference import lif
+    from sfx.backends.reference.neurons import lif
 
     for du in (-1, 0, 100, 2048, 4094, 4095):
         n = p.LIF(du, 0, (1 << 17) - 1)

@@ -16,9 +16,10 @@ from dataclasses import replace  # noqa: E402
 import numpy as np  # noqa: E402
 from onnx import helper  # noqa: E402
 
-from sfx.backends.onnx import neurons  # noqa: E402
 from sfx.backends.onnx.body import BOOL, INT64, Body, Scope  # noqa: E402
 from sfx.backends.onnx.connections import project  # noqa: E402
+from sfx.backends.onnx.forms import Cell, Sent  # noqa: E402
+from sfx.backends.onnx.neurons import RULES  # noqa: E402
 from sfx.backends.reference import synapses  # noqa: E402
 from sfx.toolchain.ir import program as p  # noqa: E402
 from tests.conformance import cases  # noqa: E402
@@ -50,6 +51,12 @@ def runner(
     return lambda *values: session.run(None, dict(zip(inputs, values, strict=True)))
 
 
+def compute(at: Scope, q: p.Population, ports: dict[str, str], state: tuple[str, ...]) -> Sent:
+    form = RULES[type(q.neuron)]
+    assert isinstance(form, Cell)
+    return form.compute(at, q, ports, state)
+
+
 def replay(case: Case) -> dict[str, Array]:
     """s, and u, v of LIFs, as the ONNX form of the rule gives them: [steps, neurons]."""
     if case.kind in ("LIF", "LIFReset"):
@@ -70,7 +77,7 @@ def _stateless(case: Case, neuron: p.NeuronProgram) -> dict[str, Array]:
     body = Body()
     ports = {port: body.name(port) for port in neuron.ports}
     population = p.Population("n", shape, neuron)
-    sent = neurons.compute(Scope(body, "n"), population, ports, ("", ""))
+    sent = compute(Scope(body, "n"), population, ports, ())
     run = runner({n: (INT64, shape) for n in ports.values()}, {sent.spikes: INT64}, body)
     (s,) = run(*(case.inputs[port] for port in neuron.ports))
     return {"s": s}
@@ -85,8 +92,9 @@ def _lif(case: Case) -> dict[str, Array]:
     body = Body()
     names = [body.name(n) for n in ("a_in", "u before", "v before")]
     population = p.Population("n", shape, neuron)
-    sent = neurons.compute(Scope(body, "n"), population, {"a_in": names[0]}, (names[1], names[2]))
-    outputs = {sent.spikes: BOOL, sent.u: INT64, sent.v: INT64}
+    sent = compute(Scope(body, "n"), population, {"a_in": names[0]}, (names[1], names[2]))
+    u, v = sent.state
+    outputs = {sent.spikes: BOOL, u: INT64, v: INT64}
     run = runner({n: (INT64, shape) for n in names}, outputs, body)
     u = v = np.zeros(shape, dtype=np.int64)
     trace: dict[str, list[Array]] = {"s": [], "u": [], "v": []}

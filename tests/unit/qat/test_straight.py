@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.needs_torch
 
-from sfx.backends.reference import lif as reference  # noqa: E402
+from sfx.backends.reference.neurons import lif as reference  # noqa: E402
 from sfx.toolchain.ground.arith import effective_weights  # noqa: E402
 from sfx.toolchain.ir.program import LIF  # noqa: E402
 from sfx.toolchain.qat import straight  # noqa: E402

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfx.backends.reference import graded, graded_relu, host, lif, neurons, product
+from sfx.backends.reference import neurons
+from sfx.backends.reference.neurons import clock, graded, graded_relu, lif, product
 from sfx.toolchain.ir.program import LIF, Graded, GradedReLU, Product
 
 
@@ -131,7 +132,7 @@ def test_product_wraps_before_it_shifts(a: int, b: int, exp: int, vth: int) -> N
 
 
 def test_clock_ticks_at_the_last_step_also_before_its_phase() -> None:
-    ticks = [host.tick(h, phase=5, timesteps=4) for h in range(14)]
+    ticks = [clock.tick(h, phase=5, timesteps=4) for h in range(14)]
     assert [h for h, t in enumerate(ticks) if t] == [0, 4, 8, 12]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfx.backends.reference import conv2d, dense, sparse, structured
+from sfx.backends.reference.connections import conv2d, dense, sparse, structured
 from sfx.backends.reference.synapses import build, gather
 from sfx.toolchain.ir import program as p
 

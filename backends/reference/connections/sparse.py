@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...toolchain.ground.arith import IntArray, effective_weights, wrap32
-from ...toolchain.ir.program import Sparse
-from .exponent import shift
-from .types import Synapses
+from ....toolchain.ground.arith import IntArray, effective_weights, wrap32
+from ....toolchain.ir.program import Sparse
+from ..exponent import shift
+from ..types import ConnectionRule, Synapses
 
 
 def synapses(c: Sparse, exponent: int) -> Synapses:
@@ -27,3 +27,6 @@ def synapses(c: Sparse, exponent: int) -> Synapses:
         return shift(wrap32(total), exponent)
 
     return apply
+
+
+RULE = ConnectionRule(synapses)

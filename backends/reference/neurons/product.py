@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...toolchain.ground.arith import IntArray, wrap32
-from ...toolchain.ir.program import Product
+from ....toolchain.ground.arith import IntArray, wrap32
+from ....toolchain.ir.program import Product
+from ..types import Cell
 
 
 def step(n: Product, a_in1: IntArray, a_in2: IntArray) -> IntArray:
@@ -15,3 +16,6 @@ def step(n: Product, a_in1: IntArray, a_in2: IntArray) -> IntArray:
     """
     v = wrap32(a_in1 * a_in2) >> n.exp
     return np.where(np.abs(v) > n.vth, v, 0)
+
+
+RULE = Cell(lambda n, state, ports: (None, step(n, ports["a_in1"], ports["a_in2"])))

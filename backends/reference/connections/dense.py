@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ...toolchain.ground.arith import IntArray, effective_weights, wrap32
-from ...toolchain.ir.program import Dense
-from .exponent import shift
-from .types import Synapses
+from ....toolchain.ground.arith import IntArray, effective_weights, wrap32
+from ....toolchain.ir.program import Dense
+from ..exponent import shift
+from ..types import ConnectionRule, Synapses
 
 
 def synapses(c: Dense, exponent: int) -> Synapses:
@@ -19,3 +19,6 @@ def synapses(c: Dense, exponent: int) -> Synapses:
         return shift(wrap32(s @ weight.T), exponent)
 
     return apply
+
+
+RULE = ConnectionRule(synapses)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...toolchain.ground.arith import STATE_BITS, IntArray, effective_weights, wrap, wrap32
-from ...toolchain.ir.program import Conv2d
-from .exponent import shift
-from .types import Synapses
+from ....toolchain.ground.arith import STATE_BITS, IntArray, effective_weights, wrap, wrap32
+from ....toolchain.ir.program import Conv2d
+from ..exponent import shift
+from ..types import ConnectionRule, Synapses
 
 
 def synapses(c: Conv2d, exponent: int) -> Synapses:
@@ -46,3 +46,6 @@ def correlate(c: Conv2d, kernel: IntArray, x: IntArray) -> IntArray:
             seen = padded[:, :, rows, columns].reshape(lanes, g, per_group, height * width)
             total += kernel[:, :, a, b].reshape(g, out // g, per_group) @ seen
     return total.reshape(lanes, *c.out_shape)
+
+
+RULE = ConnectionRule(synapses)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...toolchain.ground.arith import (
+from ....toolchain.ground.arith import (
     DECAY_UNITY,
     INPUT_SHIFT,
     IntArray,
@@ -16,7 +17,8 @@ from ...toolchain.ground.arith import (
     wrap32,
     wrap_current,
 )
-from ...toolchain.ir.program import LIF
+from ....toolchain.ir.program import LIF
+from ..types import Cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,3 +52,12 @@ def step(n: LIF, state: State, a_in: IntArray) -> tuple[State, IntArray]:
     v = saturate_membrane(decay(state.v, DECAY_UNITY - n.dv) + u + bias(n))
     s = v > (n.vth << INPUT_SHIFT)
     return State(u, np.where(s, 0, v)), s.astype(np.int64)
+
+
+def busy(n: LIF, state: State) -> NDArray[np.bool_]:
+    """Neurons that change without input: u or v is left, or there is a bias [B, *shape]."""
+    changes: NDArray[np.bool_] = (state.u != 0) | (state.v != 0) | (bias(n) != 0)
+    return changes
+
+
+RULE = Cell(lambda n, state, ports: step(n, state, ports["a_in"]), reset, busy)

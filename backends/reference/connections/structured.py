@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...toolchain.ground.arith import IntArray, effective_weights, wrap32
-from ...toolchain.ir.program import Structured
-from .exponent import shift
-from .types import Synapses
+from ....toolchain.ground.arith import IntArray, effective_weights, wrap32
+from ....toolchain.ir.program import Structured
+from ..exponent import shift
+from ..types import ConnectionRule, Synapses
 
 
 def synapses(c: Structured, exponent: int) -> Synapses:
@@ -31,3 +31,6 @@ def synapses(c: Structured, exponent: int) -> Synapses:
         return shift(wrap32(weight * x), exponent)
 
     return apply
+
+
+RULE = ConnectionRule(synapses)

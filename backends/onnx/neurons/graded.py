@@ -1,0 +1,20 @@
+"""Graded: passes its summed input on as a payload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ....toolchain.ir.program import Graded, Population
+from ..arithmetic import where_above
+from ..body import Scope
+from ..forms import Cell, Sent
+
+
+def compute(at: Scope, p: Population, ports: Mapping[str, str], state: tuple[str, ...]) -> Sent:
+    """s = a where |a| > vth, else 0."""
+    assert isinstance(p.neuron, Graded)
+    a = ports["a_in"]
+    return Sent(where_above(at, at.op("Abs", a), a, p.neuron.vth))
+
+
+RULE = Cell(compute)
