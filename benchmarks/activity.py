@@ -8,15 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from sfx.backends.fast.plan.prepared import Prepared
-from sfx.backends.fast.plan.spans import Past, Span
-from sfx.backends.fast.run.execute import _Run
-from sfx.backends.fast.run.neurons import State
+from sfx.backends.fast.plan.spans import Span
+from sfx.backends.fast.run.arena import Arena
+from sfx.backends.fast.run.execute import Run
+from sfx.backends.fast.run.state import InitialConditions, State
+from sfx.backends.fast.run.tallies import tallies_of
 from sfx.toolchain.ir.program import LIF, Population, Program
 
 HIGHEST = (1 << 17) - 1
 
 
-class _Setting(_Run):
+class _Setting(Run):
     """A run in which every LIF population with a reset gets the threshold it needs."""
 
     rate: float
@@ -38,7 +40,9 @@ class _Setting(_Run):
     def _try(self, p: Population, vth: int, ports: Mapping[str, np.ndarray], steps: slice) -> None:
         state = self.state[p.name]
         self.state[p.name] = State(np.zeros_like(state.u), np.zeros_like(state.v))
-        super()._steps(replace(p, neuron=replace(p.neuron, vth=vth)), ports, steps)
+        tried = replace(p, neuron=replace(p.neuron, vth=vth))
+        self.ready.neurons[p.name] = replace(self.ready.neurons[p.name], population=tried)
+        super()._steps(p, ports, steps)
 
 
 def with_rate(program: Program, x: np.ndarray, rate: float) -> Program:
@@ -48,7 +52,8 @@ def with_rate(program: Program, x: np.ndarray, rate: float) -> Program:
     """
     ready = Prepared(program)
     ready.fused.clear()  # neurons apart from the convolution before them
-    run = _Setting(ready, len(x), Span(program.timesteps), Past(), ready.tallies(program.timesteps))
+    span, tallies = Span(program.timesteps), tallies_of(ready, program.timesteps)
+    run = _Setting(ready, len(x), span, InitialConditions(), tallies, Arena())
     run.rate, run.found = rate, {}
     for i, (group, loop) in enumerate(ready.groups):
         if group[0] not in ready.contracted:

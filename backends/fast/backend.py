@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +16,14 @@ from ...toolchain.ground.memory import require
 from ...toolchain.ir.program import Population, Program
 from .. import check_input
 from ..base import Counts, Progress, Result, Stream
-from .plan.lead_in import before_first_step
 from .plan.prepared import Prepared
-from .plan.spans import Past, Span
+from .plan.spans import Span
+from .run.arena import Arena
 from .run.execute import execute
-from .run.layout import Sent
-from .run.neurons import State
-from .run.tallies import MOST_LANES, Counted, Later, PairTally, Tally
+from .run.lead_in import initial_conditions
+from .run.sent import Sent
+from .run.state import InitialConditions, State
+from .run.tallies import MOST_LANES, Counted, CountsOnDemand, PairTally, Tally, tallies_of
 
 if TYPE_CHECKING:
     from .run.device import OnDevice
@@ -32,6 +34,15 @@ _ONE_AT_A_TIME = threading.Lock()
 """A run takes all cores, and its buffers and numba's threads serve one caller at a time."""
 MEMORY = 64 << 20
 """Default for the memory of a batch in bytes. Smaller batches stay nearer the caches."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Readied:
+    """The Program that was run last, with all that its samples share."""
+
+    plan: Prepared
+    initial: InitialConditions
+    arena: Arena = field(default_factory=Arena)
 
 
 class FastBackend:
@@ -46,7 +57,7 @@ class FastBackend:
 
     def __init__(self, memory: int = MEMORY, device: str = "cpu", most: int | None = None) -> None:
         self.memory, self.device, self.most = memory, device, most
-        self._ready: tuple[Program, Prepared, Past] | None = None
+        self._ready: _Readied | None = None
         self._device: OnDevice | None = None
 
     def stream(
@@ -80,9 +91,9 @@ class FastBackend:
 
     def _run(self, program: Program, x: IntArray, progress: Progress | None) -> Result:
         start = time.perf_counter()
-        ready, past = self._prepared(program)
+        ready = self._prepared(program)
         run = _on_cpu if self.device == "cpu" else self._on_device
-        sums, tallies = run(ready, past, x, self._lanes(ready), progress)
+        sums, tallies = run(ready, x, self._lanes(ready.plan), progress)
         sums += np.asarray(program.readout.offset, dtype=np.int64)
         seconds = time.perf_counter() - start
         return Result(self.name, sums, _counts(tallies, len(x)), seconds)
@@ -93,12 +104,12 @@ class FastBackend:
         return min(MOST_LANES, max(1, self.memory // each))
 
     def _on_device(
-        self, ready: Prepared, past: Past, x: IntArray, lanes: int, progress: Progress | None
+        self, ready: _Readied, x: IntArray, lanes: int, progress: Progress | None
     ) -> Ran:
         from .run.device import OnDevice
 
-        if self._device is None or self._device.ready is not ready:
-            self._device = OnDevice(ready, past, self.device)
+        if self._device is None or self._device.ready is not ready.plan:
+            self._device = OnDevice(ready.plan, ready.initial, self.device)
         lanes = self._device.lanes(self.memory)
         tallies, sums = self._device.tallies(), []
         for i in range(0, len(x), lanes):
@@ -124,11 +135,12 @@ class FastBackend:
         ready = Prepared(program, wide=True)
         lane = x.reshape(1, steps, *program.input.shape)
         with _ONE_AT_A_TIME:
-            execute(ready, lane, Span(steps), Past(), keep, ready.tallies(steps))
+            tallies = tallies_of(ready, steps)
+            execute(ready, lane, Span(steps), InitialConditions(), keep, tallies, Arena())
         return {p.name: sent[p.name] for p in program}
 
-    def _prepared(self, program: Program) -> tuple[Prepared, Past]:
-        if self._ready is None or self._ready[0] is not program:
+    def _prepared(self, program: Program) -> _Readied:
+        if self._ready is None or self._ready.plan.program is not program:
             if program.input.phase != 0:
                 raise BackendError(
                     "SFX-E543",
@@ -140,14 +152,14 @@ class FastBackend:
             if self.device == "cpu":
                 needed = ready.sample_bytes(program.timesteps)
                 require(needed, "one sample on fast", where=program.name, allowed=self.most)
-            self._ready = program, ready, before_first_step(program, ready)
-        return self._ready[1:]
+            self._ready = _Readied(ready, initial_conditions(program, ready))
+        return self._ready
 
 
-def _on_cpu(ready: Prepared, past: Past, x: IntArray, lanes: int, progress: Progress | None) -> Ran:
-    program = ready.program
+def _on_cpu(ready: _Readied, x: IntArray, lanes: int, progress: Progress | None) -> Ran:
+    program = ready.plan.program
     output = program[program.readout.population]
-    tallies = _tallies(ready, past)
+    tallies = _tallies(ready)
     sums = np.zeros((len(x), output.size), dtype=np.int64)
     for i in range(0, len(x), lanes):
         batch = slice(i, i + lanes)
@@ -156,26 +168,27 @@ def _on_cpu(ready: Prepared, past: Past, x: IntArray, lanes: int, progress: Prog
             if p is output:
                 sums[batch] = s.flat.sum(axis=1, dtype=np.int64)
 
-        execute(ready, x[batch], Span(program.timesteps), past, keep, tallies)
+        span = Span(program.timesteps)
+        execute(ready.plan, x[batch], span, ready.initial, keep, tallies, ready.arena)
         if progress is not None:
             progress(min(i + lanes, len(x)), len(x))
     return sums, tallies
 
 
-def _tallies(ready: Prepared, past: Past) -> dict[str, Tally | PairTally]:
-    tallies = ready.tallies(ready.program.timesteps)
+def _tallies(ready: _Readied) -> dict[str, Tally | PairTally]:
+    tallies = tallies_of(ready.plan, ready.plan.program.timesteps)
     for tally in tallies.values():
         if isinstance(tally, PairTally):
-            tally.starts_after(past.sent)
+            tally.starts_after(ready.initial.sent)
     return tallies
 
 
 def _counts(tallies: Mapping[str, Counted], samples: int) -> Counts:
     return Counts(
         samples,
-        Later(
+        CountsOnDemand(
             {n: t.event_counts for n, t in tallies.items()},
             {n: t.event_total for n, t in tallies.items()},
         ),
-        Later({n: t.active_counts for n, t in tallies.items()}, {}),
+        CountsOnDemand({n: t.active_counts for n, t in tallies.items()}, {}),
     )

@@ -51,7 +51,7 @@ def gather(
     index: Any, value: Any, ends: Any, place: Any, groups: Any, rows: Any, first: int,
     li: Any, lv: Any, le: Any,
 ) -> None:  # fmt: skip
-    """The lists under all taps of outputs first .. at steps `rows` as one: li, lv [Q*S, room].
+    """The lists under all taps of outputs first .. at steps `rows` as one: li, lv [Q*S, capacity].
 
     Indices count from the first tap on; le [Q*S, G+1] is where each group of whole taps ends.
     """
@@ -154,7 +154,7 @@ def convolve(
         sample, first = task % tasks // blocks, task % blocks * ROWS
         total = np.empty((min(ROWS, positions - first), 1, TILE), np.int32)
         rows = np.full(1, sample * inputs)
-        li, lv, le = room_for(index, value, place, groups, len(total) if gathered else 0)
+        li, lv, le = empty_lists(index, value, place, groups, len(total) if gathered else 0)
         if gathered:
             gather(index, value, ends, place, groups, rows, first, li, lv, le)
         for tile in range(task // tasks * tiles, (task // tasks + 1) * tiles):
@@ -174,12 +174,12 @@ def convolve(
 
 
 @numba.njit(inline="always")
-def room_for(index: Any, value: Any, place: Any, groups: Any, rows: int) -> Any:
-    """Room for `gather` of so many rows."""
-    room = place.shape[1] * index.shape[1] + 16
+def empty_lists(index: Any, value: Any, place: Any, groups: Any, rows: int) -> Any:
+    """Memory for what `gather` fills, for this many rows."""
+    capacity = place.shape[1] * index.shape[1] + 16
     return (
-        np.empty((rows, room), index.dtype),
-        np.empty((rows, room), value.dtype),
+        np.empty((rows, capacity), index.dtype),
+        np.empty((rows, capacity), value.dtype),
         np.zeros((rows, len(groups) + 1), np.int64),
     )
 
@@ -205,7 +205,7 @@ def convolve_lif(
     for task in numba.prange(weight.shape[0] // tiles * blocks):
         q = task % blocks * together
         total = np.empty((min(together, positions - q), steps - begin, TILE), np.int32)
-        li, lv, le = room_for(index, value, place, groups, total.size // TILE if gathered else 0)
+        li, lv, le = empty_lists(index, value, place, groups, total.size // TILE if gathered else 0)
         for b in range(lanes):
             rows = (b * steps + begin + np.arange(steps - begin)) * inputs
             if gathered:

@@ -19,23 +19,23 @@ TILE = 64
 """Outputs that are summed together: in registers, and their weights in the first-level cache."""
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_room: Any = cgutils.alloca_once
+_allocate: Any = cgutils.alloca_once
 _AVX2 = bool(llvm.get_host_cpu_features().get("avx2", False))
 
 
 def _typed(
-    context: Any, weight: Any, tile: Any, index: Any, value: Any, ends: Any, width: Any, room: Any,
-    places: Any, taps: Any, chunks: Any, fresh: Any, total: Any,
+    context: Any, weight: Any, tile: Any, index: Any, value: Any, ends: Any, width: Any,
+    capacity: Any, places: Any, taps: Any, chunks: Any, fresh: Any, total: Any,
 ) -> Any:  # fmt: skip
     """total[o] += (= if fresh) sum over taps and listed inputs of value . weight, o < TILE.
 
-    weight [tiles, taps, pairs, TILE, 2] int8 or int16. Addresses of: index [P, room] uint16 and
-    value [P, room] pairs of inputs (unsigned bytes or signed words), listed by input position; ends
-    [P, width] int64, where chunks of a list end; places [taps] int32, the input position under each
-    tap or -1; total [TILE] int32. Only taps[0]..taps[1]-1 and chunks[0]..chunks[1]-1 are summed;
-    sums of bytes must fit 16 bits.
+    weight [tiles, taps, pairs, TILE, 2] int8 or int16. Addresses of: index [P, capacity] uint16
+    and value [P, capacity] pairs of inputs (unsigned bytes or signed words), listed by input
+    position; ends [P, width] int64, where chunks of a list end; places [taps] int32, the input
+    position under each tap or -1; total [TILE] int32. Only taps[0]..taps[1]-1 and
+    chunks[0]..chunks[1]-1 are summed; sums of bytes must fit 16 bits.
     """
-    names = weight, tile, index, value, ends, width, room, places, taps, chunks, fresh, total
+    names = weight, tile, index, value, ends, width, capacity, places, taps, chunks, fresh, total
     return types.void(*names), _build
 
 
@@ -71,14 +71,14 @@ class _Kind:
 
 
 def _build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    weight, tile, index, value, ends, width, room, places, taps, chunks, fresh, total = args
+    weight, tile, index, value, ends, width, capacity, places, taps, chunks, fresh, total = args
     kind = _Kind(signature.args[0].dtype == types.int16)
     array = context.make_array(signature.args[0])(context, builder, weight)
     tile_bytes, tap_bytes = (builder.extract_value(array.strides, k) for k in (0, 1))
     tile_at = builder.add(
         builder.ptrtoint(array.data, _I64), builder.mul(builder.sext(tile, _I64), tile_bytes)
     )
-    sums = [_room(builder, kind.sums) for _ in range(kind.vectors)]
+    sums = [_allocate(builder, kind.sums) for _ in range(kind.vectors)]
     for s in sums:
         builder.store(ir.Constant(kind.sums, [0] * kind.lanes), s)
     first, last = (builder.extract_value(taps, k) for k in (0, 1))
@@ -96,7 +96,7 @@ def _build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             one, stop = (
                 builder.load(builder.gep(stop_at, [builder.add(at, c)])) for c in (begin, end)
             )
-            own = [builder.gep(x, [builder.mul(place, room)]) for x in lists]
+            own = [builder.gep(x, [builder.mul(place, capacity)]) for x in lists]
             tap_at = builder.add(tile_at, builder.mul(tap, tap_bytes))
             row = builder.inttoptr(tap_at, kind.number.as_pointer())
             with cgutils.for_range_slice(builder, one, stop, _I64(1), _I64) as (e, _):

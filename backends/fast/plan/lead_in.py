@@ -1,8 +1,8 @@
-"""What the pipeline does before model step 0: no sample reaches it, so it is computed once.
+"""Which steps before model step 0 matter: the lead-in, which is the same for every sample.
 
 Every population computes from hardware step 0 on, thus from model step -phase on. A bias may drive
 neurons there; what is left over is the state of neurons without a reset, and what a recurrent
-projection brings into model step 0. Only the steps that this depends on are run (`windows`).
+projection brings into model step 0. Only the steps that this depends on are run (`steps_needed`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from math import prod
 
 import numpy as np
 
-from ....toolchain.ground.arith import DECAY_UNITY, INPUT_SHIFT, IntArray
-from ....toolchain.ground.errors import BackendError
+from ....toolchain.ground.arith import DECAY_UNITY, INPUT_SHIFT
 from ....toolchain.ir.program import (
     LIF,
     Clock,
@@ -26,33 +25,16 @@ from ....toolchain.ir.program import (
     Program,
     Projection,
 )
-from ..run.execute import execute
-from ..run.layout import Sent, in_order
-from ..run.neurons import State, bias_of
+from .neurons import bias_of
 from .prepared import Prepared
 from .projections import LIMIT
-from .spans import Past, Span
 
 Lags = Mapping[str, int]
-"""Steps before the first that matter of what each population sends."""
-_SILENCE = np.zeros((1, 0), dtype=np.int64)
-"""A sample of no step: the input's phase is 0."""
+"""How many of the last steps before model step 0 matter of what each population sends."""
 
 
-def before_first_step(program: Program, ready: Prepared) -> Past:
-    """The `Past` of a sample that runs alone through the balanced Program."""
-    lags = _remembered(program, ready)
-    last = windows(program, ready, lags)
-    if not any(last.values()):
-        return Past()
-    longer = _longer(program, ready)
-    try:
-        return _run(longer, ready if longer is program else Prepared(longer), lags, last)
-    except BackendError:  # declared ranges need to hold from model step 0 on only
-        return _run(program, Prepared(program, wide=True), lags, last)
-
-
-def _remembered(program: Program, ready: Prepared) -> Lags:
+def lags_that_matter(program: Program, ready: Prepared) -> Lags:
+    """Of what each population sends before model step 0, what a later step reads."""
     lags = {
         p.name: max(
             (0, *(j.lag for j in program.outgoing[p.name] if not _cancels(program, ready, j)))
@@ -76,24 +58,24 @@ def _ticked(program: Program, name: str) -> bool:
     return program[name].phase > 0 and all(_ticked(program, j.pre) for j in program.incoming[name])
 
 
-def windows(program: Program, ready: Prepared, lags: Lags) -> dict[str, int]:
+def steps_needed(program: Program, ready: Prepared, lags: Lags) -> dict[str, int]:
     """Last steps before model step 0 that each population has to run, at most its phase.
 
     A reset, of the sample before, forgets all that was earlier; so does a neuron whose state is
-    gone after a step. A loop remembers everything; of an accumulator that is what it hears. Where
-    nothing can have arrived yet (`awake`) nothing is run.
+    gone after a step. A loop remembers everything; of an accumulator that is what it receives.
+    Where nothing can have arrived yet (`steps_active`) nothing is run.
     """
-    last, hears, most = dict[str, int](), dict[str, int](), awake(program, ready)
+    last, read, most = dict[str, int](), dict[str, int](), steps_active(program, ready)
     for group, loop in reversed(ready.groups):
-        each = [min(_wanted(program, ready, program[n], lags[n], hears), most[n]) for n in group]
+        each = [min(_wanted(program, ready, program[n], lags[n], read), most[n]) for n in group]
         wanted = max(each)  # a loop runs together
         steps = [min(_steps(program, ready, program[n], wanted, loop), most[n]) for n in group]
-        hears |= dict.fromkeys(group, max(steps))
+        read |= dict.fromkeys(group, max(steps))
         last |= dict.fromkeys(group, wanted if group[0] in ready.accumulators else max(steps))
     return last
 
 
-def awake(program: Program, ready: Prepared) -> dict[str, int]:
+def steps_active(program: Program, ready: Prepared) -> dict[str, int]:
     """Last steps before model step 0 at which a population may send or hold anything but zeros.
 
     Only a bias and the clock begin something there, and both only once their neurons compute.
@@ -112,12 +94,12 @@ def awake(program: Program, ready: Prepared) -> dict[str, int]:
                 clear, tick = accumulator.clear, accumulator.tick
                 most[clear] = max(0, min(most[clear], most[tick.pre] - tick.lag))
         else:
-            most[group[0]] = _awake(program, ready, program[group[0]], most)
+            most[group[0]] = _active(program, ready, program[group[0]], most)
     return most
 
 
-def _awake(program: Program, ready: Prepared, p: Population, most: Mapping[str, int]) -> int:
-    """The same for a population that does not hear itself."""
+def _active(program: Program, ready: Prepared, p: Population, most: Mapping[str, int]) -> int:
+    """The same for a population that does not drive itself."""
     if isinstance(p.neuron, Clock):  # ticks at -1, -1 - T, ... from where it computes
         return 1 + (p.phase - 1) // program.timesteps * program.timesteps if p.phase else 0
     if p.name in ready.biased:
@@ -135,19 +117,19 @@ def _awake(program: Program, ready: Prepared, p: Population, most: Mapping[str, 
 
 
 def _wanted(
-    program: Program, ready: Prepared, p: Population, lag: int, hears: Mapping[str, int]
+    program: Program, ready: Prepared, p: Population, lag: int, read: Mapping[str, int]
 ) -> int:
     """Last steps of which it matters what p sends, or what state it is in at their end.
 
-    hears: last steps of which it matters what a population hears; absent: of the same loop.
+    read: last steps of which it matters what a population receives; absent: of the same loop.
     """
-    readers = [hears[j.post] + j.lag for j in program.outgoing[p.name] if hears.get(j.post, 0)]
-    state = p.name not in ready.contracted and _lasting(p)
+    readers = [read[j.post] + j.lag for j in program.outgoing[p.name] if read.get(j.post, 0)]
+    state = p.name not in ready.contracted and keeps_state(p)
     return max(lag, int(state), *readers, 0)
 
 
-def _lasting(p: Population) -> bool:
-    """No reset clears its state."""
+def keeps_state(p: Population) -> bool:
+    """True if no reset clears its state."""
     return isinstance(p.neuron, LIF) and not p.neuron.reset
 
 
@@ -155,7 +137,7 @@ def _steps(program: Program, ready: Prepared, p: Population, wanted: int, loop: 
     """Steps to run for `wanted` steps that are right."""
     if not wanted:
         return 0
-    if loop or (_lasting(p) and not _forgets(program, ready, p)):
+    if loop or (keeps_state(p) and not _forgets(program, ready, p)):
         return p.phase
     if isinstance(p.neuron, LIF) and p.neuron.reset:
         wanted = -(-wanted // program.timesteps) * program.timesteps
@@ -165,7 +147,7 @@ def _steps(program: Program, ready: Prepared, p: Population, wanted: int, loop: 
 def _forgets(program: Program, ready: Prepared, p: Population) -> bool:
     """True if nothing of u, v is left a step later: full decay, and |v| < 4096 always.
 
-    Only of what hears 0 and 1: other ranges need to hold from model step 0 on only.
+    Only of what receives 0 and 1: other ranges need to hold from model step 0 on only.
     """
     n, reads = p.neuron, program.incoming[p.name]
     assert isinstance(n, LIF)
@@ -177,7 +159,7 @@ def _forgets(program: Program, ready: Prepared, p: Population) -> bool:
     return largest < DECAY_UNITY
 
 
-def _longer(program: Program, ready: Prepared) -> Program:
+def with_longer_loops(program: Program, ready: Prepared) -> Program:
     """`program` with the ranges of loops that run as long as the pipeline takes to fill.
 
     The clock may reach an accumulator too late to clear it before step 0. These ranges are no
@@ -195,7 +177,7 @@ def _longer(program: Program, ready: Prepared) -> Program:
 
 
 def _factor(program: Program, p: Population, known: Mapping[str, int]) -> int:
-    """How much larger than declared what p computes may be, from what it hears."""
+    """How much larger than declared what p computes may be, from what it receives."""
     if not isinstance(p.neuron, Graded | GradedReLU | Product):
         return 1
     ports = dict.fromkeys(p.neuron.ports, 1)
@@ -209,19 +191,3 @@ def _scaled(p: Population, factor: int) -> Population:
         return p
     low, high = max(p.low * factor, -LIMIT), min(p.high * factor, LIMIT - 1)
     return replace(p, low=low, high=high)
-
-
-def _run(program: Program, ready: Prepared, lags: Lags, last: Mapping[str, int]) -> Past:
-    sent: dict[str, IntArray] = {}
-    state: dict[str, State] = {}
-
-    def keep(p: Population, s: Sent, now: State | None) -> None:
-        lag = lags[p.name]
-        if lag and s.flat[0, -lag:].any():
-            sent[p.name] = s.flat[0, -lag:].astype(np.int64)
-        if _lasting(p) and now is not None and (now.u.any() or now.v.any()):
-            order = ready.channels[p.name]
-            state[p.name] = State(*(in_order(a, order, 0).astype(np.int64) for a in (now.u, now.v)))
-
-    execute(ready, _SILENCE, Span(last=last), Past(), keep, None)
-    return Past(sent, state)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ....toolchain.ir.loops import groups, is_loop
 from ....toolchain.ir.program import (
@@ -21,27 +20,11 @@ from ....toolchain.ir.program import (
     Program,
     Projection,
 )
-from ..kernels.convolutions import PairConv
-from ..run import neurons
-from ..run.layout import Values, in_order
-from ..run.tallies import PairTally, Tally
-from . import accumulators, contractions
-from .projections import LIMIT, Wired
-
-
-class Arena:
-    """Memory that is used again and again, so that the system need not clear it each time."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, NDArray[np.uint8]] = {}
-
-    def empty(self, name: str, shape: tuple[int, ...], kind: Any) -> Values:
-        """Anything is in it; good until the next call with this name."""
-        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize
-        if name not in self._held or self._held[name].size < size:
-            self._held[name] = np.empty(size, np.uint8)
-        out: Values = self._held[name][:size].view(kind).reshape(shape)
-        return out
+from ..layout import C_ORDER, Layout, arranged
+from . import accumulators, contractions, neurons
+from .convolutions import PairConv
+from .neurons import PlannedNeurons
+from .projections import LIMIT, PlannedProjection
 
 
 class Prepared:
@@ -52,8 +35,8 @@ class Prepared:
 
     def __init__(self, program: Program, *, wide: bool = False) -> None:
         self.program, self.wide = program, wide
-        self.wired = {
-            j.name: Wired(j, program[j.pre], program[j.post], wide=wide)
+        self.projections = {
+            j.name: PlannedProjection(j, program[j.pre], program[j.post], wide=wide)
             for j in program.projections
         }
         self.groups = [(g, is_loop(program, g)) for g in groups(program)]
@@ -66,12 +49,12 @@ class Prepared:
         }
         self.last_use = self._last_uses()
         self.bound = {p.name: self._bound(p) for p in program}
-        self.channels: dict[str, int] = {}
+        self.layout: dict[str, Layout] = {}
         for group, loop in self.groups:
             for n in group:
-                self.channels[n] = 0 if loop else self._channels(program[n])
+                self.layout[n] = C_ORDER if loop else self._layout(program[n])
         self.bias = {
-            p.name: in_order(neurons.bias_of(p), 0, self.channels[p.name]).astype(np.int32)
+            p.name: arranged(neurons.bias_of(p), C_ORDER, self.layout[p.name]).astype(np.int32)
             for p in program
             if isinstance(p.neuron, LIF)
         }
@@ -85,15 +68,18 @@ class Prepared:
             for n in group
             if not loop and (j := self._fused(program[n])) is not None
         }
-        self.arena = Arena()
+        self.neurons = {
+            p.name: PlannedNeurons(p, self.bias.get(p.name), self.bound[p.name], not wide)
+            for p in program
+        }
 
     def _accumulators(self) -> dict[str, accumulators.Accumulator]:
         """Those whose sums need no wrap."""
         return {
             name: a
             for name, a in accumulators.find(self.program).items()
-            if not any(self.wired[j.name].wraps for j in self.program.incoming[a.memory])
-            and sum(self.wired[j.name].bound for j in self.program.incoming[a.memory]) < LIMIT
+            if not any(self.projections[j.name].wraps for j in self.program.incoming[a.memory])
+            and sum(self.projections[j.name].bound for j in self.program.incoming[a.memory]) < LIMIT
         }
 
     def _contractions(self) -> dict[str, contractions.Contraction]:
@@ -101,7 +87,7 @@ class Prepared:
         return {
             name: c
             for name, c in contractions.find(self.program, frozenset(self.accumulators)).items()
-            if not any(self.wired[j.name].wraps for j in self.program.outgoing[name])
+            if not any(self.projections[j.name].wraps for j in self.program.outgoing[name])
         }
 
     def _last_uses(self) -> dict[str, int]:
@@ -121,21 +107,21 @@ class Prepared:
         """No sum over the projections of a port is larger."""
         total = dict.fromkeys(p.neuron.ports, 0)
         for j in self.program.incoming[p.name]:
-            total[j.port] += self.wired[j.name].bound
+            total[j.port] += self.projections[j.name].bound
         return max(total.values(), default=0)
 
-    def _channels(self, p: Population) -> int:
-        """Channels of the first axis if they are better last, as convolutions want, else 0."""
+    def _layout(self, p: Population) -> Layout:
+        """The first axis last where convolutions want it so, else C order."""
         incoming = self.program.incoming[p.name]
         for j in incoming:
-            conv = self.wired[j.name].channels
+            conv = self.projections[j.name].convolution
             if conv is not None and conv.positions > 1 and p.shape[0] == conv.outputs:
-                return conv.outputs
+                return Layout(conv.outputs)
         for j in incoming:
-            channels = self.channels.get(j.pre, 0) if self.wired[j.name].same else 0
-            if channels and p.shape[0] == channels:
-                return channels
-        return 0
+            same = self.layout.get(j.pre, C_ORDER) if self.projections[j.name].same else C_ORDER
+            if not same.c_order and p.shape[0] == same.channels:
+                return same
+        return C_ORDER
 
     def _fused(self, p: Population) -> Projection | None:
         """The heaviest convolution into LIF neurons that one kernel computes with them, if any."""
@@ -144,12 +130,12 @@ class Prepared:
         fits = [
             j
             for j in self.program.incoming[p.name]
-            if isinstance(conv := self.wired[j.name].channels, PairConv)
+            if isinstance(conv := self.projections[j.name].convolution, PairConv)
             and j.lag == 0
             and j.pre not in self.contracted
-            and (self.channels[p.name] == conv.outputs or conv.positions == 1)
+            and (self.layout[p.name].channels == conv.outputs or conv.positions == 1)
         ]
-        return max(fits, key=lambda j: self.wired[j.name].effective.size, default=None)
+        return max(fits, key=lambda j: self.projections[j.name].effective.size, default=None)
 
     def narrow(self, p: Population, bound: int) -> bool:
         """True if LIF neurons that receive at most `bound` can be computed in 32 bits."""
@@ -167,7 +153,9 @@ class Prepared:
             isinstance(p.neuron, Graded | GradedReLU)
             and not self.wide
             and self.bound[p.name] < 128
-            and all(self.wired[j.name].channels is None for j in self.program.incoming[p.name])
+            and all(
+                self.projections[j.name].convolution is None for j in self.program.incoming[p.name]
+            )
         )
 
     def sent_type(self, p: Population) -> Any:
@@ -178,15 +166,6 @@ class Prepared:
         if largest < 128 and (isinstance(p.neuron, Input) or not self.wide):
             return np.int8
         return np.int64 if self.wide or largest >= LIMIT else np.int32
-
-    def tallies(self, steps: int) -> dict[str, Tally | PairTally]:
-        """Nothing counted yet."""
-        return {
-            p.name: PairTally(self.contracted[p.name], steps, p.shape)
-            if p.name in self.contracted
-            else Tally(steps, p.shape, self.channels[p.name])
-            for p in self.program
-        }
 
     def sample_bytes(self, steps: int) -> int:
         """Least memory of a run in which every population sends: a lane, and all counts."""

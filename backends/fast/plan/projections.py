@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 from ....toolchain.ground.arith import STATE_BITS, IntArray, effective_weights, wrap, wrap32
 from ....toolchain.ir.program import Conv2d, Dense, Population, Projection, Sparse, Structured, View
 from ..kernels import sums as kernels
-from ..kernels.convolutions import Channels, channels_last
-from ..run.layout import Sent, Values, in_order
+from ..layout import Values
+from .convolutions import Convolution, convolution_of
 
 Apply = Callable[[Values], Values]
 LIMIT = 1 << 31
 """What a signed 32-bit sum cannot hold."""
 
 
-class Wired:
-    """One projection.
+class PlannedProjection:
+    """How one projection is computed.
 
     bound  no value that post receives is larger;  wide  its sums are int64
-    channels  what computes it with channels last, if anything does
-    same  True if neuron i of post hears neuron i of pre and no other
+    convolution  what computes it with channels last, if there is one
+    same  True if neuron i of post receives from neuron i of pre and no other
     effective  the weights in use;  largest  no sum of them over inputs is larger
     """
 
@@ -48,10 +48,10 @@ class Wired:
         self.wraps = self.wide or full >= 1 << (bits - 1)
         self.bound = (1 << (bits - 1)) if self.wraps else full
         self.sums = np.int64 if self.wide else np.int32
-        self.channels: Channels | None = None
+        self.convolution: Convolution | None = None
         self.same = False
         if not self.wraps and j.pre_view is None and j.post_view is None:
-            self.channels = channels_last(c, weight, shift, low, high)
+            self.convolution = convolution_of(c, weight, shift, low, high)
             self.same = isinstance(c, Structured) and _is_identity(c)
         self.connection, self.effective, self.largest = c, weight, largest
         self.pre_size, self.post_size = pre.size, post.size
@@ -62,32 +62,6 @@ class Wired:
         """[N, pre size] -> [N, post size] before exponent and wrap, neurons in C order."""
         sizes = self.pre_size, self.post_size
         return _apply(self.connection, self.effective, *sizes, self.sums)
-
-    def add(self, sent: Sent, port: Values, order: int, fresh: bool) -> None:
-        """port [B, S, post size] += what `sent` brings; `order` channels of port last, or 0.
-
-        fresh: nothing is in port yet, not even zeros.
-        """
-        if self.channels is not None:
-            self._add_channels(self.channels, sent, port, order, fresh)
-        elif self.same:
-            brought = self.scaled(in_order(sent.values, sent.channels, order), port.dtype)
-            put(port, brought, fresh)
-        else:
-            flat = sent.flat.reshape(-1, sent.flat.shape[-1])
-            put(port, in_order(self(flat), 0, order).reshape(port.shape), fresh)
-
-    def _add_channels(
-        self, conv: Channels, sent: Sent, port: Values, order: int, fresh: bool
-    ) -> None:
-        shape = (sent.lead[0] * sent.lead[1], conv.positions, conv.outputs)
-        direct = order == conv.outputs or (order == 0 and conv.positions == 1)
-        if direct and port.dtype == np.int32:
-            conv.add(sent, port.reshape(shape), fresh)
-            return
-        out = np.empty(shape, dtype=np.int32)
-        conv.add(sent, out, True)
-        put(port, in_order(out.reshape(port.shape), conv.outputs, order), fresh)
 
     def scaled(self, values: Values, kind: Any) -> Values:
         """weight * values with the exponent; 1 * values costs nothing, not even a copy."""
@@ -116,14 +90,6 @@ class Wired:
         if self.post_view is not None:
             out = _viewed(out, self.post_view)
         return out.reshape(len(s), -1)
-
-
-def put(port: Values, brought: Values, fresh: bool) -> None:
-    """port += brought, or = if nothing is in it yet. The caller has proved that it fits."""
-    if fresh:
-        port[...] = brought
-    else:
-        np.add(port, brought, out=port, casting="unsafe")
 
 
 def _is_identity(c: Structured) -> bool:

@@ -1,24 +1,11 @@
-"""Which steps are run, and what holds before the first of them."""
+"""Which steps each population runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ....toolchain.ground.arith import IntArray
 from ....toolchain.ir.program import Population
-from ..run.neurons import State
-
-
-@dataclass(frozen=True, eq=False)
-class Past:
-    """What holds before the first step, the same in every lane; absent names: zeros.
-
-    sent[name] [steps, size], the last one first model step - 1; state[name]: u, v [1, size].
-    """
-
-    sent: Mapping[str, IntArray] = field(default_factory=dict)
-    state: Mapping[str, State] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,7 +21,7 @@ class Span:
     """Which steps are run.
 
     steps  that every population runs, from model step 0 on
-    last   or, if given: of each population so many last steps before model step 0; of others none
+    last   or, if given: by population how many of the last steps before model step 0; others: none
     """
 
     steps: int = 0

@@ -25,10 +25,11 @@ from ....toolchain.ir.program import (
     Product,
     Projection,
 )
+from ..plan.neurons import bias_of
 from ..plan.prepared import Prepared
-from ..plan.spans import Past
 from .device_sums import DeviceProjection, contracted, wrap
-from .neurons import bias_of, out_of_range
+from .neurons import out_of_range
+from .state import InitialConditions
 from .tallies import MOST_LANES, PairTally
 
 
@@ -64,11 +65,11 @@ class OnDevice:
     Raises MissingPartError (SFX-E546) if there is no such device.
     """
 
-    def __init__(self, ready: Prepared, past: Past, device: str) -> None:
-        self.ready, self.program, self.past = ready, ready.program, past
+    def __init__(self, ready: Prepared, initial: InitialConditions, device: str) -> None:
+        self.ready, self.program, self.initial = ready, ready.program, initial
         self.device = _device(device)
         self.projections = {
-            j.name: DeviceProjection(j.name, ready.wired[j.name], self.device)
+            j.name: DeviceProjection(j.name, ready.projections[j.name], self.device)
             for j in self.program.projections
             if j.pre not in ready.contracted and j.post not in ready.contracted
         }
@@ -85,7 +86,7 @@ class OnDevice:
         for p in self.program:
             if p.name in self.ready.contracted:
                 pairs = PairTally(self.ready.contracted[p.name], steps, p.shape)
-                pairs.starts_after(self.past.sent)
+                pairs.starts_after(self.initial.sent)
                 out[p.name] = pairs
                 continue
             zeros = torch.zeros((2, steps, p.size), dtype=torch.int32, device=self.device)
@@ -178,7 +179,7 @@ class _Batch:
         shape = (self.lanes, self.steps, p.size)
         self.sent[p.name] = torch.zeros(shape, dtype=kind, device=self.on.device)
         if isinstance(p.neuron, LIF):
-            old = self.on.past.state.get(p.name)
+            old = self.on.initial.state.get(p.name)
             pair = np.zeros((2, p.size)) if old is None else np.stack([old.u[0], old.v[0]])
             uv = torch.from_numpy(pair.astype(np.int64)).to(self.on.device)
             self.state[p.name] = uv[0].expand(self.lanes, -1), uv[1].expand(self.lanes, -1)
@@ -206,9 +207,9 @@ class _Batch:
             s = self._arriving(j)
             return self.on.projections[j.name](s.reshape(-1, s.shape[-1]))
         a, b = (self.sent[o.name].flatten(0, 1) for o in (c.a, c.b))
-        wired = ready.wired[j.name]
-        total = contracted(c, ready.reading[j.name], a, b, wired.largest) * wired.weight
-        return total << wired.exponent if wired.exponent >= 0 else total >> -wired.exponent
+        planned = ready.projections[j.name]
+        total = contracted(c, ready.reading[j.name], a, b, planned.largest) * planned.weight
+        return total << planned.exponent if planned.exponent >= 0 else total >> -planned.exponent
 
     def _arriving(self, j: Projection) -> Tensor:
         s = self.sent[j.pre]
@@ -224,8 +225,8 @@ class _Batch:
         return out
 
     def _before(self, j: Projection, t: int) -> Tensor:
-        """What pre sent at step t - lag < 0 [size]: from the past."""
-        old, back = self.on.past.sent.get(j.pre), j.lag - t
+        """What pre sent at step t - lag < 0 [size]: from the initial conditions."""
+        old, back = self.on.initial.sent.get(j.pre), j.lag - t
         size, period = self.program[j.pre].size, self.steps
         if old is None and isinstance(self.program[j.pre].neuron, Clock):
             tick = int(-back % period == period - 1)  # it ticks on

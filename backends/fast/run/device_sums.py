@@ -18,7 +18,7 @@ from torch.nn import functional
 from ....toolchain.ground.errors import BackendError
 from ....toolchain.ir.program import Conv2d, Dense, Sparse, Structured, View
 from ..plan.contractions import Contraction, Reading
-from ..plan.projections import Wired
+from ..plan.projections import PlannedProjection
 
 
 def float_for(largest: int, where: str) -> torch.dtype:
@@ -41,10 +41,10 @@ def wrap(x: Tensor, bits: int) -> Tensor:
 class DeviceProjection:
     """One projection: what pre sent [N, pre size] -> what post receives [N, post size] int64."""
 
-    def __init__(self, name: str, wired: Wired, device: torch.device) -> None:
-        self.wired, self.device = wired, device
-        self.kind = float_for(wired.largest, name)
-        self.connection, weight = wired.connection, wired.effective
+    def __init__(self, name: str, planned: PlannedProjection, device: torch.device) -> None:
+        self.planned, self.device = planned, device
+        self.kind = float_for(planned.largest, name)
+        self.connection, weight = planned.connection, planned.effective
         self.weight: Tensor | None = None
         match self.connection:
             case Conv2d() | Dense():
@@ -54,7 +54,7 @@ class DeviceProjection:
                 self.weight = torch.sparse_coo_tensor(
                     torch.from_numpy(np.stack([m.row, m.col]).astype(np.int64)),
                     torch.from_numpy(m.data.astype(np.float64)).to(self.kind),
-                    (wired.post_size, wired.pre_size),
+                    (planned.post_size, planned.pre_size),
                     check_invariants=True,
                 ).to(device)
 
@@ -62,18 +62,18 @@ class DeviceProjection:
     def work_bytes(self) -> int:
         """Memory of one step of one sample: inputs under the kernel, and the sums."""
         item = 4 if self.kind == torch.float32 else 8
-        columns = self.wired.pre_size
+        columns = self.planned.pre_size
         if isinstance(self.connection, Conv2d):
             kernel = self.connection.weight.shape[2] * self.connection.weight.shape[3]
             columns *= kernel
-        return item * columns + (item + 24) * self.wired.post_size
+        return item * columns + (item + 24) * self.planned.post_size
 
     def _tensor(self, x: Any) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.kind).to(self.device)
 
     def __call__(self, s: Tensor) -> Tensor:
-        """The rule of `projections.Wired`, wraps included."""
-        w = self.wired
+        """The rule of `projections.PlannedProjection`, wraps included."""
+        w = self.planned
         total = self._total(s if w.pre_view is None else _viewed(s, w.pre_view))
         if w.exponent > 0:
             total = wrap(total, 32) << w.exponent
@@ -92,7 +92,7 @@ class DeviceProjection:
             case Sparse():
                 out = (self._weight @ s.to(self.kind).T).T
             case Structured() as c:
-                return _structured(c, s.long()) * self.wired.weight
+                return _structured(c, s.long()) * self.planned.weight
             case _:
                 raise TypeError(f"no rule for {type(self.connection).__name__}")
         return out.long().reshape(len(s), -1)

@@ -1,8 +1,8 @@
 """A Program layer by layer in model time, many lanes (samples) side by side.
 
 Lanes share nothing. A projection with lag L brings what its pre sent L model steps earlier; what
-was sent before the first step comes from `Past`. The balanced phases make this order equal to the
-pipelined one, step by step.
+was sent before the first step comes from `InitialConditions`. The balanced phases make this order
+equal to the pipelined one, step by step.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ import numpy as np
 
 from ....toolchain.ground.arith import STATE_LIMIT, IntArray, wrap32
 from ....toolchain.ir.program import LIF, Clock, Input, Population, Projection
-from ..kernels.convolutions import PairConv
-from ..kernels.pair_sums import read
+from ..layout import C_ORDER, Values, arranged
 from ..plan import accumulators, contractions
+from ..plan.convolutions import PairConv
+from ..plan.neurons import decays_of
 from ..plan.prepared import Prepared
-from ..plan.projections import put
-from ..plan.spans import Past, Span, Window
+from ..plan.spans import Span, Window
 from . import neurons
-from .layout import Sent, Values, in_order
-from .neurons import State
+from .arena import Arena
+from .arrivals import add, drive, put
+from .pair_sums import pair_sums
+from .sent import Sent
+from .state import InitialConditions, State
 from .tallies import PairTally, Tally
 
 Keep = Callable[[Population, Sent, State | None], None]
@@ -34,16 +37,17 @@ def execute(
     ready: Prepared,
     x: IntArray,
     span: Span,
-    past: Past,
+    initial: InitialConditions,
     keep: Keep,
     tallies: Tallies | None,
+    arena: Arena,
 ) -> None:
     """Run all populations over `span` from x [B, S, *input shape]; hand each to `keep`.
 
-    Adds to `tallies`, by population, if there are any. Raises BackendError (SFX-E541) for values
-    out of range.
+    Adds to `tallies`, by population, if there are any. arena: working memory. Raises BackendError
+    (SFX-E541) for values out of range.
     """
-    run = _Run(ready, len(x), span, past, tallies)
+    run = Run(ready, len(x), span, initial, tallies, arena)
     for i, (group, loop) in enumerate(ready.groups):
         if not span.of(group[0]):
             continue
@@ -59,14 +63,20 @@ def execute(
             del run.sent[n]
 
 
-class _Run:
+class Run:
     """The lanes while they run: what populations sent [B, S, size], as long as it is needed."""
 
     def __init__(
-        self, ready: Prepared, lanes: int, span: Span, past: Past, tallies: Tallies | None
+        self,
+        ready: Prepared,
+        lanes: int,
+        span: Span,
+        initial: InitialConditions,
+        tallies: Tallies | None,
+        arena: Arena,
     ) -> None:
-        self.ready, self.program, self.span, self.past = ready, ready.program, span, past
-        self.lanes, self.tallies = lanes, tallies
+        self.ready, self.program, self.span, self.initial = ready, ready.program, span, initial
+        self.lanes, self.tallies, self.arena = lanes, tallies, arena
         self.in_loop = False
         self.sent: dict[str, Sent] = {}
         self.state: dict[str, State] = {}
@@ -76,7 +86,7 @@ class _Run:
         tally = tallies[c.name]
         assert isinstance(tally, PairTally)
         a, b = self.sent[c.a.name], self.sent[c.b.name]
-        tally.add(a.values, b.values, (a.channels, b.channels))
+        tally.add(a.values, b.values, (a.layout, b.layout))
 
     def group(self, group: tuple[str, ...], loop: bool, x: IntArray) -> None:
         """One population, or the populations of a loop together step by step."""
@@ -88,7 +98,9 @@ class _Run:
             self._events(first, x.reshape(self.lanes, self.span.of(first.name), -1))
         elif isinstance(first.neuron, Clock):
             self._clock(first)
-        elif loop and group[0] in self.ready.accumulators and not set(group) & set(self.past.sent):
+        elif (
+            loop and group[0] in self.ready.accumulators and not set(group) & set(self.initial.sent)
+        ):
             if not all(map(self._silent, map(self.program.__getitem__, group))):
                 self._accumulate(self.ready.accumulators[group[0]])
         elif loop:
@@ -106,20 +118,20 @@ class _Run:
     def _keeps_state(self, p: Population) -> bool:
         """True if u and v are there before the first step, or wanted after the last."""
         assert isinstance(p.neuron, LIF)
-        return p.name in self.past.state or (self.span.last is not None and not p.neuron.reset)
+        return p.name in self.initial.state or (self.span.last is not None and not p.neuron.reset)
 
     def _fused(self, p: Population, main: Projection) -> None:
         """LIF neurons together with the convolution `main`; all else into their port before."""
         ready, n = self.ready, p.neuron
         assert isinstance(n, LIF)
-        conv = ready.wired[main.name].channels
+        conv = ready.projections[main.name].convolution
         assert isinstance(conv, PairConv)
         others = len(self.program.incoming[p.name]) > 1
         extra = self._ports(p, lambda j: j is not main)["a_in"] if others else None
         begin, tally = self.span.begin(p), self._tally(p)
-        conv.drive(
-            self._arriving(main, self.span.window(p.name)), extra, ready.bias[p.name],
-            neurons.decays_of(n, np.int32, ready.bound[p.name]),
+        drive(
+            conv, self._arriving(main, self.span.window(p.name)), extra, ready.bias[p.name],
+            decays_of(n, np.int32, ready.bound[p.name]),
             self.span.origin(p.name), self.program.timesteps if n.reset else 0, begin,
             self.sent[p.name].values, tally.events, tally.active,
         )  # fmt: skip
@@ -132,34 +144,31 @@ class _Run:
         return neurons.largest(port)
 
     def _start(self, p: Population, quiet: bool) -> None:
-        """Room for what `p` sends: zeros if `quiet`, else where it does not compute yet."""
+        """Memory for what `p` sends: zeros if `quiet`, else where it does not compute yet."""
         shape = (self.lanes, self.span.of(p.name), p.size)
-        order, kind = self.ready.channels[p.name], self.ready.sent_type(p)
+        layout, kind = self.ready.layout[p.name], self.ready.sent_type(p)
         values = np.zeros(shape, kind) if quiet else np.empty(shape, kind)
         values[:, : self.span.begin(p)] = 0
-        self.sent[p.name] = Sent(values, order)
-        self._tally(p).room(self.lanes)
+        self.sent[p.name] = Sent(values, layout)
+        self._tally(p).reserve(self.lanes)
 
     def _begin_state(self, p: Population, bound: int) -> None:
         """u and v before the first step, in 32 bits if inputs of at most `bound` allow it."""
-        before = self.past.state.get(p.name)
-        shape, order = (self.lanes, p.size), self.ready.channels[p.name]
+        before = self.initial.state.get(p.name)
+        shape, layout = (self.lanes, p.size), self.ready.layout[p.name]
         u_before = 0 if before is None else int(np.abs(before.u).max())
         small = self.ready.narrow(p, bound) and u_before <= STATE_LIMIT
         kind = np.int32 if small else np.int64
         if small and not self.in_loop and not self._keeps_state(p):
             shape = 0, p.size  # the kernel begins with zeros
-        u, v = (
-            self.ready.arena.empty(f"{p.name if self.in_loop else ''}{n}", shape, kind)
-            for n in "uv"
-        )
-        u[...] = 0 if before is None else in_order(before.u, 0, order)
-        v[...] = 0 if before is None else in_order(before.v, 0, order)
+        u, v = (self.arena.empty(f"{p.name if self.in_loop else ''}{n}", shape, kind) for n in "uv")
+        u[...] = 0 if before is None else arranged(before.u, C_ORDER, layout)
+        v[...] = 0 if before is None else arranged(before.v, C_ORDER, layout)
         self.state[p.name] = State(u, v)
 
     def _tally(self, p: Population) -> Tally:
         if self.tallies is None:  # nobody looks at it
-            return Tally(self.span.of(p.name), p.shape, self.ready.channels[p.name])
+            return Tally(self.span.of(p.name), p.shape, self.ready.layout[p.name])
         tally = self.tallies[p.name]
         assert isinstance(tally, Tally)
         return tally
@@ -177,10 +186,10 @@ class _Run:
 
     def _silent(self, p: Population) -> bool:
         """True if nothing arrives and nothing is driven from within: all stays zero."""
-        if p.name in self.past.state or p.name in self.ready.biased:
+        if p.name in self.initial.state or p.name in self.ready.biased:
             return False
         return not any(
-            self._sends(j.pre) or (j.lag > 0 and j.pre in self.past.sent)
+            self._sends(j.pre) or (j.lag > 0 and j.pre in self.initial.sent)
             for j in self.program.incoming[p.name]
         )
 
@@ -198,10 +207,10 @@ class _Run:
     ) -> dict[str, Values]:
         """Input by port [B, S, size] from all projections that are `wanted`."""
         window = window or self.span.window(p.name)
-        shape, order = (self.lanes, window.steps, p.size), self.ready.channels[p.name]
+        shape, layout = (self.lanes, window.steps, p.size), self.ready.layout[p.name]
         kind = self.ready.port_type(p)
-        place, arena = p.name if self.in_loop else "", self.ready.arena
-        ports = {n: arena.empty(f"{place}:{n}", shape, kind) for n in p.neuron.ports}
+        place = p.name if self.in_loop else ""
+        ports = {n: self.arena.empty(f"{place}:{n}", shape, kind) for n in p.neuron.ports}
         fresh = set(ports)
         for j in self.program.incoming[p.name]:
             if not wanted(j) or not self.span.of(j.pre):
@@ -210,11 +219,12 @@ class _Run:
             new = j.port in fresh
             if c is not None:
                 pairs = self._pairs(c, j, window)
-                put(ports[j.port], in_order(pairs, 0, order).reshape(shape), new)
-            elif j.lag < 0 and self.ready.wired[j.name].same:
+                put(ports[j.port], arranged(pairs, C_ORDER, layout).reshape(shape), new)
+            elif j.lag < 0 and self.ready.projections[j.name].same:
                 self._add_early(j, ports[j.port], window, new)
             else:
-                self.ready.wired[j.name].add(self._arriving(j, window), ports[j.port], order, new)
+                arriving = self._arriving(j, window)
+                add(self.ready.projections[j.name], arriving, ports[j.port], layout, new)
             fresh.discard(j.port)
         for n in fresh:
             ports[n].fill(0)
@@ -222,20 +232,20 @@ class _Run:
 
     def _pairs(self, c: contractions.Contraction, j: Projection, window: Window) -> Values:
         """What `j` brings from a population that is not simulated [B*S, size]."""
-        wired = self.ready.wired[j.name]
+        planned = self.ready.projections[j.name]
         a, b = (self._shifted(o.name, window) for o in (c.a, c.b))
-        return wired.scale(read(c, self.ready.reading[j.name], a, b, wired.sums))
+        return planned.scale(pair_sums(c, self.ready.reading[j.name], a, b, planned.sums))
 
     def _add_early(self, j: Projection, port: Values, window: Window, fresh: bool) -> None:
-        """As `Wired.add`, step by step for the few at which a sample's total is sent."""
+        """As `add`, step by step for the few at which a sample's total is sent."""
         if fresh:
             port.fill(0)
-        sent, order = self.sent[j.pre], self.ready.channels[j.post]
+        sent, layout = self.sent[j.pre], self.ready.layout[j.post]
         ahead = self.span.origin(j.pre) - window.origin - j.lag
-        for s in np.flatnonzero(sent.speaks):
+        for s in np.flatnonzero(sent.active_steps):
             if 0 <= s - ahead < window.steps:
-                values = in_order(sent.values[:, s], sent.channels, order)
-                brought = self.ready.wired[j.name].scaled(values, port.dtype)
+                values = arranged(sent.values[:, s], sent.layout, layout)
+                brought = self.ready.projections[j.name].scaled(values, port.dtype)
                 put(port[:, s - ahead], brought, False)
 
     def _arriving(self, j: Projection, window: Window) -> Sent:
@@ -244,7 +254,7 @@ class _Run:
         if j.lag > 0 and self.span.last is None:
             s = arriving.values
             for t in range(min(j.lag, s.shape[1])):
-                s[:, t] = in_order(self._before(j, t, s.dtype), 0, arriving.channels)
+                s[:, t] = arranged(self._before(j, t, s.dtype), C_ORDER, arriving.layout)
         return arriving
 
     def _shifted(self, pre: str, window: Window, lag: int = 0) -> Sent:
@@ -261,11 +271,11 @@ class _Run:
         start = min(max(0, -ahead), want)
         some = slice(start, max(start, min(want, have - ahead)))
         out[:, some] = sent.values[:, some.start + ahead : some.stop + ahead]
-        return Sent(out, sent.channels)
+        return Sent(out, sent.layout)
 
     def _before(self, j: Projection, t: int, kind: Any) -> Values:
-        """What pre sent at step t - lag < 0 [size]: from the past."""
-        old = self.past.sent.get(j.pre)
+        """What pre sent at step t - lag < 0 [size]: from the initial conditions."""
+        old = self.initial.sent.get(j.pre)
         back = j.lag - t
         pre, period = self.program[j.pre], self.program.timesteps
         if old is None and isinstance(pre.neuron, Clock) and self.span.last is None:
@@ -280,11 +290,10 @@ class _Run:
         shaped = {n: a[:, steps] for n, a in ports.items()}
         if ready.port_type(p) is np.int64:
             shaped = {n: wrap32(a) for n, a in shaped.items()}
+        resets = neurons.Resets(self.span.origin(p.name) - steps.start, self.program.timesteps)
         neurons.steps(
-            p, ready.bias.get(p.name), shaped, self.state.get(p.name),
-            self.span.origin(p.name) - steps.start, self.program.timesteps,
-            self.sent[p.name].values[:, steps], self._tally(p), steps, checked=not ready.wide,
-            bound=ready.bound[p.name],
+            ready.neurons[p.name], shaped, self.state.get(p.name), resets,
+            self.sent[p.name].values[:, steps], self._tally(p), steps,
         )  # fmt: skip
 
     def _accumulate(self, a: accumulators.Accumulator) -> None:
@@ -300,7 +309,7 @@ class _Run:
         def keep(t: int, tick: bool) -> None:
             busy = np.count_nonzero(held, axis=0).astype(np.uint8)
             sent[:, t] = held
-            memory.events[t] += busy  # M hears M[t], so as many are active
+            memory.events[t] += busy  # M receives M[t], so as many are active
             memory.active[t] += busy
             clear.active[t] += np.uint8(self.lanes) if tick else busy
             if tick:
@@ -326,16 +335,16 @@ class _Run:
         window: Window,
         keep: Callable[[int, bool], None],
     ) -> None:
-        """Add what M hears in the window to `held`, step by step; `keep` sees it at each."""
+        """Add what M receives in the window to `held`, step by step; `keep` sees it at each."""
         m = self.program[a.memory]
-        heard = self._ports(m, lambda j: j.pre not in (a.memory, a.clear), window)["a_in"]
+        received = self._ports(m, lambda j: j.pre not in (a.memory, a.clear), window)["a_in"]
         ticks = (
             self._shifted(a.tick.pre, window).values[0, :, 0]
             if self.span.of(a.tick.pre)
             else np.zeros(window.steps, np.int8)
         )
         for t in range(window.steps):
-            held += heard[:, t]
+            held += received[:, t]
             low, high = int(held.min()), int(held.max())
             if low < min(m.low, 0) or high > max(m.high, 0):
                 raise neurons.out_of_range(m, low, high)
@@ -361,6 +370,6 @@ class _Run:
                         now = s[:, t - j.lag]
                     else:
                         now = np.repeat(self._before(j, t, s.dtype)[None], self.lanes, axis=0)
-                    put(ports[n][j.port][:, t], self.ready.wired[j.name](now), False)
+                    put(ports[n][j.port][:, t], self.ready.projections[j.name](now), False)
                 self._steps(self.program[n], ports[n], slice(t, t + 1))
         self.in_loop = False

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ....toolchain.ground.arith import IntArray
 from ....toolchain.ir.program import Shape
+from ..layout import C_ORDER, Layout, Values, arranged
 from ..plan.contractions import Contraction, Operand
-from .layout import Values, in_order
+from ..plan.prepared import Prepared
 
 MOST_LANES = 255
 """What a byte counts."""
@@ -25,17 +26,17 @@ Bytes = NDArray[np.uint8]
 
 
 class Tally:
-    """Events and active neurons [S, n] of a simulated population, in its order of neurons."""
+    """Events and active neurons [S, n] of a simulated population, in its layout."""
 
-    def __init__(self, steps: int, shape: Shape, channels: int) -> None:
-        self.shape, self.channels = (steps, *shape), channels
+    def __init__(self, steps: int, shape: Shape, layout: Layout) -> None:
+        self.shape, self.layout = (steps, *shape), layout
         n = int(np.prod(shape, dtype=np.int64))
         self.events, self.active = np.zeros((steps, n), np.uint8), np.zeros((steps, n), np.uint8)
         self._lanes = 0
         self._full: tuple[NDArray[np.uint32], NDArray[np.uint32]] | None = None
 
-    def room(self, lanes: int) -> None:
-        """Make room for the counts of `lanes` <= 255 more."""
+    def reserve(self, lanes: int) -> None:
+        """Make space for the counts of `lanes` <= 255 more."""
         if self._lanes + lanes > MOST_LANES:
             self._full = self._total()
             self.events[:] = 0
@@ -62,7 +63,7 @@ class Tally:
         return full + int(self.events.sum(dtype=np.int64))
 
     def _shaped(self, counts: Values) -> IntArray:
-        wide: IntArray = in_order(counts, self.channels, 0).astype(np.int64)
+        wide: IntArray = arranged(counts, self.layout, C_ORDER).astype(np.int64)
         return wide.reshape(self.shape)
 
 
@@ -83,15 +84,24 @@ class Counted(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Factor:
-    """Which neurons of an operand are not silent: before the first step [n], then packed bits.
+class PackedBits:
+    """[B, S, n] packed along the neurons, which are held as `layout` says."""
 
-    orders  channels of the first axis that come last, or 0, of each array of bits
-    """
+    bits: Bytes
+    layout: Layout
+
+    def step(self, t: int, n: int) -> Bytes:
+        """[B, n] 0/1 at step t, in C order."""
+        unpacked = np.unpackbits(self.bits[:, t], axis=-1, count=n)
+        return arranged(unpacked, self.layout, C_ORDER)
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """Which neurons of an operand are not silent: before the first step [n], then batches."""
 
     before: NDArray[np.bool_]
-    packed: list[Bytes]
-    orders: list[int]
+    batches: list[PackedBits]
 
 
 class PairTally:
@@ -111,7 +121,7 @@ class PairTally:
 
     def _factor(self, operand: Operand) -> Factor:
         n = int(np.prod([self.contraction.lengths[i] for i in operand.axes], dtype=np.int64))
-        return Factor(np.zeros(n, np.bool_), [], [])
+        return Factor(np.zeros(n, np.bool_), [])
 
     def starts_after(self, sent: Mapping[str, IntArray]) -> None:
         """sent[name] [steps, n]: what operands sent before the first step, the last one last."""
@@ -119,21 +129,21 @@ class PairTally:
             if operand.name in sent:
                 factor.before[:] = sent[operand.name][-1] != 0
 
-    def add(self, a: Values, b: Values, orders: tuple[int, int] = (0, 0)) -> None:
-        """Count the lanes of the operands [B, S, n], the order of neurons as of `in_order`."""
-        for factor, values, order in zip((self.a, self.b), (a, b), orders, strict=True):
-            factor.packed.append(np.packbits(values != 0, axis=-1))
-            factor.orders.append(order)
+    def add(
+        self, a: Values, b: Values, layouts: tuple[Layout, Layout] = (C_ORDER, C_ORDER)
+    ) -> None:
+        """Count the lanes of the operands [B, S, n], held in these layouts."""
+        for factor, values, layout in zip((self.a, self.b), (a, b), layouts, strict=True):
+            factor.batches.append(PackedBits(np.packbits(values != 0, axis=-1), layout))
         self._lanes.append(len(a))
         if self._held() > 8 * int(np.prod(self.shape, dtype=np.int64)):
             self._done = self._totals()
             for factor in (self.a, self.b):
-                factor.packed.clear()
-                factor.orders.clear()
+                factor.batches.clear()
             self._lanes.clear()
 
     def _held(self) -> int:
-        return sum(x.nbytes for f in (self.a, self.b) for x in f.packed)
+        return sum(x.bits.nbytes for f in (self.a, self.b) for x in f.batches)
 
     def event_counts(self) -> IntArray:
         """Nonzero values sent [S, *shape]."""
@@ -181,7 +191,7 @@ class PairTally:
     def _at(self, factor: Factor, t: int, recent: bool) -> NDArray[np.float32]:
         """[lanes, n] 0/1: not silent at step t, or `recent`: at t or the step before."""
         n = len(factor.before)
-        if not factor.packed:
+        if not factor.batches:
             return np.zeros((0, n), np.float32)
         whole = _unpacked(factor, t, n)
         if recent:
@@ -190,10 +200,7 @@ class PairTally:
 
 
 def _unpacked(factor: Factor, t: int, n: int) -> Bytes:
-    each = zip(factor.packed, factor.orders, strict=True)
-    return np.concatenate(
-        [in_order(np.unpackbits(x[:, t], axis=-1, count=n), order, 0) for x, order in each]
-    )
+    return np.concatenate([x.step(t, n) for x in factor.batches])
 
 
 def _pair_counts(
@@ -249,7 +256,17 @@ def _spread(c: Contraction, operand: Operand, x: NDArray[np.float32]) -> NDArray
     return out
 
 
-class Later(Mapping[str, IntArray]):
+def tallies_of(ready: Prepared, steps: int) -> dict[str, Tally | PairTally]:
+    """By population, nothing counted yet."""
+    return {
+        p.name: PairTally(ready.contracted[p.name], steps, p.shape)
+        if p.name in ready.contracted
+        else Tally(steps, p.shape, ready.layout[p.name])
+        for p in ready.program
+    }
+
+
+class CountsOnDemand(Mapping[str, IntArray]):
     """Arrays by population, made when asked for and not kept; `totals` are their sums."""
 
     def __init__(

@@ -79,7 +79,7 @@ def test_what_was_sent_before_the_first_step_counts() -> None:
     fast = FastBackend()
     fast.run(program, events(1))
     assert fast._ready is not None
-    assert {"q", "k"} <= set(fast._ready[2].sent)
+    assert {"q", "k"} <= set(fast._ready.initial.sent)
 
 
 def test_many_samples_leave_the_narrow_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sfx.backends.fast.backend import FastBackend
-from sfx.backends.fast.kernels.convolutions import FULL, PairConv
+from sfx.backends.fast.layout import BYTES, WORDS
+from sfx.backends.fast.plan.convolutions import PairConv
 from sfx.backends.fast.plan.prepared import Prepared
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
@@ -50,9 +51,9 @@ def test_equal_to_the_reference(name: str) -> None:
     program = program_of(name)
     high, words = CASES[name][4], CASES[name][8]
     ready = Prepared(program)
-    conv = ready.wired["a"].channels
+    conv = ready.projections["a"].convolution
     assert isinstance(conv, PairConv)
-    assert conv.words == words
+    assert conv.packing is (WORDS if words else BYTES)
     assert "lif" in ready.fused
     rng = np.random.default_rng(1)
     x = rng.integers(0, high + 1, (3, 3, *program.input.shape))
@@ -66,7 +67,7 @@ def test_equal_to_the_reference(name: str) -> None:
 
 def test_groups_hold_every_row_once_and_fit() -> None:
     for name in CASES:
-        conv = Prepared(program_of(name)).wired["a"].channels
+        conv = Prepared(program_of(name)).projections["a"].convolution
         assert isinstance(conv, PairConv)
         pairs = conv.weight.shape[2]
         seen = np.zeros((conv.weight.shape[1], -(-pairs // 16)), int)
@@ -74,5 +75,5 @@ def test_groups_hold_every_row_once_and_fit() -> None:
             seen[first:last, begin:end] += 1
             rows = conv.weight[:, first:last, 16 * begin : 16 * end].astype(np.int64)
             most = np.maximum(rows, 0).sum(axis=(1, 2, 4)).max() * CASES[name][4]
-            assert most <= FULL[conv.words]
+            assert most <= conv.packing.largest_sum
         assert (seen == 1).all()

@@ -15,12 +15,14 @@ import torch
 
 from sfx.backends.base import Result
 from sfx.backends.fast.backend import FastBackend
-from sfx.backends.fast.plan import lead_in as before
+from sfx.backends.fast.plan import lead_in
 from sfx.backends.fast.plan.prepared import Prepared
-from sfx.backends.fast.plan.spans import Past, Span
+from sfx.backends.fast.plan.spans import Span
+from sfx.backends.fast.run import lead_in as run_lead_in
+from sfx.backends.fast.run.arena import Arena
 from sfx.backends.fast.run.execute import execute
-from sfx.backends.fast.run.layout import Sent
-from sfx.backends.fast.run.neurons import State
+from sfx.backends.fast.run.sent import Sent
+from sfx.backends.fast.run.state import InitialConditions, State
 from sfx.frontends import zoo
 from sfx.frontends.tracing.export import export
 from sfx.toolchain.compiler.compile import compile_graph
@@ -69,26 +71,26 @@ def test_every_mode_of_attention(attention: str, causal: bool) -> None:
     assert differences(want, got) == []
     assert all(e.any() for e in want.counts.events.values()), "a population is silent"
     assert fast._ready is not None
-    ready, past = fast._ready[1:]
+    ready, initial = fast._ready.plan, fast._ready.initial
     assert ready.contracted
     assert ready.accumulators
-    assert past.sent or attention == "temporal", "nothing was there before the first step"
+    assert initial.sent or attention == "temporal", "nothing was there before the first step"
     _assert_totals(got)
     assert differences(want, FastBackend(device="torch-cpu").run(program, x)) == []
 
 
 def _assert_totals(got: Result) -> None:
     for name, counts in got.counts.events.items():
-        assert got.counts.events.total(name) == counts.sum(), name  # type: ignore[attr-defined]  # Later
+        assert got.counts.events.total(name) == counts.sum(), name  # type: ignore[attr-defined]  # CountsOnDemand
 
 
 def test_an_accumulator_that_no_clock_has_cleared_yet() -> None:
     """Before step 0 it holds more than a sample can bring, and nothing is simulated wide."""
     program, _ = compiled("joint", True)
     ready = Prepared(program)
-    last = before.windows(program, ready, before._remembered(program, ready))
+    last = lead_in.steps_needed(program, ready, lead_in.lags_that_matter(program, ready))
     assert max(last.values()) > T, "no population runs for longer than a sample"
-    longer = before._longer(program, ready)
+    longer = lead_in.with_longer_loops(program, ready)
     wider = [a.name for a, b in zip(program, longer, strict=True) if a.high < b.high]
     assert any(name.endswith("cumsum") for name in wider)
     assert all(program[n].graded for n in wider)
@@ -99,40 +101,48 @@ def test_only_what_matters_is_run() -> None:
     """Without attention over time a reset forgets the sample before the last one."""
     program, _ = compiled("spatial", True)
     ready = Prepared(program)
-    last = before.windows(program, ready, before._remembered(program, ready))
+    last = lead_in.steps_needed(program, ready, lead_in.lags_that_matter(program, ready))
     assert program.last_phase > 2 * T
     assert 0 < max(last.values()) <= T
 
 
 @pytest.mark.parametrize(("attention", "causal"), MODES)
-def test_nothing_is_sent_before_a_population_can_be_awake(attention: str, causal: bool) -> None:
+def test_nothing_is_sent_before_a_population_can_be_active(attention: str, causal: bool) -> None:
     """Every population, simulated from its first hardware step on, as wide as need be."""
     program, _ = compiled(attention, causal)
-    most = before.awake(program, Prepared(program))
+    most = lead_in.steps_active(program, Prepared(program))
     early, sent = 0, 0
 
     def keep(q: p.Population, s: Sent, state: State | None) -> None:
         nonlocal early, sent
-        asleep = q.phase - most[q.name]
-        early += asleep > 0
+        silent = q.phase - most[q.name]
+        early += silent > 0
         sent += int(np.count_nonzero(s.flat))
-        assert not s.flat[0, :asleep].any(), q.name
+        assert not s.flat[0, :silent].any(), q.name
 
     whole = Span(last={q.name: q.phase for q in program})
-    execute(Prepared(program, wide=True), before._SILENCE, whole, Past(), keep, None)
+    execute(
+        Prepared(program, wide=True),
+        run_lead_in._SILENCE,
+        whole,
+        InitialConditions(),
+        keep,
+        None,
+        Arena(),
+    )
     assert sent, "nothing is driven before the first step"
-    assert early, "no population wakes later than it computes"
+    assert early, "no population becomes active later than it computes"
 
 
 def test_a_shorter_window_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     program, x = compiled("joint", True)
     want = REFERENCE.run(program, x)
-    true = before.windows
+    true = lead_in.steps_needed
 
     def short(*arguments: object) -> dict[str, int]:
         return {n: min(k, 1) for n, k in true(*arguments).items()}  # type: ignore[arg-type]  # as it is called
 
-    monkeypatch.setattr(before, "windows", short)
+    monkeypatch.setattr(run_lead_in, "steps_needed", short)
     assert differences(want, FastBackend().run(program, x)) != []
 
 

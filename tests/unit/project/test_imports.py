@@ -54,6 +54,11 @@ LAYERS: dict[str, set[str]] = {
     "backends.base": IR,
     "backends.check_input": IR,
     "backends.reference": BACKEND,  # no backend knows another: they check each other
+    "backends.fast.kernels": GROUND,  # loops that know arrays only
+    "backends.fast.layout": GROUND,
+    "backends.fast.plan": BACKEND | {"backends.fast.layout", "backends.fast.kernels"},
+    "backends.fast.run": BACKEND
+    | {"backends.fast.layout", "backends.fast.kernels", "backends.fast.plan"},
     "backends.fast": BACKEND,
     "backends.lava": BACKEND,
     "backends.onnx": BACKEND | {"sfx"},  # the version, which its models carry
@@ -182,6 +187,10 @@ def test_a_file_of_ours_imports_ours_by_path() -> None:
         ("frontends.neurons.norse", "from ..tracing.walk import walk", True),
         ("backends.lava.build", "from .. import reference", True),
         ("backends.lava.build", "from ..base import Stream", False),
+        ("backends.fast.kernels.conv", "from ....toolchain.ir import program", True),
+        ("backends.fast.kernels.conv", "from ..layout import Layout", True),
+        ("backends.fast.plan.prepared", "from ..run.sent import Sent", True),
+        ("backends.fast.run.sent", "from ..plan.prepared import Prepared", False),
         ("toolchain.app.cli", "from ...backends import reference", False),
         ("toolchain.report.page", "from ..app import api", True),
     ],

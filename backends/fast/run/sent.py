@@ -1,4 +1,4 @@
-"""What a population sent, in the order that its readers want."""
+"""What a population sent, in the layouts that its readers want."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..kernels import conv as conv_kernels
-
-Values = NDArray[Any]
-"""Integers of any width."""
+from ..layout import C_ORDER, Layout, Packing, Values, arranged
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,42 +22,46 @@ class Lists:
 
 
 class Sent:
-    """values [B, S, size]: neurons in C order if channels = 0, else [positions, channels]."""
+    """values [B, S, size], the neurons held as `layout` says."""
 
-    def __init__(self, values: Values, channels: int) -> None:
-        self.values, self.channels = values, channels
+    def __init__(self, values: Values, layout: Layout) -> None:
+        self.values, self.layout = values, layout
         self._last: dict[int, Values] = {}
-        self._lists: dict[tuple[int, bool], Lists] = {}
+        self._lists: dict[tuple[int, Packing], Lists] = {}
 
     @property
     def lead(self) -> tuple[int, int]:
         """Lanes B and steps S."""
         return self.values.shape[0], self.values.shape[1]
 
+    def arranged(self, layout: Layout) -> Values:
+        """[B, S, size] in this layout."""
+        return arranged(self.values, self.layout, layout)
+
     @cached_property
     def flat(self) -> Values:
         """[B, S, size] in C order."""
-        return in_order(self.values, self.channels, 0)
+        return self.arranged(C_ORDER)
 
     def last(self, channels: int) -> Values:
         """[B*S, positions, channels]: the first axis of the shape last."""
         if channels not in self._last:
-            values = in_order(self.values, self.channels, channels)
+            values = self.arranged(Layout(channels))
             self._last[channels] = values.reshape(values.shape[0] * values.shape[1], -1, channels)
         return self._last[channels]
 
-    def lists(self, channels: int, words: bool) -> Lists:
+    def lists(self, channels: int, packing: Packing) -> Lists:
         """The inputs that are not silent, by position [B*S*positions].
 
-        They must fit 16 bits if `words`, else 0..127.
+        They must fit: 0..127 for bytes, 16 bits for words.
         """
-        if (channels, words) not in self._lists:
+        if (channels, packing) not in self._lists:
             rows = self.last(channels).reshape(-1, channels)
-            self._lists[channels, words] = _lists(rows, words)
-        return self._lists[channels, words]
+            self._lists[channels, packing] = _lists(rows, packing)
+        return self._lists[channels, packing]
 
     @cached_property
-    def speaks(self) -> Values:
+    def active_steps(self) -> Values:
         """Steps [S] at which something was sent in some lane."""
         out: Values = self.values.any(axis=(0, 2))
         return out
@@ -71,36 +72,16 @@ class Sent:
         return bool(self.values.any())
 
 
-def in_order(values: Values, channels: int, wanted: int) -> Values:
-    """values [..., size], `channels` of the first axis last (0: C order), as `wanted` says."""
-    if channels == wanted or (wanted in (1, values.shape[-1]) and channels in (0, 1)):
-        return values
-    head = values.shape[:-1]
-    if channels > 0:
-        values = values.reshape(*head, -1, channels).swapaxes(-1, -2)
-        values = np.ascontiguousarray(values).reshape(*head, -1)
-    if wanted > 0:
-        values = values.reshape(*head, wanted, -1).swapaxes(-1, -2)
-        values = np.ascontiguousarray(values).reshape(*head, -1)
-    return values
-
-
-def padded_pairs(channels: int, words: bool) -> int:
-    """Pairs of channels in whole words of 64 bits."""
-    per = 2 if words else 4
-    return -(-channels // (2 * per)) * per
-
-
-def _lists(rows: Values, words: bool) -> Lists:
-    pairs = padded_pairs(rows.shape[1], words)
+def _lists(rows: Values, packing: Packing) -> Lists:
+    pairs = packing.pairs(rows.shape[1])
     if rows.shape[1] % (2 * pairs):
         rows = np.pad(rows, ((0, 0), (0, 2 * pairs - rows.shape[1])))
-    small = rows.astype(np.int16 if words else np.int8, copy=False)
+    small = rows.astype(packing.number, copy=False)
     whole = np.ascontiguousarray(small).view(np.uint64)
     shape = len(whole), pairs
     lists = Lists(
         _readable(shape, np.uint16),
-        _readable(shape, np.uint32 if words else np.uint16),
+        _readable(shape, packing.pair),
         np.empty((len(whole), 1 + -(-pairs // conv_kernels.CHUNK)), np.int64),
     )
     conv_kernels.list_pairs(whole, lists.index, lists.value, lists.ends)

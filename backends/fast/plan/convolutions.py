@@ -1,4 +1,4 @@
-"""Convolutions and linear layers by the inputs that are not silent, channels last."""
+"""Which kernel computes a convolution or a linear layer, channels last, and its weights."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from numpy.typing import NDArray
 
 from ....toolchain.ground.arith import IntArray
 from ....toolchain.ir.program import Connection, Conv2d, Dense
-from ..run.layout import Sent, Values, padded_pairs
-from . import conv as conv_kernels
-from .conv import CHUNK
-from .multiply_add import TILE
+from ..kernels.conv import CHUNK
+from ..kernels.multiply_add import TILE
+from ..layout import BYTES, WORDS, Packing
 
 BYTE = 127
 """Largest input of the byte kernel, so that a pair of products fits into 16 bits."""
-FULL = {False: 32767, True: 2**31 - 1}
-"""Largest sum of bytes (16 bits) and of words (32 bits)."""
 CACHED = 24 << 10
 """Bytes of weights of a group: they stay in the first-level cache."""
 LEAST = 32
@@ -27,7 +24,7 @@ LEAST = 32
 
 @dataclass(frozen=True, eq=False)
 class PairConv:
-    """A convolution whose weights, common low bits dropped, fit bytes or words.
+    """A convolution whose weights, common low bits dropped, fit `packing`.
 
     groups  [G, 4] taps from, to, chunks from, to: no partial sum of a group leaves its type
     """
@@ -39,27 +36,7 @@ class PairConv:
     weight: NDArray[Any]
     groups: NDArray[np.int64]
     shift: int
-
-    @property
-    def words(self) -> bool:
-        """True if inputs, weights have 16 and sums 32 bits, not 8, 8 and 16."""
-        return self.weight.dtype == np.int16
-
-    def arguments(self, sent: Sent) -> tuple[Any, ...]:
-        """What both kernels take first."""
-        lists = sent.lists(self.inputs, self.words)
-        return (
-            lists.index, lists.value, lists.ends, self.place, self.weight, self.groups, self.shift,
-        )  # fmt: skip
-
-    def add(self, sent: Sent, out: Values, fresh: bool) -> None:
-        """out [N, Q, O] int32 += (= if fresh) what `sent` brings."""
-        conv_kernels.convolve(*self.arguments(sent), fresh, out)
-
-    def drive(self, sent: Sent, extra: Values | None, *neurons: Any) -> None:
-        """LIF neurons that receive this and `extra` (`conv_kernels.convolve_lif`)."""
-        more = np.zeros((0, 0, 0), np.int32) if extra is None else extra
-        conv_kernels.convolve_lif(*self.arguments(sent), more, *neurons)
+    packing: Packing
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +50,13 @@ class ChannelConv:
     weight: NDArray[np.int32]
     shift: int
 
-    def add(self, sent: Sent, out: Values, fresh: bool) -> None:
-        """out [N, Q, C] int32 += (= if fresh) what `sent` brings."""
-        values = sent.last(self.inputs)
-        conv_kernels.convolve_channels(values, self.place, self.weight, self.shift, fresh, out)
+
+Convolution = PairConv | ChannelConv
 
 
-Channels = PairConv | ChannelConv
-
-
-def channels_last(
+def convolution_of(
     connection: Connection, weight: IntArray, shift: int, low: int, high: int
-) -> Channels | None:
+) -> Convolution | None:
     """The convolution of inputs low..high with these effective weights; None if none fits.
 
     The caller has proved that no partial sum, shifted left, leaves 32 bits.
@@ -100,20 +72,28 @@ def channels_last(
     if c.groups == c.in_shape[0] == c.out_shape[0] > 1:
         taps = np.ascontiguousarray(weight.reshape(c.groups, -1).T.astype(np.int32))
         return ChannelConv(c.groups, c.groups, len(place), place, taps, shift)
-    if c.groups != 1:
-        return None
+    return _by_pairs(c, weight, place, shift, low, high) if c.groups == 1 else None
+
+
+def _by_pairs(
+    c: Conv2d, weight: IntArray, place: NDArray[np.int32], shift: int, low: int, high: int
+) -> PairConv | None:
+    """With the smallest numbers that fit; None if none does."""
     zeros = _common_zeros(weight)
-    for words in (False, True):
-        small, pairs = weight >> zeros, padded_pairs(c.in_shape[0], words)
-        if not _fits(small, low, high, words) or pairs * place.shape[1] >= 1 << 16:
+    small = weight >> zeros
+    for packing in (BYTES, WORDS):
+        pairs = packing.pairs(c.in_shape[0])
+        if not _fits(small, low, high, packing) or pairs * place.shape[1] >= 1 << 16:
             continue
         padded = _padded(small, pairs)
-        groups = _groups(padded, low, high, words)
-        if groups is None or not (words or pairs * padded.shape[1] >= LEAST * (len(groups) - 1)):
+        groups = _groups(padded, low, high, packing)
+        if groups is None:
             continue
-        tiles = _tiles(padded, np.int16 if words else np.int8)
+        if packing is BYTES and pairs * padded.shape[1] < LEAST * (len(groups) - 1):
+            continue
+        tiles = _tiles(padded, packing.number)
         sizes = c.in_shape[0], c.out_shape[0], len(place)
-        return PairConv(*sizes, place, tiles, groups, shift + zeros)
+        return PairConv(*sizes, place, tiles, groups, shift + zeros, packing)
     return None
 
 
@@ -123,9 +103,10 @@ def _common_zeros(weight: IntArray) -> int:
     return (bits & -bits).bit_length() - 1
 
 
-def _fits(weight: IntArray, low: int, high: int, words: bool) -> bool:
+def _fits(weight: IntArray, low: int, high: int, packing: Packing) -> bool:
     """True if weights, and inputs low..high, have the size that the kernel takes."""
-    size, least, most = (1 << 15, -(1 << 15), (1 << 15) - 1) if words else (1 << 7, 0, BYTE)
+    size = -np.iinfo(packing.number).min
+    least, most = (0, BYTE) if packing is BYTES else (-size, size - 1)
     return bool(-size <= weight.min() and weight.max() < size and least <= low and high <= most)
 
 
@@ -137,34 +118,34 @@ def _padded(weight: IntArray, pairs: int) -> IntArray:
     return padded
 
 
-def _groups(padded: IntArray, low: int, high: int, words: bool) -> NDArray[np.int64] | None:
+def _groups(padded: IntArray, low: int, high: int, packing: Packing) -> NDArray[np.int64] | None:
     """Whole taps together, as long as sums and cache allow, or parts of a tap; None: impossible."""
     outputs, taps, channels = padded.shape
-    chunks, width = -(-channels // (2 * CHUNK)), TILE * (4 if words else 2)
+    chunks, width = -(-channels // (2 * CHUNK)), TILE * np.dtype(packing.pair).itemsize
     starts = np.arange(chunks) * 2 * CHUNK
     most = np.maximum(high * padded, low * padded), np.maximum(-high * padded, -low * padded)
     up, down = (np.add.reduceat(x, starts, axis=2) for x in most)
     bytes_of = np.minimum(CHUNK, channels // 2 - starts // 2) * width
     groups: list[list[int]] = []
-    room, sums = 0, np.zeros((2, outputs), np.int64)
+    space, sums = 0, np.zeros((2, outputs), np.int64)
     for tap in range(taps):
         whole = np.stack([up[:, tap].sum(axis=1), down[:, tap].sum(axis=1)])
-        if groups and bytes_of.sum() <= room and (sums + whole).max() <= FULL[words]:
+        if groups and bytes_of.sum() <= space and (sums + whole).max() <= packing.largest_sum:
             groups[-1][1] = tap + 1
-            room, sums = room - int(bytes_of.sum()), sums + whole
+            space, sums = space - int(bytes_of.sum()), sums + whole
             continue
-        room = 0
+        space = 0
         for chunk in range(chunks):
             part = np.stack([up[:, tap, chunk], down[:, tap, chunk]])
-            if part.max() > FULL[words]:
+            if part.max() > packing.largest_sum:
                 return None
-            if room < bytes_of[chunk] or (sums + part).max() > FULL[words]:
+            if space < bytes_of[chunk] or (sums + part).max() > packing.largest_sum:
                 groups.append([tap, tap + 1, chunk, chunk])
-                room, sums = CACHED, np.zeros_like(sums)
+                space, sums = CACHED, np.zeros_like(sums)
             groups[-1][3] = chunk + 1
-            room, sums = room - int(bytes_of[chunk]), sums + part
+            space, sums = space - int(bytes_of[chunk]), sums + part
         if groups[-1][2] > 0:
-            room = 0  # the next tap begins with its first chunk
+            space = 0  # the next tap begins with its first chunk
     return np.array(groups, np.int64)
 
 
