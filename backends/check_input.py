@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..toolchain.ground.arith import IntArray, as_int
-from ..toolchain.ground.errors import InputError, SfxError
+from ..toolchain.ground.errors import InputError, SfxError, UnsupportedError
+from ..toolchain.ir.kinds import Rules
 from ..toolchain.ir.program import Input, Program
 
 
@@ -64,6 +66,16 @@ def played(program: Program, records: Mapping[str, IntArray], steps: int) -> Non
             raise InputError("SFX-E513", f"{got}, {wanted} is needed", where=p.name)
         if record.min(initial=0) < limit.min or record.max(initial=0) > limit.max:
             raise InputError("SFX-E513", "values do not fit 32 bits", where=p.name)
+
+
+def kinds(program: Program, neurons: Rules[Any], connections: Rules[Any]) -> None:
+    """Raises UnsupportedError with every population and projection of a kind that is refused."""
+    problems = [q for p in program if (q := neurons.refusal(type(p.neuron), p.name))]
+    problems += [
+        q for j in program.projections if (q := connections.refusal(type(j.connection), j.name))
+    ]
+    if problems:
+        raise UnsupportedError.of(problems)
 
 
 def balanced(program: Program) -> None:

@@ -15,7 +15,9 @@ from ...toolchain.ir.program import Program
 from .. import check_input
 from ..base import Counts, Progress, Result, Stream, align
 from . import runtime
+from .connections import RULES as CONNECTIONS
 from .job import Directory, Job, columns, width
+from .neurons import RULES as NEURONS
 from .runtime import Patience
 
 ROOM_FOR_TWO = 4 << 30
@@ -90,6 +92,7 @@ class LavaBackend:
         from . import limits  # needs POSIX, which `require` has asked for
 
         program = job.program
+        check_input.kinds(program, NEURONS, CONNECTIONS)
         with runtime.directory() as where:
             limits.check(limits.need(program, recorded=True), _record_bytes(job), where.path)
             return runtime.execute(

@@ -15,9 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...toolchain.ground.errors import BackendError
-from ...toolchain.ir.program import Clock, Input, Population, Program, Projection
+from ...toolchain.ir.program import Population, Program, Projection
+from .. import check_input
 from . import limits
 from .choose import choose
+from .connections import RULES as CONNECTIONS
+from .neurons import RULES as NEURONS
+from .rules import Process
 from .runtime import require
 
 if TYPE_CHECKING:
@@ -65,7 +69,7 @@ class LavaNetwork:
                 where=population,
                 hint="flatten it: port.flatten()",
             )
-        from .connections import connect_in
+        from .wires import connect_in
 
         for j in self.program.outgoing[population]:
             connect_in(port, j, self.connections[j.name])
@@ -81,11 +85,6 @@ class LavaNetwork:
         return self.program.readout.population
 
 
-def driven(population: Population) -> bool:
-    """True for populations that the host drives."""
-    return isinstance(population.neuron, Input | Clock)
-
-
 def to_lava(program: Program) -> LavaNetwork:
     """Connected Lava processes with named in and out ports, to run as you like.
 
@@ -97,6 +96,7 @@ def to_lava(program: Program) -> LavaNetwork:
     network is more than this machine can run or a delay is not in 1..64.
     """
     require()
+    check_input.kinds(program, NEURONS, CONNECTIONS)
     limits.raise_soft(limits.need(program))
     return build(program)
 
@@ -105,7 +105,7 @@ def build(program: Program) -> LavaNetwork:
     """The network itself; needs Lava, checks nothing of the machine."""
     try:
         with _start_method_free():
-            from . import connections, neurons
+            from . import wires as lava
     except RuntimeError as error:  # Lava sets the start method when it is imported
         raise BackendError(
             "SFX-E522",
@@ -114,26 +114,30 @@ def build(program: Program) -> LavaNetwork:
             "multiprocessing, or import lava before it is set",
         ) from error
     with _own_log_handlers():
-        cells = {p.name: neurons.neuron(p, program.timesteps) for p in program if not driven(p)}
+        cells = {p.name: _process(p, program.timesteps) for p in program if not p.neuron.driven}
         wires = {
-            j.name: connections.connection(
-                j, choose(j, program[j.pre]), program[j.pre], program[j.post]
-            )
+            j.name: lava.connection(j, choose(j, program[j.pre]), program[j.pre], program[j.post])
             for j in program.projections
         }
         for label, process in _labels({**cells, **{f"{k}__syn": v for k, v in wires.items()}}):
             process.name = label
     for j in program.projections:
         if j.pre in cells:
-            connections.connect_in(cells[j.pre].s_out, j, wires[j.name])
-        connections.connect_out(wires[j.name], _in_port(cells[j.post], j))
+            lava.connect_in(cells[j.pre].s_out, j, wires[j.name])
+        lava.connect_out(wires[j.name], _in_port(cells[j.post], j))
     inputs = {
         p.name: tuple(wires[j.name].s_in for j in program.outgoing[p.name])
         for p in program
-        if driven(p)
+        if p.neuron.driven
     }
     outputs = {name: process.s_out for name, process in cells.items()}
     return LavaNetwork(program, cells, wires, inputs, outputs)
+
+
+def _process(population: Population, timesteps: int) -> Any:
+    rule = NEURONS[type(population.neuron)]
+    assert isinstance(rule, Process), "the host drives it"
+    return rule.make(population, timesteps)
 
 
 def _in_port(process: Any, projection: Projection) -> Any:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from ...toolchain.ground.arith import IntArray
-from ...toolchain.ir.program import LIF, Program
+from ...toolchain.ir.program import Program
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ def columns(program: Program, *, lif_only: bool = False) -> dict[str, slice]:
     out: dict[str, slice] = {}
     at = 0
     for p in program:
-        if lif_only and not isinstance(p.neuron, LIF):
+        if lif_only and not p.neuron.state:
             continue
         out[p.name] = slice(at, at + p.size)
         at += p.size

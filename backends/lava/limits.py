@@ -6,7 +6,6 @@ connection and neuron processes (N pairs need 20 N + 35 descriptors and 6.5 to 1
 
 from __future__ import annotations
 
-import math
 import resource
 import sys
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ import psutil
 
 from ...toolchain.ground import memory
 from ...toolchain.ground.errors import BackendError
-from ...toolchain.ir.program import Clock, Conv2d, Dense, Input, Program, Sparse, Structured
+from ...toolchain.ir.program import Program
 from .choose import choose
+from .connections import RULES
 from .group import SHARED_MEMORY
 
 MAX_PROCESSES = 240
@@ -27,8 +27,6 @@ BASE_BYTES = 64 << 20
 """Python, numpy, scipy and Lava, loaded once."""
 COPIES_OF_WEIGHTS = 4
 """The Program's, the Lava process's, the model's, and the one that clipping makes."""
-SYNAPSE_BYTES = 16
-"""int64 data and column index in the Program's matrix; Lava's are half of it."""
 CHANNEL_SLOTS = 4
 """Messages a Lava channel can hold (Lava's default is 64). Steps are in lockstep, so 1 is used."""
 RECURSION = 10_000
@@ -48,7 +46,7 @@ class Need:
 
 def need(program: Program, *, recorded: bool = False) -> Need:
     """What `program` needs; `recorded`: with our sources and the process that records."""
-    driven = sum(isinstance(p.neuron, Input | Clock) for p in program)
+    driven = sum(p.neuron.driven for p in program)
     cells = len(program.populations) - driven
     wires = len(program.projections)
     # the worker, Lava's runtime service, the manager and the tracker of shared memory
@@ -67,16 +65,8 @@ def need(program: Program, *, recorded: bool = False) -> Need:
 
 def _weight_bytes(program: Program, index: int) -> int:
     j = program.projections[index]
-    c = j.connection
-    if isinstance(c, Dense):
-        return int(c.weight.size) * 8
-    if isinstance(c, Conv2d):
-        if choose(j, program[j.pre]) == "Conv":
-            return int(c.weight.size) * 8
-        return int(c.weight.size) * c.out_shape[1] * c.out_shape[2] * SYNAPSE_BYTES
-    if isinstance(c, Structured):
-        return math.prod((dict(c.pre) | dict(c.post)).values()) * SYNAPSE_BYTES
-    return int(c.data.size) * SYNAPSE_BYTES if isinstance(c, Sparse) else 0
+    rule = RULES[type(j.connection)]
+    return rule.stored(j.connection, choose(j, program[j.pre]))
 
 
 def raise_soft(wanted: Need) -> None:

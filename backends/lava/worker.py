@@ -23,7 +23,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
@@ -33,12 +32,14 @@ from lava.proc.lif.process import LIFReset
 
 from ...toolchain.ground.arith import IntArray
 from ...toolchain.ground.errors import SfxError
-from ...toolchain.ir.program import LIF, Clock, Population
+from ...toolchain.ir.program import Population
 from . import group, limits
-from .build import LavaNetwork, build, driven
+from .build import LavaNetwork, build
 from .job import Directory, Job, Outcome, columns
+from .neurons import RULES
 from .processes.probe import PROBE, PyProbedLif, PyProbedLifReset
 from .processes.record import Record
+from .rules import Host
 
 POLL_SECONDS = 0.02
 TOLD_SECONDS = 2.0
@@ -52,20 +53,15 @@ PROBES = {LavaLif: PyProbedLif, LIFReset: PyProbedLifReset}
 def host_events(job: Job, population: Population) -> IntArray:
     """What the host sends to an input or a clock: [neurons, steps] for a RingBuffer source.
 
-    The input's model step k*T + t is sent at hardware step k*T + t + phase, zeros before and
-    after. A clock ticks at every h with (h - phase) mod T = T - 1. A played input sends its
-    record as it is.
+    A played input sends its record as it is.
     """
     steps, timesteps = job.steps, job.program.timesteps
-    data = np.zeros((population.size, steps), dtype=np.int64)
-    if isinstance(population.neuron, Clock):
-        data[:, (np.arange(steps) - population.phase) % timesteps == timesteps - 1] = 1
-        return data
-    if job.played is not None:
+    if job.played is not None and population.name in job.played:
         return job.played[population.name].reshape(steps, -1).T
-    flat = job.events.reshape(-1, population.size).T
-    data[:, population.phase : population.phase + flat.shape[1]] = flat
-    return data
+    rule = RULES[type(population.neuron)]
+    assert isinstance(rule, Host), "only what the host drives has a source"
+    events = job.events.reshape(-1, job.program.input.size)
+    return rule.sends(population, events, steps, timesteps)
 
 
 def assemble(job: Job, directory: Directory) -> tuple[LavaNetwork, Record, dict[int, str]]:
@@ -74,7 +70,7 @@ def assemble(job: Job, directory: Directory) -> tuple[LavaNetwork, Record, dict[
     outputs = dict(network.outputs)
     names = {p.id: name for name, p in [*network.neurons.items(), *network.connections.items()]}
     for p in job.program:
-        if driven(p):
+        if p.neuron.driven:
             source = RingBuffer(data=host_events(job, p))
             names[source.id] = p.name
             outputs[p.name] = source.s_out
@@ -97,7 +93,7 @@ def run(job: Job, directory: Directory) -> Outcome:
     directory.set_phase("building")
     network, record, names = assemble(job, directory)
     directory.set_phase("starting")
-    probes = PROBES if job.states and any(isinstance(p.neuron, LIF) for p in job.program) else {}
+    probes = PROBES if job.states and any(p.neuron.state for p in job.program) else {}
     config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=probes)
     executable = record.compile(config, {"pypy_channel_size": limits.CHANNEL_SLOTS})
     order = [names[p.id] for p in executable.proc_builders]

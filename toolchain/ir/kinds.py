@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import Generic, TypeVar
 
-from ..ground.errors import UnsupportedError
+from ..ground.errors import Problem, UnsupportedError
 
 Kind = TypeVar("Kind")
 Rule = TypeVar("Rule")
@@ -43,6 +43,11 @@ class Refused:
     reason: str
     hint: str = ""
 
+    def problem(self, backend: str, kind: type, where: str) -> Problem:
+        """For people."""
+        what = f"{backend} does not run {kind.__name__}: {self.reason}"
+        return Problem(self.code, where, what, self.hint)
+
 
 class Rules(Generic[Rule]):
     """What one backend does with each kind. `rules[kind]` is the `RULE` of the kind's file.
@@ -63,9 +68,13 @@ class Rules(Generic[Rule]):
         """Raises UnsupportedError if the backend refuses the kind, TypeError if it forgot it."""
         rule = self.entry(kind)
         if isinstance(rule, Refused):
-            what = f"{self.backend} does not run {kind.__name__}: {rule.reason}"
-            raise UnsupportedError(rule.code, what, hint=rule.hint)
+            raise UnsupportedError.of([rule.problem(self.backend, kind, "")])
         return rule
+
+    def refusal(self, kind: type, where: str) -> Problem | None:
+        """Why it does not run the kind, which a population or projection is of, or None."""
+        rule = self.entry(kind)
+        return rule.problem(self.backend, kind, where) if isinstance(rule, Refused) else None
 
     def entry(self, kind: type) -> Rule | Refused:
         """The rule, or why there is none. Raises TypeError for a kind without an entry."""

@@ -14,8 +14,7 @@ from scipy import sparse
 from ...toolchain.ground.arith import sign_mode
 from ...toolchain.ir.connections import matrix
 from ...toolchain.ir.program import Conv2d, Population, Projection
-from ...toolchain.ir.program import Dense as DenseConnection
-from .choose import Kind
+from .rules import Kind
 
 GRADED_BITS = 24
 """num_message_bits of graded spikes; any number above 0 makes Lava pass payloads unchanged."""
@@ -54,9 +53,8 @@ def connection(projection: Projection, kind: Kind, pre: Population, post: Popula
 
 
 def _weights(projection: Projection, kind: Kind, pre: Population, post: Population) -> Any:
-    c = projection.connection
-    if kind in ("Dense", "DelayDense") and isinstance(c, DenseConnection):
-        return c.weight.astype(np.int32)
+    if kind in ("Dense", "DelayDense"):
+        return projection.connection.weights.astype(np.int32)
     weights = matrix(projection, pre.size, post.size).astype(np.int32)
     weights.eliminate_zeros()
     return weights

@@ -1,0 +1,5 @@
+"""Sparse: a sparse matrix."""
+
+from ..rules import ConnectionRule
+
+RULE = ConnectionRule()

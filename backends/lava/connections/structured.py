@@ -1,0 +1,5 @@
+"""Structured: a sparse matrix."""
+
+from ..rules import ConnectionRule
+
+RULE = ConnectionRule()
