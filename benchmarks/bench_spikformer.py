@@ -107,10 +107,10 @@ def limit(
     Bytes: weights once, and per neuron and step a spike written and read (1 byte each).
     Contracted neurons need none.
     """
-    from sfx.backends.fast.plan.contractions import find
+    from sfx.backends.fast.plan.contractions import planned
     from sfx.toolchain.compiler.cost.synops import fan_out
 
-    contracted = find(program)
+    contracted = planned(program)
     adds = 0
     for j in program.projections:
         if j.pre not in contracted and j.post not in contracted:

@@ -6,7 +6,8 @@
 A change that shall not change behaviour is run before and after it: the shipped models go through
 `sfx compile`, those of docs/models.md as `models.py` compiles them, each in a process of its own.
 Hashed are the parts of a bundle: the NIR source, the arrays, the placed Program, and the manifest
-without the version of sfx. A record that exists is gone on with.
+without the version of sfx and that of the form. The facts of the Program, which follow from its
+numbers, are a part of their own. A record that exists is gone on with.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ SHIPPED: dict[str, list[str]] = {
     "nmnist, fine-tuned": ["examples/nmnist/qat4.safetensors"],
 }
 
+FORM = 2
+"""Schema that the records began with: what changed the form alone leaves the hashes as they are."""
+
 
 def parts(path: Path) -> dict[str, str]:
     """Part of a bundle -> SHA-256."""
@@ -47,14 +51,23 @@ def parts(path: Path) -> dict[str, str]:
         arrays.update(entries[name])
     manifest = json.loads(entries["manifest.json"])
     manifest = {k: v for k, v in manifest.items() if k not in ("sfx", "versions", "sha256")}
+    manifest["schema_version"] = FORM
+    program = json.loads(entries["program.json"])
+    facts = program["program"].pop("facts", None)
     found = {
         "model.nir": entries["model.nir"],
-        "program.json": entries["program.json"],
+        "program.json": _json(program),
+        "facts": _json(facts),
         "manifest.json": json.dumps(manifest, sort_keys=True).encode(),
     }
     return {k: hashlib.sha256(v).hexdigest() for k, v in found.items()} | {
         "arrays": arrays.hexdigest()
     }
+
+
+def _json(value: Any) -> bytes:
+    """In the form of a bundle's entries."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def compiled(title: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ..ground.arith import IntArray
 from ..ground.memory import require
 from ..ir.check import check_graph
 from ..ir.check_program import check_program
+from ..ir.find_facts import with_facts
 from ..ir.graph import Graph, Input
 from ..ir.matched import Silence
 from ..ir.memory_use import of_compile
@@ -128,7 +129,7 @@ def compile_program(
     Raises SfxError of the pass that cannot go on.
     """
     stage("balance delays")
-    balanced = BalanceDelays(target.limits.max_delay).run(program)
+    balanced = with_facts(BalanceDelays(target.limits.max_delay).run(program))
     check_program(balanced, balanced=True)
     stage("place")
     return place(balanced, target, mapping)

@@ -1,6 +1,6 @@
 """A fine-tuned model on disk: `.safetensors`, integers and what training continues from.
 
-Metadata `sfx`: {"sfx": 1, "model": "qat", "program", "template", "bits", "target", "reduce"}: the
+Metadata `sfx`: {"sfx": 2, "model": "qat", "program", "template", "bits", "target", "reduce"}: the
 trained Program and the one that training started from, in the bundle's own form
 (`sfx.toolchain.ir.codec`). Tensors: `program/N`, the arrays of both, and the module's state_dict.
 Nothing in a file is imported or called, and torch is not needed.
@@ -20,9 +20,12 @@ from ..ground.errors import InputError, SfxError
 from ..ground.files import atomic_write
 from ..ir.check_program import check_program
 from ..ir.codec import CodecError, decode, encode
+from ..ir.find_facts import with_facts
 from ..ir.program import Program
 
-FORMAT = 1
+FORMAT = 2
+READ = (1, FORMAT)
+"""Format 1 states no facts of its Programs; they are found when it is read."""
 KIND = "qat"
 ARRAYS = "program/"
 
@@ -73,7 +76,7 @@ def read(path: str | Path) -> Stored:
     """The file's content without torch. Raises InputError (SFX-E363), SfxError for its Program."""
     try:
         head, tensors = _open(path)
-        if head.get("sfx") != FORMAT or head.get("model") != KIND:
+        if head.get("sfx") not in READ or head.get("model") != KIND:
             raise CodecError(f"it says {head.get('model')!r} of format {head.get('sfx')!r}")
         names = sorted(n for n in tensors if n.startswith(ARRAYS))
         arrays = [tensors.pop(n) for n in names]
@@ -88,6 +91,7 @@ def read(path: str | Path) -> Stored:
             raise CodecError("target or reduce is unknown")
         check_program(program, balanced=False)
         check_program(start, balanced=False)
+        program, start = with_facts(program), with_facts(start)
     except SfxError:
         raise
     except (CodecError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as e:

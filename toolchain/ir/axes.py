@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from .factors import refine, runs
 from .graph import Expand, Node, Permute, ReduceSum, Reshape
 from .program import Structured, View
 
@@ -90,33 +91,31 @@ class Axes:
         """Regroup the labels into `shape`, splitting a label where an axis is cut."""
         if prod(shape) != prod(self.shape):
             raise NotAView(f"cannot reshape {self.shape} to {shape}")
-        axes, queue, dims = self, list(self.flat), []
-        for length in shape:
-            group: list[Label] = []
-            have = 1
-            while have < length:
-                label = queue.pop(0)
-                size = axes.sizes[label]
-                need, rest = divmod(length, have)
-                if rest or (size % need and need % size):
-                    raise NotAView(f"reshape of {self.shape} to {shape} cuts across axes")
-                if size > need:
-                    axes = axes._split(label, need)
-                    queue.insert(0, f"{label}i")
-                    label, size = f"{label}o", need
-                group.append(label)
-                have *= size
-            dims.append(tuple(group))
-        return replace(axes, dims=tuple(dims))
+        lengths = [self.sizes[x] for x in self.flat]
+        atoms = refine(lengths, shape)
+        if atoms is None:
+            raise NotAView(f"reshape of {self.shape} to {shape} cuts across axes")
+        axes = self
+        for label, run in zip(self.flat, runs(atoms, lengths), strict=True):
+            axes = axes._split(label, [atoms[i] for i in run])
+        flat = axes.flat
+        dims = tuple(tuple(flat[i] for i in run) for run in runs(atoms, shape))
+        return replace(axes, dims=dims)
 
-    def _split(self, label: Label, outer: int) -> Axes:
-        """Label of length outer*inner becomes two labels, everywhere."""
-        both = (f"{label}o", f"{label}i")
+    def _split(self, label: Label, lengths: Sequence[int]) -> Axes:
+        """A label becomes one for each of `lengths`, whose product it is, everywhere.
+
+        Outermost first: ao, aio, aiio, ..., and the last one aii.
+        """
+        if len(lengths) == 1:
+            return self
+        last = len(lengths) - 1
+        parts = [f"{label}{'i' * k}{'o' if k < last else ''}" for k in range(len(lengths))]
         sizes = {k: v for k, v in self.sizes.items() if k != label}
-        sizes |= {both[0]: outer, both[1]: self.sizes[label] // outer}
+        sizes |= dict(zip(parts, lengths, strict=True))
 
         def swap(labels: Sequence[Label]) -> tuple[Label, ...]:
-            return tuple(y for x in labels for y in (both if x == label else (x,)))
+            return tuple(y for x in labels for y in (parts if x == label else (x,)))
 
         return Axes(swap(self.source), tuple(swap(d) for d in self.dims), sizes, self.repeat)
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..ground.arith import scale_exponent
 from .bound import Bound, Ports
 from .connections import value_bounds
-from .last_step import once_per_sample
+from .facts import SampleTotal
 from .program import Population, Program, Projection
 
 
@@ -18,8 +18,8 @@ def port_bounds(program: Program, p: Population, without: Collection[str] = ()) 
     """By port: the sum over its projections of what they can deliver, exponents applied.
 
     Follows from the declared range of each pre population, but for those in `without`. No event
-    is always possible. Of what speaks once per sample and is read at several steps of a sample,
-    one delivers at a time.
+    is always possible. Of what speaks once per sample and is read at several steps of a sample
+    (a `SampleTotal`), one delivers at a time.
     """
     zero = np.zeros(1, dtype=np.int64)
     ports = {name: Bound(zero, zero) for name in p.neuron.ports}
@@ -41,9 +41,10 @@ def _at_a_time(
     """
     groups: dict[tuple[str, str], dict[int, list[Projection]]] = {}
     incoming = [j for j in program.incoming[p.name] if j.pre not in without]
-    once = once_per_sample(program) if any(j.lag < 0 for j in incoming) else {}
+    totals = program.known(SampleTotal) if any(j.lag < 0 for j in incoming) else ()
+    once = {name: f.of for f in totals if f.population == p.name for name in f.reads}
     for number, j in enumerate(incoming):
-        key = (j.port, once[j.pre]) if j.pre in once else (j.port, f"#{number}")
+        key = (j.port, once[j.name]) if j.name in once else (j.port, f"#{number}")
         groups.setdefault(key, {}).setdefault(j.lag, []).append(j)
     out: list[tuple[str, list[list[Projection]]]] = []
     for (port, _), by_lag in groups.items():

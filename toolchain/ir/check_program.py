@@ -15,12 +15,14 @@ from ..ground.arith import IntArray, effective_weights
 from ..ground.errors import Problem, SfxError
 from . import bounds
 from .bound import Ports
-from .last_step import clocked, once_per_sample
+from .check_facts import facts_hold, holding, relayed_from
+from .facts import Cell, SampleTotal
+from .find_facts import with_facts
+from .last_step import clocked
 from .loops import groups, in_loops
 from .names import MOST_OF_POPULATION, is_clean
 from .neurons.base import PAYLOAD_LIMIT
 from .program import Clock, Input, Population, Product, Program, Projection
-from .sample_end import silent_at_the_end
 
 Rule = Callable[[Program], Iterator[Problem]]
 
@@ -29,12 +31,21 @@ def check_program(program: Program, *, balanced: bool) -> None:
     """Raise SfxError with every problem of `program` (SFX-E33x, E34x, E35x), or return.
 
     balanced: phases and delays are set and must agree. Rules on numbers are checked only where
-    names and sizes are sound, rules on sums only where the numbers are.
+    names and sizes are sound, facts and sums only where the numbers are. A Program without facts is
+    checked with those that are found.
     """
-    for stage in (STRUCTURE, NUMBERS, SUMS + (TIME if balanced else ())):
+    for stage in (STRUCTURE, NUMBERS):
         problems = [problem for rule in stage for problem in rule(program)]
         if problems:
             raise SfxError.of(problems)
+    program = with_facts(program)
+    problems = list(facts_hold(program))
+    if problems:
+        program = holding(program)
+    for rule in SUMS + (TIME if balanced else ()):
+        problems += rule(program)
+    if problems:
+        raise SfxError.of(problems)
 
 
 UNCLEAN = f"must be printable, at most {MOST_OF_POPULATION} characters"
@@ -248,8 +259,8 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
     sample's first steps: legal only of what speaks at a sample's last step alone.
     """
     ticking = clocked(program)
-    once = once_per_sample(program)
-    silent = silent_at_the_end(program)
+    early = {name for f in program.known(SampleTotal) for name in f.reads}
+    silent = {name for f in program.known(Cell) for name in f.silent}
     member: dict[str, int] = {}
     cleared: set[int] = set()
     for i, group in enumerate(groups(program)):
@@ -258,14 +269,14 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
         if any(j.pre in ticking for n in gates for j in program.incoming[n]):
             cleared.add(i)
     for j in program.projections:
-        if j.lag < 0 and not (j.pre in once and -j.lag < program.timesteps):
+        if j.lag < 0 and not (j.name in early and -j.lag < program.timesteps):
             yield Problem(
                 "SFX-E349",
                 j.name,
                 f"lag {j.lag} reads the start of the next sample, which is not silent there",
                 "read a Product that a clock gates, at most T - 1 steps early",
             )
-        if j.pre in ticking or (j.lag == 1 and j.pre in silent):
+        if j.pre in ticking or (j.lag == 1 and relayed_from(program, j.pre) in silent):
             continue
         if j.lag > 0 and not (member[j.pre] == member[j.post] and member[j.pre] in cleared):
             yield Problem(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import placed, program
+from . import facts, placed, program
 from .connection_kinds import CONNECTIONS
 from .neurons import NEURONS
 
@@ -33,8 +33,14 @@ CLASSES: dict[str, Any] = {
         program.View,
         *NEURONS,
         *CONNECTIONS,
+        facts.Coincidence,
+        facts.Accumulator,
+        facts.SampleTotal,
+        facts.Cell,
     )
 }
+NOT_SAID = {"Program": {"facts"}}
+"""Fields that are left out where they are None, as in files from before there were any."""
 
 
 class CodecError(ValueError):
@@ -47,8 +53,11 @@ def encode(value: object, arrays: list[NDArray[Any]]) -> Any:
         arrays.append(_smallest(value))
         return {"array": len(arrays) - 1}
     if is_dataclass(value) and type(value).__name__ in CLASSES:
-        body = {f.name: encode(getattr(value, f.name), arrays) for f in fields(value) if f.init}
-        return {"type": type(value).__name__, **body}
+        name = type(value).__name__
+        names = [f.name for f in fields(value) if f.init]
+        left_out = {n for n in NOT_SAID.get(name, ()) if getattr(value, n) is None}
+        body = {n: encode(getattr(value, n), arrays) for n in names if n not in left_out}
+        return {"type": name, **body}
     if isinstance(value, tuple | list):
         return [encode(v, arrays) for v in value]
     if isinstance(value, np.integer):
@@ -122,8 +131,8 @@ def _object(data: Any, arrays: list[NDArray[Any]], hint: Any, where: str) -> Any
     if cls is None or not issubclass(cls, hint):
         raise CodecError(f"{where}: expected {hint.__name__}, got {_short(name)}")
     hints = _fields(cls)
-    wanted = set(hints)
     given = set(data) - {"type"}
+    wanted = set(hints) - (NOT_SAID.get(cls.__name__, set()) - given)
     if given != wanted:
         raise CodecError(f"{where}: {name} has fields {sorted(given)}, expected {sorted(wanted)}")
     label = data["name"] if isinstance(data.get("name"), str) else name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,10 +18,12 @@ def digest(program: Program) -> str:
     """64 hexadecimal digits over every field and array, in the form that bundles keep.
 
     Equal for equal integers, wherever they are placed and however they came to be; a delay, a name
-    or a weight more or less gives another one.
+    or a weight more or less gives another one. Facts say nothing that the integers do not, so they
+    are left out.
     """
     arrays: list[NDArray[Any]] = []
-    body = json.dumps(encode(program, arrays), sort_keys=True, separators=(",", ":"))
+    bare = replace(program, facts=None)
+    body = json.dumps(encode(bare, arrays), sort_keys=True, separators=(",", ":"))
     found = hashlib.sha256(body.encode())
     for array in arrays:
         found.update(f"{array.shape} {array.dtype.str}".encode())

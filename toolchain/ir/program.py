@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
+from typing import TypeVar
 
 from ..ground.arith import IntArray
 from .connection_kinds.base import Connection
@@ -25,6 +26,7 @@ from .connection_kinds.conv2d import Conv2d
 from .connection_kinds.dense import Dense
 from .connection_kinds.sparse import Sparse
 from .connection_kinds.structured import Structured
+from .facts import Fact
 from .neurons.base import NeuronProgram
 from .neurons.clock import Clock
 from .neurons.graded import Graded
@@ -55,6 +57,7 @@ __all__ = [
 ]
 
 Shape = tuple[int, ...]
+F = TypeVar("F", bound=Fact)
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,10 @@ class Readout:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Populations, in topological order of the lag-0 edges, and projections; T steps a sample."""
+    """Populations, in topological order of the lag-0 edges, and projections; T steps a sample.
+
+    facts  what the compiler knows of it, or None where nobody has said (`find_facts` looks)
+    """
 
     populations: tuple[Population, ...]
     projections: tuple[Projection, ...]
@@ -158,6 +164,7 @@ class Program:
     readout: Readout
     dt: float = 1e-3
     name: str = "model"
+    facts: tuple[Fact, ...] | None = None
     _pops: Mapping[str, Population] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -184,6 +191,10 @@ class Program:
         for j in self.projections:
             out[j.pre].append(j)
         return {k: tuple(v) for k, v in out.items()}
+
+    def known(self, kind: type[F]) -> tuple[F, ...]:
+        """The facts of one kind."""
+        return tuple(f for f in self.facts or () if isinstance(f, kind))
 
     @property
     def input(self) -> Population:

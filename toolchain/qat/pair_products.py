@@ -7,14 +7,16 @@ is a Product of q and a count. The Program keeps one neuron per pair; here nobod
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..ir.program import LIF, Population, Product, Program, Projection, Structured
+from ..ir.check_facts import proved
+from ..ir.factors import refine, runs
+from ..ir.facts import Coincidence
+from ..ir.program import Population, Program, Projection, Structured
 from .straight import exact_type, shift
 
 Axes = tuple[tuple[str, int], ...]
@@ -65,19 +67,17 @@ class Contraction:
 def contractions(program: Program, loops: frozenset[str]) -> dict[str, Contraction]:
     """Name of each projection that leaves a contracted population -> its contraction."""
     found: dict[str, Contraction] = {}
-    for p in program:
-        made = _of_population(program, p) if p.name not in loops else None
-        found |= made or {}
+    for fact in proved(program, Coincidence):
+        if fact.population not in (*loops, program.readout.population):
+            found |= _of_population(program, program[fact.population]) or {}
     return found
 
 
 def _of_population(program: Program, p: Population) -> dict[str, Contraction] | None:
-    incoming, outgoing = program.incoming[p.name], program.outgoing[p.name]
-    if len(incoming) != 2 or not outgoing or p.name == program.readout.population:
+    outgoing = program.outgoing[p.name]
+    if not all(_plain(j) for j in outgoing):
         return None
-    if not all(_plain(j) for j in (*incoming, *outgoing)) or not _multiplies(program, p):
-        return None
-    left, right = sorted(incoming, key=lambda j: j.port)
+    left, right = sorted(program.incoming[p.name], key=lambda j: j.port)
     made = {j.name: _contraction(program, p, left, right, j) for j in outgoing}
     whole = {name: c for name, c in made.items() if c is not None}
     return whole if len(whole) == len(made) else None
@@ -92,28 +92,6 @@ def _plain(j: Projection) -> bool:
     )
 
 
-def _multiplies(program: Program, p: Population) -> bool:
-    """True if what `p` sends is the product of its two operands."""
-    incoming = program.incoming[p.name]
-    if any(j.weight_exp for j in incoming):
-        return False
-    match p.neuron:
-        case Product(exp=0, vth=0):
-            return {j.port for j in incoming} == {"a_in1", "a_in2"}
-        case LIF(vth=1, reset=False) as n:
-            return not n.bias_mant.any() and all(
-                not program[j.pre].graded and _once(j.connection) for j in incoming
-            )
-    return False
-
-
-def _once(c: object) -> bool:
-    """Weight 1, and no neuron receives a sum of several."""
-    return (
-        isinstance(c, Structured) and c.weight == 1 and {k for k, _ in c.pre} <= dict(c.post).keys()
-    )
-
-
 def _contraction(
     program: Program, p: Population, left: Projection, right: Projection, out: Projection
 ) -> Contraction | None:
@@ -121,15 +99,16 @@ def _contraction(
     assert isinstance(cl, Structured)
     assert isinstance(cr, Structured)
     assert isinstance(co, Structured)
-    strides = sorted({1, *(s for c in (cl.post, cr.post, co.pre) for s, _ in _strides(c)), p.size})
-    if any(b % a for a, b in pairwise(strides)):
+    shapes = [[n for _, n in axes] for axes in (cl.post, cr.post, co.pre)]
+    lengths = refine(*shapes)
+    if lengths is None:
         return None
-    atoms = {f"p{s}": b // s for s, b in pairwise(strides)}
-    a = _side(cl.pre, _cut(cl.post, strides), "a")
-    b = _side(cr.pre, _cut(cr.post, strides), "b")
-    z = _side(co.post, _cut(co.pre, strides), "z")
+    atoms = tuple((f"p{i}", n) for i, n in enumerate(lengths))
+    a = _side(cl.pre, _cut(cl.post, atoms), "a")
+    b = _side(cr.pre, _cut(cr.post, atoms), "b")
+    z = _side(co.post, _cut(co.pre, atoms), "z")
     inside, kept = {k for k, _ in (*a, *b)}, {k for k, _ in z}
-    repeats = prod(n for k, n in atoms.items() if k not in inside and k not in kept)
+    repeats = prod(n for k, n in atoms if k not in inside and k not in kept)
     factor = cl.weight * cr.weight * co.weight * repeats
     terms = prod(n for k, n in {**dict(a), **dict(b)}.items() if k not in kept)
     most = [max(-program[j.pre].low, program[j.pre].high, 1) for j in (left, right)]
@@ -138,22 +117,12 @@ def _contraction(
     )
 
 
-def _strides(axes: Axes) -> list[tuple[int, int]]:
-    """(stride, length) of each axis in C order."""
-    out, stride = [], 1
-    for _, n in reversed(axes):
-        out.append((stride, n))
-        stride *= n
-    return out[::-1]
-
-
-def _cut(axes: Axes, strides: list[int]) -> dict[str, Axes]:
+def _cut(axes: Axes, atoms: Axes) -> dict[str, Axes]:
     """Label -> its atoms, outermost first."""
-    cut = {}
-    for (label, _), (stride, n) in zip(axes, _strides(axes), strict=True):
-        ends = [s for s in strides if stride <= s <= stride * n]
-        cut[label] = tuple((f"p{s}", b // s) for s, b in pairwise(ends))[::-1]
-    return cut
+    covered = runs([n for _, n in atoms], [n for _, n in axes])
+    return {
+        label: tuple(atoms[i] for i in run) for (label, _), run in zip(axes, covered, strict=True)
+    }
 
 
 def _side(axes: Axes, cut: dict[str, Axes], own: str) -> Axes:

@@ -16,6 +16,7 @@ from ..data import Samples, calibration_of
 from ..formats import table
 from ..ground.errors import InputError
 from ..ir import graph as g
+from ..ir.find_facts import with_facts
 from ..ir.program import Program
 from .model import QatModel, Template
 
@@ -78,7 +79,7 @@ def from_program(program: Program, target: str = "loihi") -> QatModel:
     from ..targets import load as load_target
 
     compile_program(program, load_target(target))
-    return QatModel(Template(program, {}, target, "sum"))
+    return QatModel(Template(with_facts(program), {}, target, "sum"))
 
 
 def _netx(path: Path, calibrate: NDArray[Any] | None, net_input: str | None) -> Program:

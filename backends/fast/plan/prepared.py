@@ -75,9 +75,10 @@ class Prepared:
 
     def _accumulators(self) -> dict[str, accumulators.Accumulator]:
         """Those whose sums need no wrap."""
+        loops = [group for group, loop in self.groups if loop]
         return {
             name: a
-            for name, a in accumulators.find(self.program).items()
+            for name, a in accumulators.planned(self.program, loops).items()
             if not any(self.projections[j.name].wraps for j in self.program.incoming[a.memory])
             and sum(self.projections[j.name].bound for j in self.program.incoming[a.memory]) < LIMIT
         }
@@ -86,7 +87,7 @@ class Prepared:
         """Those whose sums need no wrap."""
         return {
             name: c
-            for name, c in contractions.find(self.program, frozenset(self.accumulators)).items()
+            for name, c in contractions.planned(self.program, frozenset(self.accumulators)).items()
             if not any(self.projections[j.name].wraps for j in self.program.outgoing[name])
         }
 

@@ -7,17 +7,13 @@ traffic between two tiles is a product over axes, and no neuron is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...ir.factors import Positions, refine, runs
 from ...ir.program import Population, Program, Projection, Shape, View
-
-Positions = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,40 +69,15 @@ def _seen(
     atoms = refine(shape, side)
     if atoms is None:
         return None
-    runs = _runs(atoms, side)
+    taken = runs(atoms, side)
     order = np.argsort(view.order).tolist() if entering else view.order
-    moved = [atom for o in order for atom in runs[o]]
+    moved = [atom for o in order for atom in taken[o]]
     place = {atom: i for i, atom in enumerate(moved)}
-    mine = _runs(atoms, shape)
+    mine = runs(atoms, shape)
     return (
         tuple(atoms[a] for a in moved),
         tuple(tuple(place[a] for a in run) for run in mine),
     )
-
-
-def refine(a: Sequence[int], b: Sequence[int]) -> Shape | None:
-    """The coarsest axes that both `a` and `b` are products of; None if there are none."""
-    ends = sorted(set(_strides(a)) | set(_strides(b)), reverse=True)
-    if prod(a) != prod(b) or any(x % y for x, y in pairwise(ends)):
-        return None
-    return tuple(x // y for x, y in pairwise(ends)) or (1,)
-
-
-def _strides(shape: Sequence[int]) -> list[int]:
-    """Sizes of all tails of `shape`, from the whole down to 1."""
-    return [prod(shape[i:]) for i in range(len(shape) + 1)]
-
-
-def _runs(atoms: Shape, shape: Shape) -> list[Positions]:
-    """For each axis of `shape` the consecutive atoms whose product it is."""
-    runs, at = [], 0
-    for n in shape:
-        start, size = at, 1
-        while size < n:
-            size *= atoms[at]
-            at += 1
-        runs.append(tuple(range(start, at)))
-    return runs
 
 
 def tile_axes(program: Program, population: Population) -> Shape:

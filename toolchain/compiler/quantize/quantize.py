@@ -18,6 +18,7 @@ from ...ir import graph as g
 from ...ir import program as p
 from ...ir.connections import value_bounds
 from ...ir.evaluate import record
+from ...ir.facts import Coincidence, SampleTotal, in_order
 from ...ir.matched import Silence
 from ...ir.ranges import SPIKES, Range, ranges
 from ...ir.record import LayerRecord
@@ -87,6 +88,7 @@ def quantize(
         readout,
         graph.dt,
         graph.name,
+        in_order(state.facts),
     )
     return Quantized(program, tuple(state.records), tuple(state.silent))
 
@@ -192,6 +194,9 @@ def _whole(state: QuantizerState, node: g.Node, neuron: p.NeuronProgram) -> None
             made.append(j)
     constants = _constants(state, node, neuron.ports, node.name)
     state.projections.extend(constants)
+    pair = _operands(state, node, [*made, *constants])
+    if pair is not None and not any(j.weight_exp for j in pair):
+        state.facts.append(Coincidence(node.name, pair[0].name, pair[1].name))
     if isinstance(neuron, p.Graded):
         state.classes[node.name] = _reach(state, node, [*made, *constants])
     low, high = state.classes[node.name].low, state.classes[node.name].high
@@ -347,10 +352,14 @@ def _over_steps(state: QuantizerState, node: g.Node) -> None:
     for j in constants:
         state.projections.extend((j, parts.to_clear(j)))
     state.projections.extend(parts.loops)
+    if all(isinstance(j.connection, p.Structured) for j in (*made, *constants)):
+        state.facts.append(parts.fact)
     if whole:
         total, reads = parts.held(node, state.graph.timesteps)
         state.populations.append(total)
         state.projections.extend(reads)
+        names = tuple(j.name for j in reads)
+        state.facts.append(SampleTotal(node.name, parts.clear.name, names))
     if state.lead is not None:
         before = {j.pre: state.as_sent(j.pre) for j in made}
         made += constants

@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,17 @@ from ...ground.memory import require
 from ...ground.npy import read_npy
 from ...ir.codec import CodecError, decode, encode
 from ...ir.digest import digest
+from ...ir.find_facts import with_facts
 from ...ir.placed import PlacedProgram
 from ...ir.program import Program
 from .manifest import checked, parse
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 UNPLACED = 1
 """Bundles of this schema are read without their mapping, whose form was another; `sfx.load` maps
 them again. Their Programs are what they were."""
+READ = (UNPLACED, 2, SCHEMA_VERSION)
+"""Before schema 3 a Program states no facts; what it would state is found when it is read."""
 MAX_ENTRIES = 100_000
 MAX_BYTES = 16 << 30
 """Largest unpacked size that is read; more is refused as a zip bomb."""
@@ -83,10 +86,10 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
     try:
         manifest = parse(entries["manifest.json"])
         version = manifest.get("schema_version")
-        if version not in (UNPLACED, SCHEMA_VERSION):
+        if version not in READ:
             raise InputError(
                 "SFX-E602",
-                f"bundle schema {version!r}, this sfx reads {UNPLACED} and {SCHEMA_VERSION}",
+                f"bundle schema {version!r}, this sfx reads {UNPLACED} to {SCHEMA_VERSION}",
                 where=str(path),
                 hint="use a newer version of sfx-loihi, or compile the model again with this one",
             )
@@ -107,6 +110,7 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
             body |= {"blocks": [], "objective": "latency", "seed": 0}
         placed = decode(body, arrays, PlacedProgram)
         _check(placed.program, path, balanced)
+        placed = replace(placed, program=with_facts(placed.program))
         own = digest(placed.program)
         if manifest.get("program", own) != own:
             raise CodecError("its manifest is of another Program")

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from ...ground.arith import IntArray
+from ..factors import tails
 from .base import Axes, AxisLink, Connection, Fans, Wiring
 
 
@@ -142,9 +143,5 @@ def _flat_index(axes: Axes, grid: dict[str, IntArray]) -> tuple[IntArray, int]:
 
 def _strides(axes: Axes) -> dict[str, int]:
     """How far apart two neighbours along each axis are."""
-    out: dict[str, int] = {}
-    step = 1
-    for label, length in reversed(axes):
-        out[label] = step
-        step *= length
-    return out
+    steps = tails([n for _, n in axes])[1:]
+    return {label: step for (label, _), step in zip(axes, steps, strict=True)}

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ....ir import facts
 from ....ir import graph as g
 from ....ir import program as p
 
@@ -33,6 +34,11 @@ class Accumulator:
     clear: p.Population
     clock: p.Population
     loops: tuple[p.Projection, ...]
+
+    @property
+    def fact(self) -> facts.Accumulator:
+        """What the Program keeps of it."""
+        return facts.Accumulator(self.memory.name, self.clear.name, self.loops[-1].name)
 
     def held(self, node: g.Node, timesteps: int) -> tuple[p.Population, list[p.Projection]]:
         """A population that sends the sample's total at every step, and what feeds it."""

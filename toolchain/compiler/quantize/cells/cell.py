@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ....ir import facts as f
 from ....ir import graph as g
 from ....ir.record import LayerRecord
 from ....ir.wires import Wire
@@ -50,6 +51,10 @@ def add_cell(state: QuantizerState, node: g.Node, wires: list[Wire]) -> None:
     cell = _best(draft, real, base)
     state.populations.extend(cell.populations)
     state.projections.extend(cell.projections)
+    if cell.silent:
+        gather = f"{node.name}.input"
+        found = gather if any(q.name == gather for q in cell.populations) else ""
+        state.facts.append(f.Cell(node.name, found, tuple(sorted(cell.silent))))
     target = state.target(node.name)
     measured: dict[str, Any] = {}
     if target is not None:

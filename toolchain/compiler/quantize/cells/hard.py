@@ -79,6 +79,7 @@ def hard_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
         made.threshold_error,
         made.decay_error,
         neuron.vth,
+        silent=(copies[0],) if recurrent else (),
     )
 
 

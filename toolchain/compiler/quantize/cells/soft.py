@@ -236,6 +236,7 @@ def _spikes(
         max(off),
         vth,
         rough,
+        (feedback, *(f"{name}.{part}" for part in sources if part != "input")),
     )
 
 

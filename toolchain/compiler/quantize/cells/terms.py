@@ -22,6 +22,7 @@ class Cell:
     """One attempt that fits.
 
     scale      integer membrane units per 1.0 of v
+    silent     populations that a clock silences at a sample's last step
     roughness  what rounding does to v per step, relative to the threshold: to choose by
     """
 
@@ -35,6 +36,7 @@ class Cell:
     decay_error: float
     threshold: int
     roughness: float = 0.0
+    silent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

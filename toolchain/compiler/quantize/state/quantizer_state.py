@@ -14,6 +14,7 @@ from ....ir import graph as g
 from ....ir import program as p
 from ....ir.connections import matrix, value_bounds
 from ....ir.evaluate import apply
+from ....ir.facts import Fact
 from ....ir.matched import Silence
 from ....ir.ranges import Range
 from ....ir.record import LayerRecord
@@ -56,6 +57,8 @@ class QuantizerState:
     projections: list[p.Projection] = field(default_factory=list)
     records: list[LayerRecord] = field(default_factory=list)
     silent: list[Silence] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    """What belongs together of what is built, for those who read the Program."""
 
     def size(self, name: str) -> int:
         """Neurons of a node."""

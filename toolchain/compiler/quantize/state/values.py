@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....ground.arith import IntArray
+from ....ir.factors import refine, runs
 from ....ir.graph import FloatArray
 from ....ir.pair_products import contract
 from ....ir.program import Structured
@@ -63,7 +64,7 @@ def over_steps(c: Structured, x: Values) -> IntArray:
 def coincidences(ca: Structured, a: Values, cb: Structured, b: Values) -> Coincidences | None:
     """(ca a) * (cb b), or None where it would save nothing or the axes do not line up."""
     (x, x_shape), (y, y_shape) = _narrow(ca, a), _narrow(cb, b)
-    axes = _refined(x_shape, y_shape)
+    axes = refine(x_shape, y_shape)
     if axes is None or 2 * (_stored(x) + _stored(y)) > prod((*x.shape[:2], *axes)):
         return None
     return Coincidences(_wide(x, x_shape, axes), _wide(y, y_shape, axes))
@@ -122,7 +123,7 @@ def _summed(c: Structured, x: Values, steps: bool) -> IntArray:
 
 def _contracted(x: Coincidences, c: Structured, post: set[str], steps: bool) -> IntArray | None:
     lead = x.a.shape[:2]
-    axes = _refined(x.a.shape[2:], [n for _, n in c.pre])
+    axes = refine(x.a.shape[2:], [n for _, n in c.pre])
     if axes is None:
         return None
     labels = _labels(axes, c)
@@ -137,27 +138,5 @@ def _contracted(x: Coincidences, c: Structured, post: set[str], steps: bool) -> 
 
 def _labels(axes: Sequence[int], c: Structured) -> list[str]:
     """The pre label that each refined axis is a part of."""
-    out: list[str] = []
-    left = iter(axes)
-    for label, n in c.pre:
-        have = 1
-        while have < n:
-            have *= next(left)
-            out.append(label)
-    return out
-
-
-def _refined(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...] | None:
-    """The coarsest axes that both shapes are made of, in C order; None if there are none."""
-    out: list[int] = []
-    x, y = ([n for n in shape if n > 1][::-1] for shape in (a, b))
-    while x and y:
-        n, m = x.pop(), y.pop()
-        if n % m and m % n:
-            return None
-        out.append(min(n, m))
-        if n > m:
-            x.append(n // m)
-        elif m > n:
-            y.append(m // n)
-    return None if x or y else tuple(out)
+    covered = runs(axes, [n for _, n in c.pre])
+    return [label for (label, _), run in zip(c.pre, covered, strict=True) for _ in run]
