@@ -13,6 +13,7 @@ from sfx.backends.fast.run import tallies
 from sfx.toolchain.compiler.compile import compile_graph
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
 from sfx.toolchain.ir import program as p
+from sfx.toolchain.ir.find_facts import with_facts
 from sfx.toolchain.targets import load
 from tests import graphs
 from tests.unit.fast.test_equal import REFERENCE, differences
@@ -52,7 +53,7 @@ def attention(bias: int = 0, high: int = WIDTH) -> p.Program:
         p.Projection("ty", "times", "y", p.Structured(gated, shape)),
     )  # fmt: skip
     program = p.Program(populations, projections, 3, p.Readout("y", 1.0, (0,) * size))
-    return BalanceDelays(62).run(program)
+    return with_facts(BalanceDelays(62).run(program))
 
 
 def events(samples: int) -> np.ndarray:
@@ -63,7 +64,7 @@ def events(samples: int) -> np.ndarray:
 @pytest.mark.parametrize("bias", [0, 3000])
 def test_attention_is_contracted_and_counted(bias: int) -> None:
     program, x = attention(bias), events(5)
-    assert set(contractions.find(program)) == {"and", "times"}
+    assert set(contractions.planned(program)) == {"and", "times"}
     want, got = REFERENCE.run(program, x), FastBackend().run(program, x)
     assert differences(want, got) == []
     assert want.counts.events["times"].any()
@@ -100,7 +101,7 @@ def test_many_samples_leave_the_narrow_counts(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_range_that_is_too_small_is_not_trusted() -> None:
     """The product's own values are never looked at, so its declared range must follow."""
-    assert "times" not in contractions.find(attention(high=WIDTH - 1))
+    assert "times" not in contractions.planned(attention(high=WIDTH - 1))
 
 
 def test_what_is_no_coincidence_is_simulated() -> None:
@@ -108,15 +109,15 @@ def test_what_is_no_coincidence_is_simulated() -> None:
     three = tuple(
         replace(q, neuron=replace(q.neuron, vth=0)) if q.name == "and" else q for q in program
     )
-    assert "and" not in contractions.find(replace(program, populations=three))
+    assert "and" not in contractions.planned(replace(program, populations=three))
     lagged = tuple(replace(j, lag=1) if j.name == "qa" else j for j in program.projections)
-    assert "and" not in contractions.find(replace(program, projections=lagged))
+    assert "and" not in contractions.planned(replace(program, projections=lagged))
 
 
 def test_a_compiled_network_is_contracted() -> None:
     graph, x = graphs.live_case(True, False, 2)
     program = compile_graph(graph, load("loihi"), x).placed.program
-    assert contractions.find(program)
+    assert contractions.planned(program)
 
 
 def test_counts_when_all_lanes_were_added_up() -> None:
