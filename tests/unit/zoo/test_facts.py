@@ -19,12 +19,12 @@ from sfx.toolchain.compiler.compile import entering, lower  # noqa: E402
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays  # noqa: E402
 from sfx.toolchain.compiler.quantize.options import Options  # noqa: E402
 from sfx.toolchain.compiler.quantize.quantize import quantize  # noqa: E402
+from sfx.toolchain.formats import fine_tuned  # noqa: E402
 from sfx.toolchain.formats.nir.bridge import to_graph  # noqa: E402
 from sfx.toolchain.ir.check_program import check_program  # noqa: E402
 from sfx.toolchain.ir.facts import Accumulator, Coincidence, Fact, SampleTotal  # noqa: E402
 from sfx.toolchain.ir.find_facts import with_facts  # noqa: E402
 from sfx.toolchain.ir.program import Program  # noqa: E402
-from sfx.toolchain.qat import store  # noqa: E402
 from tests.unit.zoo import published as pub  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
@@ -104,7 +104,7 @@ def test_shipped_models(name: str, kinds: set[type[Fact]]) -> None:
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/qat*.safetensors")), ids=lambda f: f.stem)
 def test_fine_tuned_models_from_before_there_were_facts(file: Path) -> None:
     """Training leaves what the compiler built as it was: the same facts before and after."""
-    stored = store.read(file)
+    stored = fine_tuned.read(file)
     assert stored.program.facts == stored.template.facts
     assert {type(f) for f in stored.program.facts or ()} == {PAIRS, SUMS}
     agrees(BalanceDelays(62).run(stored.program), {PAIRS, SUMS})
