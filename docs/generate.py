@@ -92,8 +92,9 @@ def passes() -> str:
     for step in TO_NEURON_FORM:
         text = (type(step).__doc__ or "").strip().split("\n\n")
         lines = " ".join(" ".join(part.split()) for part in text[:2])
-        rows.append((f"`{type(step).__name__}`", lines.replace("|", "\\|")))
-    return table(("pass", "before and after"), rows)
+        facts = ("; ".join(f.name for f in said) or "-" for said in (step.requires, step.ensures))
+        rows.append((f"`{step.name}`", lines.replace("|", "\\|"), *facts))
+    return table(("pass", "before and after", "requires", "ensures"), rows)
 
 
 def hardware_rules() -> str:

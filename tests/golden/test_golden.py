@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sfx.toolchain.compiler.compile import lower
+from sfx.toolchain.compiler.compile import TO_NEURON_FORM, lower
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
 from sfx.toolchain.compiler.passes.base import run_passes
-from sfx.toolchain.compiler.passes.lower_products import LowerProducts
 from sfx.toolchain.compiler.quantize.quantize import quantize
 from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.ir.text import graph_text, program_text
@@ -62,12 +61,12 @@ def test_messages(golden: Callable[[str, str], None]) -> None:
         )
 
     cases = {
-        "product of currents": (LowerProducts(), rewired("blocks.0.k.split", "blocks.0.k.out")),
+        "product of currents": rewired("blocks.0.k.split", "blocks.0.k.out"),
     }
     said = []
-    for name, (step, broken) in cases.items():
+    for name, broken in cases.items():
         with pytest.raises(SfxError) as caught:
-            run_passes(broken, [step], lambda g: None)
+            run_passes(broken, TO_NEURON_FORM, lambda g: None)
         said.append(f"# {name}\n{caught.value}\n")
     for changes in (
         {"reset": 2.0},

@@ -25,7 +25,7 @@ from ..targets.target import Target
 from .cost.synops import synapses
 from .mapping.place import MappingOptions, place
 from .passes.balance_delays import BalanceDelays
-from .passes.base import GraphPass, run_passes
+from .passes.base import GraphPass, Trail, Watch, ignore, run_passes
 from .passes.fold_batch_norm import FoldBatchNorm
 from .passes.fold_convs import FoldConvs
 from .passes.lower_max_pool import LowerMaxPool
@@ -59,19 +59,19 @@ class Compiled:
     silent: tuple[Silence, ...] = ()
 
 
-def lower(graph: Graph, input_high: int | None = None) -> Graph:
+def lower(graph: Graph, input_high: int | None = None, trail: Trail | None = None) -> Graph:
     """The graph in neuron form: one projection between any two neurons.
 
     input_high: the largest value that may enter, which the input then declares; None: what it
     declares already, else 1. A maximum or a product of spikes is not lowered as one of counts, so
-    the quantizer takes no data beyond it. Raises UnsupportedError (SFX-E22x) for neurons that have
-    no integer form.
+    the quantizer takes no data beyond it. trail: sees the graph after each pass. Raises
+    UnsupportedError (SFX-E22x) for neurons that have no integer form.
     """
     check_graph(graph)
     refuse_forms(graph)
     high = input_high or entering(graph, None, None)
     bounded = (replace(n, op=Input(high)) if isinstance(n.op, Input) else n for n in graph)
-    return run_passes(graph.with_nodes(bounded), TO_NEURON_FORM, check_graph)
+    return run_passes(graph.with_nodes(bounded), TO_NEURON_FORM, check_graph, trail)
 
 
 def entering(graph: Graph, data: IntArray | None, options: Options | None) -> int:
@@ -92,28 +92,33 @@ def compile_graph(
     mapping: MappingOptions | None = None,
     memory: int | None = None,
     lowered: Callable[[Graph], None] = lambda graph: None,
+    watch: Watch = ignore,
 ) -> Compiled:
     """Lower, quantize, balance delays, partition and place.
 
     calibration: events [K, T, *input shape]; its spike rates also guide the mapping.
     options: how to quantize; mapping: what the placement is made for.
     lowered: receives the neuron form before anything is made of it, and may raise.
+    watch: sees the graph as it was imported ("imported") and what came out of every pass.
     memory: bytes that it may take (default: what is free); SFX-E605 if that cannot be enough.
     Raises SfxError of the pass that cannot go on.
     """
     start = time.perf_counter()
     stage("lower")
+    trail = Trail(watch)
+    watch("imported", graph)
     data = None if calibration is None else calibration.astype(np.int64)
-    neuron_form = lower(graph, entering(graph, data, options))
+    neuron_form = lower(graph, entering(graph, data, options), trail)
     lowered(neuron_form)
     samples = 0 if calibration is None else len(calibration)
     require(of_compile(neuron_form, samples), "compiling it", allowed=memory)
     stage("quantize")
     quantized = quantize(neuron_form, data, options=options)
+    trail.add("quantize", quantized.program)
     counted = {r.population: r.rate for r in quantized.records if r.rate is not None}
     chosen = mapping or MappingOptions()
     chosen = replace(chosen, known=counted | dict(chosen.known))
-    placed = compile_program(quantized.program, target, stage, chosen)
+    placed = compile_program(quantized.program, target, stage, chosen, trail)
     seconds = time.perf_counter() - start
     return Compiled(placed, neuron_form, quantized.records, seconds, quantized.silent)
 
@@ -123,13 +128,16 @@ def compile_program(
     target: Target,
     stage: Stage = lambda name: None,
     mapping: MappingOptions | None = None,
+    trail: Trail | None = None,
 ) -> PlacedProgram:
     """Balance delays, partition and place a Program; all that integers still need.
 
+    trail: what ran before; without one the Program is what was imported.
     Raises SfxError of the pass that cannot go on.
     """
     stage("balance delays")
-    balanced = with_facts(BalanceDelays(target.limits.max_delay).run(program))
+    steps = (BalanceDelays(target.limits.max_delay),)
+    balanced = with_facts(run_passes(program, steps, lambda program: None, trail))
     check_program(balanced, balanced=True)
     stage("place")
     return place(balanced, target, mapping)

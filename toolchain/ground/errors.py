@@ -42,6 +42,8 @@ class SfxError(Exception):
     """Base of every error a user can cause. Carries one or more problems."""
 
     exit_status = 2
+    during = ""
+    """What was going on, if that helps: the pass of the compiler, and those that ran before it."""
 
     def __init__(self, code: str, what: str, *, where: str = "", hint: str = "") -> None:
         self.problems: tuple[Problem, ...] = (Problem(code, where, what, hint),)
@@ -54,6 +56,10 @@ class SfxError(Exception):
         error.problems = tuple(problems)
         Exception.__init__(error, "\n".join(map(str, problems)))
         return error
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return f"{text}\n  {self.during}" if self.during else text
 
     @property
     def code(self) -> str:

@@ -15,6 +15,7 @@ from ...data import Data, Samples, calibration_of
 from ...formats.bundle.bundle import Bundle
 from ...ground.errors import InputError, SfxError
 from .beside import fitted, witnessed
+from .dumping import Dump
 from .manifests import calibration_facts, manifest_of, nir_facts, quantize_facts
 from .models import Integers, ReadOptions, Source, of_trained
 from .renamed import renamed
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ...compiler.compile import Compiled
     from ...compiler.mapping.place import MappingOptions
+    from ...compiler.passes.base import Watch
     from ...compiler.quantize.options import Options
     from ...formats.nir.conventions import NirOptions
     from ...ir.graph import Graph
@@ -50,6 +52,7 @@ class Job:
     calibrate: Data | None
     memory: int | None
     check: int
+    watch: Watch
 
 
 @renamed("takes", "input_layout")
@@ -71,6 +74,7 @@ def compile(
     memory: int | None = None,
     check: bool = True,
     check_samples: int = 1,
+    dump_passes: str | Path | None = None,
 ) -> Bundle:
     """Compile a model for `target` ('loihi' is loihi2; or a TOML file).
 
@@ -92,17 +96,22 @@ def compile(
     seed: of the placement.
     check: run a torch model itself beside its graph on `check_samples` of the calibration samples
     (without any, drawn ones) and compare every neuron; the manifest says what was compared.
+    dump_passes: a folder to write the model to, in text, after every pass of the compiler: the
+    imported graph first, the Program last. It is made if it does not exist; an earlier dump in it
+    is replaced, and nothing else (SFX-E606).
     Raises SfxError: InputError (SFX-E180 to E185 where the graph is not the model),
     UnsupportedError, or FitError if it does not fit the target.
     """
     from ...compiler.mapping.place import MappingOptions
+    from ...compiler.passes.base import ignore
     from ...targets import load as load_target
 
     start = time.perf_counter()
     chosen = load_target(target)
     samples = None if calibrate is None else calibration_of(calibrate)
     mapping, count = MappingOptions(objective, seed), check_samples if check else 0
-    job = Job(chosen, mapping, stage, options, nir_options, samples, memory, count)
+    watch = ignore if dump_passes is None else Dump(Path(dump_passes))
+    job = Job(chosen, mapping, stage, options, nir_options, samples, memory, count, watch)
     asked = ReadOptions(model, None, input_layout, timesteps, trust_pickle, net_input)
     found = _taken(source, asked, job)
     if isinstance(found, Source):
@@ -130,6 +139,7 @@ def _taken(source: Any, asked: ReadOptions, job: Job) -> Source | Integers:
 def _placed(model: Integers, job: Job, where: str) -> Bundle:
     """A Program as it is: the same integers out. The bundle has no NIR source."""
     from ...compiler.compile import compile_program
+    from ...compiler.passes.base import Trail
 
     if job.calibrate is not None:
         raise InputError(
@@ -139,7 +149,9 @@ def _placed(model: Integers, job: Job, where: str) -> Bundle:
             hint="leave --calibrate out",
         )
     try:
-        placed = compile_program(model.program, job.target, job.stage, job.mapping)
+        job.watch("imported", model.program)
+        trail = Trail(job.watch)
+        placed = compile_program(model.program, job.target, job.stage, job.mapping, trail)
     except SfxError as error:
         if not model.saturates:
             raise
@@ -175,6 +187,7 @@ def _quantized(source: Source, timesteps: int | None, job: Job) -> Bundle:
         job.mapping,
         job.memory,
         lowered,
+        job.watch,
     )
     facts = _facts(source, compiled, found, job)
     return _bundle(

@@ -9,6 +9,7 @@ from .common import (
     CheckSamplesOpt,
     ConventionOpt,
     DtOpt,
+    DumpOpt,
     FactoryOpt,
     InputLayoutOpt,
     JsonOpt,
@@ -44,6 +45,7 @@ def check(
     trust_pickle: TrustOpt = False,
     beside: CheckOpt = True,
     check_samples: CheckSamplesOpt = 1,
+    dump: DumpOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
     """Check whether MODEL compiles and fits, and list every problem; nothing is written."""
@@ -70,10 +72,18 @@ def check(
                 trust_pickle=trust_pickle,
                 check=beside,
                 check_samples=check_samples,
+                dump_passes=dump,
                 options=Options(counts=counts),
             )
     except SfxError as error:  # main() prints it and sets the exit status
-        write_json(json_file, {"fits": False, "problems": [asdict(p) for p in error.problems]})
+        write_json(
+            json_file,
+            {
+                "fits": False,
+                "problems": [asdict(p) for p in error.problems],
+                "during": error.during,
+            },
+        )
         raise
     print_reading(model, bundle.manifest)
     s = bundle.manifest["statistics"]

@@ -157,6 +157,16 @@ CheckSamplesOpt = Annotated[
     int, typer.Option(min=1, metavar="N", help="Number of samples for that comparison")
 ]
 
+DumpOpt = Annotated[
+    Path | None,
+    typer.Option(
+        "--dump-passes",
+        metavar="DIR",
+        help="Write the model as text after every pass of the compiler, into files that are "
+        "numbered and named: 00-imported.txt first, the Program last",
+    ),
+]
+
 JSON_SCHEMA = 1
 
 

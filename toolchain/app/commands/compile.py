@@ -21,6 +21,7 @@ from .common import (
     CheckSamplesOpt,
     ConventionOpt,
     DtOpt,
+    DumpOpt,
     FactoryOpt,
     InputLayoutOpt,
     JsonOpt,
@@ -82,6 +83,7 @@ def compile(
     beside: CheckOpt = True,
     check_samples: CheckSamplesOpt = 1,
     memory: MemoryOpt = None,
+    dump: DumpOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
     """Compile MODEL into a bundle: export, lower, quantize, balance delays and map."""
@@ -108,6 +110,7 @@ def compile(
             trust_pickle=trust_pickle,
             check=beside,
             check_samples=check_samples,
+            dump_passes=dump,
             memory=None if memory is None else memory << 20,
             options=quantize_options(bits, layer_bits, method, effort, counts),
         )

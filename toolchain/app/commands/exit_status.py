@@ -65,4 +65,6 @@ def _print_error(error: SfxError) -> int:
     err.print(Text.assemble(("error", "bold red"), many))
     for problem in error.problems:
         err.print(str(problem), soft_wrap=True)
+    if error.during:
+        err.print(f"  {error.during}", soft_wrap=True)
     return error.exit_status

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from ...ground.errors import UnsupportedError
+from ...ir.check_program import delays_balanced, phases_set
 from ...ir.program import Clock, Graded, Population, Program, Projection, Structured
+from .base import Fact
+
+BALANCED = Fact(
+    "delays that fit the phases",
+    lambda program: not [*phases_set(program), *delays_balanced(program)],
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,10 @@ class BalanceDelays:
     allows, and never before phase 1: its tick at phase - 1 clears accumulators before sample 0.
     Populations come out in the order of their phases.
     """
+
+    name: ClassVar[str] = "balance-delays"
+    requires: ClassVar[tuple[Fact, ...]] = ()
+    ensures: ClassVar[tuple[Fact, ...]] = (BALANCED,)
 
     max_delay: int
 

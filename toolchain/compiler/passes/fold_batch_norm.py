@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from ...ir.graph import (
     VIEWS,
@@ -19,7 +20,8 @@ from ...ir.graph import (
     SumPool2d,
     unused,
 )
-from .base import rewire
+from .base import Fact, rewire
+from .facts import NO_BATCH_NORM
 from .norms import (
     Norm,
     after_layer,
@@ -47,6 +49,10 @@ class FoldBatchNorm:
     left out: a constant that meets a padded border gives a bias of each position. Arithmetic in
     float64.
     """
+
+    name: ClassVar[str] = "fold-batch-norm"
+    requires: ClassVar[tuple[Fact, ...]] = ()
+    ensures: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM,)
 
     def run(self, graph: Graph) -> Graph:
         """The graph without batch norm."""

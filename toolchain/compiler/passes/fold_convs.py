@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from ...ir.graph import Conv2d, FloatArray, Graph, Node
-from .base import rewire
+from .base import Fact, rewire
+from .facts import NO_BATCH_NORM
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,15 @@ class FoldConvs:
     `growth` times the weights of the two, since more weights need more synaptic memory.
     """
 
+    name: ClassVar[str] = "fold-convs"
+    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM,)
+
     growth: float = 10.0
+
+    @property
+    def ensures(self) -> tuple[Fact, ...]:
+        """No such pair is left."""
+        return (Fact("no two convolutions to fold", lambda graph: self._pair(graph) is None),)
 
     def run(self, graph: Graph) -> Graph:
         """The graph with every such pair folded, first pairs first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from ...ir.graph import (
     Threshold,
 )
 from ...ir.ranges import ranges
+from .base import Fact
+from .facts import NO_BATCH_NORM, NO_MAX_POOL
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class LowerMaxPool:
             (exact: max(a, b) = b + relu(a - b)). Padding is minus infinity: an element outside
             is replaced by its nearest neighbour, which is in the window as well.
     """
+
+    name: ClassVar[str] = "lower-max-pool"
+    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM,)
+    ensures: ClassVar[tuple[Fact, ...]] = (NO_MAX_POOL,)
 
     def run(self, graph: Graph) -> Graph:
         """The graph without MaxPool2d."""

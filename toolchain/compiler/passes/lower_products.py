@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from ...ground.errors import Problem, UnsupportedError
 from ...ir.graph import Graph, Node, Product, Threshold
 from ...ir.ranges import ranges
+from .base import Fact
+from .facts import NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT, is_coincidence
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,10 @@ class LowerProducts:
     After:  Threshold(1.5) fed by a and b: fires iff both do (AND), so attention needs no
     multiplier. A product of whole numbers stays: it becomes a population of Product neurons.
     """
+
+    name: ClassVar[str] = "lower-products"
+    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM, NO_MAX_POOL)
+    ensures: ClassVar[tuple[Fact, ...]] = (NO_SPIKE_PRODUCT,)
 
     def run(self, graph: Graph) -> Graph:
         """Raises UnsupportedError (SFX-E303) listing every product of real values."""
@@ -36,7 +43,7 @@ class LowerProducts:
                         "place a spiking neuron before the product, or move the scale behind it",
                     )
                 )
-            elif all(len(port) == 1 and port[0].binary for port in operands):
+            elif is_coincidence(node, classes):
                 both = tuple(p for port in node.inputs for p in port)
                 out.append(replace(node, op=Threshold(1.5), inputs=(both,)))
             else:

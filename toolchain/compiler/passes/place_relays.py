@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from ...ir.graph import (
     Conv2d,
@@ -19,6 +19,8 @@ from ...ir.graph import (
     SumPool2d,
     unused,
 )
+from .base import Fact
+from .facts import NO_BATCH_NORM, NO_MAX_POOL, NO_SHARED_SUM, NO_SPIKE_PRODUCT
 
 WEIGHTED = (Conv2d, Linear, SumPool2d, Gather)
 
@@ -36,6 +38,10 @@ class PlaceRelays:
     broadcast after such a sum). A relay of real values (membrane residual) gets one integer scale
     from the quantizer. A Sum read once stays fan-in.
     """
+
+    name: ClassVar[str] = "place-relays"
+    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT)
+    ensures: ClassVar[tuple[Fact, ...]] = (NO_SHARED_SUM,)
 
     def run(self, graph: Graph) -> Graph:
         """The graph with its relays, in time linear in its edges."""

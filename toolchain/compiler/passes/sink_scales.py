@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from ...ir.graph import (
     VIEWS,
@@ -14,9 +15,13 @@ from ...ir.graph import (
     Scale,
     TimeSum,
 )
+from .base import Fact
+from .facts import NO_BATCH_NORM
 
 PASSES_SCALE = (*VIEWS, ReduceSum, Product, Integrator, TimeSum)
 """Ops that commute with a factor on one of their operands."""
+
+SCALES_BEHIND = Fact("every scale behind what it commutes with", lambda graph: _next(graph) is None)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,10 @@ class SinkScales:
     (q k^T * s) v = (q k^T) v * s: the order in which a model scales its attention does not matter,
     but a product neuron multiplies whole numbers only.
     """
+
+    name: ClassVar[str] = "sink-scales"
+    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM,)
+    ensures: ClassVar[tuple[Fact, ...]] = (SCALES_BEHIND,)
 
     def run(self, graph: Graph) -> Graph:
         """The graph with every Scale as far downstream as it commutes."""

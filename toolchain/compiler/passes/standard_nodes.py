@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from ...ground.errors import Problem, UnsupportedError
 from ...ir import graph as g
 from ...ir.evaluate import apply
 from ...ir.graph import FloatArray, Graph, Node
+from .base import Fact
+from .facts import NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT
 
 MAX_ENTRIES = 1 << 24
 """Most entries of a dense matrix, 128 MiB."""
@@ -19,6 +22,14 @@ ROWS = 256
 _FLATTENING = (g.Reshape, g.Permute, g.Expand, g.ReduceSum, g.Gather)
 _LINEAR = (g.Conv2d, g.Linear, g.SumPool2d, g.Permute, g.Expand, g.ReduceSum, g.Gather)
 _ANY_SHAPE = (g.Scale, g.Sum, g.LIF, g.IF, g.Threshold, g.Integrator, g.Output)
+
+VECTORS = Fact(
+    "no view but one to a vector",
+    lambda graph: (
+        not graph.of_type(g.Permute, g.Expand, g.ReduceSum, g.Gather)
+        and all(len(n.shape) == 1 for n in graph.of_type(g.Reshape))
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,10 @@ class StandardNodes:
 
     From the first view on all is flat, because standard NIR cannot give a vector its axes back.
     """
+
+    name: ClassVar[str] = "standard-nodes"
+    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT)
+    ensures: ClassVar[tuple[Fact, ...]] = (VECTORS,)
 
     def run(self, graph: Graph) -> Graph:
         """The graph without extension ops but Reshape to a vector.
