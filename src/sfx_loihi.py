@@ -33,7 +33,13 @@ def _main() -> None:
             " sfx-loihi)\n"
         )
         sys.exit(3)
-    from sfx.toolchain.ground.folder import shut_out
+    try:
+        from sfx.toolchain.ground.folder import shut_out
+    except ImportError as error:
+        if "SFX-E662" not in str(error):
+            raise
+        sys.stderr.write(f"error\n{error}\n")
+        sys.exit(3)
 
     shut_out()  # before the libraries that the commands are made with
     from sfx.toolchain.app.cli import main as run

@@ -21,6 +21,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import settings
 
+try:
+    import sfx  # noqa: F401
+except ImportError as error:
+    if "SFX-E662" not in str(error):
+        raise
+    WITHOUT_LINKS = str(error)
+else:
+    WITHOUT_LINKS = ""
+
 DATA = Path(os.environ.get("SFX_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
@@ -64,6 +73,8 @@ def pytest_configure(config: pytest.Config) -> None:
     Warnings that torch gives once a process are given always: a warning fails a test, and it must
     be the same test whatever ran before.
     """
+    if WITHOUT_LINKS:  # one sentence instead of one per file
+        raise pytest.UsageError(WITHOUT_LINKS)
     if not torch_missing():
         import torch
 
