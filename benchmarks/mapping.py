@@ -395,27 +395,29 @@ def legal(title: str) -> list[Legal]:
 HEAD = """# Mapping
 
 `sfx compile --objective cores|latency|energy|intel` cuts every population into equal tiles along
-its own axes (channels, rows, columns, tokens, heads), puts tiles of several populations onto a core
-where they fit, moves and swaps tiles so that those that talk share a core, and anneals the cores on
-the mesh by expected traffic. Everything follows from shapes, so its cost grows with layers and
-cores, not with neurons. `check_placed` counts every limit again, neuron by neuron, before a bundle
-is written.
+its own axes (channels, rows, columns, tokens, heads), puts tiles of several populations onto a
+core where they fit, moves and swaps tiles so that those that exchange spikes share a core, and
+anneals the cores on the mesh by expected traffic. It works on shapes, so its cost grows with the
+number of layers and cores, not of neurons. `check_placed` counts every limit again, neuron by
+neuron, before a bundle is written.
 
-* **cores**: as few cores as a handful of grains finds, then few messages.
-* **latency** (default): no tile keeps a core busy for longer than the mean on the fewest chips;
-  tiles that take room but hardly time fill the room beside the busy ones. Of maps whose busiest
-  core is within a quarter of the idlest found, the one whose messages travel least, borders
-  between chips weighed: there messages bind before cores do.
-* **energy**: of these, and of nets levelled over fewer cores, what is expected to take least
+* **cores**: the fewest cores that several tile sizes give, then the fewest messages.
+* **latency** (default): tiles are cut so that none keeps a core busy for longer than the mean
+  over the fewest chips; tiles that need memory but little time fill the memory beside the busy
+  ones. Of the maps whose busiest core is within a quarter of the best found, the one whose
+  messages travel the shortest way is taken, with a weight on borders between chips, where
+  messages limit the speed before cores do.
+* **energy**: of these maps, and of maps spread over fewer cores, the one with the least expected
   energy, static power included.
-* **intel**: not good at anything, but a prediction of what Intel's compiler would take: each
+* **intel**: no objective, but a prediction of how many cores Intel's compiler would take: each
   population on cores of its own, its last axis cut into powers of two until a piece fits
   (PilotNet: [validation.md](validation.md)).
 
-`sfx map model.sfx --input data.npz -o other.sfx` places a compiled model again by measured rates.
+`sfx map model.sfx --input data.npz -o other.sfx` maps a compiled model again, by measured rates.
 
-A tile is a box of its population's axes, so an irregular (Sparse) population is cut into ranges of
-its neurons as they are numbered; METIS is a row below, not part of the mapper.
+A tile is a box of its population's axes, so an irregular (Sparse) population is cut into ranges
+of its neurons in their order. METIS appears in the table below for comparison and is not part of
+the mapper.
 """
 
 COLUMNS = """

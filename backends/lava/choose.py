@@ -22,7 +22,7 @@ def choose(projection: Projection, pre: Population) -> Kind:
     if not 1 <= projection.delay <= MAX_DELAY:
         raise BackendError(
             "SFX-E520",
-            f"delay is {projection.delay}, Lava runs delays of 1 to {MAX_DELAY} steps",
+            f"delay is {projection.delay}, but Lava has delays of 1 to {MAX_DELAY} steps",
             where=projection.name,
             hint="balance the delays first; longer ones need relay populations",
         )

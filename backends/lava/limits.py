@@ -105,7 +105,8 @@ def _check_descriptors(wanted: Need) -> None:
     if hard != resource.RLIM_INFINITY and wanted.descriptors > hard:
         raise BackendError(
             "SFX-E503",
-            f"the network needs {wanted.descriptors} file descriptors, the hard limit is {hard}",
+            f"the network needs {wanted.descriptors} file descriptors, but the hard limit is "
+            f"{hard}",
             hint=f"raise it (ulimit -Hn {wanted.descriptors}), or {LAYERWISE}",
         )
 

@@ -46,15 +46,15 @@ class Patience:
 def available() -> str | None:
     """None if Lava can be used here, else why not."""
     if sys.platform != "linux":
-        return f"the lava backend needs Linux, this is {sys.platform}"
+        return f"the lava backend needs Linux, but this is {sys.platform}"
     if sys.version_info[:2] != (3, 10):
         here = ".".join(map(str, sys.version_info[:2]))
-        return f"Lava 0.10 runs on Python 3.10 only, this is Python {here}"
+        return f"Lava 0.10 runs on Python 3.10 only, but this is Python {here}"
     try:
         version = importlib.metadata.version("lava-nc")
     except importlib.metadata.PackageNotFoundError:
         return "lava-nc is not installed"
-    return None if version.startswith("0.10.") else f"lava-nc is {version}, 0.10 is needed"
+    return None if version.startswith("0.10.") else f"lava-nc is {version}, but 0.10 is needed"
 
 
 def require() -> None:

@@ -80,7 +80,7 @@ def _form_problems(content: Mapping[Any, Any], where: str) -> Iterator[Problem]:
         yield Problem(
             "SFX-E115",
             where,
-            f"is of format {content['sfx']!a}, this sfx reads format {FORMAT}",
+            f"is of format {content['sfx']!a}, this version of sfx reads format {FORMAT}",
             "use a newer version of sfx-loihi"
             if isinstance(content["sfx"], int)
             else f"the form is {FORM}",

@@ -39,7 +39,9 @@ def made(name: str) -> nn.Module:
             hint="the factory is called without arguments and returns the network",
         ) from error
     if not isinstance(net, nn.Module):
-        raise InputError("SFX-E153", f"returned {type(net).__name__}, no torch module", where=name)
+        raise InputError(
+            "SFX-E153", f"returned {type(net).__name__}; it must return a torch module", where=name
+        )
     return net
 
 

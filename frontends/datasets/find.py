@@ -51,7 +51,7 @@ def find(
     elif name in _PLAIN:
         source = _PLAIN[name](root, split, every)
     else:
-        raise option(f"no data set '{name}'", f"one of: {', '.join(NAMES)}")
+        raise option(f"there is no data set '{name}'", f"one of: {', '.join(NAMES)}")
     if limit is None or limit >= len(source):
         return source
     if limit < 1:

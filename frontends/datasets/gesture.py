@@ -106,7 +106,7 @@ def _lines(file: Path) -> list[str]:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is no text"
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
         hint = "DVS128 Gesture has trials_to_train.txt, trials_to_test.txt and *_labels.csv"
         raise _refuse(file, f"cannot be read: {reason}", hint) from error
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -56,7 +56,7 @@ def read_image(file: Path, size: tuple[int, int], gray: bool) -> Image:
     except Exception as error:  # Pillow raises many kinds on damaged files
         raise InputError(
             "SFX-E136",
-            f"is no readable image: {error}",
+            f"is not a readable image: {error}",
             where=str(file),
             hint="expected a complete PNG or JPEG file",
         ) from error

@@ -60,7 +60,7 @@ def read_idx(file: Path) -> NDArray[np.uint8]:
     wanted = start + math.prod(sizes)
     if len(content) != wanted:
         what = f"has {len(content)} bytes"
-        raise _refuse(file, what, f"its header says {list(sizes)}, so {wanted} bytes")
+        raise _refuse(file, what, f"its header declares {list(sizes)}, which is {wanted} bytes")
     return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)
 
 

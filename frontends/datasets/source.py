@@ -66,7 +66,7 @@ class Frames:
         if self.steps < 1:
             raise option(f"--steps is {self.steps}, less than 1")
         if self.by not in ("time", "count"):
-            raise option(f"no binning by '{self.by}'", "--bin time or --bin count")
+            raise option(f"there is no binning by '{self.by}'", "--bin time or --bin count")
         if self.duration is not None and self.duration < 1:
             raise option(f"--duration is {self.duration} us, less than 1")
         for name, pair in (("crop", self.crop), ("size", self.size)):
@@ -81,7 +81,7 @@ def option(what: str, hint: str = "") -> InputError:
 
 def no_split(split: str | None) -> InputError:
     """The refusal of a split that is not there."""
-    what = "no split is named" if split is None else f"no split '{split}'"
+    what = "no split is named" if split is None else f"there is no split '{split}'"
     return option(what, "--split train or --split test")
 
 
@@ -153,7 +153,7 @@ def folders(root: Path, suffixes: Sequence[str]) -> Mapping[str, list[Path]]:
     wanted = " or ".join(suffixes)
     hint = f"expected one folder per class, with {wanted} files"
     if not root.is_dir():
-        raise InputError("SFX-E135", "is no folder", where=str(root), hint=hint)
+        raise InputError("SFX-E135", "is not a folder", where=str(root), hint=hint)
     found = {
         folder.name: sorted(f for f in folder.iterdir() if f.suffix.lower() in suffixes)
         for folder in sorted(root.iterdir())

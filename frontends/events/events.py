@@ -92,7 +92,7 @@ def _steps(t: IntVector, timesteps: int, duration: int, by: str) -> IntVector:
     if by == "time":
         return t * timesteps // duration
     if by != "count":
-        raise InputError("SFX-E132", f"no binning by '{by}'", hint="by time or by count")
+        raise InputError("SFX-E132", f"there is no binning by '{by}'", hint="by time or by count")
     step = np.empty(len(t), np.int64)
     step[np.argsort(t, kind="stable")] = np.arange(len(t)) * timesteps // max(len(t), 1)
     return step

@@ -163,7 +163,7 @@ def _share(cell: Any, name: str, path: str) -> float:
     if not 0 < share <= 1:
         raise UnsupportedError(
             "SFX-E105",
-            f"dt * {name} is {share:g}, must be in (0, 1]",
+            f"dt * {name} is {share:g}, but must be in (0, 1]",
             where=path,
             hint=f"{name} is in 1/s: 1 / (tau * dt) for a tau of that many model steps",
         )

@@ -65,6 +65,6 @@ def _greater_equal(cell: GreaterEqualLIF, path: str) -> LifSpec:
     """Fires on v >= threshold."""
     if not 0 < cell.decay <= 1:
         raise UnsupportedError(
-            "SFX-E105", f"tau is {cell.tau:g} model steps, must be at least 1", where=path
+            "SFX-E105", f"tau is {cell.tau:g} model steps, but must be at least 1", where=path
         )
     return LifSpec(decay=cell.decay, threshold=as_single(cell.threshold), reached=True)

@@ -84,7 +84,7 @@ def _compare(opaque: Opaque, name: str, run: Run, path: str) -> UnsupportedError
         name,
         path,
         f"sends {found.got} at step {found.step} of the inputs {fed} from rest, "
-        f"the neuron as its constants say {found.want}",
+        f"but its constants give {found.want}",
     )
 
 

@@ -96,7 +96,10 @@ class Walk:
                 if node in alive and node.target is not operator.getitem and name not in RULES:
                     self._enter(node)
                     self._problem(node, "SFX-E103", f"the op {name} is not mapped", hint_for(name))
-        what = "holds no neuron that is known, so for how many steps it shows its image is open"
+        what = (
+            "contains no known neuron, so the number of steps for which it shows its image is "
+            "unknown"
+        )
         hint = (
             "use neurons of SpikingJelly, snnTorch or Norse, or MultiStep around a cell; a model "
             "that takes all steps is exported with input_layout='TB' (--input-layout TB)"
@@ -139,7 +142,7 @@ class Walk:
                         "SFX-E106",
                         str(spec.target).removeprefix(PREFIX),
                         "forward() changes this buffer",
-                        "a deployed model keeps no state but its neurons'",
+                        "the only state of a deployed model is that of its neurons",
                     )
                 )
             elif isinstance(value, fx.Node) and ancestors(value) & user:
@@ -153,7 +156,7 @@ class Walk:
                 "SFX-E106",
                 "model",
                 f"returns {len(found)} tensors that depend on the input, "
-                f"output {self.output} is to be deployed",
+                f"output {self.output} was asked for",
                 "return what is computed from the input as a tensor, alone or among others "
                 "(`output` says which)",
             )
@@ -180,7 +183,7 @@ class Walk:
                     "return torch.stack() of all steps, or their sum or mean",
                 )
             elif timeless and value.step is None:
-                self._refuse_output("no neuron stands before the output", "use a spiking neuron")
+                self._refuse_output("there is no neuron before the output", "use a spiking neuron")
             else:
                 return replace(value, step=None)
         return None

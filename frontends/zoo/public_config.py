@@ -57,7 +57,7 @@ class PublicConfig:
         names = [f.name for f in fields(cls)]
         hint = f"fields: {', '.join(names)}"
         unknown = [str(key) for key in config if key not in names]
-        _refuse([cls.problem(key, "is no field of this model", hint) for key in unknown])
+        _refuse([cls.problem(key, "is not a field of this model", hint) for key in unknown])
         return cls(**cls.plain(config))
 
     @staticmethod

@@ -57,7 +57,9 @@ class QKFormerConfig(PublicConfig):
         stages = len(self.depths)
         stem = len(self.stem_divisors)
         if len(self.stem_pools) != stem:
-            what = f"{self.stem_pools!r} has not one digit per convolution of the stem ({stem})"
+            what = (
+                f"{self.stem_pools!r} does not have one digit per convolution of the stem ({stem})"
+            )
             found.append(self.problem("stem_pools", what))
         if self.down_pools not in ("01", "10"):
             found.append(self.problem("down_pools", f"{self.down_pools!r} is not 01 or 10"))

@@ -41,7 +41,9 @@ class SpikeDrivenConfig(PublicConfig):
         """As `PublicConfig.wrong_values`."""
         found = super().wrong_values()
         if len(self.pools) != 4:
-            found.append(self.problem("pools", f"{self.pools!r} has not one digit per stage (4)"))
+            found.append(
+                self.problem("pools", f"{self.pools!r} does not have one digit per stage (4)")
+            )
         found += self.indivisible("dim", self.dim, "heads", self.heads)
         return found + self.indivisible("dim", self.dim, "2^3 (widths of the stem)", 8)
 

@@ -288,7 +288,7 @@ class SpikeDrivenTransformerV2(PublicModel):
             found = "head_kd, a second read-out" if has else "no head_kd, no second read-out"
             raise InputError(
                 "SFX-E172",
-                f"has {found}, and the config says distillation: {not has}".lower(),
+                f"has {found}, and but the config has distillation: {not has}".lower(),
                 where=f"{self.config.model} state_dict",
                 hint="set distillation in the config: true for checkpoints of training with a "
                 "teacher (the sizes named _kd), false for the others",

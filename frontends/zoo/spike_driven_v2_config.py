@@ -40,7 +40,9 @@ class SpikeDrivenV2Config(PublicConfig):
         """As `PublicConfig.wrong_values`."""
         found = super().wrong_values()
         if len(self.dims) != 4:
-            found.append(self.problem("dims", f"{self.dims!r} has not one width per stage (4)"))
+            found.append(
+                self.problem("dims", f"{self.dims!r} does not have one width per stage (4)")
+            )
         if len(self.depths) != 2:
             found.append(self.problem("depths", f"{self.depths!r} is not for two stages"))
         found += self.indivisible("dims", self.dims[0], "2 (the first map has half)", 2)

@@ -68,7 +68,7 @@ class SpikeformerConfig:
         names = [f.name for f in fields(cls)]
         _refuse(
             [
-                _problem(str(key), "is no field of this model", f"fields: {', '.join(names)}")
+                _problem(str(key), "is not a field of this model", f"fields: {', '.join(names)}")
                 for key in config
                 if key not in names
             ]

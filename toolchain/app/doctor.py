@@ -86,4 +86,4 @@ def _packages() -> Iterator[str]:
     for entry in dict.fromkeys(sys.path):
         for file in (Path(entry or os.curdir, "sfx", "__init__.py"), Path(entry, "sfx.py")):
             if file.is_file() and file.resolve() != imported:
-                yield f"{file}: another `sfx` on the module path; take its folder off it"
+                yield f"{file}: another `sfx` on the module path; remove its folder from it"

@@ -44,7 +44,7 @@ def standard(graph: Graph) -> nir.NIRGraph:
             what = f"{type(node).__name__} has no standard NIR node"
             problems.append(Problem("SFX-E644", name, what, "leave --standard-only out"))
         for fact in MEANING.keys() & ext.facts(node).keys():
-            what = f"standard NIR cannot say {MEANING[fact]}"
+            what = f"standard NIR cannot express {MEANING[fact]}"
             problems.append(Problem("SFX-E644", name, what, "leave --standard-only out"))
     if problems:
         raise UnsupportedError.of(problems)

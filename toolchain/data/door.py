@@ -41,7 +41,7 @@ def calibration_of(given: Samples) -> Data:
     if not data.x.any():
         raise InputError(
             "SFX-E618",
-            "the calibration samples hold no event: every scale would be chosen on silence",
+            "the calibration samples contain no event, so no scale can be chosen on them",
             where="calibrate",
             hint="give training samples as the model sees them",
         )
@@ -81,7 +81,7 @@ def _plain(value: Any, name: str, where: str) -> NDArray[Any]:
     except (ValueError, TypeError, RuntimeError) as error:  # ragged lists; tensors of other kinds
         raise InputError(
             "SFX-E611",
-            f"{name} is no array of numbers: {' '.join(str(error).split())}",
+            f"{name} is not an array of numbers: {' '.join(str(error).split())}",
             where=where,
             hint="samples of equal shape, [samples, steps, ...]",
         ) from error

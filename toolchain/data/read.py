@@ -113,7 +113,7 @@ def check_input(x: NDArray[Any], population: Population, timesteps: int, where: 
     if x.shape[1:] != wanted:
         raise InputError(
             "SFX-E612",
-            f"samples have shape {tuple(x.shape[1:])}, the model takes {wanted} (steps first)",
+            f"samples have shape {tuple(x.shape[1:])}, but the model takes {wanted} (steps first)",
             where=where,
             hint=f"[samples, steps, *input shape], or images [samples, "
             f"{', '.join(map(str, population.shape))}] that are shown at every step",
@@ -122,7 +122,7 @@ def check_input(x: NDArray[Any], population: Population, timesteps: int, where: 
     if low < 0 or high > population.high:
         raise InputError(
             "SFX-E612",
-            f"values reach {low if low < 0 else high}, the input takes 0..{population.high}",
+            f"values reach {low if low < 0 else high}, but the input takes 0..{population.high}",
             where=where,
             hint="compile with --calibrate on data of the same kind, or clip the counts",
         )

@@ -36,7 +36,7 @@ def whole_events(x: NDArray[Any], where: str) -> NDArray[Any]:
         raise InputError("SFX-E611", what, where=where, hint=BIN)
     low, high = x.min().item(), x.max().item()  # Python's: a half float cannot be compared to MOST
     if high > MOST:
-        what = f"x reaches {high:g}, more events than any input takes in a step"
+        what = f"x reaches {high:g}, more events than any input takes in one step"
         raise InputError("SFX-E611", what, where=where, hint=BIN)
     if low < 0:
         what = f"x reaches down to {low:g}; counts of events are not negative"

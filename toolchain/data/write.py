@@ -60,4 +60,4 @@ def _stream(file: Any, samples: Iterable[NDArray[np.uint8]], shape: tuple[int, .
         file.write(sample.tobytes())
         count += 1
     if count != shape[0]:
-        raise InputError("SFX-E614", f"{count} samples came, {shape[0]} were announced")
+        raise InputError("SFX-E614", f"{count} samples were written, but {shape[0]} were announced")

@@ -23,7 +23,7 @@ def writable(path: Path, suffixes: Sequence[str] = ()) -> None:
     suffixes  those that the file may have, such as ".png", if its name decides what it is
     """
     if suffixes and path.suffix.lower() not in suffixes:
-        what, hint = f"is no {' or '.join(suffixes)}", "the suffix says what is written"
+        what, hint = f"is not a {' or '.join(suffixes)}", "the suffix decides what is written"
     else:
         what, hint = _obstacle(Path(os.path.realpath(path))), "name a file in a writable folder"
     if what:

@@ -111,16 +111,16 @@ def _secure(place: Path) -> None:
         found = os.stat(above)
         sticky = found.st_mode & stat.S_ISVTX  # nobody renames there what is another's
         if found.st_uid not in (0, os.geteuid()) or (found.st_mode & OTHERS and not sticky):
-            raise _Unsafe(f"others may replace what is in {above}")
+            raise _Unsafe(f"other users can replace files in {above}")
 
 
 def _look(found: os.stat_result, name: str) -> None:
     if found.st_uid != os.geteuid():
         raise _Unsafe(f"{name} belongs to user {found.st_uid}")
     if found.st_mode & OTHERS:
-        raise _Unsafe(f"others may write {name}")
+        raise _Unsafe(f"other users can write to {name}")
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-        raise _Unsafe(f"{name} is no file")
+        raise _Unsafe(f"{name} is not a file")
 
 
 def _warn(text: str) -> None:

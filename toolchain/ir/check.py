@@ -142,7 +142,7 @@ def _reshape(op: g.Reshape, shape: Shape, declared: Shape) -> Shape:
 def _permute(op: g.Permute, shape: Shape, declared: Shape) -> Shape:
     _need(
         sorted(op.order) == list(range(len(shape))),
-        f"order {op.order} is no permutation of the {len(shape)} axes of {shape}",
+        f"order {op.order} is not a permutation of the {len(shape)} axes of {shape}",
     )
     return tuple(shape[i] for i in op.order)
 
@@ -167,34 +167,37 @@ def constant_problems(op: Op) -> Iterator[tuple[str, str]]:
             bad = int(np.size(value) - np.isfinite(value).sum())
             yield "SFX-E206", f"{f.name} holds {bad} value(s) that are NaN or infinite"
     if isinstance(op, g.LIF) and not 0.0 < op.decay <= 1.0:
-        yield "SFX-E214", f"decay dt/tau is {op.decay:g}, must be in (0, 1]"
+        yield "SFX-E214", f"decay dt/tau is {op.decay:g}, but must be in (0, 1]"
     if isinstance(op, g.LIF) and not 0.0 < op.syn <= 1.0:
-        yield "SFX-E214", f"decay of the current dt/tau_syn is {op.syn:g}, must be in (0, 1]"
+        yield "SFX-E214", f"decay of the current dt/tau_syn is {op.syn:g}, but must be in (0, 1]"
     if isinstance(op, g.LIF | g.IF) and (op.drop < 0 or op.unit < 0):
-        yield "SFX-E214", f"drop is {op.drop:g} and unit {op.unit:g}, must be at least 0"
+        yield "SFX-E214", f"drop is {op.drop:g} and unit {op.unit:g}, but must be at least 0"
     if isinstance(op, g.LIF | g.IF):
         yield from _firing_problems(op)
     if isinstance(op, g.Delay) and op.steps < 1:
-        yield "SFX-E214", f"a delay of {op.steps} steps, must be at least 1"
+        yield "SFX-E214", f"a delay of {op.steps} steps, but must be at least 1"
     if isinstance(op, g.BatchNorm) and not np.all(op.var + op.eps > 0):
         yield "SFX-E214", f"var + eps is not positive everywhere (least {op.var.min() + op.eps:g})"
     if isinstance(op, g.Output) and op.reduce not in REDUCTIONS:
-        yield "SFX-E214", f"reduce is {op.reduce!r}, must be one of {', '.join(REDUCTIONS)}"
+        yield "SFX-E214", f"reduce is {op.reduce!r}, but must be one of {', '.join(REDUCTIONS)}"
     if isinstance(op, g.Input) and op.high < 0:
-        yield "SFX-E214", f"high is {op.high}, must be at least 0"
+        yield "SFX-E214", f"high is {op.high}, but must be at least 0"
 
 
 def _firing_problems(op: g.LIF | g.IF) -> Iterator[tuple[str, str]]:
     if op.fires not in g.FIRING:
-        yield "SFX-E214", f"fires is {op.fires!r}, must be one of {', '.join(g.FIRING)}"
+        yield "SFX-E214", f"fires is {op.fires!r}, but must be one of {', '.join(g.FIRING)}"
     if op.fires == "many" and op.threshold <= 0:
         yield "SFX-E214", f"threshold is {op.threshold:g}, but it fires as often as that fits"
     if op.fires == "twice" and not op.subtract:
         yield "SFX-E214", "fires is 'twice', which needs a reset that subtracts"
     if op.most < 0 or (op.most and op.fires != "many"):
-        yield "SFX-E214", f"most is {op.most}, must be above 0, of a neuron that fires many times"
+        yield (
+            "SFX-E214",
+            f"most is {op.most}, but must be above 0, of a neuron that fires many times",
+        )
     if op.hold < 0:
-        yield "SFX-E214", f"hold is {op.hold} steps, must be at least 0"
+        yield "SFX-E214", f"hold is {op.hold} steps, but must be at least 0"
 
 
 # --- loops ----------------------------------------------------------------------------------
@@ -314,9 +317,9 @@ def graph_problems(graph: Graph) -> Iterator[Problem]:
 
 def _fact_problems(graph: Graph) -> Iterator[Problem]:
     if graph.timesteps < 1:
-        yield Problem("SFX-E209", graph.name, f"T is {graph.timesteps}, must be at least 1")
+        yield Problem("SFX-E209", graph.name, f"T is {graph.timesteps}, but must be at least 1")
     if not (math.isfinite(graph.dt) and graph.dt > 0):
-        yield Problem("SFX-E209", graph.name, f"dt is {graph.dt}, must be positive seconds")
+        yield Problem("SFX-E209", graph.name, f"dt is {graph.dt}, but must be positive seconds")
     for kind in (g.Input, g.Output):
         found = graph.of_type(kind)
         if len(found) != 1:

@@ -86,13 +86,13 @@ def whole_facts(program: Program) -> Iterator[Problem]:
     population.
     """
     if program.timesteps < 1:
-        yield Problem("SFX-E332", program.name, f"T is {program.timesteps}, must be at least 1")
+        yield Problem("SFX-E332", program.name, f"T is {program.timesteps}, but must be at least 1")
     inputs = [p.name for p in program if isinstance(p.neuron, Input)]
     if len(inputs) != 1:
         yield Problem("SFX-E332", program.name, f"needs exactly one input, found {inputs}")
     for p in program:
         if isinstance(p.neuron, Clock) and p.size != 1:
-            yield Problem("SFX-E332", p.name, f"a clock has {p.size} neurons, must have 1")
+            yield Problem("SFX-E332", p.name, f"a clock has {p.size} neurons, but must have 1")
     r = program.readout
     found = [p for p in program if p.name == r.population]
     if not found:
@@ -101,7 +101,9 @@ def whole_facts(program: Program) -> Iterator[Problem]:
         what = f"the read-out has {len(r.offset)} offsets for {found[0].size} neurons"
         yield Problem("SFX-E332", r.population, what)
     if not (np.isfinite(r.scale) and r.scale > 0):
-        yield Problem("SFX-E332", r.population, f"the read-out's scale is {r.scale}, must be > 0")
+        yield Problem(
+            "SFX-E332", r.population, f"the read-out's scale is {r.scale}, but must be > 0"
+        )
 
 
 def integer_types(program: Program) -> Iterator[Problem]:
@@ -184,7 +186,7 @@ def exponents(program: Program) -> Iterator[Problem]:
     """weight_exp of a projection lies in -8..7."""
     for j in program.projections:
         if not -8 <= j.weight_exp <= 7:
-            yield Problem("SFX-E341", j.name, f"weight_exp is {j.weight_exp}, must be in -8..7")
+            yield Problem("SFX-E341", j.name, f"weight_exp is {j.weight_exp}, but must be in -8..7")
 
 
 def neuron_widths(program: Program) -> Iterator[Problem]:
@@ -193,7 +195,9 @@ def neuron_widths(program: Program) -> Iterator[Problem]:
         yield from p.neuron.faults(p.name, p.shape)
         for name, value, low, high in p.neuron.widths():
             if not low <= value <= high:
-                yield Problem("SFX-E342", p.name, f"{name} is {value}, must be in {low}..{high}")
+                yield Problem(
+                    "SFX-E342", p.name, f"{name} is {value}, but must be in {low}..{high}"
+                )
 
 
 def declared_payload(program: Program) -> Iterator[Problem]:
@@ -238,7 +242,7 @@ def ports_fit(p: Population, ports: Ports) -> Iterator[Problem]:
             yield Problem(
                 "SFX-E344",
                 p.name,
-                f"input at {port} can reach {value}, must stay below {limit}",
+                f"input at {port} can reach {value}, but must stay below {limit}",
                 "use a smaller exponent or smaller weights, or fewer inputs",
             )
 
@@ -299,7 +303,7 @@ def phases_set(program: Program) -> Iterator[Problem]:
         least = 1 if isinstance(p.neuron, Clock) else 0
         if p.phase < least or (isinstance(p.neuron, Input) and p.phase != 0):
             expected = "0" if isinstance(p.neuron, Input) else f"at least {least}"
-            yield Problem("SFX-E350", p.name, f"phase is {p.phase}, must be {expected}")
+            yield Problem("SFX-E350", p.name, f"phase is {p.phase}, but must be {expected}")
 
 
 def delays_balanced(program: Program) -> Iterator[Problem]:

@@ -28,7 +28,7 @@ ROUTER_GAP = 0.3
 KEY_LINE = 0.155
 """Inches of a line of the key."""
 LONGEST = 5
-"""Characters that a core has room for; one with more populations says how many."""
+"""Characters that a core has space for; one with more populations says how many."""
 
 
 def chip_map(

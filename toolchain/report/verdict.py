@@ -46,7 +46,7 @@ def read_verdict(path: Path, program: Program) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise _refused(path, "is not a verdict")
     if "equal" in found and "program" not in found:
-        raise _refused(path, "does not say which Program it is of: an older sfx wrote it")
+        raise _refused(path, "does not name its Program, because an older version of sfx wrote it")
     wrong = [k for k, kind in KEYS.items() if not isinstance(found.get(k), kind)]
     if wrong:
         raise _refused(path, f"is not a verdict: no valid {', '.join(wrong)}")
@@ -57,7 +57,7 @@ def read_verdict(path: Path, program: Program) -> dict[str, Any]:
         raise _refused(path, what)
     same_program(found["program"], program, str(path), "is the verdict")
     if found["witness"] is not None:
-        what = "compares with another Program (--witness), so it says nothing of this one alone"
+        what = "was made with another Program as the witness (--witness), so it proves nothing here"
         raise _refused(path, what)
     return found
 

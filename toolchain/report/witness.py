@@ -13,7 +13,7 @@ def _many(count: int, what: str) -> str:
 
 
 def witness_lines(found: Mapping[str, Any] | None) -> list[str]:
-    """The manifest's `witness` in words; nothing for a model that is no torch model."""
+    """The manifest's `witness` in words; nothing for a model that is not a torch model."""
     if not found:
         return []
     if not found.get("checked"):

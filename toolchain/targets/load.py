@@ -63,7 +63,7 @@ def _load_file(path: Path, seen: tuple[str, ...]) -> Target:
     if not isinstance(base, str) or base in seen or not (FOLDER / f"{base}.toml").is_file():
         raise InputError(
             "SFX-E402",
-            f"extends = {base!r} names no other listed target",
+            f"extends = {base!r} does not name another listed target",
             where=str(path),
             hint=f"one of: {', '.join(p.stem for p in sorted(FOLDER.glob('*.toml')))}",
         )

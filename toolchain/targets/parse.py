@@ -239,7 +239,7 @@ def _consistent(reader: _Reader, limits: dict[str, Any]) -> None:
     if limits["cores_per_chip"] > room:
         reader.complain(
             f"cores_per_chip is {limits['cores_per_chip']}, but the mesh {x} x {y} x {per_router} "
-            f"has room for {room}"
+            f"has space for {room}"
         )
     if limits.get("least_weight_bits", 0) > limits["weight_bits"]:
         reader.complain(
@@ -249,7 +249,7 @@ def _consistent(reader: _Reader, limits: dict[str, Any]) -> None:
     columns, rows = limits.get("chip_grid", (1, 1))
     if columns * rows < limits["chips"]:
         reader.complain(
-            f"chips is {limits['chips']}, but chip_grid {columns} x {rows} has room for "
+            f"chips is {limits['chips']}, but chip_grid {columns} x {rows} has space for "
             f"{columns * rows}"
         )
     for name in sorted(_SIGNED_PAIRS):

@@ -267,7 +267,7 @@ def axons_in(where: str, usage: Usage, limits: Limits) -> Problem | None:
         limits,
         "SFX-E412",
         where,
-        f"This one would listen to {usage.axons_in}.",
+        f"This one would receive {usage.axons_in}.",
         "give each neuron fewer inputs: smaller kernels, fewer channels, pooling first",
     )
 

@@ -35,7 +35,9 @@ class Ledger:
             if same:
                 self.parts = {label: _part(*both) for label, both in data["parts"].items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError("SFX-E705", "is no record of a comparison", where=str(path)) from error
+            raise InputError(
+                "SFX-E705", "is not the record of a comparison", where=str(path)
+            ) from error
         if program is not None:
             same_program(of, program, str(path), "is the record of a comparison")
         if not same:

@@ -176,7 +176,9 @@ def read(path: Path) -> Replay:
     try:
         head = json.loads(entries["replay.json"])
         if head["schema_version"] != SCHEMA_VERSION:
-            raise CodecError(f"schema {head['schema_version']!r}, this sfx reads {SCHEMA_VERSION}")
+            raise CodecError(
+                f"schema {head['schema_version']!r}, this version of sfx reads {SCHEMA_VERSION}"
+            )
         names = sorted(n for n in entries if n.startswith("arrays/"))
         arrays = [read_npy(io.BytesIO(entries[n]), len(entries[n])) for n in names]
         if any(a.dtype.kind not in "iu" for a in arrays):
@@ -191,7 +193,7 @@ def read(path: Path) -> Replay:
     except (LookupError, ValueError, TypeError, EOFError, RecursionError, AttributeError) as error:
         raise InputError(
             "SFX-E708",
-            f"is no replay file: {str(error) or type(error).__name__}",
+            f"is not a replay file: {str(error) or type(error).__name__}",
             where=str(path),
             hint="one is written by 'sfx verify' where something differs",
         ) from error

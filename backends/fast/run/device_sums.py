@@ -108,7 +108,7 @@ def exact_matmul(a: Tensor, b: Tensor) -> Tensor:
     if a.is_cuda and torch.backends.cuda.matmul.allow_tf32:
         raise BackendError(
             "SFX-E545",
-            "TF32 is on in this process, its products are not exact",
+            "TF32 is on in this process, so products are not exact",
             hint="torch.backends.cuda.matmul.allow_tf32 = False",
         )
     return a @ b

@@ -195,7 +195,7 @@ def test_a_lack_of_memory_is_one_error(capfd: pytest.CaptureFixture[str]) -> Non
         ImportError("x.so: failed to map segment from shared object"),
     ):
         assert exit_status.status_of(fails(error)) == 2
-        assert "SFX-E605 the memory did not suffice" in capfd.readouterr().err
+        assert "SFX-E605 there was not enough memory" in capfd.readouterr().err
     with pytest.raises(RuntimeError, match="other"):
         exit_status.status_of(fails(RuntimeError("other")))
     assert exit_status.status_of(fails(SystemExit())) == 0

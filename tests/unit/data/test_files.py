@@ -47,8 +47,8 @@ def test_what_is_written_is_read(tmp_path: Path, compress: bool) -> None:
 @pytest.mark.parametrize(
     ("samples", "what"),
     [
-        (frames(2), "2 samples came, 3 were announced"),
-        (frames(4), "4 samples came, 3 were announced"),
+        (frames(2), "2 samples were written, but 3 were announced"),
+        (frames(4), "4 samples were written, but 3 were announced"),
         (frames(3)[:, :2], "sample 0 is uint8 [2, 2, 4, 5]"),
         (frames(3).astype(np.int16), "sample 0 is int16 [3, 2, 4, 5]"),
     ],

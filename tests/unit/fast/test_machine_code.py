@@ -100,11 +100,11 @@ def payload(mark: Path) -> bytes:
 OPEN = {
     "a foreign file": (lambda d, f: os.chown(f, 12345, -1), "belongs to user 12345"),
     "a foreign folder": (lambda d, f: os.chown(d, 12345, -1), "belongs to user 12345"),
-    "a file for the group": (lambda d, f: f.chmod(0o620), "others may write"),
-    "a file for all": (lambda d, f: f.chmod(0o602), "others may write"),
-    "a folder for the group": (lambda d, f: d.chmod(0o770), "others may write"),
-    "a folder for all": (lambda d, f: d.chmod(0o777), "others may write"),
-    "a folder in an open one": (lambda d, f: d.parent.chmod(0o777), "others may replace"),
+    "a file for the group": (lambda d, f: f.chmod(0o620), "other users can write"),
+    "a file for all": (lambda d, f: f.chmod(0o602), "other users can write"),
+    "a folder for the group": (lambda d, f: d.chmod(0o770), "other users can write"),
+    "a folder for all": (lambda d, f: d.chmod(0o777), "other users can write"),
+    "a folder in an open one": (lambda d, f: d.parent.chmod(0o777), "other users can replace"),
     "a folder in a foreign one": (lambda d, f: os.chown(d.parent, 12345, -1), "may replace"),
 }
 

@@ -523,7 +523,7 @@ def saved(tmp_path: Path, **changes: Any) -> Path:
     ("changes", "code", "text"),
     [
         ({"sfx": ...}, "SFX-E115", "does not name its architecture"),
-        ({"sfx": 2}, "SFX-E115", "format 2, this sfx reads format 1"),
+        ({"sfx": 2}, "SFX-E115", "format 2, this version of sfx reads format 1"),
         ({"sfx": "1"}, "SFX-E115", "format '1'"),
         ({"model": ...}, "SFX-E115", "has no key 'model'"),
         ({"model": 3}, "SFX-E115", "'model' is a int, expected a str"),

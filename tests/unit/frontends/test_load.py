@@ -95,7 +95,7 @@ def test_a_factory_that_fails_is_named_with_its_own_line(
     [
         ("def net(:\n", r"broken_0\.py:1\): cannot be imported: SyntaxError"),
         ("import no_such_module\n", r"broken_1\.py:1\): cannot be imported: No module named"),
-        ("def net():\n    return {}\n", "returned dict, no torch module"),
+        ("def net():\n    return {}\n", "returned dict; it must return a torch module"),
         ("net = 3\n", "is not a function or class"),
     ],
 )

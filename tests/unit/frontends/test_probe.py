@@ -217,7 +217,7 @@ def test_the_message_names_the_methods_the_step_and_the_values() -> None:
         registry.opaque(Refractory(step_mode="m"), 1e-3, "lif")
     text = str(caught.value)
     assert "Refractory.multi_step_forward sends 0 at step 1 of the inputs 1, 1 from rest" in text
-    assert "the neuron as its constants say 1 (Refractory overrides multi_step_forward)" in text
+    assert "but its constants give 1 (Refractory overrides multi_step_forward)" in text
 
 
 def strict(x: Tensor) -> Tensor:

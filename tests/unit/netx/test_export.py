@@ -148,11 +148,11 @@ def test_what_netx_has_no_form_for_is_refused_by_population(tmp_path: Path, how:
     assert not (tmp_path / "out.net").exists()
 
 
-def test_a_population_that_hears_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_population_that_receives_nothing_is_refused(tmp_path: Path) -> None:
     """As a constant drive that quantization adds: it has a bias and no synapses."""
     program = written(tmp_path, "plain", files.live_conv_net())
     alone = tuple(j for j in program.projections if j.post != program.populations[1].name)
-    with pytest.raises(UnsupportedError, match="hears nothing"):
+    with pytest.raises(UnsupportedError, match="receives nothing"):
         export(replace(program, projections=alone))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import json
 import re
 import subprocess
 import sys
@@ -136,3 +138,19 @@ def test_what_is_named_is_found() -> None:
     assert not exists("toolchain/ir/gone.py")
     assert not exists("sfx.toolchain.ir.gone")
     assert not exists("sfx.toolchain.ir.graph.Gone")
+
+
+@pytest.mark.needs_torch
+@pytest.mark.parametrize(
+    "name", ["accuracy", "conventions", "equivalence", "mapping", "models", "performance"]
+)
+def test_a_page_of_figures_is_what_its_script_writes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the stored record: nothing is measured."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    script = importlib.import_module(name)
+    found = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text("utf-8"))
+    if name in ("models", "equivalence"):
+        found = [script.Row(**row) for row in found]
+    assert script.page(found) == (ROOT / "docs" / f"{name}.md").read_text("utf-8")

@@ -112,11 +112,11 @@ MISTAKES = {
     ),
     "other unit": (OWN.replace('"W"', '"mW"'), "is in 'W', not in 'mW'"),
     "factors the wrong way": (OWN.replace("low = 0.9", "low = 1.2"), "low <= 1 <= high"),
-    "more cores than the mesh": (OWN.replace("value = 60", "value = 200"), "has room for 128"),
+    "more cores than the mesh": (OWN.replace("value = 60", "value = 200"), "has space for 128"),
     "more chips than the grid": (
         OWN + 'k = { value = 1, unit = "1", low = 1, high = 1, source = "x" }\n'
         "[limits.chips]\nvalue = 3\nsource = 'x'\n",
-        "chip_grid 1 x 1 has room for 1",
+        "chip_grid 1 x 1 has space for 1",
     ),
     "limits is no table": ('name = "x"\nlimits = 3\n', r"\[limits\] must be a table"),
     "pair of one": (OWN + '[limits.mesh]\nvalue = [8]\nsource = "x"\n', "must be a pair"),

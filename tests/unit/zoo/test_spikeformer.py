@@ -250,7 +250,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"width": 3}, "config: width: is no field.*\n.*fields: in_channels, image_size"),
+        ({"width": 3}, "config: width: is not a field.*\n.*fields: in_channels, image_size"),
         ({"dim": 10, "heads": 4}, "dim: 10 is not divisible by heads = 4"),
         ({"image_size": 10}, "image_size: 10 is not divisible by 4"),
         ({"dim": 8.0}, "dim: is 8.0, not a whole number"),

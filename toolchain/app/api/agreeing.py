@@ -111,7 +111,7 @@ def _exported(
             source, torch.zeros(shape[0], 1, *shape[1:]), name=name, input_layout=input_layout
         )
     if exported is None:
-        raise InputError("SFX-E711", "is no torch model", where=str(source), hint=HINT)
+        raise InputError("SFX-E711", "is not a torch model", where=str(source), hint=HINT)
     buffer = io.BytesIO()
     write(exported.graph, buffer)
     if buffer.getvalue() != bundle.nir:

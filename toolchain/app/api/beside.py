@@ -36,7 +36,7 @@ def fitted(samples: NDArray[Any], graph: g.Graph, what: str) -> NDArray[Any]:
     if fitted.shape[1:] != wanted:
         raise InputError(
             "SFX-E613",
-            f"{what} have shape {tuple(samples.shape[1:])}, the model takes {wanted}: its "
+            f"{what} have shape {tuple(samples.shape[1:])}, but the model takes {wanted}: its "
             f"{graph.timesteps} steps first",
             hint="x is [samples, steps, *input shape], such as [samples, steps, channels, height, "
             "width]; images [samples, *input shape] are shown at every step",

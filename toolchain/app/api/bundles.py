@@ -135,7 +135,7 @@ def report(
     if not bundle.placed.blocks:
         raise InputError(
             "SFX-E670",
-            "the bundle holds no mapping, so there is no core to report on",
+            "the bundle contains no mapping, so there are no cores to report on",
             where=bundle.program.name,
             hint="place it first: sfx map BUNDLE -o OUT",
         )
@@ -158,7 +158,7 @@ def target_of(bundle: Bundle) -> Target:
 
     table = bundle.manifest.get("target_table")
     if not isinstance(table, dict):
-        raise InputError("SFX-E601", "the bundle does not carry its target")
+        raise InputError("SFX-E601", "the bundle does not contain its target")
     return parse(dict(table), f"{bundle.manifest.get('target')} in the bundle")
 
 

@@ -97,7 +97,7 @@ def _wanted(path: Path, holds: Collection[Holds]) -> Format:
         "SFX-E620",
         f"unknown kind of model file '{path.suffix}'"
         if found is None
-        else f"holds {found.holds.value}, which is no model to start from here",
+        else f"holds {found.holds.value}, which is not a model that this command can start from",
         where=str(path),
         hint=f"sfx reads here: {table.described(holds)}",
     )

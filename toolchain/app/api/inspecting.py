@@ -28,7 +28,7 @@ def bundle(path: Path, options: NirOptions | None) -> str:
 
 
 def netx(path: Path, options: NirOptions | None) -> str:
-    """A lava-dl network as a Program of raw samples, one step long if it does not say its T."""
+    """A lava-dl network as a Program of raw samples, one step long if it does not give its T."""
     from ...formats.netx.file import read_file
     from ...formats.netx.read import input_facts, read
     from ...ir.text import program_text
@@ -61,7 +61,7 @@ def tensors(path: Path, options: NirOptions | None) -> str:
 
 
 def _graph_text(source: Source, options: NirOptions | None) -> str:
-    """The graph, one step long if the file does not say its T."""
+    """The graph, one step long if the file does not give its T."""
     from ...formats.nir.bridge import to_graph
     from ...ir.text import graph_text
 

@@ -48,7 +48,9 @@ def backend(name: str, *, memory: int | None = None, device: str = "cpu") -> Bac
         from ....backends.onnx.backend import OnnxBackend
 
         return OnnxBackend()
-    raise InputError("SFX-E630", f"no backend '{name}'", hint=f"one of: {', '.join(BACKENDS)}")
+    raise InputError(
+        "SFX-E630", f"there is no backend '{name}'", hint=f"one of: {', '.join(BACKENDS)}"
+    )
 
 
 def run(
@@ -92,7 +94,9 @@ def run(
     if engine != "local" or scheduler is not None or any(tls):
         raise InputError(
             "SFX-E631",
-            f"no engine '{engine}'" if engine != "local" else "--scheduler needs --engine dask",
+            f"there is no engine '{engine}'"
+            if engine != "local"
+            else "--scheduler needs --engine dask",
             hint="one of: local, dask",
         )
     return make().run(program, x, progress=progress)
@@ -148,11 +152,9 @@ def verify(
     from ...verify.layerwise import layerwise, replayer
 
     if mode not in ("full", "layerwise"):
-        raise InputError("SFX-E702", f"no mode '{mode}'", hint="full or layerwise")
+        raise InputError("SFX-E702", f"there is no mode '{mode}'", hint="full or layerwise")
     if mode == "full" and (sample_fraction != 1 or resume is not None):
-        raise InputError(
-            "SFX-E702", "a sample or a file to resume needs --mode layerwise, mode is full"
-        )
+        raise InputError("SFX-E702", "--sample-fraction and --resume need --mode layerwise")
     program = program_of(bundle)
     other = witness or program
     if [(p.name, p.shape) for p in program] != [(p.name, p.shape) for p in other]:

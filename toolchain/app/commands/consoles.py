@@ -100,7 +100,7 @@ def _check(asked: int) -> None:
             "SFX-E690",
             "--json and --csv both ask for stdout",
             where="-",
-            hint="give one of them a file",
+            hint="write one of them to a file",
         )
     if asked and sys.stdout is None:
         raise InputError("SFX-E690", "stdout is closed", where="-", hint="name a file instead of -")

@@ -137,7 +137,9 @@ def show(
     out.print(samples.text(values), markup=False, soft_wrap=True)
     if picture is not None:
         if sample >= found.samples:
-            raise InputError("SFX-E615", f"--sample is {sample}, of 0..{found.samples - 1}")
+            raise InputError(
+                "SFX-E615", f"--sample is {sample}, but DATA has samples 0..{found.samples - 1}"
+            )
         label = "" if found.y is None else _label(int(found.y[sample]), names)
         samples.picture(found.x[sample], f"{data.name}, sample {sample}{label}", picture)
         out.print(f"picture   {picture}", markup=False, soft_wrap=True)

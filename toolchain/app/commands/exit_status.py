@@ -44,7 +44,7 @@ def status_of(command: Callable[[], object]) -> int:
     return _print_error(  # here the arrays of the frames that failed are gone
         InputError(
             "SFX-E605",
-            f"the memory did not suffice: {reason}",
+            f"there was not enough memory: {reason}",
             hint="fewer samples (--limit), a smaller model, or a machine with more memory",
         )
     )

@@ -37,9 +37,13 @@ def export(
     from ..api.files import function
 
     if to not in EXPORTS:
-        raise InputError("SFX-E640", f"no format '{to}'", hint=f"one of: {', '.join(EXPORTS)}")
+        raise InputError(
+            "SFX-E640", f"there is no format '{to}'", hint=f"one of: {', '.join(EXPORTS)}"
+        )
     if standard_only and to != "nir":
-        raise InputError("SFX-E640", "--standard-only is of NIR", hint="use it with --to nir")
+        raise InputError(
+            "SFX-E640", "--standard-only applies to NIR only", hint="use it with --to nir"
+        )
     with stages(f"exporting {bundle.name}") as stage:
         stage(to)
         left_out = function(EXPORTS[to].writer)(api.load(bundle), output, standard_only)

@@ -106,7 +106,9 @@ class Search:
         """Raises InputError (SFX-E403) for an unknown objective, FitError as `partition` does."""
         if objective not in OBJECTIVES:
             raise InputError(
-                "SFX-E403", f"no objective '{objective}'", hint=f"one of: {', '.join(OBJECTIVES)}"
+                "SFX-E403",
+                f"there is no objective '{objective}'",
+                hint=f"one of: {', '.join(OBJECTIVES)}",
             )
         few = self.fewest()  # which refuses what no map can hold, with value and limit
         if objective == "intel":

@@ -56,7 +56,7 @@ class Judge:
     records: tuple[LayerRecord, ...] = ()
     silent: tuple[Silence, ...] = ()
     witness: Mapping[str, Any] | None = None
-    """What the torch model's run beside its graph found; None: there is no torch model."""
+    """What the torch model's run beside its graph found; None: there is not a torch model."""
 
     def __post_init__(self) -> None:
         steps = run(self.graph, self.x.astype(np.float64), keep=[self.output])[self.output]

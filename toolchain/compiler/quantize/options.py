@@ -46,12 +46,18 @@ class Options:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             hint = f"one of: {', '.join(METHODS)}"
-            raise InputError("SFX-E324", f"no quantization method '{self.method}'", hint=hint)
+            raise InputError(
+                "SFX-E324", f"there is no quantization method '{self.method}'", hint=hint
+            )
         for name, bits in [("bits", self.bits), *self.layers.items()]:
             if not 2 <= bits <= BITS:
-                raise InputError("SFX-E325", f"{bits} bits of a weight, must be 2..8", where=name)
+                raise InputError(
+                    "SFX-E325", f"{bits} bits of a weight, but must be 2..8", where=name
+                )
         if self.counts is not None and not 1 <= self.counts <= MOST_COUNTS:
-            raise InputError("SFX-E329", f"{self.counts} events a step, must be 1..{MOST_COUNTS}")
+            raise InputError(
+                "SFX-E329", f"{self.counts} events a step, but must be 1..{MOST_COUNTS}"
+            )
 
     def input_high(self, calibration: IntArray | None, declared: int = 0) -> int:
         """The largest value that may enter: all ones in the bits that `counts` takes.

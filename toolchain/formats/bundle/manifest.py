@@ -116,7 +116,7 @@ def parse(text: bytes) -> dict[str, Any]:
     """The manifest in `text`. Raises CodecError, or ValueError for what is no JSON."""
     found = json.loads(text, parse_constant=_no_number)
     if not isinstance(found, dict):
-        raise CodecError("the manifest is no table")
+        raise CodecError("the manifest is not a table")
     return cast(dict[str, Any], _plain(found, "manifest", 0))
 
 
@@ -127,14 +127,14 @@ def checked(manifest: dict[str, Any]) -> dict[str, Any]:
     digests["program"] = manifest.get("program", "")
     for name, value in digests.items():
         if value and not HEX.fullmatch(value):
-            raise CodecError(f"manifest.{name} is no SHA-256: {shown(value, 40)}")
+            raise CodecError(f"manifest.{name} is not a SHA-256: {shown(value, 40)}")
     records = manifest.get("quantization", [])
     whole = [_record(r, f"manifest.quantization[{i}]") for i, r in enumerate(records)]
     return {"calibration": None, **manifest, "quantization": whole}
 
 
 def _no_number(text: str) -> Any:
-    raise CodecError(f"the manifest holds {text}, which is no number")
+    raise CodecError(f"the manifest holds {text}, which is not a number")
 
 
 def _plain(value: Any, where: str, depth: int) -> Any:

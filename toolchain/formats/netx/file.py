@@ -197,7 +197,7 @@ def _neuron(group: h5py.Group, where: str) -> Neuron:
         ("gradedSpike", _whole(group.get("gradedSpike", 0), where, "gradedSpike"), 0, 0, ""),
     )
     bad = [
-        Problem("SFX-E162", where, f"{name} is {value}, must be in {low}..{high}", hint)
+        Problem("SFX-E162", where, f"{name} is {value}, but must be in {low}..{high}", hint)
         for name, value, low, high, hint in rules
         if not low <= value <= high
     ]
@@ -254,7 +254,7 @@ def _integers(item: h5py.Dataset, where: str, key: str) -> IntArray:
     if not whole or float(values.max()) >= 1 << 31 or float(values.min()) < -(1 << 31):
         raise InputError(
             "SFX-E163",
-            f"{key} must hold whole numbers of 32 bits, and does not",
+            f"{key} must contain whole numbers of 32 bits",
             where=where,
             hint="a .net file holds quantized values; export the network with export_hdf5",
         )

@@ -69,7 +69,7 @@ def read(
     if steps is None or steps < 1:
         raise InputError(
             "SFX-E166",
-            "does not say how many steps a sample takes" if steps is None else f"T is {steps}",
+            "does not give the number of steps of a sample" if steps is None else f"T is {steps}",
             where=str(path),
             hint="give --timesteps",
         )
@@ -127,7 +127,7 @@ def _source(
     elif first is not None and first.kind == "dense" and first.weight is not None:
         shape, payload, rest = (first.weight.shape[-1],), 0, layers
     else:
-        raise InputError("SFX-E165", "does not say the shape of its input", where=where)
+        raise InputError("SFX-E165", "does not give the shape of its input", where=where)
     high = (1 << payload) - 1 if payload else 1
     population = Population("input", shape, Input(payload), 0, high)
     if population.size > MAX_NEURONS:
@@ -234,7 +234,7 @@ def _conv(layer: Layer, pre: Population, where: str) -> Iterator[tuple[Connectio
     channels = weight.shape[1] * layer.groups
     if out != layer.shape or channels != pre.shape[0] or len(weight) % layer.groups:
         what = (
-            f"makes {out} of {channels} channels in {layer.groups} group(s), but stands between "
+            f"makes {out} of {channels} channels in {layer.groups} group(s), but lies between "
             f"{pre.shape} and {layer.shape}"
         )
         raise InputError("SFX-E165", what, where=where)

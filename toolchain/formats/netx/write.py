@@ -113,7 +113,9 @@ def _chain(program: Program) -> tuple[list[Population], str, list[Problem]]:
         if any(j.lag for j in incoming):
             problems.append(_problem(population.name, "a recurrent or delayed connection"))
         if isinstance(population.neuron, LIF) and not incoming:
-            problems.append(_problem(population.name, "hears nothing and fires by its bias"))
+            problems.append(
+                _problem(population.name, "receives nothing and fires by its bias alone")
+            )
         elif isinstance(population.neuron, LIF):
             chain.append(population)
         elif isinstance(population.neuron, Graded) and not posts:
@@ -158,7 +160,7 @@ def _layer(program: Program, population: Population) -> list[dict[str, Any]]:
     # netx puts a bias mantissa on exponent 6, the scale of the synapses
     mantissa = bias >> (INPUT_SHIFT + shift)
     if np.any(mantissa << (INPUT_SHIFT + shift) != bias):
-        raise _refused(population, "a bias is no multiple of 64, the scale of netx's biases")
+        raise _refused(population, "a bias is not a multiple of 64, the scale of netx's biases")
     if _takes_pixels(incoming, pre, mantissa):
         transform = {"weight": _input_weight(incoming[0]) >> shift, "bias": int(mantissa.flat[0])}
         return [{"type": "input", "shape": np.array(population.shape)} | transform | common]

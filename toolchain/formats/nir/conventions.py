@@ -155,9 +155,9 @@ class NirOptions:
         _parsed(self.convention)
         if self.reset is not None and self.reset not in RESETS and _number(self.reset) is None:
             hint = f"one of: {', '.join(RESETS)}; or the number that the membrane is reset to"
-            raise InputError("SFX-E217", f"no reset {self.reset!r}", hint=hint)
+            raise InputError("SFX-E217", f"there is no reset {self.reset!r}", hint=hint)
         if self.dt is not None and not (math.isfinite(self.dt) and self.dt > 0):
-            raise InputError("SFX-E217", f"dt is {self.dt:g}, must be positive seconds")
+            raise InputError("SFX-E217", f"dt is {self.dt:g}, but must be positive seconds")
 
     @property
     def reset_to(self) -> float | None:
@@ -207,7 +207,7 @@ def _parsed(text: str | None) -> dict[str, str]:
     if name not in CONVENTIONS:
         raise InputError(
             "SFX-E217",
-            f"no convention {name!r}",
+            f"there is no convention {name!r}",
             hint="one of: " + "; ".join(f"{n} ({c.summary})" for n, c in CONVENTIONS.items()),
         )
     choices = CONVENTIONS[name].choices

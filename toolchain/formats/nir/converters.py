@@ -179,7 +179,7 @@ def _integrator(b: GraphBuilder, node: nir.I) -> None:
 def _subtract(b: GraphBuilder) -> bool:
     mode = b.facts.get("reset_mode", "value")
     if mode not in ("value", "subtract"):
-        b.problem("SFX-E211", f"reset_mode is {mode!r}, must be 'value' or 'subtract'")
+        b.problem("SFX-E211", f"reset_mode is {mode!r}, but must be 'value' or 'subtract'")
     return bool(mode == "subtract")
 
 
@@ -233,8 +233,8 @@ def _decay(b: GraphBuilder, name: str, tau: float, fact: str) -> float | None:
         b.problem(
             "SFX-E214",
             f"{name} is {tau:.9g} s, less than one step of dt = {b.dt:g} s",
-            "NIR files do not say dt: give that of the framework which wrote this one (--dt 1e-4), "
-            "or the framework (--nir-convention)",
+            "NIR files do not contain dt: give that of the framework which wrote this one "
+            "(--dt 1e-4), or the framework (--nir-convention)",
         )
         return None
     exact = float(b.facts.get(fact, decay))
@@ -253,7 +253,9 @@ def _delay(b: GraphBuilder, node: nir.Delay) -> None:
     (delay,) = b.uniform(node, "delay")
     steps = delay / b.dt
     if abs(steps - round(steps)) > 1e-6 * max(steps, 1.0):
-        b.problem("SFX-E214", f"delay is {delay:g} s, no whole number of steps of {b.dt:g} s")
+        b.problem(
+            "SFX-E214", f"delay is {delay:g} s, which is not a whole number of steps of {b.dt:g} s"
+        )
     elif round(steps) == 0:
         b.add(g.Sum())
     else:

@@ -145,7 +145,7 @@ class Permute(Extension):
         self.input_shape = _ints(self.input_shape)
         self.order = _ints(self.order)
         if sorted(self.order) != list(range(len(self.input_shape))):
-            raise ValueError(f"{self.order} is no permutation of the axes of {self.input_shape}")
+            raise ValueError(f"{self.order} is not a permutation of the axes of {self.input_shape}")
         _types(self, self.input_shape, tuple(self.input_shape[i] for i in self.order))
 
 

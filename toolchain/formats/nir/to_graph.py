@@ -64,7 +64,7 @@ def to_graph(
             Problem(
                 "SFX-E209",
                 name or "graph",
-                "the file does not say how many steps one sample takes",
+                "the file does not give the number of steps of a sample",
                 "give the number of time steps, or store it in the graph's metadata as 'timesteps'",
             )
         )
@@ -99,7 +99,7 @@ def _graph_facts(source: nir.NIRGraph) -> dict[str, Any]:
     if known.get("sfx", 1) > ext.FORMAT:
         raise InputError(
             "SFX-E211",
-            f"metadata are of version {known['sfx']}, this sfx reads up to {ext.FORMAT}",
+            f"metadata are of version {known['sfx']}, this version of sfx reads up to {ext.FORMAT}",
             where="graph",
             hint="use a newer version of sfx-loihi",
         )

@@ -89,7 +89,7 @@ class _Reader:
     def steps(self) -> int:
         if "sfx.timesteps" not in self.props:
             hint = "give --timesteps"
-            raise InputError("SFX-E171", "does not say its T", where=self.where, hint=hint)
+            raise InputError("SFX-E171", "does not give its T", where=self.where, hint=hint)
         return int(self.number("sfx.timesteps", 1))
 
     def run(self) -> list[g.Node]:
@@ -99,7 +99,7 @@ class _Reader:
         for node in self.graph.node:
             self._node(node)
         if len(self.graph.output) != 1:
-            what = f"has {len(self.graph.output)} outputs, must have one"
+            what = f"has {len(self.graph.output)} outputs, but must have one"
             self.problems.append(Problem("SFX-E172", self.where, what))
         if self.problems:
             raise UnsupportedError.of(self.problems)
@@ -206,7 +206,7 @@ class _Reader:
         if index >= len(node.input) or not node.input[index]:
             return None
         if node.input[index] not in self.constants:
-            raise _Refused(f"operand {index} is no constant")
+            raise _Refused(f"operand {index} is not a constant")
         return self.constants[node.input[index]]
 
     def _name(self, wanted: str) -> str:

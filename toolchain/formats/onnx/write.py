@@ -169,7 +169,7 @@ def _neuron(w: _Writer, n: g.Node, op: Any, x: Ports) -> None:
     if rare:
         raise UnsupportedError(
             "SFX-E224",
-            f"the ONNX operator cannot say {', '.join(rare)}",
+            f"the ONNX operator cannot express {', '.join(rare)}",
             where=n.name,
         )
     if getattr(op, "reached", False):

@@ -63,10 +63,10 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         head = json.loads(metadata["sfx"])
     except (ValueError, RecursionError) as error:
         raise InputError(
-            "SFX-E115", f"metadata 'sfx' are no JSON ({type(error).__name__})", where=where
+            "SFX-E115", f"metadata 'sfx' is not JSON ({type(error).__name__})", where=where
         ) from error
     if not isinstance(head, dict):
-        raise InputError("SFX-E115", "metadata 'sfx' are no JSON object", where=where)
+        raise InputError("SFX-E115", "metadata 'sfx' is not a JSON object", where=where)
     content = {**head, "state_dict": {k: v for k, v in tensors.items() if k != "calibration"}}
     if "calibration" in tensors:
         content["calibration"] = tensors["calibration"]

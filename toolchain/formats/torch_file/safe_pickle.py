@@ -186,7 +186,7 @@ class _Machine:
     def reduce(self) -> None:
         arguments, function = self.pop(), self.pop()
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
-            raise Malformed("a call of something that is no function")
+            raise Malformed("a call of something that is not a function")
         if function.text not in self.calls:
             raise InputError.of([_forbidden(function.text, self.where)])
         self.stack.append(self.calls[function.text](arguments))
@@ -196,7 +196,7 @@ class _Machine:
         state = self.pop()
         self.top(OrderedDict)
         if not isinstance(state, dict):
-            raise Malformed("a state that is no dict")
+            raise Malformed("a state that is not a dict")
 
     def set_items(self, items: list[Any]) -> None:
         target = self.top(dict)
@@ -252,7 +252,7 @@ def _append_many(machine: _Machine, _: Any) -> None:
 def _persistent(machine: _Machine, _: Any) -> None:
     identity = machine.pop()
     if not isinstance(identity, tuple):
-        raise Malformed("a persistent id that is no tuple")
+        raise Malformed("a persistent id that is not a tuple")
     machine.stack.append(machine.persistent(identity))
 
 
@@ -308,7 +308,7 @@ def _check_size(root: Any, where: str) -> None:
     while stack:
         value, ready = stack.pop()
         if isinstance(value, Name):
-            raise Malformed("a global stands where a value should be")
+            raise Malformed("a global is in the place of a value")
         children = _children(value)
         if ready:
             active.discard(id(value))

@@ -24,7 +24,7 @@ def load(path: Path) -> Any:
     if not any(f.fits(path) for f in trusted):
         raise InputError(
             "SFX-E154",
-            "is no pickle, so there is nothing to trust",
+            "is not a pickle, so there is nothing to trust",
             where=str(path),
             hint=f"--trust-pickle is for {' and '.join(s for f in trusted for s in f.suffixes)}; "
             "leave it out",

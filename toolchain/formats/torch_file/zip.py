@@ -155,7 +155,7 @@ class _Archive:
     def storage(self, identity: tuple[Any, ...]) -> Storage:
         """('storage', type, key, device, elements) -> the raw file as a tensor."""
         if len(identity) != 5 or identity[0] != "storage":
-            raise safe_pickle.Malformed("a persistent id that is no storage")
+            raise safe_pickle.Malformed("a persistent id that is not a storage")
         _, kind, key, _, count = identity
         dtype = STORAGES.get(kind.text) if isinstance(kind, safe_pickle.Name) else None
         if dtype is None or not isinstance(key, str) or type(count) is not int:
@@ -166,7 +166,7 @@ class _Archive:
         if known.values.dtype != dtype or known.values.numel() != count:
             raise self.error(
                 "SFX-E114",
-                f"storage {key!a} is said to hold {count} {dtype}, it holds "
+                f"storage {key!a} is declared with {count} {dtype}, but holds "
                 f"{known.values.numel()} {known.values.dtype}",
             )
         return known
@@ -181,7 +181,7 @@ class _Archive:
                 "SFX-E114", f"storage {key!a} has {len(data)} bytes, not whole {dtype}"
             )
         if dtype == torch.bool and data and max(data) > 1:
-            raise self.error("SFX-E114", f"storage {key!a} holds bytes that are no bool")
+            raise self.error("SFX-E114", f"storage {key!a} contains bytes that are not booleans")
         if not data:
             return torch.empty(0, dtype=dtype)
         return torch.frombuffer(data, dtype=dtype)
@@ -224,7 +224,7 @@ def _lengths(values: Any) -> tuple[int, ...]:
         or len(values) > MAX_AXES
         or not all(type(v) is int and 0 <= v < 1 << 62 for v in values)
     ):
-        raise safe_pickle.Malformed("a shape that is no tuple of integers >= 0")
+        raise safe_pickle.Malformed("a shape that is not a tuple of integers >= 0")
     return values
 
 

@@ -78,7 +78,7 @@ class LIF(NeuronProgram):
         """bias_mant in -4096..4095, for every neuron of the population."""
         low, high = self.bias_mant.min(initial=0), self.bias_mant.max(initial=0)
         if low < -4096 or high > 4095:
-            what = f"bias_mant is in {low}..{high}, must be in -4096..4095"
+            what = f"bias_mant is in {low}..{high}, but must be in -4096..4095"
             yield Problem("SFX-E342", where, what, "move a factor into bias_exp")
         try:
             fits = np.broadcast_shapes(self.bias_mant.shape, shape) == shape
@@ -113,7 +113,8 @@ class LIF(NeuronProgram):
             yield Problem(
                 "SFX-E345",
                 where,
-                f"the current u can reach {value} within {timesteps} steps, must stay below 2^23",
+                f"the current u can reach {value} within {timesteps} steps, but must stay below "
+                "2^23",
                 "use a smaller exponent, or a faster decay of u",
             )
 
@@ -138,8 +139,8 @@ class LIF(NeuronProgram):
             yield Problem(
                 "SFX-E346",
                 where,
-                f"can leave |v| = {left} after a step, must stay below {DECAY_UNITY} to decay at "
-                "once",
+                f"can leave |v| = {left} after a step, but must stay below {DECAY_UNITY} to decay "
+                "at once",
                 "a stateless threshold must stay below 64, negative inputs above -64",
             )
 

@@ -38,7 +38,7 @@ class Product(NeuronProgram):
             yield Problem(
                 "SFX-E347",
                 where,
-                f"the product can reach {value}, must stay below 2^31",
+                f"the product can reach {value}, but must stay below 2^31",
                 "use smaller exponents on its inputs",
             )
 

@@ -162,7 +162,7 @@ def _keep(factor: float, most: float) -> Keep | None:
 
 
 def _shift(total: Bound, first: int) -> int | None:
-    """Exponent from units of M to units of S, so that a_in has room for the tick as well."""
+    """Exponent from units of M to units of S, so that a_in has space for the tick as well."""
     span = int(-total.low.min(initial=0)) + 2 * int(total.high.max(initial=0)) + 3 * first + 16
     shift = int(np.floor(np.log2((INPUT_LIMIT - 64) / span)))
     return min(shift, 7) if shift >= -8 else None
