@@ -105,7 +105,7 @@ OPEN = {
     "a folder for the group": (lambda d, f: d.chmod(0o770), "other users can write"),
     "a folder for all": (lambda d, f: d.chmod(0o777), "other users can write"),
     "a folder in an open one": (lambda d, f: d.parent.chmod(0o777), "other users can replace"),
-    "a folder in a foreign one": (lambda d, f: os.chown(d.parent, 12345, -1), "may replace"),
+    "a folder in a foreign one": (lambda d, f: os.chown(d.parent, 12345, -1), "can replace"),
 }
 
 

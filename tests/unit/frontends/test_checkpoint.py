@@ -300,7 +300,7 @@ def test_a_whole_module_is_refused_by_name(tmp_path):
         ("negative length", b"\x80\x02X\xff\xff\xff\xff."),
         ("holds itself", b"\x80\x02]q\x00h\x00a."),
         ("holds itself deeper", b"\x80\x02]q\x00]h\x00aa."),
-        ("no storage", b"\x80\x02)Q."),
+        ("not a storage", b"\x80\x02)Q."),
     ],
 )
 def test_malformed_pickles(tmp_path, name, body):

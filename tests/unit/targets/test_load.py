@@ -93,7 +93,7 @@ MISTAKES = {
     "not TOML": ("name = ", "is not TOML"),
     "no name": (OWN.replace('name = "mine"', ""), "name must be a non-empty text"),
     "unknown key": ('speed = "fast"\n' + OWN, "unknown key 'speed'"),
-    "unknown base": (OWN.replace("loihi2", "loihi9"), "names no other listed target"),
+    "unknown base": (OWN.replace("loihi2", "loihi9"), "does not name another listed target"),
     "unknown limit": (OWN.replace("cores_per_chip", "cores"), "no field 'cores'"),
     "unknown cost": (OWN.replace("p_static", "p_stat"), "no field 'p_stat'"),
     "text for a number": (OWN.replace("value = 60", 'value = "60"'), "must be a whole number"),
