@@ -1,4 +1,4 @@
-"""The weights in a file of a user's own, as training scripts wrap them: found, and said which.
+"""The weights in a user's own file, inside whatever training scripts wrap around them.
 
 A script saves a state_dict bare or in a dict beside its epoch and optimizer, and trains a model
 that DataParallel (`module.`) or torch.compile (`_orig_mod.`) wrapped, as a whole or in parts.

@@ -1,4 +1,4 @@
-"""The opaque op `sfx::lif` that stands for a neuron while a model is traced.
+"""The opaque op `sfx::lif` that takes the place of a neuron while a model is traced.
 
 With it the loop over time is one node of the traced graph instead of T copies of the neuron's
 arithmetic. It really computes (so a prepared model still runs), and has a shape rule for tracing.

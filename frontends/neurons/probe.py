@@ -1,4 +1,4 @@
-"""Whether a neuron module computes what its constants say: it is run, beside the equations.
+"""Whether a neuron module computes what its constants imply: it is run next to the equations.
 
 A subclass may override any method, an instance may have one replaced, a surrogate function may
 fire as it likes, and a constant may mean another thing in another version of its library. So no

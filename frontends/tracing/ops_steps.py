@@ -72,7 +72,7 @@ TWICE = (
 def lif(
     e: Emitter, node: fx.Node, x: Stream, state: list[Any], number: int, rests: list[float]
 ) -> list[Any]:
-    """The neuron that stands at this module, and its states."""
+    """The neuron of this module, and its states."""
     needs_steps(x, "a neuron runs")
     if x.dims.solid(0) != (TIME,) and not x.dims.shape[0] == x.dims.steps == 1:
         raise Refusal(

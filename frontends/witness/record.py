@@ -1,6 +1,6 @@
 """What the user's own modules do on a sample: every call of every neuron, in forward()'s order.
 
-What listens stands in the very methods that were one op in the trace, inside the user's hooks. So
+Recording takes place in the very methods that were one op in the trace, inside the user's hooks. So
 what is recorded is what the neuron received and fired. A hook that the export lost shows in what
 the neuron, or the next one, receives.
 """

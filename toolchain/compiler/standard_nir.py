@@ -25,7 +25,7 @@ MEANING = {
     "hold": "a membrane that is held after a spike",
     "floor": "a membrane with a lower bound",
 }
-"""Facts of a neuron that no standard node says, and that another reader would not heed."""
+"""Facts of a neuron that no standard node expresses, and that another reader would ignore."""
 
 
 def standard(graph: Graph) -> nir.NIRGraph:

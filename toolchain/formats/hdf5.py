@@ -1,4 +1,4 @@
-"""A look at an HDF5 file of a stranger's before anything in it is read.
+"""Checks an untrusted HDF5 file before anything in it is read.
 
 Nothing may point out of the file, and what it holds, unpacked, must be bounded. With h5py's low
 level, because its objects cost a tenth of a millisecond each.

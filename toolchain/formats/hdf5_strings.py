@@ -1,4 +1,4 @@
-"""What libhdf5 would believe about the strings of a stranger's file, looked at before it does.
+"""Strings in an untrusted HDF5 file, checked before libhdf5 relies on their lengths.
 
 Strings of variable length lie in collections, the "global heap" (HDF5 File Format Specification
 3.0, III.E); an array of them holds their lengths and places. libhdf5 1.14 walks for ever through a

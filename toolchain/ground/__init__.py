@@ -1,1 +1,1 @@
-"""What everything stands on, which knows no model: errors, integer arithmetic, files, memory."""
+"""What every layer may use and what knows no model: errors, integer arithmetic, files, memory."""

@@ -1,4 +1,4 @@
-"""What a thing will take of memory, asked before it starts: refused with the number, not killed."""
+"""How much memory a step needs, checked before it starts: refused with the number, not killed."""
 
 from __future__ import annotations
 

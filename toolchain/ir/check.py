@@ -21,7 +21,7 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 class ShapeProblem(ValueError):
-    """An op cannot take this input; the message says why, without the node's name."""
+    """An op cannot take this input; the message gives the reason, without the node's name."""
 
 
 def window(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:

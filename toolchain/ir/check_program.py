@@ -148,7 +148,7 @@ def sizes(program: Program) -> Iterator[Problem]:
 
 
 def producers_first(program: Program) -> Iterator[Problem]:
-    """Populations stand in topological order of the projections with lag 0 or less."""
+    """Populations are in topological order of the projections with lag 0 or less."""
     position = {p.name: i for i, p in enumerate(program)}
     for j in program.projections:
         known = j.pre in position and j.post in position
@@ -260,7 +260,7 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
     previous sample's last step at a sample's first: legal from a clock, from a population that a
     clock provably silences at every sample's last step (lag 1), and inside a loop with a Product
     that a clock gates, which takes that value away. A lag below 0, at least -(T-1), reads the next
-    sample's first steps: legal only of what speaks at a sample's last step alone.
+    sample's first steps: legal only from a population that sends at a sample's last step alone.
     """
     ticking = clocked(program)
     early = {name for f in program.known(SampleTotal) for name in f.reads}

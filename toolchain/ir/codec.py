@@ -44,7 +44,7 @@ NOT_SAID = {"Program": {"facts"}}
 
 
 class CodecError(ValueError):
-    """The data is not an encoded Program; the message says where."""
+    """The data is not an encoded Program; the message gives the place."""
 
 
 def encode(value: object, arrays: list[NDArray[Any]]) -> Any:

@@ -1,4 +1,4 @@
-"""Populations that speak only at a sample's last step, as the clear of an accumulator does.
+"""Populations that send only at a sample's last step, as the clear of an accumulator does.
 
 The total of a sample leaves the accumulator at its last step (semantics 6.3, built in
 `compiler/quantize/cells/accumulator.py`). Projections with negative lags bring it to the earlier

@@ -121,7 +121,7 @@ class Projection:
     a(port) += (connection(s_pre) << weight_exp); a negative exponent shifts the sum down (floor).
     pre_view, post_view  permutations before and after the connection (None: as it is)
     weight_exp  -8..7 on Loihi; shifts the sum
-    lag         model steps: 0 feed-forward, 1 recurrent, -(T-1)..-1 of a population that speaks
+    lag         model steps: 0 feed-forward, 1 recurrent, -(T-1)..-1 of a population that sends
                 only at a sample's last step
     delay       hardware steps >= 1; 0 until delays are balanced
     """

@@ -28,7 +28,7 @@ ROUTER_GAP = 0.3
 KEY_LINE = 0.155
 """Inches of a line of the key."""
 LONGEST = 5
-"""Characters that a core has space for; one with more populations says how many."""
+"""Characters that fit onto a core; one with more populations shows their number."""
 
 
 def chip_map(
@@ -43,7 +43,7 @@ def chip_map(
 ) -> Figure:
     """Every core of the first `chips` chips in use, coloured by load, numbered by population.
 
-    A core of many populations says how many ("6 p.").
+    A core with many populations shows their number ("6 p.").
 
     load   (chip, core) -> value; cores in use without one are white, unused ones have a pale
            frame. Routers are the grey squares; cores fill them in order.

@@ -1,4 +1,4 @@
-"""The report in a terminal: what it is, whether it fits, what it costs, what binds."""
+"""The report in a terminal: what it is, whether it fits, what it costs, what limits its speed."""
 
 from __future__ import annotations
 

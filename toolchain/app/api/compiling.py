@@ -82,16 +82,16 @@ def compile(
     (or `sfx.qat.save` wrote), whose integers stay as they were trained.
     calibrate: samples that choose the scales (`sfx.Data`, an array, tensor, lists or a DATA file);
     default: the samples in the checkpoint, if any.
-    timesteps: T of a sample, for a NIR file that does not say it (default: that of `calibrate`),
-    or instead of what a lava-dl `.net` file says. A `.net` holds integers: nothing is quantized.
+    timesteps: T of a sample, for a NIR file that does not give it (default: that of `calibrate`),
+    or instead of what a lava-dl `.net` file gives. A `.net` holds integers: nothing is quantized.
     net_input: what samples of a `.net` hold whose input neurons take weight x + bias: `raw` (x) or
-    `transformed` (that number); must be said unless the file leaves no doubt.
+    `transformed` (that number); needed unless the file leaves no doubt.
     options: method, bits, effort and event counts (`sfx.toolchain.compiler.quantize.options`).
     model, input_layout: a network of one's own for a bare state_dict, see `load_model`.
     trust_pickle: let a `.pt` run whatever code it holds, see `load_model`; in the manifest.
     memory: bytes it may take; refused before it starts (SFX-E605) if that cannot be enough.
     nir_options: dt and conventions of the framework that wrote a NIR file.
-    objective: what the mapping is good at: cores (fewest), latency (busiest core idlest) or energy;
+    objective: what the mapping minimizes: cores, latency (the load of the busiest core) or energy;
     or intel: cut as Intel's compiler cuts, each population on cores of its own.
     seed: of the placement.
     check: run a torch model itself beside its graph on `check_samples` of the calibration samples

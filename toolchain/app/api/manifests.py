@@ -1,4 +1,4 @@
-"""What a bundle says of itself: of what it was made, how that was read, for which target."""
+"""What a bundle records about itself: its source, how that was read, and its target."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def manifest_of(name: str, sha256: str, target: Target, placed: PlacedProgram) -> dict[str, Any]:
-    """What every bundle says about itself; calibration and quantization are the caller's."""
+    """What every bundle records about itself; calibration and quantization are the caller's."""
     from ...compiler.compile import statistics
     from ...targets.table import to_table
 

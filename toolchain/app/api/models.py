@@ -49,7 +49,7 @@ class Source:
     sha256: str
     calibration: NDArray[Any] | None
     trusted: bool = False
-    """Read by Python's unpickler, because the user said so."""
+    """Read by Python's unpickler, because the user asked for it."""
     weights: str = ""
     """Where in a user's own file the weights were, and under which wrapper; "" if it is plain."""
     exported: Exported | None = None

@@ -1,4 +1,4 @@
-"""What a bundle says about itself, checked when it is read: every key that a command relies on.
+"""What a bundle records about itself, checked when it is read: every key that a command relies on.
 
 A manifest is a stranger's JSON. Known keys have the types below; texts come out escaped, on one
 line (`shown`); numbers are finite. Other keys are kept as they are, plain JSON that nothing reads.

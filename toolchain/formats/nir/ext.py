@@ -1,4 +1,4 @@
-"""Extension nodes: what spiking transformers need and NIR 1.0 cannot say.
+"""Extension nodes: what spiking transformers need and NIR 1.0 cannot express.
 
 Each is a plain `nir.NIRNode` dataclass with its equation. Importing this module registers them,
 after which `nir.read` reads files that hold them, type check included. All but `TimeSum` are

@@ -1,4 +1,4 @@
-"""How a NIR file is read, and where each part of that was said; exporters whose numbers it has."""
+"""How a NIR file is read and where each setting came from; exporters that its numbers look like."""
 
 from __future__ import annotations
 

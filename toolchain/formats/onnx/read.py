@@ -224,7 +224,7 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 def _instead(node: onnx.NodeProto) -> str:
-    """What may stand in a file instead of an operator that is not mapped."""
+    """What a file may contain instead of an operator that is not mapped."""
     if node.domain not in ("", "ai.onnx", DOMAIN):
         return f"operators of ONNX itself and of {DOMAIN} are read, of no other domain"
     if node.op_type in INSTEAD:

@@ -1,4 +1,4 @@
-"""What every kind of connection says of itself."""
+"""What every kind of connection declares about itself."""
 
 from __future__ import annotations
 

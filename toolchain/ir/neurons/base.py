@@ -1,4 +1,4 @@
-"""What every neuron program says of itself."""
+"""What every neuron program declares about itself."""
 
 from __future__ import annotations
 
