@@ -87,7 +87,7 @@ def test_show_refuses_what_it_cannot_draw(tmp_path: Path) -> None:
     np.savez(data, x=np.ones((2, 3, 7), np.uint8))
     for words, what in (
         (["-o", tmp_path / "a.png"], "a sample has shape [3, 7]"),
-        (["-o", tmp_path / "a.png", "--sample", 2], "--sample is 2, of 0..1"),
+        (["-o", tmp_path / "a.png", "--sample", 2], "--sample is 2, but DATA has samples 0..1"),
     ):
         with pytest.raises(InputError) as raised:
             sfx("data", "show", data, *words)

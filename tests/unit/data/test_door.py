@@ -58,7 +58,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "objects": (EYE.astype(object), "SFX-E611", "type object"),
     "complex": (EYE * 1j, "SFX-E611", "complex"),
     "text": (EYE.astype(str), "SFX-E611", "<U"),
-    "ragged": ([[1, 2], [1]], "SFX-E611", "no array"),
+    "ragged": ([[1, 2], [1]], "SFX-E611", "not an array"),
     "no axis": (3, "SFX-E611", r"shape \(\)"),
     "no sample": (EYE[:0], "SFX-E611", "no sample"),
     "no neuron": (EYE[..., :0], "SFX-E611", r"shape \(4, 5, 0\)"),
