@@ -77,7 +77,7 @@ def read(path: str | Path) -> Stored:
     try:
         head, tensors = _open(path)
         if head.get("sfx") not in READ or head.get("model") != KIND:
-            raise CodecError(f"it says {head.get('model')!r} of format {head.get('sfx')!r}")
+            raise CodecError(f"it declares {head.get('model')!r} of format {head.get('sfx')!r}")
         names = sorted(n for n in tensors if n.startswith(ARRAYS))
         arrays = [tensors.pop(n) for n in names]
         if any(a.dtype.kind not in "iu" for a in arrays):

@@ -18,7 +18,7 @@ def port_bounds(program: Program, p: Population, without: Collection[str] = ()) 
     """By port: the sum over its projections of what they can deliver, exponents applied.
 
     Follows from the declared range of each pre population, but for those in `without`. No event
-    is always possible. Of what speaks once per sample and is read at several steps of a sample
+    is always possible. Of what is sent once per sample and read at several steps of a sample
     (a `SampleTotal`), one delivers at a time.
     """
     zero = np.zeros(1, dtype=np.int64)

@@ -89,7 +89,8 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
         if version not in READ:
             raise InputError(
                 "SFX-E602",
-                f"bundle schema {version!r}, this sfx reads {UNPLACED} to {SCHEMA_VERSION}",
+                f"has bundle schema {version!r}, but this version of sfx reads {UNPLACED} to "
+                f"{SCHEMA_VERSION}",
                 where=str(path),
                 hint="use a newer version of sfx-loihi, or compile the model again with this one",
             )
@@ -113,7 +114,7 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
         placed = replace(placed, program=with_facts(placed.program))
         own = digest(placed.program)
         if manifest.get("program", own) != own:
-            raise CodecError("its manifest is of another Program")
+            raise CodecError("its manifest belongs to another Program")
         return Bundle(placed, entries["model.nir"], manifest)
     except SfxError:
         raise
