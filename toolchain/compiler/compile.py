@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..ground.arith import IntArray
 from ..ground.memory import require
 from ..ir.check import check_graph
+from ..ir.check_facts import holding
 from ..ir.check_program import check_program
 from ..ir.find_facts import with_facts
 from ..ir.graph import Graph, Input
@@ -137,7 +138,7 @@ def compile_program(
     """
     stage("balance delays")
     steps = (BalanceDelays(target.limits.max_delay),)
-    balanced = with_facts(run_passes(program, steps, lambda program: None, trail))
+    balanced = holding(with_facts(run_passes(program, steps, lambda program: None, trail)))
     check_program(balanced, balanced=True)
     stage("place")
     return place(balanced, target, mapping)

@@ -14,7 +14,7 @@ from ..ground.arith import DECAY_UNITY, effective_weights
 from ..ground.errors import Problem
 from .connections import value_bounds
 from .facts import Accumulator, Cell, Coincidence, Fact, SampleTotal
-from .last_step import clocked, once_per_sample
+from .last_step import once_per_sample, ticking
 from .program import LIF, F, Graded, Population, Product, Program, Projection, Structured
 from .sample_end import silent_at_the_end
 
@@ -59,8 +59,8 @@ class Prover:
 
     @cached_property
     def clocks(self) -> set[str]:
-        """Clocks and their relays."""
-        return clocked(self.program)
+        """Clocks and relays that pass the tick on as it is."""
+        return ticking(self.program)
 
     @cached_property
     def once(self) -> Mapping[str, str]:
@@ -126,6 +126,8 @@ class Prover:
             return "its operands are not one at each port"
         ends = [self._ends(j, p) for j in reads]
         products = [a * b for a in ends[0] for b in ends[1]]
+        if not any(products):
+            return "it never sends anything"
         if min(products) < min(p.low, 0) or max(products) > max(p.high, 0):
             return f"products are in {min(products)}..{max(products)}, beyond its declared range"
         return "a product needs more than 32 bits" if max(map(abs, products)) >= WRAPS else ""

@@ -18,7 +18,7 @@ from .bound import Ports
 from .check_facts import facts_hold, holding, relayed_from
 from .facts import Cell, SampleTotal
 from .find_facts import with_facts
-from .last_step import clocked
+from .last_step import clocked, ticking
 from .loops import groups, in_loops
 from .names import MOST_OF_POPULATION, is_clean
 from .neurons.base import PAYLOAD_LIMIT
@@ -220,14 +220,14 @@ def sums_fit(program: Program) -> Iterator[Problem]:
     lies within the declared range; each only where the one before holds.
     """
     loops = in_loops(program)
-    ticking = clocked(program)
+    clocks = clocked(program)
     for p in program:
         ports = bounds.port_bounds(program, p)
         too_wide = list(ports_fit(p, ports))
         yield from too_wide
         if too_wide:
             continue  # what follows would only say it again
-        steady = bounds.port_bounds(program, p, without=ticking)
+        steady = bounds.port_bounds(program, p, without=clocks)
         yield from p.neuron.sum_faults(p.name, p.shape, ports, steady, program.timesteps)
         if p.neuron.binary or p.name not in loops:
             yield from ranges_hold(p, ports)
@@ -262,7 +262,7 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
     that a clock gates, which takes that value away. A lag below 0, at least -(T-1), reads the next
     sample's first steps: legal only from a population that sends at a sample's last step alone.
     """
-    ticking = clocked(program)
+    clocks, ticks = clocked(program), ticking(program)
     early = {name for f in program.known(SampleTotal) for name in f.reads}
     silent = {name for f in program.known(Cell) for name in f.silent}
     member: dict[str, int] = {}
@@ -270,7 +270,7 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
     for i, group in enumerate(groups(program)):
         member |= dict.fromkeys(group, i)
         gates = [n for n in group if isinstance(program[n].neuron, Product)]
-        if any(j.pre in ticking for n in gates for j in program.incoming[n]):
+        if any(j.pre in ticks for n in gates for j in program.incoming[n]):
             cleared.add(i)
     for j in program.projections:
         if j.lag < 0 and not (j.name in early and -j.lag < program.timesteps):
@@ -280,7 +280,7 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
                 f"lag {j.lag} reads the start of the next sample, which is not silent there",
                 "read a Product that a clock gates, at most T - 1 steps early",
             )
-        if j.pre in ticking or (j.lag == 1 and relayed_from(program, j.pre) in silent):
+        if j.pre in clocks or (j.lag == 1 and relayed_from(program, j.pre) in silent):
             continue
         if j.lag > 0 and not (member[j.pre] == member[j.post] and member[j.pre] in cleared):
             yield Problem(

@@ -11,7 +11,7 @@ import numpy as np
 from ..ground.arith import INPUT_SHIFT, IntArray, scale_exponent
 from .bounds import port_bounds
 from .connections import matrix
-from .last_step import clocked
+from .last_step import ticking
 from .neurons.lif import LIF, current_bound
 from .program import Population, Program
 
@@ -25,7 +25,7 @@ def silent_at_the_end(program: Program) -> set[str]:
       populations reach
     """
     found: set[str] = set()
-    clocks = clocked(program)
+    clocks = ticking(program)
     for p in program:
         if isinstance(p.neuron, LIF):
             silent = bool(np.all(_drive(program, p, clocks) <= 0))

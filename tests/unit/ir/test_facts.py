@@ -350,3 +350,46 @@ def test_a_program_without_facts_runs_equal() -> None:
     assert not Prepared(bare(program)).contracted
     assert not Prepared(bare(program)).accumulators
     same_as_reference(program, x)
+
+
+def test_a_relay_that_changes_the_tick_gates_nothing() -> None:
+    """Twice the tick would clear twice the sum; a tick of another step would clear at that step."""
+    program, x = accumulators()
+    (fact,) = program.known(Accumulator)
+    one = (("a0", 1),)
+    clock = next(q for q in program if isinstance(q.neuron, p.Clock))
+    for weight, lag in ((1, 0), (2, 0), (1, 1)):
+        relay = p.Population("relay", (1,), p.Graded(), 0, 2, clock.phase + 1)
+        hop = p.Projection("hop", clock.name, "relay", p.Structured(one, one, weight), lag=lag)
+        later = tuple(
+            replace(q, phase=q.phase + (q.phase > clock.phase), high=4 * q.high)
+            if q.name == "gated" or q.name.startswith("total")
+            else replace(q, phase=q.phase + (q.phase > clock.phase))
+            for q in program
+        )
+        at = 1 + program.populations.index(clock)
+        slow = replace(
+            program,
+            populations=(*later[:at], relay, *later[at:]),
+            projections=(*program.projections, hop),
+            facts=None,
+        )
+        slow = BalanceDelays(62).run(changed(slow, fact.tick, pre="relay"))
+        assert bool(with_facts(slow).known(Accumulator)) == ((weight, lag) == (1, 0))
+        assert bool(with_facts(slow).known(SampleTotal)) == ((weight, lag) == (1, 0))
+        assert fact in with_facts(slow).facts or (weight, lag) != (1, 0)  # type: ignore[operator]
+        if lag == 0:
+            same_as_reference(slow, x, fact)
+        else:  # and what reads its clear early would read the next sample
+            with pytest.raises(SfxError, match="SFX-E349"):
+                check_program(slow, balanced=True)
+
+
+def test_no_coincidence_of_weight_nothing() -> None:
+    """Its operands fire and it never does, so their events would be counted as its own."""
+    program = bare(attention())
+    j = next(j for j in program.projections if j.name == "vt")
+    assert isinstance(j.connection, p.Structured)
+    never = changed(program, "vt", connection=replace(j.connection, weight=0))
+    assert "never sends" in Prover(never).fault(Coincidence("times", "ct", "vt"))
+    same_as_reference(never, attention_events(3), Coincidence("times", "ct", "vt"))
