@@ -9,7 +9,7 @@ between the two populations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -82,3 +82,26 @@ Facts = tuple[Fact, ...]
 def in_order(facts: Iterable[Fact]) -> Facts:
     """The order in which a Program keeps its facts, however they were found: kind, then names."""
     return tuple(sorted(facts, key=lambda f: (type(f).__name__, repr(f))))
+
+
+def part_of(facts: Iterable[Fact]) -> dict[str, str]:
+    """Population -> the one that it is there for; those that stand for themselves are left out."""
+    given = tuple(facts)
+    above: dict[str, str] = {}
+    for f in given:
+        if isinstance(f, Cell):
+            above |= dict.fromkeys(f.parts, f.population)
+        elif isinstance(f, Accumulator):
+            above[f.clear] = f.memory
+    for f in given:
+        if isinstance(f, SampleTotal) and f.of in above:
+            above[above[f.of]] = f.population
+    return {name: _top(above, name) for name in above}
+
+
+def _top(above: Mapping[str, str], name: str) -> str:
+    seen = {name}
+    while name in above and above[name] not in seen:
+        name = above[name]
+        seen.add(name)
+    return name

@@ -9,6 +9,7 @@ from ..compiler.cost.activity import EventCounts
 from ..compiler.cost.model import CoreCost, Cost, PopulationCost, estimate, kind_name
 from ..compiler.cost.synops import fan_out
 from ..compiler.mapping.utilization import CoreUsage, utilization
+from ..ir.facts import part_of
 from ..ir.neurons import NEURONS
 from ..ir.placed import PlacedProgram
 from ..targets.links import Link
@@ -112,10 +113,12 @@ def _populations(placed: PlacedProgram, cost: Cost | None) -> list[dict[str, Any
         cores.setdefault(b.population, set()).add((b.chip, b.core))
     costs = {} if cost is None else {p.name: p for p in cost.populations}
     everything = sum(p.energy.value for p in costs.values())
+    whole = part_of(placed.program.facts or ())
     return [
         {
             "name": p.name,
             "module": p.module,
+            "part_of": whole.get(p.name, ""),
             "kind": kind_name(p.neuron),
             "neurons": p.size,
             "phase": p.phase,

@@ -22,7 +22,15 @@ from sfx.toolchain.ir.check_facts import Prover, holding
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.codec import CodecError, decode, encode
 from sfx.toolchain.ir.digest import digest
-from sfx.toolchain.ir.facts import Accumulator, Cell, Coincidence, Fact, SampleTotal, in_order
+from sfx.toolchain.ir.facts import (
+    Accumulator,
+    Cell,
+    Coincidence,
+    Fact,
+    SampleTotal,
+    in_order,
+    part_of,
+)
 from sfx.toolchain.ir.find_facts import with_facts
 from sfx.toolchain.targets import load
 from tests import graphs
@@ -87,6 +95,20 @@ def test_cells(kind: str, recurrent: bool) -> None:
         assert cell.population == "cell"
         assert set(cell.silent) == set(several)
         assert (cell.gather == "cell.input") == any(q.name == "cell.input" for q in program)
+
+
+def test_populations_know_what_they_are_part_of() -> None:
+    assert part_of(balanced(totals()[0]).facts or ()) == {
+        "total.memory": "total",
+        "total.memory.clear": "total",
+    }
+    found = part_of(soft()[0].facts or ())
+    assert set(found.values()) == {"cell"}
+    assert {"cell.input", "cell.membrane", "cell.feedback"} <= set(found)
+    assert part_of([Accumulator("a", "b", "t"), SampleTotal("b", "b", ())]) == {
+        "a": "b",
+        "b": "a",
+    }
 
 
 # --- and keeps it -------------------------------------------------------------------------------

@@ -14,12 +14,14 @@ from rich.console import RenderableType
 
 import sfx
 from sfx.toolchain.app.commands.common import PlainConsole
+from sfx.toolchain.compiler.compile import compile_program
 from sfx.toolchain.report import render
 from sfx.toolchain.report.collect import collect
 from sfx.toolchain.report.raster import raster
 from sfx.toolchain.report.targets import target_details, target_list
 from sfx.toolchain.report.units import count, share, si, si_range
 from sfx.toolchain.targets import load, names
+from tests.unit.ir.test_last_step import totals
 from tests.unit.report.samples import MANIFEST, SAMPLES, STEPS, target, toy, values
 
 
@@ -341,3 +343,12 @@ def test_target_details_show_every_number_with_its_source(name: str) -> None:
     for field in (*t.limit_sources, *t.costs):
         assert field in text
     assert "A core holds at most" in text
+
+
+def test_a_row_says_what_its_population_is_part_of() -> None:
+    """What the compiler added has no module, but it is there for a population that has one."""
+    placed = compile_program(totals()[0], load("loihi"))
+    rows = collect(placed, None, None, {})["per_population"]
+    parts = {row["name"]: row["part_of"] for row in rows if row["part_of"]}
+    assert parts == {"total.memory": "total", "total.memory.clear": "total"}
+    assert all(not row["module"] for row in rows if row["name"] in parts)
