@@ -39,13 +39,11 @@ def check_program(program: Program, *, balanced: bool) -> None:
         if problems:
             raise SfxError.of(problems)
     program = with_facts(program)
-    problems = list(facts_hold(program))
-    if problems:
-        program = holding(program)
-    for rule in SUMS + (TIME if balanced else ()):
-        problems += rule(program)
-    if problems:
-        raise SfxError.of(problems)
+    false = list(facts_hold(program))
+    proved = holding(program) if false else program
+    problems = [problem for rule in SUMS + (TIME if balanced else ()) for problem in rule(proved)]
+    if problems or false:
+        raise SfxError.of([*problems, *false])
 
 
 UNCLEAN = f"must be printable, at most {MOST_OF_POPULATION} characters"
