@@ -133,8 +133,8 @@ def _give_up(error: Exception) -> None:
     """From now on without."""
     _off.append(True)
     _warn(
-        f"no machine code is kept, each start compiles anew: {error}; "
-        f"${ENVIRONMENT} may name another folder"
+        f"machine code is not kept, so every start compiles again: {error}; "
+        f"${ENVIRONMENT} can name another folder"
     )
 
 

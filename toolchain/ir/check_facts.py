@@ -19,7 +19,7 @@ from .program import LIF, F, Graded, Population, Product, Program, Projection, S
 from .sample_end import silent_at_the_end
 
 WRAPS = 1 << 31
-"""What a Product neuron's 32 bits do not hold (semantics section 0.9)."""
+"""What a Product neuron's 32 bits do not hold (semantics 2.2)."""
 
 
 def facts_hold(program: Program) -> Iterator[Problem]:
@@ -33,7 +33,7 @@ def facts_hold(program: Program) -> Iterator[Problem]:
                 "SFX-E336",
                 getattr(fact, "population", getattr(fact, "memory", program.name)),
                 f"the fact {type(fact).__name__} does not hold: {what}",
-                "leave the Program's facts out: what computes the same without them is slower",
+                "remove the facts: the Program computes the same without them, only slower",
             )
 
 

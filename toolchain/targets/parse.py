@@ -71,7 +71,7 @@ _PLACES = {"cores_per_chip", "cores_per_router", "chips", "mesh", "chip_grid"}
 _SIGNED_PAIRS = {"weight_exp", "bias_exp"}
 _COST_KEYS = {"value", "unit", "low", "high", "source"}
 _FIT_KEYS = {"fitted_to", "prior"}
-_FIT_HINT = "a value fitted to a measurement also has fitted_to and prior, what one would take else"
+_FIT_HINT = "a value fitted to a measurement also has fitted_to, and prior: the value without it"
 
 
 class _Reader:
@@ -227,7 +227,7 @@ def _loihis_widths(reader: _Reader, limits: dict[str, Any]) -> None:
         reader.complain(
             f"limits.{name} is {given}, but the arithmetic of this version is Loihi's: {only} is "
             "the only value",
-            f'say {only}, or leave {name} to extends = "loihi2"; fewer bits of weights are an '
+            f'write {only}, or leave {name} to extends = "loihi2"; fewer bits of weights are an '
             "option of `sfx compile`, --bits",
             "SFX-E405",
         )
@@ -254,7 +254,9 @@ def _consistent(reader: _Reader, limits: dict[str, Any]) -> None:
         )
     for name in sorted(_SIGNED_PAIRS):
         if limits[name][0] > limits[name][1]:
-            reader.complain(f"limits.{name} is {list(limits[name])}: the first is the least")
+            reader.complain(
+                f"limits.{name} is {list(limits[name])}: the first must be the smaller one"
+            )
 
 
 def _kind(value: object) -> str:
