@@ -32,6 +32,7 @@ SUITE = (
 """Needs no Lava: its answers are stored (`tests/conformance/cases`)."""
 
 ARITH, REFERENCE = "toolchain/ground/arith.py", "backends/reference"
+WIDTHS = "toolchain/ground/arithmetic.py"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ MUTATIONS = (
              "v = np.sign(a_in1 * a_in2) * (np.abs(wrap32(a_in1 * a_in2)) >> n.exp)"),
     Mutation("a product shifts before it wraps", f"{REFERENCE}/neurons/product.py",
              "v = wrap32(a_in1 * a_in2) >> n.exp", "v = wrap32((a_in1 * a_in2) >> n.exp)"),
-    Mutation("mixed weights keep their lowest bit", ARITH, "k = 8 - bits + 1", "k = 8 - bits"),
+    Mutation("mixed weights keep their lowest bit", WIDTHS, ">> (k + 1)) << (k + 1)", ">> k) << k"),
     # strictness
     Mutation("LIF fires at its threshold", f"{REFERENCE}/neurons/lif.py",
              "s = v > (n.vth << INPUT_SHIFT)", "s = v >= (n.vth << INPUT_SHIFT)"),
@@ -71,18 +72,18 @@ MUTATIONS = (
              "s = v > (n.vth << INPUT_SHIFT)", "s = v > n.vth"),
     # order
     Mutation("input comes before the decay of u", f"{REFERENCE}/neurons/lif.py",
-             "u = wrap_current(decay(state.u, DECAY_UNITY - (n.du + 1)) + x)",
-             "u = wrap_current(decay(state.u + x, DECAY_UNITY - (n.du + 1)))"),
+             "widths.decayed(state.u, widths.decay_unity - (n.du + 1)) + x)",
+             "widths.decayed(state.u + x, widths.decay_unity - (n.du + 1)))"),
     Mutation("v uses the u of the step before", f"{REFERENCE}/neurons/lif.py",
-             "decay(state.v, DECAY_UNITY - n.dv) + u + bias(n)",
-             "decay(state.v, DECAY_UNITY - n.dv) + state.u + bias(n)"),
+             "saturate_membrane(kept + u + bias(n))",
+             "saturate_membrane(kept + state.u + bias(n))"),
     Mutation("v decays after its input", f"{REFERENCE}/neurons/lif.py",
-             "v = saturate_membrane(decay(state.v, DECAY_UNITY - n.dv) + u + bias(n))",
-             "v = saturate_membrane(decay(state.v + u + bias(n), DECAY_UNITY - n.dv))"),
+             "v = widths.saturate_membrane(kept + u + bias(n))",
+             "v = widths.decayed(state.v + u + bias(n), widths.decay_unity - n.dv)"),
     Mutation("du has no built-in 1", f"{REFERENCE}/neurons/lif.py",
-             "DECAY_UNITY - (n.du + 1)", "DECAY_UNITY - n.du"),
+             "widths.decay_unity - (n.du + 1)", "widths.decay_unity - n.du"),
     Mutation("dv has a built-in 1", f"{REFERENCE}/neurons/lif.py",
-             "DECAY_UNITY - n.dv)", "DECAY_UNITY - (n.dv + 1))"),
+             "widths.decay_unity - n.dv)", "widths.decay_unity - (n.dv + 1))"),
     Mutation("the bias is shifted like the input", f"{REFERENCE}/neurons/lif.py",
              "return scale_exponent(n.bias_mant, n.bias_exp)",
              "return scale_exponent(n.bias_mant, n.bias_exp) << INPUT_SHIFT"),
@@ -99,21 +100,21 @@ MUTATIONS = (
     Mutation("a sample begins without a reset", f"{REFERENCE}/pipeline.py",
              "if p.stateful and (h - p.phase)", "if False and (h - p.phase)"),
     # wrap and saturation
-    Mutation("v does not saturate", ARITH,
-             "return np.clip(v, -(STATE_LIMIT - 1), STATE_LIMIT - 1)", "return v"),
-    Mutation("v saturates at -2^23", ARITH,
-             "np.clip(v, -(STATE_LIMIT - 1), STATE_LIMIT - 1)",
-             "np.clip(v, -STATE_LIMIT, STATE_LIMIT - 1)"),
+    Mutation("v does not saturate", WIDTHS,
+             "return np.clip(v, -(self.state_limit - 1), self.state_limit - 1)", "return v"),
+    Mutation("v saturates at -2^23", WIDTHS,
+             "np.clip(v, -(self.state_limit - 1), self.state_limit - 1)",
+             "np.clip(v, -self.state_limit, self.state_limit - 1)"),
     Mutation("u does not wrap", f"{REFERENCE}/neurons/lif.py",
-             "u = wrap_current(", "u = np.asarray("),
-    Mutation("u wraps at 2^23 as well", ARITH,
-             "np.where(u > STATE_LIMIT, u - turn", "np.where(u >= STATE_LIMIT, u - turn"),
+             "u = widths.wrap_current(", "u = np.asarray("),
+    Mutation("u wraps at 2^23 as well", WIDTHS,
+             "np.where(u > limit, u - turn", "np.where(u >= limit, u - turn"),
     Mutation("the input does not wrap at 32 bits", f"{REFERENCE}/neurons/lif.py",
              "x = wrap32(a_in << INPUT_SHIFT)", "x = a_in << INPUT_SHIFT"),
     Mutation("a convolution does not wrap at 24 bits", f"{REFERENCE}/connections/conv2d.py",
-             "else wrap(total, STATE_BITS)", "else total"),
-    Mutation("excitatory weights are not clipped", ARITH,
-             "np.clip(sign * weights, 0, 255)", "np.maximum(sign * weights, 0)"),
+             "else wrap(total, widths.sum_bits)", "else total"),
+    Mutation("excitatory weights are not clipped", WIDTHS,
+             "np.clip(sign * weights, 0, top)", "np.maximum(sign * weights, 0)"),
     # delay and payload
     Mutation("spikes cross one step too soon", f"{REFERENCE}/pipeline.py",
              "past[(h - j.delay) % len(past)]", "past[(h - j.delay + 1) % len(past)]"),

@@ -15,7 +15,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
-from sfx.toolchain.ground.arith import IntArray, effective_weights, scale_exponent
+from sfx.toolchain.ground.arith import INPUT_SHIFT, IntArray, scale_exponent
+from sfx.toolchain.ground.arithmetic import LOIHI, Arithmetic
 from sfx.toolchain.ir import bounds, check_program
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.connections import matrix
@@ -37,12 +38,15 @@ def random_program(
     max_neurons: int = 40,
     max_delay: int = 62,
     balance: bool = True,
+    widths: Arithmetic = LOIHI,
 ) -> p.Program:
     """A legal Program of about `populations` populations between input and output.
 
     neurons, connections  kinds to draw from; a small `max_delay` makes relays.
+    widths  that all numbers fit.
     """
-    maker = _Maker(np.random.default_rng(seed), timesteps, tuple(connections), max_neurons)
+    rng = np.random.default_rng(seed)
+    maker = _Maker(rng, timesteps, tuple(connections), max_neurons, widths)
     maker.add_input()
     for i in range(populations):
         maker.add(str(maker.rng.choice(list(neurons))), f"p{i}")
@@ -99,6 +103,7 @@ class _Maker:
     timesteps: int
     kinds: tuple[str, ...]
     max_neurons: int
+    widths: Arithmetic = LOIHI
     pops: list[p.Population] = field(default_factory=list)
     projections: list[p.Projection] = field(default_factory=list)
     probe: dict[str, IntArray] = field(default_factory=dict)
@@ -108,7 +113,8 @@ class _Maker:
         size = next(q.size for q in self.pops if q.name == output)
         offset = tuple(int(i) for i in self.rng.integers(-5, 5, size))
         readout = p.Readout(output, 1.0, offset)
-        return p.Program(tuple(self.pops), tuple(self.projections), self.timesteps, readout)
+        populations, projections = tuple(self.pops), tuple(self.projections)
+        return p.Program(populations, projections, self.timesteps, readout, arithmetic=self.widths)
 
     def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)
@@ -148,17 +154,22 @@ class _Maker:
         feeds, shape = self.feeds(name, ("a_in",), large=self.chance(0.7))
         drive = self.drive(feeds, "a_in", prod(shape))
         wide = self.chance(0.5)
-        mant = self.rng.integers(-400, 1200, shape if wide else ()) * self.pick(0, 1, 1)
+        widths = self.widths
+        full, half = widths.full_decay, widths.decay_unity // 2
+        least, most = (end // scale for end, scale in zip(widths.bias_range, (10, 3), strict=True))
+        least, most = (-400, 1200) if widths == LOIHI else (least, most)
+        mant = self.rng.integers(least, most, shape if wide else ()) * self.pick(0, 1, 1)
         neuron = p.LIF(
-            du=self.pick(4095, 4095, int(self.rng.integers(0, 4095)), -1),
-            dv=self.pick(0, 4095, int(self.rng.integers(1, 4095)), 2048),
+            du=self.pick(full, full, int(self.rng.integers(0, full)), -1),
+            dv=self.pick(0, full, int(self.rng.integers(1, full)), half),
             vth=0,
             bias_mant=np.asarray(mant, dtype=np.int64),
-            bias_exp=self.pick(0, 0, 3, 6),
+            bias_exp=min(self.pick(0, 0, 3, 6), widths.bias_exp[1]),
         )
         bias = scale_exponent(np.broadcast_to(neuron.bias_mant, shape).ravel(), neuron.bias_exp)
-        total = drive + (bias >> 6)
-        vth = int(np.clip(np.quantile(total, self.rng.uniform(0.4, 0.9)), 0, (1 << 17) - 1))
+        total = drive + (bias >> INPUT_SHIFT)
+        most_vth = widths.threshold_limit - 1
+        vth = int(np.clip(np.quantile(total, self.rng.uniform(0.4, 0.9)), 0, most_vth))
         spikes = (total > vth).astype(np.int64)
         neuron = replace(neuron, vth=vth)
         return self.keep(p.Population(name, shape, neuron, 0, 1), feeds, spikes)
@@ -166,8 +177,10 @@ class _Maker:
     def _stateless(self, name: str) -> bool:
         feeds, shape = self.feeds(name, ("a_in",), large=False)
         drive = self.drive(feeds, "a_in", prod(shape))
-        vth = int(np.clip(np.quantile(drive, self.rng.uniform(0.2, 0.7)), 0, 63))
-        neuron = p.LIF(du=4095, dv=4095, vth=vth, reset=False)
+        most, full = (self.widths.decay_unity >> INPUT_SHIFT) - 1, self.widths.full_decay
+        most = min(most, self.widths.threshold_limit - 1)
+        vth = int(np.clip(np.quantile(drive, self.rng.uniform(0.2, 0.7)), 0, most))
+        neuron = p.LIF(du=full, dv=full, vth=vth, reset=False)
         spikes = (drive > vth).astype(np.int64)
         return self.keep(p.Population(name, shape, neuron, 0, 1), feeds, spikes)
 
@@ -207,7 +220,10 @@ class _Maker:
         low, high = self.range_of(memory, feeds)
         low, high = low * self.timesteps, high * self.timesteps
         drive = self.drive(feeds, "a_in", memory.size)
-        if max(-low, high) >= GRADED_LIMIT or drive.any(axis=1).mean() < 0.2:
+        if (
+            max(-low, high) >= min(GRADED_LIMIT, self.widths.payload_limit)
+            or drive.any(axis=1).mean() < 0.2
+        ):
             return False
         if not any(q.name == clock for q in self.pops):
             self.pops.append(p.Population(clock, (1,), p.Clock(), 0, 1))
@@ -234,23 +250,30 @@ class _Maker:
         made: p.Population,
         feeds: list[p.Projection],
         sent: IntArray,
-        limit: int = 1 << 23,
+        limit: int | None = None,
     ) -> bool:
         """Add the population if it is legal and not silent by the estimate."""
         if sent.any(axis=1).mean() < 0.2:
             return False
         if not isinstance(made.neuron, p.LIF):
             low, high = self.range_of(made, feeds)
-            if max(-low, high) >= limit:
+            payload = self.widths.payload_limit
+            if max(-low, high) >= (payload if limit is None else min(limit, payload)):
                 return False
             made = replace(made, low=low, high=high)
         trial = p.Program(
-            (*self.pops, made), tuple(feeds), self.timesteps, p.Readout(made.name, 1.0, ())
+            (*self.pops, made),
+            tuple(feeds),
+            self.timesteps,
+            p.Readout(made.name, 1.0, ()),
+            arithmetic=self.widths,
         )
         ports = bounds.port_bounds(trial, made)
         problems = [
-            *check_program.ports_fit(made, ports),
-            *made.neuron.sum_faults(made.name, made.shape, ports, ports, self.timesteps),
+            *check_program.ports_fit(made, ports, self.widths),
+            *made.neuron.sum_faults(
+                made.name, made.shape, ports, ports, self.timesteps, self.widths
+            ),
         ]
         if problems:
             return False
@@ -314,10 +337,15 @@ class _Maker:
     def weights(self, shape: p.Shape, large: bool) -> IntArray:
         """Legal mantissas: mixed and even, or of one sign."""
         top = self.pick(20, 90, 254) if large else self.pick(1, 2, 4)
+        top = min(top, self.widths.weight_limit - 2)
         w = self.rng.integers(-top, top, shape, endpoint=True)
         style = self.pick(0, 0, 1, 1, 2)
-        signed = effective_weights(w, mode="mixed") if style == 0 else np.abs(w) * (3 - 2 * style)
-        return effective_weights(np.asarray(signed, dtype=np.int64))
+        signed = (
+            self.widths.effective_weights(w, mode="mixed")
+            if style == 0
+            else np.abs(w) * (3 - 2 * style)
+        )
+        return self.widths.effective_weights(np.asarray(signed, dtype=np.int64))
 
     def view(self, size: int) -> p.View | None:
         if not self.chance(0.25):
@@ -395,4 +423,5 @@ class _Maker:
                 return None
             after = axes
         weight = self.pick(1, 1, 1, 2, 3, -1) * (self.pick(1, 20) if large else 1)
+        weight = min(weight, self.widths.weight_limit - 1)
         return p.Structured(tuple(axes), tuple(after), weight), tuple(n for _, n in after) or (1,)

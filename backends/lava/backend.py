@@ -14,7 +14,7 @@ from ...toolchain.ground.errors import BackendError
 from ...toolchain.ir.program import Program
 from .. import check_input
 from ..base import Counts, Progress, Result, Stream, align
-from . import runtime
+from . import runtime, widths
 from .connections import RULES as CONNECTIONS
 from .job import Directory, Job, columns, width
 from .neurons import RULES as NEURONS
@@ -53,10 +53,12 @@ class LavaBackend:
         Hardware step h is Lava's step h + 1. Records all populations, inputs and clocks as Lava
         sent them; u and v of LIFs if `states`.
 
-        Raises MissingPartError (SFX-E501) without Lava, InputError (SFX-E510, E511) for x,
+        Raises BackendError (SFX-E523) for widths that are not Loihi's, MissingPartError (SFX-E501)
+        without Lava, InputError (SFX-E510, E511) for x,
         SfxError (SFX-E512) if delays are not balanced, BackendError (SFX-E502 to E509, E520) if
         the network is more than this machine can run or the run fails.
         """
+        widths.loihis(program)
         runtime.require()
         check_input.balanced(program)
         x = check_input.events(program, x)
@@ -79,6 +81,7 @@ class LavaBackend:
         first step played. Raises as `stream`, except for data, and InputError (SFX-E513) if
         `played` lacks an Input or has another shape.
         """
+        widths.loihis(program)
         runtime.require()
         check_input.balanced(program)
         check_input.played(program, played, steps)

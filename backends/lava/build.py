@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...toolchain.ground.errors import BackendError
 from ...toolchain.ir.program import Population, Program, Projection
 from .. import check_input
-from . import limits
+from . import limits, widths
 from .choose import choose
 from .connections import RULES as CONNECTIONS
 from .neurons import RULES as NEURONS
@@ -95,6 +95,7 @@ def to_lava(program: Program) -> LavaNetwork:
     Raises MissingPartError (SFX-E501) without Lava, BackendError (SFX-E503, SFX-E520) if the
     network is more than this machine can run or a delay is not in 1..64.
     """
+    widths.loihis(program)
     require()
     check_input.kinds(program, NEURONS, CONNECTIONS)
     limits.raise_soft(limits.need(program))

@@ -6,6 +6,7 @@ two shifts needed, and becomes the other (floor) once the low bits are taken awa
 
 from __future__ import annotations
 
+from ...toolchain.ground.arithmetic import Arithmetic
 from .body import Scope
 
 
@@ -24,18 +25,19 @@ def floor_shift(at: Scope, x: str, bits: int) -> str:
     return at.op("Div", at.op("Sub", x, rest), at.number(1 << bits))
 
 
-def decay(at: Scope, x: str, factor: int) -> str | None:
-    """sign(x) * (|x * factor| >> 12) as one truncating Div; None where nothing is left."""
+def decay(at: Scope, x: str, factor: int, widths: Arithmetic) -> str | None:
+    """sign(x) * (|x * factor| >> decay_bits) as one truncating Div; None where nothing is left."""
     if factor == 0:
         return None
-    if factor == 4096:
+    if factor == widths.decay_unity:
         return x
-    return at.op("Div", at.op("Mul", x, at.number(factor)), at.number(4096))
+    return at.op("Div", at.op("Mul", x, at.number(factor)), at.number(widths.decay_unity))
 
 
-def wrap_current(at: Scope, u: str) -> str:
-    """The one wrap of the current: u > 2^23 loses 2^24, u <= -2^23 gains it."""
-    limit, turn = 1 << 23, at.number(1 << 24)
+def wrap_current(at: Scope, u: str, widths: Arithmetic) -> str:
+    """The one wrap of the current: at 24 bits u > 2^23 loses 2^24, u <= -2^23 gains it."""
+    limit = widths.state_limit
+    turn = at.number(2 * limit)
     above = at.op("Greater", u, at.number(limit))
     below = at.op("LessOrEqual", u, at.number(-limit))
     raised = at.op("Where", below, at.op("Add", u, turn), u)

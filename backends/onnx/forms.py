@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...toolchain.ground.arithmetic import Arithmetic
 from ...toolchain.ir.program import Population
 from .body import Scope
 
@@ -24,13 +25,13 @@ class NeuronForm:
 
 @dataclass(frozen=True)
 class Cell(NeuronForm):
-    """compute  (scope, population, ports, state) -> what is sent.
+    """compute  (scope, population, ports, state, widths) -> what is sent.
 
     ports: name -> int64 [*shape]; state: int64 [*shape] each, as `NeuronProgram.state` names them,
     after the reset.
     """
 
-    compute: Callable[[Scope, Population, Mapping[str, str], tuple[str, ...]], Sent]
+    compute: Callable[[Scope, Population, Mapping[str, str], tuple[str, ...], Arithmetic], Sent]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,16 @@ class Host(NeuronForm):
 
 
 @dataclass(frozen=True)
-class ConnectionForm:
-    """connect  (connection, scope, flat spikes, whether they are bool, exponent) -> flat sums."""
+class How:
+    """What a connection is told besides: are spikes bool, the exponent, the Program's widths."""
 
-    connect: Callable[[Any, Scope, str, bool, int], str]
+    binary: bool
+    exponent: int
+    widths: Arithmetic
+
+
+@dataclass(frozen=True)
+class ConnectionForm:
+    """connect  (connection, scope, flat spikes, how) -> flat sums."""
+
+    connect: Callable[[Any, Scope, str, How], str]

@@ -112,7 +112,7 @@ def _population(
         # LIFReset, interval T, offset phase + 1: before the update (integer semantics 2.1)
         now = moments.is_(p.phase % program.timesteps)
         start = tuple(at.op("Where", now, at.number(0), x) for x in before)
-    sent = form.compute(at, p, ports, start)
+    sent = form.compute(at, p, ports, start, program.arithmetic)
     for name, after, k in zip(before, sent.state, kept, strict=True):
         step.carry(name, after, f"{p.name}/{k}", INT64, p.shape)
     return sent
@@ -125,7 +125,7 @@ def _ports(program: Program, p: Population, step: Step, lines: dict[str, str]) -
     for j in program.incoming[p.name]:
         scope = Scope(step.body, j.name)
         spikes = _delayed(j, scope, lines[j.pre])
-        arriving[j.port].append(project(scope, j, program[j.pre], p, spikes))
+        arriving[j.port].append(project(scope, j, program[j.pre], p, spikes, program.arithmetic))
     ports = {}
     for port, terms in arriving.items():
         if not terms:

@@ -38,7 +38,7 @@ def run(program: Program, x: IntArray) -> dict[str, IntArray]:
             sent[p.name] = np.stack(steps, axis=1).reshape(samples * timesteps, *p.shape)
         else:
             ports = synapses.gather(program, p, rules, arriving, samples * timesteps)
-            sent[p.name] = _steps(p, ports, samples, timesteps)
+            sent[p.name] = _steps(program, p, ports, samples)
     return {p.name: sent[p.name].reshape(samples, timesteps, *p.shape) for p in program}
 
 
@@ -56,8 +56,9 @@ def _lagged(s: IntArray, lag: int, *, periodic: bool) -> IntArray:
     return np.concatenate([np.zeros_like(s[:lag]), s[:-lag]])
 
 
-def _steps(p: Population, ports: Ports, samples: int, timesteps: int) -> IntArray:
+def _steps(program: Program, p: Population, ports: Ports, samples: int) -> IntArray:
     """Run one population over all its steps, samples side by side where each starts anew."""
+    timesteps, widths = program.timesteps, program.arithmetic
     if p.stateful:
         lanes, steps = samples, timesteps
     else:
@@ -66,7 +67,8 @@ def _steps(p: Population, ports: Ports, samples: int, timesteps: int) -> IntArra
     state = neurons.initial(p.neuron, (lanes, *p.shape))
     out = np.empty((lanes, steps, *p.shape), dtype=np.int64)
     for t in range(steps):
-        state, out[:, t] = neurons.step(p.neuron, state, {k: a[:, t] for k, a in shaped.items()})
+        now = {k: a[:, t] for k, a in shaped.items()}
+        state, out[:, t] = neurons.step(p.neuron, state, now, widths)
     return out.reshape(samples * timesteps, *p.shape)
 
 
@@ -95,6 +97,6 @@ def _loop(
             if p.stateful and tau % program.timesteps == 0:
                 state[n] = neurons.initial(p.neuron, (1, *p.shape))
             ports = synapses.gather(program, p, rules, arriving, 1)
-            state[n], s = neurons.step(p.neuron, state[n], ports)
+            state[n], s = neurons.step(p.neuron, state[n], ports, program.arithmetic)
             out[n][tau] = s[0]
     return out

@@ -88,7 +88,7 @@ class Pipeline:
             # LIFReset, interval T, offset phase + 1: before the update (integer semantics 2.1, 5)
             state = neurons.initial(p.neuron, (self.lanes, *p.shape))
         self.observe(p, h, state, ports)
-        self.state[p.name], s = neurons.step(p.neuron, state, ports)
+        self.state[p.name], s = neurons.step(p.neuron, state, ports, self.program.arithmetic)
         return s
 
 

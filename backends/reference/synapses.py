@@ -7,18 +7,19 @@ from collections.abc import Callable
 import numpy as np
 
 from ...toolchain.ground.arith import IntArray, wrap32
+from ...toolchain.ground.arithmetic import Arithmetic
 from ...toolchain.ir.program import Population, Program, Projection
 from .connections import RULES
 from .types import Ports, Synapses
 
 
-def build(j: Projection, pre: Population, post: Population) -> Synapses:
+def build(j: Projection, pre: Population, post: Population, widths: Arithmetic) -> Synapses:
     """The whole projection, [B, *pre shape] -> [B, *post shape]: views, connection, exponent.
 
     Where pre is not graded its spikes carry no payload: every nonzero value counts as 1
     (integer semantics 3.1, num_message_bits = 0).
     """
-    apply = RULES[type(j.connection)].synapses(j.connection, j.weight_exp)
+    apply = RULES[type(j.connection)].synapses(j.connection, j.weight_exp, widths)
 
     def project(s: IntArray) -> IntArray:
         flat = s.reshape(len(s), -1)
@@ -36,7 +37,10 @@ def build(j: Projection, pre: Population, post: Population) -> Synapses:
 
 def build_all(program: Program) -> dict[str, Synapses]:
     """Projection name -> its rule."""
-    return {j.name: build(j, program[j.pre], program[j.post]) for j in program.projections}
+    return {
+        j.name: build(j, program[j.pre], program[j.post], program.arithmetic)
+        for j in program.projections
+    }
 
 
 def gather(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...toolchain.ground.arith import IntArray
+from ...toolchain.ground.arithmetic import Arithmetic
 from ...toolchain.ir.program import Population
 
 Synapses = Callable[[IntArray], IntArray]
@@ -20,9 +21,9 @@ Ports = Mapping[str, IntArray]
 
 @dataclass(frozen=True)
 class ConnectionRule:
-    """synapses  (connection, exponent of its projection) -> what they do."""
+    """synapses  (connection, exponent of its projection, widths) -> what they do."""
 
-    synapses: Callable[[Any, int], Synapses]
+    synapses: Callable[[Any, int, Arithmetic], Synapses]
 
 
 class NeuronRule:
@@ -33,12 +34,12 @@ class NeuronRule:
 class Cell(NeuronRule):
     """Neurons that compute.
 
-    step     (program, state, ports) -> the state after it, and what is sent [B, *shape]
+    step     (program, state, ports, widths) -> the state after it, and what is sent [B, *shape]
     initial  shape [B, *shape] -> the state before the first step of a sample
     busy     (program, state) -> neurons with something to update if nothing arrives [B, *shape]
     """
 
-    step: Callable[[Any, Any, Ports], tuple[Any, IntArray]]
+    step: Callable[[Any, Any, Ports, Arithmetic], tuple[Any, IntArray]]
     initial: Callable[[tuple[int, ...]], Any] = lambda shape: None
     busy: Callable[[Any, Any], Any] = lambda program, state: np.False_
 

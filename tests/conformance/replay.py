@@ -7,6 +7,7 @@ import numpy as np
 from sfx.backends.reference import synapses
 from sfx.backends.reference.neurons import graded, graded_relu, product
 from sfx.backends.reference.neurons import lif as lif_rule
+from sfx.toolchain.ground.arithmetic import LOIHI
 from sfx.toolchain.ir import program as p
 from tests.conformance.cases import Array, Case
 
@@ -38,7 +39,7 @@ def _lif(case: Case) -> dict[str, Array]:
         interval = c.get("interval")
         if interval and (h + 1) % interval == c["offset"] % interval:
             state = lif_rule.reset((1, 1))
-        state, s = lif_rule.step(neuron, state, a_in[None])
+        state, s = lif_rule.step(neuron, state, a_in[None], LOIHI)
         for name, value in (("s", s), ("u", state.u), ("v", state.v)):
             trace[name].append(value[0])
     return {name: np.array(values) for name, values in trace.items()}
@@ -95,5 +96,5 @@ def _connection(case: Case) -> Array:
     s_in = case.inputs["s_in"]
     arrived = np.zeros_like(s_in)
     arrived[j.delay :] = s_in[: -j.delay]
-    out = synapses.build(j, pre, post)(arrived.reshape(len(s_in), *pre.shape))
+    out = synapses.build(j, pre, post, LOIHI)(arrived.reshape(len(s_in), *pre.shape))
     return out.reshape(len(s_in), -1)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.ground.arithmetic import LOIHI
 from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.bound import Bound
@@ -297,9 +298,9 @@ def test_current_bound_holds_and_is_reached() -> None:
     for du in (-1, 0, 100, 2048, 4094, 4095):
         n = p.LIF(du, 0, (1 << 17) - 1)
         a = np.array([1000, -1000])
-        bound = current_bound(n, Bound(np.array([0, -1000]), np.array([1000, 0])), 6)
+        bound = current_bound(n, Bound(np.array([0, -1000]), np.array([1000, 0])), 6, LOIHI)
         state = lif.reset((2,))
         for _ in range(6):
-            state, _ = lif.step(n, state, a)
+            state, _ = lif.step(n, state, a, LOIHI)
         assert state.u[0] <= bound.high[0] <= state.u[0] + 6
         assert state.u[1] - 6 <= bound.low[1] <= state.u[1]

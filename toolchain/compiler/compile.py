@@ -23,6 +23,7 @@ from ..ir.placed import PlacedProgram
 from ..ir.program import Program
 from ..ir.record import LayerRecord
 from ..targets.target import Target
+from ..targets.widths import for_target
 from .cost.synops import synapses
 from .mapping.place import MappingOptions, place
 from .passes.balance_delays import BalanceDelays
@@ -114,7 +115,7 @@ def compile_graph(
     samples = 0 if calibration is None else len(calibration)
     require(of_compile(neuron_form, samples), "compiling it", allowed=memory)
     stage("quantize")
-    quantized = quantize(neuron_form, data, options=options)
+    quantized = quantize(neuron_form, data, options=options, arithmetic=target.arithmetic)
     trail.add("quantize", quantized.program)
     counted = {r.population: r.rate for r in quantized.records if r.rate is not None}
     chosen = mapping or MappingOptions()
@@ -134,9 +135,11 @@ def compile_program(
     """Balance delays, partition and place a Program; all that integers still need.
 
     trail: what ran before; without one the Program is what was imported.
-    Raises SfxError of the pass that cannot go on.
+    Raises SfxError of the pass that cannot go on, FitError (SFX-E406) if its integers are for
+    other widths than the target's.
     """
     stage("balance delays")
+    program = for_target(program, target)
     steps = (BalanceDelays(target.limits.max_delay),)
     balanced = holding(with_facts(run_passes(program, steps, lambda program: None, trail)))
     check_program(balanced, balanced=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, singledispatchmethod
 
-from ..ground.arith import DECAY_UNITY, effective_weights
+from ..ground.arithmetic import Arithmetic
 from ..ground.errors import Problem
 from .connections import value_bounds
 from .facts import Accumulator, Cell, Coincidence, Fact, SampleTotal
@@ -90,19 +90,20 @@ class Prover:
         p, reads = self.populations[f.population], self.program.incoming[f.population]
         if len(reads) != 2 or {j.name for j in reads} != {f.a, f.b}:
             return f"it does not receive {f.a!r} and {f.b!r} alone"
-        if not all(_along_axes(j) for j in reads):
+        if not all(_along_axes(j, self.program.arithmetic) for j in reads):
             return "an operand does not come along labelled axes, at the same step, unshifted"
         return self._both(p, reads) if isinstance(p.neuron, LIF) else self._product(p, reads)
 
     def _both(self, p: Population, reads: Iterable[Projection]) -> str:
         """Stateless, unit weights from spikes, threshold 1: fires iff both operands do.
 
-        u never decays into a later step (du = 4095), and v is at most 1 << 6 without a spike, of
-        which nothing is left (dv = 4095).
+        u never decays into a later step (the full du), and v is at most 1 << 6 without a spike, of
+        which nothing is left (the full dv).
         """
         n = p.neuron
         assert isinstance(n, LIF)
-        if (n.du, n.dv, n.vth, n.reset) != (DECAY_UNITY - 1, DECAY_UNITY - 1, 1, False):
+        full = self.program.arithmetic.full_decay
+        if (n.du, n.dv, n.vth, n.reset) != (full, full, 1, False):
             return "its neurons do not fire at two spikes of one step and keep nothing"
         if n.bias_mant.any():
             return "a bias drives it"
@@ -214,13 +215,13 @@ def relayed_from(program: Program, name: str) -> str:
     return name
 
 
-def _along_axes(j: Projection) -> bool:
+def _along_axes(j: Projection, widths: Arithmetic) -> bool:
     return (
         isinstance(j.connection, Structured)
         and j.lag == j.weight_exp == 0
         and j.pre_view is None
         and j.post_view is None
-        and bool((effective_weights(j.connection.weights) == j.connection.weight).all())
+        and bool((widths.effective_weights(j.connection.weights) == j.connection.weight).all())
     )
 
 

@@ -1,7 +1,8 @@
 """Legality of the integer Program: every value within the widths that all backends agree on.
 
 One function per rule; its docstring is the rule. `check_program` runs them all and raises one
-error with every problem. Nothing here knows a target: limits of a system are checked in mapping.
+error with every problem. Widths are the Program's own (`Program.arithmetic`); limits of a system
+are checked in mapping.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..ground.arith import IntArray, effective_weights
+from ..ground.arith import IntArray
+from ..ground.arithmetic import Arithmetic
 from ..ground.errors import Problem, SfxError
 from . import bounds
 from .bound import Ports
@@ -21,7 +23,6 @@ from .find_facts import with_facts
 from .last_step import clocked, ticking
 from .loops import groups, in_loops
 from .names import MOST_OF_POPULATION, is_clean
-from .neurons.base import PAYLOAD_LIMIT
 from .program import Clock, Input, Population, Product, Program, Projection
 
 Rule = Callable[[Program], Iterator[Problem]]
@@ -163,35 +164,39 @@ def producers_first(program: Program) -> Iterator[Problem]:
 
 
 def exact_weights(program: Program) -> Iterator[Problem]:
-    """Weights are what the synapses really hold: even in -256..254 if signs mix, else one-signed
-    in 0..255 or -255..0. Nothing is clipped or truncated silently, and Conv2d, which would do
-    neither, means the same as Sparse.
+    """Weights are what the synapses really hold: with 8 bits even in -256..254 if signs mix, else
+    one-signed in 0..255 or -255..0. Nothing is clipped or truncated silently, and Conv2d, which
+    would do neither, means the same as Sparse.
     """
+    limit, bits = program.arithmetic.weight_limit, program.arithmetic.weight_bits
     for j in program.projections:
         w = j.connection.weights
-        changed = int(np.count_nonzero(w != effective_weights(w)))
+        changed = int(np.count_nonzero(w != program.arithmetic.effective_weights(w)))
         if changed:
             yield Problem(
                 "SFX-E340",
                 j.name,
-                f"{changed} of {w.size} weights (in {w.min()}..{w.max()}) do not fit 8-bit "
-                "synapses: mixed signs are even in -256..254, one sign holds 255 at most",
+                f"{changed} of {w.size} weights (in {w.min()}..{w.max()}) do not fit {bits}-bit "
+                f"synapses: mixed signs are even in {-limit}..{limit - 2}, one sign holds "
+                f"{limit - 1} at most",
                 "round the mantissas, or move the factor into weight_exp",
             )
 
 
 def exponents(program: Program) -> Iterator[Problem]:
-    """weight_exp of a projection lies in -8..7."""
+    """weight_exp of a projection lies in -8..7, at Loihi's widths."""
+    low, high = program.arithmetic.weight_exp
     for j in program.projections:
-        if not -8 <= j.weight_exp <= 7:
-            yield Problem("SFX-E341", j.name, f"weight_exp is {j.weight_exp}, but must be in -8..7")
+        if not low <= j.weight_exp <= high:
+            what = f"weight_exp is {j.weight_exp}, but must be in {low}..{high}"
+            yield Problem("SFX-E341", j.name, what)
 
 
 def neuron_widths(program: Program) -> Iterator[Problem]:
     """Every number of a neuron program lies within its widths (`ir/neurons`)."""
     for p in program:
-        yield from p.neuron.faults(p.name, p.shape)
-        for name, value, low, high in p.neuron.widths():
+        yield from p.neuron.faults(p.name, p.shape, program.arithmetic)
+        for name, value, low, high in p.neuron.widths(program.arithmetic):
             if not low <= value <= high:
                 yield Problem(
                     "SFX-E342", p.name, f"{name} is {value}, but must be in {low}..{high}"
@@ -199,13 +204,14 @@ def neuron_widths(program: Program) -> Iterator[Problem]:
 
 
 def declared_payload(program: Program) -> Iterator[Problem]:
-    """low <= high, and both within a payload of 24 bits signed."""
+    """low <= high, and both within a payload, signed: 24 bits at Loihi's widths."""
+    limit, bits = program.arithmetic.payload_limit, program.arithmetic.payload_bits - 1
     for p in program:
-        if not -PAYLOAD_LIMIT < p.low <= p.high < PAYLOAD_LIMIT:
+        if not -limit < p.low <= p.high < limit:
             yield Problem(
                 "SFX-E343",
                 p.name,
-                f"sends {p.low}..{p.high}, which must rise and stay below 2^23 in magnitude",
+                f"sends {p.low}..{p.high}, which must rise and stay below 2^{bits} in magnitude",
                 "use a smaller exponent on its inputs",
             )
 
@@ -221,19 +227,23 @@ def sums_fit(program: Program) -> Iterator[Problem]:
     clocks = clocked(program)
     for p in program:
         ports = bounds.port_bounds(program, p)
-        too_wide = list(ports_fit(p, ports))
+        too_wide = list(ports_fit(p, ports, program.arithmetic))
         yield from too_wide
         if too_wide:
             continue  # what follows would only say it again
         steady = bounds.port_bounds(program, p, without=clocks)
-        yield from p.neuron.sum_faults(p.name, p.shape, ports, steady, program.timesteps)
+        yield from p.neuron.sum_faults(
+            p.name, p.shape, ports, steady, program.timesteps, program.arithmetic
+        )
         if p.neuron.binary or p.name not in loops:
             yield from ranges_hold(p, ports)
 
 
-def ports_fit(p: Population, ports: Ports) -> Iterator[Problem]:
-    """What a port can receive stays below 2^17 (LIF) or 2^23 (graded) in magnitude."""
-    limit = p.neuron.input_limit
+def ports_fit(p: Population, ports: Ports, arithmetic: Arithmetic) -> Iterator[Problem]:
+    """What a port can receive stays below 2^17 (LIF) or 2^23 (graded) in magnitude, at Loihi's
+    widths.
+    """
+    limit = p.neuron.input_limit(arithmetic)
     for port, bound in ports.items():
         value = int(bound.largest.max(initial=0))
         if value >= limit:

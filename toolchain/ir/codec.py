@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..ground.arithmetic import LOIHI, Arithmetic
 from . import facts, placed, program
 from .connection_kinds import CONNECTIONS
 from .neurons import NEURONS
@@ -26,6 +27,7 @@ CLASSES: dict[str, Any] = {
         placed.Block,
         placed.Tile,
         placed.Usage,
+        Arithmetic,
         program.Program,
         program.Population,
         program.Projection,
@@ -39,8 +41,8 @@ CLASSES: dict[str, Any] = {
         facts.Cell,
     )
 }
-NOT_SAID = {"Program": {"facts"}}
-"""Fields that are left out where they are None, as in files from before there were any."""
+NOT_SAID: dict[str, dict[str, Any]] = {"Program": {"facts": None, "arithmetic": LOIHI}}
+"""Fields that are left out where they have this value, as in files from before there were any."""
 
 
 class CodecError(ValueError):
@@ -55,7 +57,8 @@ def encode(value: object, arrays: list[NDArray[Any]]) -> Any:
     if is_dataclass(value) and type(value).__name__ in CLASSES:
         name = type(value).__name__
         names = [f.name for f in fields(value) if f.init]
-        left_out = {n for n in NOT_SAID.get(name, ()) if getattr(value, n) is None}
+        unsaid = NOT_SAID.get(name, {})
+        left_out = {n for n, usual in unsaid.items() if getattr(value, n) == usual}
         body = {n: encode(getattr(value, n), arrays) for n in names if n not in left_out}
         return {"type": name, **body}
     if isinstance(value, tuple | list):
@@ -132,7 +135,7 @@ def _object(data: Any, arrays: list[NDArray[Any]], hint: Any, where: str) -> Any
         raise CodecError(f"{where}: expected {hint.__name__}, got {_short(name)}")
     hints = _fields(cls)
     given = set(data) - {"type"}
-    wanted = set(hints) - (NOT_SAID.get(cls.__name__, set()) - given)
+    wanted = set(hints) - (NOT_SAID.get(cls.__name__, {}).keys() - given)
     if given != wanted:
         raise CodecError(f"{where}: {name} has fields {sorted(given)}, expected {sorted(wanted)}")
     label = data["name"] if isinstance(data.get("name"), str) else name

@@ -1,8 +1,9 @@
 """The integer `Program`: populations and projections, the contract between compiler and backends.
 
-Every number is an integer; no backend rescales. Rules of arithmetic: `ground/arith.py` and
-the reference backend, which is their definition. Each neuron program is a file of `neurons`, each
-kind of connection one of `connection_kinds`; those that others build are named here too.
+Every number is an integer; no backend rescales. Rules of arithmetic: `ground/arith.py`, for its
+own widths `ground/arithmetic.py`, and the reference backend, which is their definition. Each neuron
+program is a file of `neurons`, each kind of connection one of `connection_kinds`; those that others
+build are named here too.
 
 Time. Model step tau = k*T + t (sample k, step t). A projection with `lag` L carries what its
 pre emitted at model step tau - L into its post's step tau: 0 for feed-forward edges, 1 for
@@ -21,6 +22,7 @@ from math import prod
 from typing import TypeVar
 
 from ..ground.arith import IntArray
+from ..ground.arithmetic import LOIHI, Arithmetic
 from .connection_kinds.base import Connection
 from .connection_kinds.conv2d import Conv2d
 from .connection_kinds.dense import Dense
@@ -155,7 +157,8 @@ class Readout:
 class Program:
     """Populations, in topological order of the lag-0 edges, and projections; T steps a sample.
 
-    facts  what the compiler knows of it, or None where nobody has said (`find_facts` looks)
+    facts       what the compiler knows of it, or None where nobody has said (`find_facts` looks)
+    arithmetic  the widths that it is computed with, its target's; Loihi's are not written down
     """
 
     populations: tuple[Population, ...]
@@ -165,6 +168,7 @@ class Program:
     dt: float = 1e-3
     name: str = "model"
     facts: tuple[Fact, ...] | None = None
+    arithmetic: Arithmetic = LOIHI
     _pops: Mapping[str, Population] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -48,7 +48,7 @@ def _drive(program: Program, p: Population, clocks: set[str]) -> IntArray:
     if not np.all(tick < 0):
         return np.ones(p.size, np.int64)
     steady = port_bounds(program, p, without=clocks)
-    u = current_bound(p.neuron, steady["a_in"], program.timesteps)
+    u = current_bound(p.neuron, steady["a_in"], program.timesteps, program.arithmetic)
     driven = u.high + np.broadcast_to(p.neuron.bias, p.shape).ravel()
     full: IntArray = driven + ((once + tick) << INPUT_SHIFT)
     return full

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..compiler.quantize.state.mantissas import WeightBits
 from ..ground.arith import IntArray
+from ..ground.arithmetic import Arithmetic
 from ..ir.program import Conv2d, Dense
 from .grid import Rows
 from .wires import Wire
-
-BITS = 8
-"""Bits of a synaptic weight where nothing else is said."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +29,10 @@ class Layer:
     rows: Rows
 
 
-def layers_of(wires: Mapping[str, tuple[Wire, ...]], bits: Mapping[str, int]) -> tuple[Layer, ...]:
-    """The layers of all populations (`bits` by population, absent: 8).
+def layers_of(
+    wires: Mapping[str, tuple[Wire, ...]], bits: Mapping[str, int], widths: Arithmetic
+) -> tuple[Layer, ...]:
+    """The layers of all populations (`bits` by population, absent: all of a synapse).
 
     Weights that are all alike are a pool's or a sum's and stay. Wires into one population that
     start from equal weights and exponents are one layer of the model, read from several producers
@@ -48,7 +49,9 @@ def layers_of(wires: Mapping[str, tuple[Wire, ...]], bits: Mapping[str, int]) ->
             if twin is not None:
                 own[twin] = replace(own[twin], wires=(*own[twin].wires, wire))
                 continue
-            rows = Rows.around(c.weight, bits.get(name, BITS), wire.part)
+            held = widths.weight_bits
+            own_bits = WeightBits(min(bits.get(name, held), held), held)
+            rows = Rows.around(c.weight, own_bits, wire.part)
             own.append(Layer(wire.name.replace(".", "/"), (wire,), c.weight, rows))
         found += own
     return tuple(found)

@@ -12,17 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..ground.arith import (
-    DECAY_UNITY,
-    INPUT_SHIFT,
-    STATE_LIMIT,
-    IntArray,
-    scale_exponent,
-)
+from ..ground.arith import INPUT_SHIFT, IntArray, scale_exponent
 from ..ir.bound import Bound
 from ..ir.connections import value_bounds
 from ..ir.graph import FloatArray
-from ..ir.neurons.lif import LIF_INPUT_LIMIT
 from ..ir.program import LIF, Conv2d, Dense, Population, Program
 from .wires import Wire
 
@@ -34,10 +27,12 @@ def allowed(program: Program, p: Population) -> tuple[float, float]:
     """Least and greatest input that `p` may be able to receive."""
     if not isinstance(p.neuron, LIF):
         return float(p.low), float(p.high)
-    keep = (DECAY_UNITY - 1 - p.neuron.du) / DECAY_UNITY
+    widths = program.arithmetic
+    keep = (widths.full_decay - p.neuron.du) / widths.decay_unity
     steps = program.timesteps if p.neuron.reset else 1
     growth = sum(keep**t for t in range(steps))
-    most = min(LIF_INPUT_LIMIT - 1, (STATE_LIMIT - 2 * steps) / (growth * (1 << INPUT_SHIFT)))
+    room = widths.state_limit - 2 * steps
+    most = min(widths.input_limit - 1, room / (growth * (1 << INPUT_SHIFT)))
     return -most, most
 
 

@@ -13,15 +13,12 @@ from ..ground.arith import INPUT_SHIFT, IntArray
 from ..ground.errors import InputError, UnsupportedError
 from ..ir import program as p
 from . import limits, straight
-from .grid import TOP
 from .layers import Layer, layers_of
 from .run import Plan, run
 from .wires import channels, wires_of
 
 MOST_SHRINKS = 40
 """More often than a mantissa has bits: what then does not fit is not trained."""
-BIAS_LIMIT = 4095
-"""Largest bias mantissa."""
 OFFSET_LIMIT = 1 << 52
 """Of the read-out, which the host adds in whole numbers."""
 LIF_FIELDS = {"du", "dv", "vth", "bias_mant", "bias_exp", "reset"}
@@ -32,7 +29,7 @@ class Template:
     """What training does not change.
 
     program  unbalanced; its weights, biases and read-out offset are replaced by the trained ones
-    bits     by population, bits of the weights into it (absent: 8)
+    bits     by population, bits of the weights into it (absent: all of a synapse)
     target   what the Program will be compiled for
     reduce   how the model's own output treats time: mean, sum or none
     """
@@ -48,9 +45,9 @@ class QatModel(nn.Module):
 
     Every spike, current and membrane is the Program's own integer, held in floats that are exact
     for it; gradients pass straight through rounding, and through a triangle at each threshold.
-    Parameters: `weights` in shares of 256, the largest mantissa; `biases` in shares of the
-    threshold, the read-out's in the model's own units. Train it with any torch loop; `program()`
-    is the integer Program of any moment, without another rounding.
+    Parameters: `weights` in shares of the largest mantissa (256 of 8 bits); `biases` in shares of
+    the threshold, the read-out's in the model's own units. Train it with any torch loop;
+    `program()` is the integer Program of any moment, without another rounding.
 
     Built by `sfx.qat.prepare` or `sfx.qat.load`.
     """
@@ -62,11 +59,11 @@ class QatModel(nn.Module):
         for q in program:
             _supported(q)
         self.wires = wires_of(program)
-        self.layers = layers_of(self.wires, template.bits)
+        self.layers = layers_of(self.wires, template.bits, program.arithmetic)
         self.layer_of = {w.name: layer for layer in self.layers for w in layer.wires}
         self.weights = nn.ParameterDict()
         for layer in self.layers:
-            start = torch.from_numpy(layer.start / TOP).float()
+            start = torch.from_numpy(layer.start / layer.rows.top).float()
             self.weights[layer.key] = nn.Parameter(start)
         self.biases = nn.ParameterDict()
         self._channel: dict[str, Tensor] = {}
@@ -100,7 +97,7 @@ class QatModel(nn.Module):
 
     def weight(self, layer: Layer) -> Tensor:
         """The integer weights of a layer [O, ...], as trained."""
-        return straight.mantissas(self.weights[layer.key] * TOP, layer.rows)
+        return straight.mantissas(self.weights[layer.key] * layer.rows.top, layer.rows)
 
     def bias(self, name: str) -> Tensor:
         """A LIF's bias [size] in membrane units, or a graded read-out's offset (summed over T)."""
@@ -114,7 +111,7 @@ class QatModel(nn.Module):
             start = start + offset.double() * unit
         if lif is None:
             return straight.bias(start, 0, OFFSET_LIMIT)
-        return straight.bias(start, lif.bias_exp, BIAS_LIMIT).float()
+        return straight.bias(start, lif.bias_exp, program.arithmetic.bias_range[1]).float()
 
     def offset(self) -> Tensor:
         """What the host adds to the read-out's sums [n]; fixed where those count a LIF's spikes."""
@@ -128,7 +125,8 @@ class QatModel(nn.Module):
     def settle(self) -> None:
         """Bring the parameters back to where every sum provably fits; `forward` begins with it."""
         for layer in self.layers:
-            self.weights[layer.key].clamp_(layer.rows.low / TOP, layer.rows.high / TOP)
+            rows = layer.rows
+            self.weights[layer.key].clamp_(rows.low / rows.top, rows.high / rows.top)
         for q in self.template.program:
             trained = {w.whole.port for w in self.wires[q.name] if w.name in self.layer_of}
             for port in trained:
@@ -236,6 +234,13 @@ def _supported(q: p.Population) -> None:
             f"no torch rule for the neuron {what}",
             where=q.module or q.name,
             hint="compile the float model with `sfx compile`; fine-tuning it is not possible yet",
+        )
+    if max(-q.low, q.high) >= straight.EXACT32:
+        raise UnsupportedError(
+            "SFX-E360",
+            f"sends values up to {max(-q.low, q.high)}, torch computes with less than 2^24",
+            where=q.module or q.name,
+            hint="fine-tune for a target whose spikes carry fewer bits",
         )
 
 

@@ -56,7 +56,7 @@ def prepare(
     net, samples = _network(model, given)
     imported, events = to_graph(net), samples.astype(np.int64)
     graph = lower(imported, entering(imported, events, options))
-    quantized = quantize(graph, events, options=options)
+    quantized = quantize(graph, events, options=options, arithmetic=chosen.arithmetic)
     compile_program(quantized.program, chosen)
     return QatModel(template(quantized, graph, target))
 
@@ -77,8 +77,11 @@ def from_program(program: Program, target: str = "loihi") -> QatModel:
     """
     from ..compiler.compile import compile_program
     from ..targets import load as load_target
+    from ..targets.widths import for_target
 
-    compile_program(program, load_target(target))
+    chosen = load_target(target)
+    compile_program(program, chosen)
+    program = for_target(program, chosen)
     return QatModel(Template(with_facts(program), {}, target, "sum"))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..ground.arith import DECAY_UNITY, INPUT_SHIFT
+from ..ground.arith import INPUT_SHIFT
 from ..ir import program as p
 from ..ir.loops import groups, in_loops, is_loop
 from . import straight
@@ -47,7 +47,13 @@ class Plan:
         order = tuple((group, is_loop(program, group)) for group in groups(program))
         contracted = contractions(program, in_loops(program))
         rules = {
-            w.name: rule(w, program[w.whole.pre], program[name], trained=w.name in layer_of)
+            w.name: rule(
+                w,
+                program[w.whole.pre],
+                program[name],
+                program.arithmetic,
+                trained=w.name in layer_of,
+            )
             for name, incoming in wires.items()
             for w in incoming
         }
@@ -148,9 +154,7 @@ class _Pass:
             case p.LIF(reset=True) as n:
                 zero = self.x.new_zeros(self.batch, q.size)
                 u, v = (zero, zero) if state is None else state
-                c = straight.Constants(
-                    DECAY_UNITY - 1 - n.du, DECAY_UNITY - n.dv, n.vth << INPUT_SHIFT
-                )
+                c = straight.Constants.of(n, self.program.arithmetic)
                 s, u, v = straight.lif(ports["a_in"], self.bias(q.name), u, v, c)
                 return s, (u, v)
             case p.LIF() as n:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from ..compiler.quantize.fit.lif import bias_mantissas
-from ..ground.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
+from ..ground.arith import INPUT_SHIFT, IntArray
+from ..ground.arithmetic import Arithmetic
+from ..ir.program import LIF
 from .grid import Rows
 
 EXACT32 = 1 << 24
@@ -83,17 +85,28 @@ def shift(x: Tensor, exponents: IntArray) -> Tensor:
 
 @dataclass(frozen=True)
 class Constants:
-    """A LIF's integers as the steps need them: shares of u and v that stay, threshold << 6."""
+    """A LIF's integers as the steps need them: shares of u and v that stay, of `unity`, threshold
+    << 6, and the largest v.
+    """
 
     keep_u: int
     keep_v: int
     threshold: int
+    unity: int
+    top: int
+
+    @staticmethod
+    def of(n: LIF, widths: Arithmetic) -> Constants:
+        """Those of a neuron at a Program's widths."""
+        unity = widths.decay_unity
+        keep_u, keep_v = widths.full_decay - n.du, unity - n.dv
+        return Constants(keep_u, keep_v, n.vth << INPUT_SHIFT, unity, widths.state_limit - 1)
 
     @property
     def state_type(self) -> torch.dtype:
-        """float32 if state * keep fits its 24 bits, which a power of two always does."""
+        """float32 if state * keep fits its 24 bits, which a power of two leaves as they are."""
         odd = [k // (k & -k) for k in (self.keep_u, self.keep_v) if k]
-        return exact_type(1) if all(k == 1 for k in odd) else exact_type(float("inf"))
+        return exact_type(self.top if all(k == 1 for k in odd) else float("inf"))
 
 
 class _Lif(torch.autograd.Function):
@@ -110,9 +123,9 @@ class _Lif(torch.autograd.Function):
         spikes = torch.empty(a.shape, dtype=torch.float32, device=a.device)
         for t in range(len(a)):
             current = a[t].to(kind) * (1 << INPUT_SHIFT)
-            u = current.add_(_decayed(u, c.keep_u)) if c.keep_u else current
-            v = _decayed(v, c.keep_v).add_(u).add_(offset)
-            v.clamp_(-(STATE_LIMIT - 1), STATE_LIMIT - 1)
+            u = current.add_(_decayed(u, c.keep_u / c.unity)) if c.keep_u else current
+            v = _decayed(v, c.keep_v / c.unity).add_(u).add_(offset)
+            v.clamp_(-c.top, c.top)
             before[t] = v
             fired = v > c.threshold
             spikes[t] = fired
@@ -130,7 +143,7 @@ class _Lif(torch.autograd.Function):
         slope = (1 - (before - c.threshold).abs() / width).clamp_(min=0).float().div_(width)
         slope.mul_(to_s)
         stays = (before <= c.threshold).float()
-        keep_u, keep_v = c.keep_u / DECAY_UNITY, c.keep_v / DECAY_UNITY
+        keep_u, keep_v = c.keep_u / c.unity, c.keep_v / c.unity
         out = torch.empty_like(slope)
         to_u, to_v = to_u.float(), to_v.float()
         total = torch.zeros_like(to_v)
@@ -145,9 +158,9 @@ class _Lif(torch.autograd.Function):
         return out.mul_(1 << INPUT_SHIFT).to(kind_a), into_bias, to_u, to_v, None
 
 
-def _decayed(x: Tensor, keep: int) -> Tensor:
-    """tz(x * keep, 12): exact, x * keep / 4096 has as many bits as x * keep."""
-    return torch.trunc(x * (keep / DECAY_UNITY))
+def _decayed(x: Tensor, keep: float) -> Tensor:
+    """tz(x * keep): exact, x * k / 4096 (at decays of 12 bits) has as many bits as x * k."""
+    return torch.trunc(x * keep)
 
 
 def lif(

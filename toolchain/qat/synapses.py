@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..ground.arith import effective_weights
+from ..ground.arithmetic import Arithmetic
 from ..ground.errors import UnsupportedError
 from ..ir.program import Conv2d, Dense, Population, Sparse, Structured, View
-from .grid import TOP
 from .straight import exact_type, shift
 from .wires import Wire
 
@@ -21,12 +20,16 @@ Rule = Callable[[Tensor, "Tensor | None"], Tensor]
 """(x, the trained mantissas or None for the Program's own) -> what post receives."""
 
 
-def rule(wire: Wire, pre: Population, post: Population, *, trained: bool) -> Rule:
+def rule(
+    wire: Wire, pre: Population, post: Population, widths: Arithmetic, *, trained: bool
+) -> Rule:
     """Views, connection, exponents. Sums stay exact whatever is trained."""
     c = wire.whole.connection
-    kind = exact_type(_largest_sum(c, trained) * max(-pre.low, pre.high, 1))
+    kind = exact_type(
+        _largest_sum(c, widths.weight_limit if trained else None) * max(-pre.low, pre.high, 1)
+    )
     apply = _connect(c, post)
-    own = torch.from_numpy(effective_weights(c.weights)).to(kind)
+    own = torch.from_numpy(widths.effective_weights(c.weights)).to(kind)
 
     def project(x: Tensor, trained_weight: Tensor | None) -> Tensor:
         weight = (own if trained_weight is None else trained_weight).to(x.device, kind)
@@ -45,12 +48,14 @@ def _viewed(x: Tensor, view: View | None) -> Tensor:
     return split.permute(0, *(o + 1 for o in view.order)).reshape(len(x), -1)
 
 
-def _largest_sum(c: object, trained: bool) -> float:
-    """Largest sum per unit of input."""
+def _largest_sum(c: object, trained: int | None) -> float:
+    """Largest sum per unit of input; trained: the magnitude that weights may take, None: theirs."""
     match c:
         case Dense() | Conv2d():
             rows = c.weight.reshape(len(c.weight), -1)
-            return TOP * rows.shape[1] if trained else float(abs(rows).sum(1).max(initial=0))
+            if trained is not None:
+                return float(trained * rows.shape[1])
+            return float(abs(rows).sum(1).max(initial=0))
         case Sparse():
             return float(abs(c.data).sum())
         case Structured():

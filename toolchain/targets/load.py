@@ -34,7 +34,7 @@ def load(name_or_path: str | Path) -> Target:
     A file may say `extends = "loihi2"` and give only what differs; each limit is a table
     { value, source }, each cost { value, unit, low, high, source }.
     Raises InputError: SFX-E401 unknown name or unreadable file, SFX-E402 not a valid target,
-    SFX-E405 widths of numbers that are not Loihi's.
+    SFX-E405 widths of numbers that sfx does not compute with.
     """
     text = str(name_or_path)
     listed = FOLDER / f"{ALIASES.get(text, text)}.toml"

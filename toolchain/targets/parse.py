@@ -6,6 +6,7 @@ from dataclasses import MISSING, asdict, fields
 from math import inf
 from typing import Any
 
+from ..ground.arithmetic import MOST_BIAS, RANGES
 from ..ground.errors import MOST_TEXT, InputError, Problem
 from ..ground.shown import shown
 from .target import Limits, Quantity, Target
@@ -46,17 +47,6 @@ OPTIONAL_COSTS = {
     "graded_message_bits": "bit",
 }
 COSTS = REQUIRED_COSTS | OPTIONAL_COSTS
-
-ARITHMETIC: dict[str, int | tuple[int, int]] = {
-    "weight_bits": 8,
-    "weight_exp": (-8, 7),
-    "threshold_bits": 17,
-    "bias_bits": 13,
-    "bias_exp": (0, 7),
-    "decay_bits": 12,
-    "state_bits": 24,
-}
-"""Widths that quantizer, reference and witnesses compute with: Loihi's. A target says no others."""
 
 _MAY_BE_ZERO = {
     "axons_in_per_core",
@@ -130,8 +120,8 @@ class _Reader:
 def parse(data: dict[str, Any], where: str, base: Target | None = None) -> Target:
     """The target in `data`; fields it does not give are those of `base`.
 
-    Raises InputError (SFX-E402; SFX-E405 for widths that are not Loihi's) with every problem of
-    the file.
+    Raises InputError (SFX-E402; SFX-E405 for widths that sfx does not compute with) with every
+    problem of the file.
     """
     reader = _Reader(where)
     for key in sorted(set(data) - {"name", "title", "limits", "costs"}):
@@ -141,7 +131,7 @@ def parse(data: dict[str, Any], where: str, base: Target | None = None) -> Targe
     limits, sources = _limits(reader, data, base)
     costs = _costs(reader, data, base)
     if not reader.problems:
-        _loihis_widths(reader, limits)
+        _computed_with(reader, limits)
     if not reader.problems:
         _consistent(reader, limits)
     if reader.problems:
@@ -162,6 +152,9 @@ def _limits(
             continue
         values[name] = _limit(reader, name, entry["value"])
         sources[name] = reader.text(entry["source"], f"limits.{name}.source")
+    if "weight_bits" in given and "least_weight_bits" not in given:  # no more than all of them
+        every = values.get("weight_bits", 0)
+        values["least_weight_bits"] = min(values.get("least_weight_bits", 0), every)
     missing = {f.name for f in fields(Limits) if f.default is MISSING} - set(values) - set(given)
     for name in sorted(missing):
         reader.complain(f"limits.{name} is missing")
@@ -218,17 +211,31 @@ def _quantity(reader: _Reader, what: str, unit: str, entry: object) -> Quantity 
     )
 
 
-def _loihis_widths(reader: _Reader, limits: dict[str, Any]) -> None:
-    """All numbers of a Program have Loihi's widths in this version, whatever a target says."""
-    for name, loihis in ARITHMETIC.items():
-        if limits[name] == loihis:
-            continue
-        given, only = (list(v) if isinstance(v, tuple) else v for v in (limits[name], loihis))
+def _computed_with(reader: _Reader, limits: dict[str, Any]) -> None:
+    """Every width lies within what quantizer and backends can compute with."""
+    for name, (least, most) in RANGES.items():
+        given = limits[name]
+        low, high = given if isinstance(given, tuple) else (given, given)
+        if name == "payload_bits" and not given:
+            continue  # binary spikes
+        if low > high:
+            continue  # said below
+        if not (least <= low and high <= most):
+            said = list(given) if isinstance(given, tuple) else given
+            reader.complain(
+                f"limits.{name} is {said}, but sfx computes with {least} to {most}",
+                'leave it to extends = "loihi2", or give one within (docs/arithmetic.md)',
+                "SFX-E405",
+            )
+    low, high = limits["weight_exp"]
+    if low <= high and not low <= 0 <= high:
+        reader.complain(f"limits.weight_exp is {[low, high]}: 0 must be among them", "", "SFX-E405")
+    highest = limits["bias_bits"] - 1 + limits["bias_exp"][1]
+    if highest > MOST_BIAS:
         reader.complain(
-            f"limits.{name} is {given}, but the arithmetic of this version is Loihi's: {only} is "
-            "the only value",
-            f'write {only}, or leave {name} to extends = "loihi2"; fewer bits of weights are an '
-            "option of `sfx compile`, --bits",
+            f"a bias of limits.bias_bits {limits['bias_bits']} and an exponent of "
+            f"{limits['bias_exp'][1]} reaches 2^{highest}, but sfx computes with 2^{MOST_BIAS}",
+            "fewer bits, or a smaller greatest exponent",
             "SFX-E405",
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ground.arith import IntArray, effective_weights, sign_mode
+from ..ground.arith import IntArray, sign_mode
 from ..ground.errors import Problem
 from ..ir.placed import Usage
 from ..ir.program import (
@@ -156,7 +156,7 @@ def decay_width(population: Population, limits: Limits) -> Problem | None:
 def weight_width(projection: Projection, limits: Limits) -> Problem | None:
     """A weight is a mantissa of {weight_bits} bits; where both signs occur it is even.
 
-    Dense and Sparse weights are mantissas: 0..255, -255..0, or even -256..254. The weights of a
+    Of 8 bits, weights of Dense and Sparse are 0..255, -255..0, or even -256..254. The weights of a
     Conv2d carry their exponent, so they must be such mantissas times one power of two.
     """
     connection = projection.connection
@@ -164,7 +164,7 @@ def weight_width(projection: Projection, limits: Limits) -> Problem | None:
     if connection.storage == "kernel":
         if _shift(weights, projection.weight_exp, limits) is not None:
             return None
-    elif np.array_equal(effective_weights(weights, limits.weight_bits), weights):
+    elif np.array_equal(limits.arithmetic.effective_weights(weights), weights):
         return None
     low, high = int(weights.min()), int(weights.max())
     return _broken(
@@ -214,7 +214,7 @@ def _shift(weights: IntArray, exponent: int, limits: Limits) -> int | None:
     # Mixed mantissas are even, so an odd one is stored doubled, with the exponent one lower.
     for z in range(-mixed, zeros + 1):
         mantissas = weights >> z if z >= 0 else weights << -z
-        fits = np.array_equal(effective_weights(mantissas, limits.weight_bits), mantissas)
+        fits = np.array_equal(limits.arithmetic.effective_weights(mantissas), mantissas)
         if fits and limits.weight_exp[0] <= exponent + z <= limits.weight_exp[1]:
             return z
     return None

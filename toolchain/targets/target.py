@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..ground.arithmetic import Arithmetic
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -38,6 +40,22 @@ class Limits:
     """Fewest bits that a stored weight takes. 0: every weight takes `weight_bits`."""
     stateful_neurons_per_core: int = 0
     """Neurons that keep a state from step to step. 0: as many as `neurons_per_core`."""
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What it computes with. Where spikes are binary, sums have no payload to fit: they take
+        what the state holds.
+        """
+        return Arithmetic(
+            self.weight_bits,
+            self.weight_exp,
+            self.state_bits,
+            self.decay_bits,
+            self.threshold_bits,
+            self.bias_bits,
+            self.bias_exp,
+            self.payload_bits or self.state_bits,
+        )
 
     @property
     def cores(self) -> int:
@@ -76,6 +94,11 @@ class Target:
     limits: Limits
     limit_sources: dict[str, str]
     costs: dict[str, Quantity]
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What it computes with: widths in bits, from its limits."""
+        return self.limits.arithmetic
 
     def without(self, measurement: str) -> Target:
         """The target as if `measurement` had not been made: priors for what was fitted to it."""

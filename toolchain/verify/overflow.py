@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..ground.arith import DECAY_SHIFT, DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
+from ..ground.arith import INPUT_SHIFT, IntArray, truncate_shift
 from ..ground.arith import scale_exponent as scaled
 from ..ground.errors import Problem, SfxError
 from ..ir.bounds import port_bounds
@@ -54,8 +54,9 @@ def find_overflow(program: Program, layers: Layers) -> Overflow | None:
     for p in program:
         if not isinstance(p.neuron, LIF):
             continue
-        bound = current_bound(p.neuron, port_bounds(program, p)["a_in"], program.timesteps)
-        if not np.any(bound.largest >= STATE_LIMIT):
+        a_in, widths = port_bounds(program, p)["a_in"], program.arithmetic
+        bound = current_bound(p.neuron, a_in, program.timesteps, widths)
+        if not np.any(bound.largest >= widths.state_limit):
             continue
         low, high = (np.broadcast_to(end, p.size) for end in (bound.low, bound.high))
         for x in _candidates(program, p, low, high):
@@ -136,11 +137,12 @@ def _overflows(
             rows[: j.lag] = 0
         m = matrix(j, rows.shape[1], p.size)
         a_in += scaled(np.asarray(m @ rows.T, dtype=np.int64).T, j.weight_exp)
-    u = np.zeros(p.size, np.int64)
+    u, widths = np.zeros(p.size, np.int64), program.arithmetic
+    limit = widths.state_limit
     for t in range(steps):
-        kept = u * (DECAY_UNITY - 1 - p.neuron.du)
-        u = np.sign(kept) * (np.abs(kept) >> DECAY_SHIFT) + (a_in[t] << INPUT_SHIFT)
-        outside = np.flatnonzero((u > STATE_LIMIT) | (u <= -STATE_LIMIT))
+        kept = truncate_shift(u * (widths.full_decay - p.neuron.du), widths.decay_bits)
+        u = kept + (a_in[t] << INPUT_SHIFT)
+        outside = np.flatnonzero((u > limit) | (u <= -limit))
         if outside.size:
             n = int(outside[np.abs(u[outside]).argmax()])
             return Overflow(p.name, n, t, int(u[n]), x)

@@ -112,7 +112,17 @@ def net(program: Program, pieces: tuple[Piece, ...]) -> Net:
     # Inputs first; a driven population is its own input and plays the host's events.
     ordered = sorted(pops.values(), key=lambda q: not q.neuron.driven)
     readout = Readout(ordered[-1].name, 1.0, ())
-    return Net(Program(tuple(ordered), tuple(joints), program.timesteps, readout), pieces, played)
+    return Net(
+        Program(
+            tuple(ordered),
+            tuple(joints),
+            program.timesteps,
+            readout,
+            arithmetic=program.arithmetic,
+        ),
+        pieces,
+        played,
+    )
 
 
 # --- planning -------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ....toolchain.ground.arith import INPUT_SHIFT
 from .compiled import compiled, np, numba
 from .multiply_add import TILE
 from .update import lif_step
@@ -22,12 +23,13 @@ def lif(
 ) -> None:  # fmt: skip
     """Steps of LIF neurons (`ir.program.LIF`). a, out [B, S, n]; u, v [B, n] int64, updated.
 
-    decays (factor of u, factor of v, threshold << 6), fractions of 4096. If every > 0, u = v = 0
-    before each step t with (t - first) mod every = 0. events, active [S, n] are added to.
+    decays (factor of u, factor of v, threshold << 6, -, -, decay bits, largest v): factors are
+    fractions of 2^(decay bits). If every > 0, u = v = 0 before each step t with (t - first) mod
+    every = 0. events, active [S, n] are added to.
     """
     lanes, steps, n = a.shape
-    fu, fv, limit = decays[0], decays[1], decays[2]
-    top = (1 << 23) - 1
+    fu, fv, limit, bits, top = decays[0], decays[1], decays[2], decays[5], decays[6]
+    below, half = (np.int64(1) << bits) - 1, top + 1
     for block in numba.prange((n + BLOCK - 1) // BLOCK):
         # Rows of their own and a count from 0: then the compiler can use vector instructions.
         begin, end = block * BLOCK, min(n, (block + 1) * BLOCK)
@@ -45,13 +47,13 @@ def lif(
                     active_row[i] += np.uint8((now | ui | vi | bi) != 0)
                     # toward zero: negative values are rounded up by the shift
                     ui, vi = ui * fu, vi * fv
-                    ui = (ui + ((ui >> 63) & 4095)) >> 12
-                    vi = (vi + ((vi >> 63) & 4095)) >> 12
-                    ui += np.int64(np.int32(now << 6))
-                    if ui > (1 << 23):
-                        ui -= 1 << 24
-                    elif ui <= -(1 << 23):
-                        ui += 1 << 24
+                    ui = (ui + ((ui >> 63) & below)) >> bits
+                    vi = (vi + ((vi >> 63) & below)) >> bits
+                    ui += np.int64(np.int32(now << INPUT_SHIFT))
+                    if ui > half:
+                        ui -= 2 * half
+                    elif ui <= -half:
+                        ui += 2 * half
                     vi = min(max(vi + ui + bi, -top), top)
                     spike = vi > limit
                     u_row[i] = ui

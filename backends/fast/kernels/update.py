@@ -13,12 +13,13 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ....toolchain.ground.arith import INPUT_SHIFT
+
 LANES = 16
 """Neurons updated together."""
 FORGOTTEN = 32
-"""Instead of a shift: nothing is left of u, and it never leaves 24 bits."""
+"""Instead of a shift: nothing is left of u, and it never leaves the width of the state."""
 _I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
-_TURN, _HALF, _TOP = 1 << 24, 1 << 23, (1 << 23) - 1
 
 
 def _typed(
@@ -28,11 +29,12 @@ def _typed(
     """`neuron_kernels.lif` for one step of `size` neurons.
 
     They receive (total << shift[0] >> shift[1]) + extra. Addresses of int32: total, extra (0:
-    nothing), u, v (updated), bias; of bytes: out (written), events, active (counted). decays [5]
-    int32: factors of u and v (fractions of 4096), threshold << 6, then the same factors as right
-    shifts, both -1 if one is no power of two (31: nothing is left). Sizes: inputs <= 2^17 and |u|
-    <= 2^23, or inputs <= 2^24 with factor 0 of u; |bias| <= 2^24: then no sum leaves 32 bits, and
-    u wraps once. With factor 0 and inputs <= 2^17 the shift of u may be FORGOTTEN, which is
+    nothing), u, v (updated), bias; of bytes: out (written), events, active (counted). decays [7]
+    int32: factors of u and v (fractions of 2^d), threshold << 6, then the same factors as right
+    shifts, both -1 if one is no power of two (31: nothing is left), d, and the largest v, 2^(s-1)
+    - 1 for a state of s bits. Sizes: d <= 15, s <= 30; (inputs << 6) <= 2^(s-1) and |u| <= 2^(s-1),
+    or inputs <= 2^24 with factor 0 of u; |bias| <= 2^24: then no sum leaves 32 bits, and u wraps
+    once. With factor 0 and (inputs << 6) <= 2^(s-1) the shift of u may be FORGOTTEN, which is
     quicker.
     """
     names = size, total, shift, extra, u, v, bias, decays, out, events, active
@@ -46,11 +48,13 @@ lif_step: Any = intrinsic(_typed)
 def _build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     size, total, shift, extra, u, v, bias, decays, out, events, active = args
     decays = context.make_array(signature.args[7])(context, builder, decays).data
-    fu, fv, limit, shift_u, shift_v = (
-        builder.load(builder.gep(decays, [_I64(k)])) for k in range(5)
+    fu, fv, limit, shift_u, shift_v, bits, top = (
+        builder.load(builder.gep(decays, [_I64(k)])) for k in range(7)
     )
     shift = [builder.trunc(builder.extract_value(shift, k), _I32) for k in (0, 1)]
-    step = _Step(builder, size, shift, limit, (total, extra, u, v, bias), (out, events, active))
+    step = _Step(
+        builder, size, shift, (limit, bits, top), (total, extra, u, v, bias), (out, events, active)
+    )
     with builder.if_else(builder.icmp_signed("==", shift_u, _I32(FORGOTTEN))) as (short, longer):
         with short:
             step.all(shift_u, shift_v, None, _shifted)
@@ -66,9 +70,9 @@ class _Step:
     """Where the arrays of a step are."""
 
     def __init__(
-        self, builder: Any, size: Any, shift: Any, limit: Any, states: Any, flags: Any
+        self, builder: Any, size: Any, shift: Any, widths: Any, states: Any, flags: Any
     ) -> None:
-        self.builder, self.size, self.shift, self.limit = builder, size, shift, limit
+        self.builder, self.size, self.shift, self.widths = builder, size, shift, widths
         self.more = builder.icmp_signed("!=", states[1], _I64(0))
         # without `extra`, anything that can be read
         states = (states[0], builder.select(self.more, states[1], states[0]), *states[2:])
@@ -89,21 +93,22 @@ class _Step:
         self, x: _Vector, begin: Any, end: Any, by_u: Any, by_v: Any, decay_u: Any, decay_v: Any
     ) -> None:
         builder = self.builder
-        left, right, limit = (x.spread(y) for y in (*self.shift, self.limit))
+        left, right, limit, bits, top = (x.spread(y) for y in (*self.shift, *self.widths))
+        bottom, half = builder.neg(top), builder.add(top, x.all(1))
         with cgutils.for_range_slice(builder, begin, end, _I64(x.lanes), _I64) as (i, _):
             at = [x.at(y, i, _I32) for y in self.states]
             total, extra, u, v, bias = (builder.load(y, align=4) for y in at)
             now = builder.ashr(builder.shl(total, left), right)
             now = builder.add(now, builder.select(self.more, extra, x.all(0)))
             some = builder.or_(builder.or_(now, u), builder.or_(v, bias))
-            arrived = builder.shl(now, x.all(6))
+            arrived = builder.shl(now, x.all(INPUT_SHIFT))
             if decay_u is None:
                 u = arrived
             else:
-                u = x.turned(builder.add(decay_u(x, u, by_u), arrived))
-            v = builder.add(builder.add(decay_v(x, v, by_v), u), bias)
-            v = x.select(">", v, x.all(_TOP), x.all(_TOP), v)
-            v = x.select("<", v, x.all(-_TOP), x.all(-_TOP), v)
+                u = x.turned(builder.add(decay_u(x, u, by_u, bits), arrived), half)
+            v = builder.add(builder.add(decay_v(x, v, by_v, bits), u), bias)
+            v = x.select(">", v, top, top, v)
+            v = x.select("<", v, bottom, bottom, v)
             spike = builder.icmp_signed(">", v, limit)
             builder.store(u, at[2], align=4)
             builder.store(builder.select(spike, x.all(0), v), at[3], align=4)
@@ -144,15 +149,16 @@ class _Vector:
         """Where a is `how` b: then, elsewhere: otherwise."""
         return self.builder.select(self.builder.icmp_signed(how, a, b), then, otherwise)
 
-    def turned(self, u: Any) -> Any:
-        """u in 24 bits, if it is at most one turn away."""
-        over = self.builder.sub(u, self.all(_TURN))
-        under = self.builder.add(u, self.all(_TURN))
-        low = self.select("<=", u, self.all(-_HALF), under, u)
-        return self.select(">", u, self.all(_HALF), over, low)
+    def turned(self, u: Any, half: Any) -> Any:
+        """u within -half (not itself) to half, if it is at most one turn away."""
+        turn = self.builder.add(half, half)
+        over = self.builder.sub(u, turn)
+        under = self.builder.add(u, turn)
+        low = self.select("<=", u, self.builder.neg(half), under, u)
+        return self.select(">", u, half, over, low)
 
 
-def _shifted(x: _Vector, value: Any, by: Any) -> Any:
+def _shifted(x: _Vector, value: Any, by: Any, bits: Any) -> Any:
     """value >> by toward zero: what a negative one would lose by rounding down is added first."""
     builder = x.builder
     below = builder.sub(builder.shl(x.all(1), by), x.all(1))
@@ -160,11 +166,12 @@ def _shifted(x: _Vector, value: Any, by: Any) -> Any:
     return builder.ashr(builder.add(value, lost), by)
 
 
-def _multiplied(x: _Vector, value: Any, factor: Any) -> Any:
-    """value * factor >> 12 toward zero for |value| <= 2^30, factor <= 4096: in two parts."""
+def _multiplied(x: _Vector, value: Any, factor: Any, bits: Any) -> Any:
+    """value * factor >> bits toward zero for |value| <= 2^30, factor <= 2^bits: in two parts."""
     builder = x.builder
     size = x.select("<", value, x.all(0), builder.neg(value), value)
-    high = builder.mul(builder.lshr(size, x.all(12)), factor)
-    low = builder.lshr(builder.mul(builder.and_(size, x.all(4095)), factor), x.all(12))
+    below = builder.sub(builder.shl(x.all(1), bits), x.all(1))
+    high = builder.mul(builder.lshr(size, bits), factor)
+    low = builder.lshr(builder.mul(builder.and_(size, below), factor), bits)
     out = builder.add(high, low)
     return x.select("<", value, x.all(0), builder.neg(out), out)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....toolchain.ground.arith import effective_weights
+from ....toolchain.ground.arithmetic import Arithmetic
 from ....toolchain.ir.check_facts import proved
 from ....toolchain.ir.factors import refine, runs
 from ....toolchain.ir.facts import Coincidence
@@ -93,7 +93,7 @@ def _contraction(program: Program, fact: Coincidence, wholes: frozenset[str]) ->
         return None
     # Spikes first: they are silent more often than sums, and silence of the first is skipped.
     ordered = sorted(incoming, key=lambda j: program[j.pre].graded)
-    a, b = (_operand(j, lengths) for j in ordered)
+    a, b = (_operand(j, lengths, program.arithmetic) for j in ordered)
     if a is None or b is None or set(a.axes) | set(b.axes) != set(range(len(lengths))):
         return None
     return Contraction(p.name, lengths, isinstance(p.neuron, LIF), a, b)
@@ -114,9 +114,9 @@ def _reduces(j: Projection) -> bool:
     return any(label not in kept and n > 1 for label, n in j.connection.pre)
 
 
-def _weight(j: Projection) -> int:
+def _weight(j: Projection, widths: Arithmetic) -> int:
     assert isinstance(j.connection, Structured)
-    return int(effective_weights(np.array([j.connection.weight], dtype=np.int64))[0])
+    return int(widths.effective_weights(np.array([j.connection.weight], dtype=np.int64))[0])
 
 
 def _covers(axes: tuple[tuple[str, int], ...], lengths: tuple[int, ...]) -> Mapping[str, Axes]:
@@ -125,14 +125,14 @@ def _covers(axes: tuple[tuple[str, int], ...], lengths: tuple[int, ...]) -> Mapp
     return {label: run for (label, _), run in zip(axes, covered, strict=True)}
 
 
-def _operand(j: Projection, lengths: tuple[int, ...]) -> Operand | None:
+def _operand(j: Projection, lengths: tuple[int, ...], widths: Arithmetic) -> Operand | None:
     """None if the projection sums: every label of pre must be one of post."""
     assert isinstance(j.connection, Structured)
     covers = _covers(j.connection.post, lengths)
     if any(label not in covers for label, n in j.connection.pre if n > 1):
         return None
     axes = tuple(a for label, n in j.connection.pre if n > 1 for a in covers[label])
-    return Operand(j.pre, _weight(j), axes)
+    return Operand(j.pre, _weight(j, widths), axes)
 
 
 def reading(j: Projection, lengths: tuple[int, ...]) -> Reading:

@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from ....toolchain.ground.arith import DECAY_UNITY, INPUT_SHIFT
+from ....toolchain.ground.arith import INPUT_SHIFT
 from ....toolchain.ir.program import (
     LIF,
     Clock,
@@ -145,18 +145,19 @@ def _steps(program: Program, ready: Prepared, p: Population, wanted: int, loop: 
 
 
 def _forgets(program: Program, ready: Prepared, p: Population) -> bool:
-    """True if nothing of u, v is left a step later: full decay, and |v| < 4096 always.
+    """True if nothing of u, v is left a step later: full decay, and |v| < 4096 (at 12 bits) always.
 
     Only of what receives 0 and 1: other ranges need to hold from model step 0 on only.
     """
     n, reads = p.neuron, program.incoming[p.name]
     assert isinstance(n, LIF)
-    if (n.du, n.dv) != (DECAY_UNITY - 1, DECAY_UNITY - 1):
+    widths = program.arithmetic
+    if (n.du, n.dv) != (widths.full_decay, widths.full_decay):
         return False
     if not all(isinstance(program[j.pre].neuron, LIF | Clock | Input) for j in reads):
         return False
     largest = (ready.bound[p.name] << INPUT_SHIFT) + int(np.abs(bias_of(p)).max(initial=0))
-    return largest < DECAY_UNITY
+    return largest < widths.decay_unity
 
 
 def with_longer_loops(program: Program, ready: Prepared) -> Program:

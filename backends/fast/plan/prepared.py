@@ -36,7 +36,9 @@ class Prepared:
     def __init__(self, program: Program, *, wide: bool = False) -> None:
         self.program, self.wide = program, wide
         self.projections = {
-            j.name: PlannedProjection(j, program[j.pre], program[j.post], wide=wide)
+            j.name: PlannedProjection(
+                j, program[j.pre], program[j.post], program.arithmetic, wide=wide
+            )
             for j in program.projections
         }
         self.groups = [(g, is_loop(program, g)) for g in groups(program)]
@@ -69,7 +71,9 @@ class Prepared:
             if not loop and (j := self._fused(program[n])) is not None
         }
         self.neurons = {
-            p.name: PlannedNeurons(p, self.bias.get(p.name), self.bound[p.name], not wide)
+            p.name: PlannedNeurons(
+                p, self.bias.get(p.name), self.bound[p.name], not wide, program.arithmetic
+            )
             for p in program
         }
 
@@ -140,7 +144,11 @@ class Prepared:
 
     def narrow(self, p: Population, bound: int) -> bool:
         """True if LIF neurons that receive at most `bound` can be computed in 32 bits."""
-        return not self.wide and p.name in self.small and neurons.narrow(p, bound)
+        return (
+            not self.wide
+            and p.name in self.small
+            and neurons.narrow(p, bound, self.program.arithmetic)
+        )
 
     def port_type(self, p: Population) -> Any:
         """The least of int8 (graded neurons, no convolution), int32, int64 that holds the sums."""

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....toolchain.ground.arith import STATE_BITS, IntArray, effective_weights, wrap, wrap32
+from ....toolchain.ground.arith import IntArray, wrap, wrap32
+from ....toolchain.ground.arithmetic import Arithmetic
 from ....toolchain.ir.program import Conv2d, Dense, Population, Projection, Sparse, Structured, View
 from ..kernels import sums as kernels
 from ..layout import Values
@@ -33,15 +34,18 @@ class PlannedProjection:
     effective  the weights in use;  largest  no sum of them over inputs is larger
     """
 
-    def __init__(self, j: Projection, pre: Population, post: Population, *, wide: bool) -> None:
+    def __init__(
+        self, j: Projection, pre: Population, post: Population, widths: Arithmetic, *, wide: bool
+    ) -> None:
         self.pre_view, self.post_view = j.pre_view, j.post_view
         self.as_events = wide and not pre.graded  # narrow: the range check proves 0/1
         low, high = (min(pre.low, 0), max(pre.high, 0)) if pre.graded else (0, 1)
         c = j.connection
         rule, shift = _rule(c, j.weight_exp)
-        weight = _weights(c, rule)
+        weight = _weights(c)
+        weight = weight if rule == "kernel" else widths.effective_weights(weight)
         largest = _largest_sum(c, weight, low, high, pre.size)
-        bits = STATE_BITS if rule == "kernel" else 32
+        bits = widths.sum_bits if rule == "kernel" else 32
         self.exponent, self.bits = shift, bits
         full = largest << max(shift, 0)
         self.wide = wide or full >= LIMIT or np.abs(weight).max(initial=0) >= 1 << 15
@@ -107,17 +111,16 @@ def _rule(c: object, exponent: int) -> tuple[str, int]:
     return ("kernel" if isinstance(c, Conv2d) and exponent >= 0 else "synapses"), exponent
 
 
-def _weights(c: object, rule: str) -> IntArray:
+def _weights(c: object) -> IntArray:
     match c:
         case Conv2d() | Dense():
-            weight = c.weight
+            return c.weight
         case Sparse():
-            weight = c.data
+            return c.data
         case Structured():
-            weight = np.array([c.weight], dtype=np.int64)
+            return np.array([c.weight], dtype=np.int64)
         case _:
             raise TypeError(f"no rule for {type(c).__name__}")
-    return weight if rule == "kernel" else effective_weights(weight)
 
 
 def _largest_sum(c: object, weight: IntArray, low: int, high: int, pre_size: int) -> int:

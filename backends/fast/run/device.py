@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....toolchain.ground.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
+from ....toolchain.ground.arith import INPUT_SHIFT, IntArray
 from ....toolchain.ground.errors import MissingPartError
 from ....toolchain.ir.program import (
     LIF,
@@ -276,16 +276,17 @@ class _Batch:
         if n.reset and t == 0:
             u, v = torch.zeros_like(u), torch.zeros_like(v)
         busy = busy | (u != 0) | (v != 0) | (bias != 0)
-        u = _decayed(u, DECAY_UNITY - (n.du + 1)) + wrap(a << INPUT_SHIFT, 32)
-        turn = 2 * STATE_LIMIT
-        u = torch.where(u > STATE_LIMIT, u - turn, torch.where(u <= -STATE_LIMIT, u + turn, u))
-        v = _decayed(v, DECAY_UNITY - n.dv) + u + bias
-        v = v.clamp(-(STATE_LIMIT - 1), STATE_LIMIT - 1)
+        widths = self.program.arithmetic
+        limit, turn, bits = widths.state_limit, 2 * widths.state_limit, widths.decay_bits
+        u = _decayed(u, widths.full_decay - n.du, bits) + wrap(a << INPUT_SHIFT, 32)
+        u = torch.where(u > limit, u - turn, torch.where(u <= -limit, u + turn, u))
+        v = _decayed(v, widths.decay_unity - n.dv, bits) + u + bias
+        v = v.clamp(-(limit - 1), limit - 1)
         s = v > (n.vth << INPUT_SHIFT)
         self.state[p.name] = u, torch.where(s, 0, v)
         return s, busy
 
 
-def _decayed(x: Tensor, factor: int) -> Tensor:
-    """x * factor >> 12, toward zero."""
-    return x.sign() * ((x.abs() * factor) >> 12)
+def _decayed(x: Tensor, factor: int, bits: int) -> Tensor:
+    """x * factor >> bits, toward zero."""
+    return x.sign() * ((x.abs() * factor) >> bits)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ....toolchain.ground.arith import STATE_LIMIT, IntArray, wrap32
+from ....toolchain.ground.arith import IntArray, wrap32
 from ....toolchain.ir.program import LIF, Clock, Input, Population, Projection
 from ..layout import C_ORDER, Values, arranged
 from ..plan import accumulators, contractions
@@ -131,7 +131,7 @@ class Run:
         begin, tally = self.span.begin(p), self._tally(p)
         drive(
             conv, self._arriving(main, self.span.window(p.name)), extra, ready.bias[p.name],
-            decays_of(n, np.int32, ready.bound[p.name]),
+            decays_of(n, np.int32, ready.bound[p.name], self.program.arithmetic),
             self.span.origin(p.name), self.program.timesteps if n.reset else 0, begin,
             self.sent[p.name].values, tally.events, tally.active,
         )  # fmt: skip
@@ -157,7 +157,7 @@ class Run:
         before = self.initial.state.get(p.name)
         shape, layout = (self.lanes, p.size), self.ready.layout[p.name]
         u_before = 0 if before is None else int(np.abs(before.u).max())
-        small = self.ready.narrow(p, bound) and u_before <= STATE_LIMIT
+        small = self.ready.narrow(p, bound) and u_before <= self.program.arithmetic.state_limit
         kind = np.int32 if small else np.int64
         if small and not self.in_loop and not self._keeps_state(p):
             shape = 0, p.size  # the kernel begins with zeros

@@ -53,9 +53,10 @@ def steps(
         assert planned.bias is not None
         kind = state.u.dtype
         a_in, bias = (a.astype(kind, copy=False) for a in (ports["a_in"], planned.bias))
+        decays = decays_of(n, kind, planned.bound, planned.widths)
         run = kernels.lif_narrow if kind == np.int32 else kernels.lif
         run(
-            a_in, state.u, state.v, bias, decays_of(n, kind, planned.bound), resets.first,
+            a_in, state.u, state.v, bias, decays, resets.first,
             resets.every if n.reset else 0, out, events, active,
         )  # fmt: skip
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....toolchain.ground.arith import STATE_LIMIT, effective_weights
+from ....toolchain.ground.arithmetic import LOIHI
 from ....toolchain.ir.program import Conv2d, Population, Projection
 from ..rules import ConnectionRule, Kind, as_matrix, matrix_bytes
 
@@ -54,11 +54,11 @@ def sparse_is_equal(projection: Projection, pre: Population) -> bool:
     """
     c = projection.connection
     assert isinstance(c, Conv2d)
-    if not np.array_equal(effective_weights(c.weight), c.weight):
+    if not np.array_equal(LOIHI.effective_weights(c.weight), c.weight):
         return False
     payload = max(abs(pre.low), abs(pre.high))
     bound = int(np.abs(c.weight).sum(axis=(1, 2, 3)).max(initial=0)) * payload
-    return bound << projection.weight_exp < STATE_LIMIT
+    return bound << projection.weight_exp < LOIHI.state_limit
 
 
 def sparse_is_faster(projection: Projection) -> bool:

@@ -6,18 +6,22 @@ One file per kind of connection.
 
 from __future__ import annotations
 
+from ....toolchain.ground.arithmetic import Arithmetic
 from ....toolchain.ir.kinds import Rules
 from ....toolchain.ir.program import Population, Projection, View
 from ..body import Scope
-from ..forms import ConnectionForm
+from ..forms import ConnectionForm, How
 
 RULES = Rules("ONNX", __name__, ConnectionForm)
 
 
-def project(at: Scope, j: Projection, pre: Population, post: Population, s: str) -> str:
+def project(
+    at: Scope, j: Projection, pre: Population, post: Population, s: str, widths: Arithmetic
+) -> str:
     """What `post` receives of the spikes `s` [*pre shape], as int64 [*post shape]."""
     x = view(at, at.reshape(s, pre.size), j.pre_view)
-    y = RULES[type(j.connection)].connect(j.connection, at, x, not pre.graded, j.weight_exp)
+    how = How(not pre.graded, j.weight_exp, widths)
+    y = RULES[type(j.connection)].connect(j.connection, at, x, how)
     return at.reshape(view(at, y, j.post_view), *post.shape)
 
 

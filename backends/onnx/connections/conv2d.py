@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....toolchain.ground.arith import IntArray, effective_weights
+from ....toolchain.ground.arith import IntArray
 from ....toolchain.ir.program import Conv2d
 from ..arithmetic import wrap
 from ..body import Scope
-from ..forms import ConnectionForm
+from ..forms import ConnectionForm, How
 from ..sums import matmul, scaled
 
 
-def connect(c: Conv2d, at: Scope, x: str, binary: bool, exponent: int) -> str:
+def connect(c: Conv2d, at: Scope, x: str, how: How) -> str:
     """out = wrap24(conv(W << e, s)); with e < 0 as Sparse. One Gather collects each patch."""
+    binary, exponent = how.binary, how.exponent
     out, per_group, kh, kw = c.weight.shape
     patches = _patches(c, at, x, binary)  # [groups, per_group * kh * kw, H' * W']
-    kernel = effective_weights(c.weight) if exponent < 0 else c.weight << exponent
+    kernel = how.widths.effective_weights(c.weight) if exponent < 0 else c.weight << exponent
     kernel = kernel.reshape(c.groups, out // c.groups, per_group * kh * kw)
     total = at.reshape(matmul(at, kernel, patches, binary), -1)
-    return scaled(at, total, exponent) if exponent < 0 else wrap(at, total, 24)
+    return scaled(at, total, exponent) if exponent < 0 else wrap(at, total, how.widths.sum_bits)
 
 
 def _patches(c: Conv2d, at: Scope, x: str, binary: bool) -> str:

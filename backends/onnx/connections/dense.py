@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from ....toolchain.ground.arith import effective_weights
 from ....toolchain.ir.program import Dense
 from ..body import Scope
-from ..forms import ConnectionForm
+from ..forms import ConnectionForm, How
 from ..sums import matmul, scaled
 
 
-def connect(c: Dense, at: Scope, x: str, binary: bool, exponent: int) -> str:
+def connect(c: Dense, at: Scope, x: str, how: How) -> str:
     """A = i32(W @ s)."""
-    return scaled(at, matmul(at, effective_weights(c.weight), x, binary), exponent)
+    return scaled(
+        at, matmul(at, how.widths.effective_weights(c.weight), x, how.binary), how.exponent
+    )
 
 
 RULE = ConnectionForm(connect)

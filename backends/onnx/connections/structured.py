@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....toolchain.ground.arith import effective_weights
 from ....toolchain.ir.program import Structured
 from ..body import INT64, Scope
-from ..forms import ConnectionForm
+from ..forms import ConnectionForm, How
 from ..sums import scaled
 
 
-def connect(c: Structured, at: Scope, x: str, binary: bool, exponent: int) -> str:
+def connect(c: Structured, at: Scope, x: str, how: How) -> str:
     """w * the sum over labels only in pre, repeated along labels only in post."""
-    weight = int(effective_weights(np.array([c.weight]))[0])
+    weight = int(how.widths.effective_weights(np.array([c.weight]))[0])
     pre, post = [label for label, _ in c.pre], [label for label, _ in c.post]
     x = at.reshape(at.cast(x, INT64), *(n for _, n in c.pre))
     summed = [i for i, label in enumerate(pre) if label not in post]
@@ -28,7 +27,7 @@ def connect(c: Structured, at: Scope, x: str, binary: bool, exponent: int) -> st
         x = at.op("Expand", x, at.array(np.array([n for _, n in c.post], dtype=np.int64)))
     if weight != 1:
         x = at.op("Mul", x, at.number(weight))
-    return scaled(at, at.reshape(x, -1), exponent)
+    return scaled(at, at.reshape(x, -1), how.exponent)
 
 
 RULE = ConnectionForm(connect)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....toolchain.ground.arith import STATE_BITS, IntArray, effective_weights, wrap, wrap32
+from ....toolchain.ground.arith import IntArray, wrap, wrap32
+from ....toolchain.ground.arithmetic import Arithmetic
 from ....toolchain.ir.program import Conv2d
 from ..exponent import shift
 from ..types import ConnectionRule, Synapses
 
 
-def synapses(c: Conv2d, exponent: int) -> Synapses:
+def synapses(c: Conv2d, exponent: int, widths: Arithmetic) -> Synapses:
     """Integer semantics 3.3: out = wrap24(conv(W << e, s)), W neither clipped nor truncated.
 
     A negative exponent is not the kernel's: such a projection is built as Sparse, by 3.1:
     out = i32(conv(W, s)) >> -e, with W clipped and truncated. s [B, pre] -> [B, post].
     """
     as_sparse = exponent < 0
-    kernel = effective_weights(c.weight) if as_sparse else c.weight << exponent
+    kernel = widths.effective_weights(c.weight) if as_sparse else c.weight << exponent
 
     def apply(s: IntArray) -> IntArray:
         total = correlate(c, kernel, s.reshape(len(s), *c.in_shape))
-        out = shift(wrap32(total), exponent) if as_sparse else wrap(total, STATE_BITS)
+        out = shift(wrap32(total), exponent) if as_sparse else wrap(total, widths.sum_bits)
         return out.reshape(len(s), -1)
 
     return apply

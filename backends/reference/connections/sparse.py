@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....toolchain.ground.arith import IntArray, effective_weights, wrap32
+from ....toolchain.ground.arith import IntArray, wrap32
+from ....toolchain.ground.arithmetic import Arithmetic
 from ....toolchain.ir.program import Sparse
 from ..exponent import shift
 from ..types import ConnectionRule, Synapses
 
 
-def synapses(c: Sparse, exponent: int) -> Synapses:
+def synapses(c: Sparse, exponent: int, widths: Arithmetic) -> Synapses:
     """Integer semantics 3.1: A[i] = i32(sum over k in row i of data[k] * s[indices[k]]), exponent.
 
     s [B, pre] -> [B, post].
     """
-    weight = effective_weights(c.data)
+    weight = widths.effective_weights(c.data)
     rows = len(c.indptr) - 1
     filled = np.flatnonzero(np.diff(c.indptr))  # reduceat cannot express an empty row
     starts = c.indptr[filled]

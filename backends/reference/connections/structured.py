@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....toolchain.ground.arith import IntArray, effective_weights, wrap32
+from ....toolchain.ground.arith import IntArray, wrap32
+from ....toolchain.ground.arithmetic import Arithmetic
 from ....toolchain.ir.program import Structured
 from ..exponent import shift
 from ..types import ConnectionRule, Synapses
 
 
-def synapses(c: Structured, exponent: int) -> Synapses:
+def synapses(c: Structured, exponent: int, widths: Arithmetic) -> Synapses:
     """a[post labels] = w * sum over the labels only in pre of s[pre labels], then the exponent.
 
     Labels only in post repeat the value. It is a Sparse projection (integer semantics 3.1), so the
     sum wraps at 32 bits and the weight is clipped alike. s [B, pre] -> [B, post].
     """
-    weight = effective_weights(np.array([c.weight]))[0]
+    weight = widths.effective_weights(np.array([c.weight]))[0]
     pre, post = [label for label, _ in c.pre], [label for label, _ in c.post]
     summed = tuple(1 + i for i, label in enumerate(pre) if label not in post)
     kept = [label for label in pre if label in post]

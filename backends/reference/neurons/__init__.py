@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ....toolchain.ground.arith import IntArray
+from ....toolchain.ground.arithmetic import Arithmetic
 from ....toolchain.ir.kinds import Rules
 from ....toolchain.ir.neurons.base import NeuronProgram
 from ..types import Cell, Host, NeuronRule, Ports
@@ -29,11 +30,13 @@ def initial(neuron: NeuronProgram, shape: tuple[int, ...]) -> State:
     return rule.initial(shape) if isinstance(rule, Cell) else None
 
 
-def step(neuron: NeuronProgram, state: State, ports: Ports) -> tuple[State, IntArray]:
-    """The state after the step and what the population sends [B, *shape]."""
+def step(
+    neuron: NeuronProgram, state: State, ports: Ports, widths: Arithmetic
+) -> tuple[State, IntArray]:
+    """The state after the step and what the population sends [B, *shape]; widths: the Program's."""
     rule = RULES[type(neuron)]
     assert isinstance(rule, Cell), "the host drives it"
-    return rule.step(neuron, state, ports)
+    return rule.step(neuron, state, ports, widths)
 
 
 def active(neuron: NeuronProgram, state: State, ports: Ports) -> IntArray:

@@ -14,4 +14,4 @@ def step(n: GradedReLU, a_in: IntArray) -> IntArray:
     return np.where(a_in > n.vth, a_in, 0)
 
 
-RULE = Cell(lambda n, state, ports: (None, step(n, ports["a_in"])))
+RULE = Cell(lambda n, state, ports, widths: (None, step(n, ports["a_in"])))

@@ -7,16 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ....toolchain.ground.arith import (
-    DECAY_UNITY,
-    INPUT_SHIFT,
-    IntArray,
-    decay,
-    saturate_membrane,
-    scale_exponent,
-    wrap32,
-    wrap_current,
-)
+from ....toolchain.ground.arith import INPUT_SHIFT, IntArray, scale_exponent, wrap32
+from ....toolchain.ground.arithmetic import Arithmetic
 from ....toolchain.ir.program import LIF
 from ..types import Cell
 
@@ -39,17 +31,19 @@ def bias(n: LIF) -> IntArray:
     return scale_exponent(n.bias_mant, n.bias_exp)
 
 
-def step(n: LIF, state: State, a_in: IntArray) -> tuple[State, IntArray]:
+def step(n: LIF, state: State, a_in: IntArray, widths: Arithmetic) -> tuple[State, IntArray]:
     """One step of integer semantics 2.1. a_in [B, *shape] -> new state, spikes 0/1.
 
+    At Loihi's widths, else with those of the Program in the place of 12 and 24 bits:
     x = i32(a_in << 6)
     u = wrap(tz(u * (4096 - (du+1)), 12) + x)             one wrap only
     v = clip24(tz(v * (4096 - dv), 12) + u + bias)        saturates, with the new u
     s = v > (vth << 6);  v = 0 where s                    strict, to zero
     """
     x = wrap32(a_in << INPUT_SHIFT)
-    u = wrap_current(decay(state.u, DECAY_UNITY - (n.du + 1)) + x)
-    v = saturate_membrane(decay(state.v, DECAY_UNITY - n.dv) + u + bias(n))
+    u = widths.wrap_current(widths.decayed(state.u, widths.decay_unity - (n.du + 1)) + x)
+    kept = widths.decayed(state.v, widths.decay_unity - n.dv)
+    v = widths.saturate_membrane(kept + u + bias(n))
     s = v > (n.vth << INPUT_SHIFT)
     return State(u, np.where(s, 0, v)), s.astype(np.int64)
 
@@ -60,4 +54,4 @@ def busy(n: LIF, state: State) -> NDArray[np.bool_]:
     return changes
 
 
-RULE = Cell(lambda n, state, ports: step(n, state, ports["a_in"]), reset, busy)
+RULE = Cell(lambda n, state, ports, widths: step(n, state, ports["a_in"], widths), reset, busy)

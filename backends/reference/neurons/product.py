@@ -18,4 +18,4 @@ def step(n: Product, a_in1: IntArray, a_in2: IntArray) -> IntArray:
     return np.where(np.abs(v) > n.vth, v, 0)
 
 
-RULE = Cell(lambda n, state, ports: (None, step(n, ports["a_in1"], ports["a_in2"])))
+RULE = Cell(lambda n, state, ports, widths: (None, step(n, ports["a_in1"], ports["a_in2"])))

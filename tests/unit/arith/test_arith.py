@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfx.toolchain.ground import arith
+from sfx.toolchain.ground.arithmetic import LOIHI
 
 WIDE = st.integers(-(2**40), 2**40)
 STATE = st.integers(-(2**24), 2**24)
@@ -40,22 +41,22 @@ def test_truncate_shift_rounds_toward_zero(x: int, bits: int) -> None:
 @given(STATE, st.integers(0, 4096))
 def test_decay(x: int, factor: int) -> None:
     magnitude = abs(x) * factor // 4096
-    assert arith.decay(one(x), factor)[0] == (magnitude if x >= 0 else -magnitude)
+    assert LOIHI.decayed(one(x), factor)[0] == (magnitude if x >= 0 else -magnitude)
 
 
 def test_decay_never_drags_to_minus_one() -> None:
-    assert arith.decay(one(-1), 4095)[0] == 0, "floor would leave -1 for ever"
+    assert LOIHI.decayed(one(-1), 4095)[0] == 0, "floor would leave -1 for ever"
 
 
 @given(st.integers(-(2**26), 2**26))
 def test_current_wraps_once(u: int) -> None:
     expected = u - 2**24 if u > 2**23 else u + 2**24 if u <= -(2**23) else u
-    assert arith.wrap_current(one(u))[0] == expected
+    assert LOIHI.wrap_current(one(u))[0] == expected
 
 
 @given(st.integers(-(2**26), 2**26))
 def test_membrane_saturates(v: int) -> None:
-    assert arith.saturate_membrane(one(v))[0] == min(max(v, -(2**23) + 1), 2**23 - 1)
+    assert LOIHI.saturate_membrane(one(v))[0] == min(max(v, -(2**23) + 1), 2**23 - 1)
 
 
 @given(STATE, st.integers(-20, 20))
@@ -76,7 +77,7 @@ def test_sign_mode(weights: list[int]) -> None:
 
 @given(st.lists(WEIGHT, min_size=1, max_size=8), st.integers(1, 8))
 def test_effective_weights(weights: list[int], bits: int) -> None:
-    got = arith.effective_weights(np.array(weights), bits).tolist()
+    got = LOIHI.effective_weights(np.array(weights), bits).tolist()
     mixed = min(weights) < 0 < max(weights)
     step = 2 ** (8 - bits + (1 if mixed else 0))
     for w, e in zip(weights, got, strict=True):
@@ -98,14 +99,14 @@ def test_effective_weights(weights: list[int], bits: int) -> None:
     ],
 )
 def test_effective_weights_as_measured(weights: list[int], expected: list[int]) -> None:
-    assert arith.effective_weights(np.array(weights)).tolist() == expected
+    assert LOIHI.effective_weights(np.array(weights)).tolist() == expected
 
 
 @given(st.lists(WEIGHT, min_size=1, max_size=8))
 def test_effective_weights_are_a_fixed_point(weights: list[int]) -> None:
-    once = arith.effective_weights(np.array(weights), mode=arith.sign_mode(np.array(weights)))
+    once = LOIHI.effective_weights(np.array(weights), mode=arith.sign_mode(np.array(weights)))
     mode = arith.sign_mode(np.array(weights))
-    assert np.array_equal(arith.effective_weights(once, mode=mode), once)
+    assert np.array_equal(LOIHI.effective_weights(once, mode=mode), once)
 
 
 def test_as_int_refuses_fractions() -> None:

@@ -21,6 +21,7 @@ from sfx.backends.onnx.connections import project  # noqa: E402
 from sfx.backends.onnx.forms import Cell, Sent  # noqa: E402
 from sfx.backends.onnx.neurons import RULES  # noqa: E402
 from sfx.backends.reference import synapses  # noqa: E402
+from sfx.toolchain.ground.arithmetic import LOIHI  # noqa: E402
 from sfx.toolchain.ir import program as p  # noqa: E402
 from tests.conformance import cases  # noqa: E402
 from tests.conformance.by_hand import CASES  # noqa: E402
@@ -77,7 +78,7 @@ def _stateless(case: Case, neuron: p.NeuronProgram) -> dict[str, Array]:
     body = Body()
     ports = {port: body.name(port) for port in neuron.ports}
     population = p.Population("n", shape, neuron)
-    sent = compute(Scope(body, "n"), population, ports, ())
+    sent = compute(Scope(body, "n"), population, ports, (), LOIHI)
     run = runner({n: (INT64, shape) for n in ports.values()}, {sent.spikes: INT64}, body)
     (s,) = run(*(case.inputs[port] for port in neuron.ports))
     return {"s": s}
@@ -92,7 +93,7 @@ def _lif(case: Case) -> dict[str, Array]:
     body = Body()
     names = [body.name(n) for n in ("a_in", "u before", "v before")]
     population = p.Population("n", shape, neuron)
-    sent = compute(Scope(body, "n"), population, {"a_in": names[0]}, (names[1], names[2]))
+    sent = compute(Scope(body, "n"), population, {"a_in": names[0]}, (names[1], names[2]), LOIHI)
     u, v = sent.state
     outputs = {sent.spikes: BOOL, u: INT64, v: INT64}
     run = runner({n: (INT64, shape) for n in names}, outputs, body)
@@ -113,7 +114,7 @@ def _connection(case: Case) -> dict[str, Array]:
     j, pre, post = projection(case)
     body = Body()
     s = body.name("s")
-    out = project(Scope(body, "j"), j, pre, post, s)
+    out = project(Scope(body, "j"), j, pre, post, s, LOIHI)
     run = runner({s: (INT64 if pre.graded else BOOL, pre.shape)}, {out: INT64}, body)
     arrived = np.zeros_like(case.inputs["s_in"])
     arrived[j.delay :] = case.inputs["s_in"][: -j.delay]
@@ -153,10 +154,10 @@ def test_any_weight_exponent_and_view_as_in_the_reference(kind: str) -> None:
         j, pre, post = random_projection(seed, kind)
         j = replace(j, connection=with_any_weights(j.connection, rng))
         s = rng.integers(pre.low, pre.high, (1, *pre.shape), endpoint=True)
-        (expected,) = synapses.build(j, pre, post)(s)
+        (expected,) = synapses.build(j, pre, post, LOIHI)(s)
         body = Body()
         name = body.name("s")
-        out = project(Scope(body, "j"), j, pre, post, name)
+        out = project(Scope(body, "j"), j, pre, post, name, LOIHI)
         kinds = (INT64, np.int64) if pre.graded else (BOOL, np.bool_)
         (got,) = runner({name: (kinds[0], pre.shape)}, {out: INT64}, body)(s[0].astype(kinds[1]))
         assert np.array_equal(got, expected), j

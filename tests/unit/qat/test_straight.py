@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.needs_torch
 
 from sfx.backends.reference.neurons import lif as reference  # noqa: E402
-from sfx.toolchain.ground.arith import effective_weights  # noqa: E402
+from sfx.toolchain.compiler.quantize.state.mantissas import WeightBits  # noqa: E402
+from sfx.toolchain.ground.arithmetic import LOIHI  # noqa: E402
 from sfx.toolchain.ir.program import LIF  # noqa: E402
 from sfx.toolchain.qat import straight  # noqa: E402
 from sfx.toolchain.qat.grid import Rows  # noqa: E402
@@ -36,8 +37,8 @@ def test_lif_is_the_reference(seed: int, du: int, dv: int, vth: int, exp: int, s
     state = reference.reset((2, n))
     expected = np.empty_like(a)
     for t in range(steps):
-        state, expected[t] = reference.step(neuron, state, a[t])
-    constants = straight.Constants(4095 - du, 4096 - dv, vth << 6)
+        state, expected[t] = reference.step(neuron, state, a[t], LOIHI)
+    constants = straight.Constants.of(neuron, LOIHI)
     zero = torch.zeros(2, n)
     bias = torch.from_numpy(neuron.bias_mant << exp).float()
     spikes, u, v = straight.lif(torch.from_numpy(a).float(), bias, zero, zero, constants)
@@ -47,9 +48,9 @@ def test_lif_is_the_reference(seed: int, du: int, dv: int, vth: int, exp: int, s
 
 
 def test_powers_of_two_stay_in_float32() -> None:
-    assert straight.Constants(0, 2048, 64).state_type is torch.float32
-    assert straight.Constants(0, 4096, 64).state_type is torch.float32
-    assert straight.Constants(0, 3072, 64).state_type is torch.float64
+    assert straight.Constants(0, 2048, 64, 4096, (1 << 23) - 1).state_type is torch.float32
+    assert straight.Constants(0, 4096, 64, 4096, (1 << 23) - 1).state_type is torch.float32
+    assert straight.Constants(0, 3072, 64, 4096, (1 << 23) - 1).state_type is torch.float64
 
 
 @given(st.lists(st.integers(-(1 << 23), 1 << 23), min_size=1), st.integers(-8, 7))
@@ -70,19 +71,19 @@ def test_every_rounding_is_what_a_synapse_holds(seed: int, bits: int, sign: int)
     start = step * rng.integers(-256 // step, 256 // step, (4, 3))
     if sign:
         start = sign * np.abs(start).clip(0, 256 - step)
-    rows = Rows.around(start, bits, part=np.array([0, 1, 1, 0]))
+    rows = Rows.around(start, WeightBits(bits, 8), part=np.array([0, 1, 1, 0]))
     whole = rows.round(rng.normal(0, 200, (4, 3)))
     for part in (0, 1):
         own = whole[rows.part == part].astype(np.int64)
-        assert np.array_equal(effective_weights(own, bits), own)
-        assert np.array_equal(effective_weights(own), own)
+        assert np.array_equal(LOIHI.effective_weights(own, bits), own)
+        assert np.array_equal(LOIHI.effective_weights(own), own)
     assert np.array_equal(rows.round(whole), whole)
     assert np.array_equal(rows.round(start.astype(np.float64)), start) or start.min() == -256
 
 
 def test_the_gradient_of_a_neuron() -> None:
     """Two steps by hand: dv/da = 64, the first step's part decays by 1/2, slope 1/threshold."""
-    constants = straight.Constants(0, 2048, 6400)
+    constants = straight.Constants(0, 2048, 6400, 4096, (1 << 23) - 1)
     a = torch.tensor([[[40.0]], [[80.0]]], requires_grad=True)
     bias = torch.zeros(1, requires_grad=True)
     zero = torch.zeros(1, 1)

@@ -13,10 +13,10 @@ from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
 from sfx.toolchain.compiler.quantize.fit.compensate import Rounder
 from sfx.toolchain.compiler.quantize.fit.flips import flip
 from sfx.toolchain.compiler.quantize.fit.lanes import draw
-from sfx.toolchain.compiler.quantize.fit.mantissa import Grid
+from sfx.toolchain.compiler.quantize.fit.mantissa import Grid, WeightBits
 from sfx.toolchain.compiler.quantize.options import Options
 from sfx.toolchain.compiler.quantize.quantize import Quantized, quantize
-from sfx.toolchain.ground.arith import effective_weights, mantissa_bits
+from sfx.toolchain.ground.arithmetic import LOIHI
 from sfx.toolchain.ground.errors import InputError, SfxError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check_program import check_program
@@ -40,7 +40,7 @@ def test_every_weight_has_its_bits_and_the_program_is_legal(bits: int) -> None:
     for j in q.program.projections:
         if j.post in rounded and isinstance(j.connection, Dense | Conv2d):
             w = j.connection.weights
-            assert np.array_equal(effective_weights(w, bits), w), j.name
+            assert np.array_equal(LOIHI.effective_weights(w, bits), w), j.name
     assert all(r.weight_bits == bits for r in q.records)
 
 
@@ -147,7 +147,7 @@ def test_compensated_rounding_leaves_a_smaller_error_of_the_sums() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 12)) @ rng.normal(size=(12, 12))  # correlated inputs
     w = rng.normal(size=(6, 12))
-    grid, unit = Grid.of(True, 3), np.full(6, 60.0)
+    grid, unit = Grid.of(True, WeightBits(3, 8)), np.full(6, 60.0)
     mine = Rounder.of(w, x).round(unit, grid)
     nearest = grid.round(w * 60)
 
@@ -194,9 +194,9 @@ def test_the_search_finds_what_it_counts() -> None:
 
 @given(st.integers(2, 8), st.integers(0, 1000))
 def test_mantissa_bits_are_the_fewest_that_hold(bits: int, seed: int) -> None:
-    grid = Grid.of(True, bits)
+    grid = Grid.of(True, WeightBits(bits, 8))
     w = grid.round(np.random.default_rng(seed).normal(size=20) * 200).astype(np.int64)
-    found = mantissa_bits(w)
+    found = LOIHI.mantissa_bits(w)
     assert found <= bits
-    assert np.array_equal(effective_weights(w, found), w)
-    assert found == 1 or not np.array_equal(effective_weights(w, found - 1), w)
+    assert np.array_equal(LOIHI.effective_weights(w, found), w)
+    assert found == 1 or not np.array_equal(LOIHI.effective_weights(w, found - 1), w)

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfx.toolchain.compiler.quantize.fit.lif import INPUT_LIMIT, RealLIF, quantize_lif, simulate
-from sfx.toolchain.compiler.quantize.fit.mantissa import Mantissas, largest_gain
+from sfx.toolchain.compiler.quantize.fit.lif import Form, RealLIF, quantize_lif, simulate
+from sfx.toolchain.compiler.quantize.fit.mantissa import Mantissas, WeightBits, largest_gain
+from sfx.toolchain.ground.arithmetic import LOIHI
+
+EIGHT = WeightBits(8, 8)
 
 
 def real(
@@ -31,8 +34,10 @@ def test_no_register_overflows(seed: int, bias: float, threshold: float, decay: 
     rng = np.random.default_rng(seed)
     lif = real(rng.normal(size=(3, 20)), bias, threshold, decay)
     timesteps = 8
-    q = quantize_lif(lif, largest_gain(lif.weights), bound, timesteps, (3,))
-    assert bound(q.mantissas) * 2.0 ** q.exponents[0] < INPUT_LIMIT
+    q = quantize_lif(
+        lif, largest_gain(lif.weights, EIGHT), bound, Form(timesteps, (3,), LOIHI), EIGHT
+    )
+    assert bound(q.mantissas) * 2.0 ** q.exponents[0] < 1 << 17
     assert 0 <= q.neuron.vth < 1 << 17
     assert np.all(np.abs(q.neuron.bias_mant) <= 4095)
     assert 0 <= q.neuron.bias_exp <= 7
@@ -47,13 +52,13 @@ def test_no_register_overflows(seed: int, bias: float, threshold: float, decay: 
 def test_threshold_hit_exactly(inclusive: bool) -> None:
     """v reaches exactly 1.0: >= fires, > does not."""
     lif = real(np.array([[0.5, 0.25, -0.25]]), 0.0, 1.0, 0.5, inclusive)
-    q = quantize_lif(lif, 4.0 * 2, bound, 4, (1,))
+    q = quantize_lif(lif, 4.0 * 2, bound, Form(4, (1,), LOIHI), EIGHT)
     assert q.exact
     weights = q.mantissas.weights[0] << q.exponents[0]
     spikes = np.array([[[1, 1, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0]]])
     # v: 0.75; 0.375+0.75=1.125 fires, 0; 0.5; 0.25
-    assert simulate(q.neuron, spikes @ weights.T)[0, :, 0].tolist() == [0, 1, 0, 0]
+    assert simulate(q.neuron, spikes @ weights.T, LOIHI)[0, :, 0].tolist() == [0, 1, 0, 0]
     # v: 0.5+0.25=0.75 ... reach 1.0 exactly: 0.5, 0.25+0.75
     spikes = np.array([[[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]]])
-    fired = simulate(q.neuron, spikes @ weights.T)[0, :, 0].tolist()
+    fired = simulate(q.neuron, spikes @ weights.T, LOIHI)[0, :, 0].tolist()
     assert fired == [0, int(inclusive), 0, 0]

@@ -11,6 +11,7 @@ from sfx.toolchain.compiler.precision.judge import Judge
 from sfx.toolchain.compiler.precision.search import ladder, search
 from sfx.toolchain.compiler.precision.sensitivity import sensitivity
 from sfx.toolchain.ground.arith import IntArray
+from sfx.toolchain.ground.arithmetic import LOIHI
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.evaluate import readout, run
 from sfx.toolchain.ir.program import Program
@@ -48,7 +49,7 @@ def two_paths() -> tuple[g.Graph, np.ndarray, np.ndarray]:
 
 def judge() -> Judge:
     graph, x, y = two_paths()
-    return Judge(graph, x[:30], x[30:], y[30:], layers, 62)
+    return Judge(graph, x[:30], x[30:], y[30:], layers, 62, LOIHI)
 
 
 def test_the_layer_that_needs_its_bits_ranks_first() -> None:

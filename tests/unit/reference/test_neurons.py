@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sfx.backends.reference import neurons
 from sfx.backends.reference.neurons import clock, graded, graded_relu, lif, product
+from sfx.toolchain.ground.arithmetic import LOIHI
 from sfx.toolchain.ir.program import LIF, Graded, GradedReLU, Product
 
 
@@ -29,27 +30,27 @@ def one(x: int) -> np.ndarray:
     [(131072, 2**23), (-131072, 2**23), (400000, 8822784), (1, 64), (-1, -64)],
 )
 def test_current_as_measured(a_in: int, u: int) -> None:
-    state, _ = lif.step(LIF(4095, 0, 1 << 25), fresh(), one(a_in))
+    state, _ = lif.step(LIF(4095, 0, 1 << 25), fresh(), one(a_in), LOIHI)
     assert state.u[0] == u
 
 
 def test_shift_of_the_input_wraps_at_32_bits_first() -> None:
-    state, _ = lif.step(LIF(4095, 0, 1 << 25), fresh(), one(1 << 26))
+    state, _ = lif.step(LIF(4095, 0, 1 << 25), fresh(), one(1 << 26), LOIHI)
     assert state.u[0] == 0
 
 
 def test_threshold_is_strict_and_reset_goes_to_zero() -> None:
     n = LIF(du=4095, dv=0, vth=10)
-    state, s = lif.step(n, fresh(), one(10))
+    state, s = lif.step(n, fresh(), one(10), LOIHI)
     assert (s[0], state.v[0]) == (0, 640)
-    state, s = lif.step(n, state, one(1))
+    state, s = lif.step(n, state, one(1), LOIHI)
     assert (s[0], state.v[0]) == (1, 0)
     assert state.u[0] == 64, "u is not reset by a spike"
 
 
 def test_bias_is_not_shifted_by_six() -> None:
     for mant, exp, expected in [(5, 0, 5), (5, 6, 320), (5, -1, 2), (-5, -1, -3)]:
-        state, _ = lif.step(LIF(4095, 0, 100, one(mant), exp), fresh(), one(0))
+        state, _ = lif.step(LIF(4095, 0, 100, one(mant), exp), fresh(), one(0), LOIHI)
         assert state.v[0] == expected
 
 
@@ -90,7 +91,7 @@ def test_lif_against_python(
     n = LIF(du, dv, vth, np.array(mant), exp)
     state, got = fresh(), []
     for a in inputs:
-        state, s = lif.step(n, state, one(a))
+        state, s = lif.step(n, state, one(a), LOIHI)
         got.append((int(state.u[0]), int(state.v[0]), int(s[0])))
     assert got == python_lif(n, inputs)
 
@@ -108,7 +109,7 @@ def test_lif_equals_a_loihi2_chip(data_dir: Path) -> None:
     n, state = LIF(du=4095, dv=163, vth=25), fresh()
     arriving = np.concatenate([[0], x[:-1]])
     for t in range(len(x)):
-        state, spike = lif.step(n, state, one(10 * arriving[t]))
+        state, spike = lif.step(n, state, one(10 * arriving[t]), LOIHI)
         assert spike[0] == s[t]
         assert state.v[0] == (0 if s[t] else v[t])
     assert s.sum() == 4

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
+from sfx.toolchain.ground.arithmetic import LOIHI, RANGES, Arithmetic
 from sfx.toolchain.ground.errors import InputError
 from sfx.toolchain.targets import load, names
-from sfx.toolchain.targets.parse import ARITHMETIC, COSTS, REQUIRED_COSTS, parse
+from sfx.toolchain.targets.parse import COSTS, REQUIRED_COSTS, parse
 from sfx.toolchain.targets.table import to_table
 
 OWN = """
@@ -198,30 +200,63 @@ def test_what_a_fit_was_made_to_survives_a_bundle() -> None:
     assert again == target
 
 
-WIDTHS = {
-    "weight_bits": "4",
-    "weight_exp": "[-4, 7]",
-    "threshold_bits": "12",
-    "bias_bits": "16",
-    "bias_exp": "[0, 3]",
-    "decay_bits": "8",
-    "state_bits": "16",
+OTHERS = {
+    "weight_bits": ("4", "9"),
+    "weight_exp": ("[-4, 3]", "[-17, 7]"),
+    "threshold_bits": ("12", "25"),
+    "bias_bits": ("16", "7"),
+    "bias_exp": ("[0, 3]", "[-1, 7]"),
+    "decay_bits": ("10", "6"),
+    "state_bits": ("16", "31"),
+    "payload_bits": ("16", "1"),
 }
+"""Of every width another one that is computed with, and one that is not."""
 
 
-@pytest.mark.parametrize("name", WIDTHS)
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_target_says_its_widths(tmp_path: Path, name: str) -> None:
+    line = f'[limits.{name}]\nvalue = {OTHERS[name][0]}\nsource = "x"\n'
+    made = load(own(tmp_path, OWN + line)).arithmetic
+    value = json.loads(OTHERS[name][0])
+    value = tuple(value) if isinstance(value, list) else value
+    assert made == replace(LOIHI, **{name: value})
+    assert made != LOIHI
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_widths_that_nothing_computes_with_are_refused(tmp_path: Path, name: str) -> None:
     """They were stored and ignored, or refused late with hints that could not help."""
-    line = f'[limits.{name}]\nvalue = {WIDTHS[name]}\nsource = "x"\n'
-    with pytest.raises(InputError, match="the arithmetic of this version is Loihi's") as error:
+    line = f'[limits.{name}]\nvalue = {OTHERS[name][1]}\nsource = "x"\n'
+    with pytest.raises(InputError, match="but sfx computes with") as error:
         load(own(tmp_path, OWN + line))
     assert error.value.code == "SFX-E405"
     (problem,) = error.value.problems
-    assert f"limits.{name} is {WIDTHS[name]}" in problem.what
+    assert f"limits.{name} is {OTHERS[name][1]}" in problem.what
+
+
+def test_every_width_has_a_case_and_the_type_agrees_with_the_reader() -> None:
+    assert set(OTHERS) == set(RANGES) == {f.name for f in fields(Arithmetic)}
+    for name, (least, most) in RANGES.items():
+        pair = isinstance(getattr(LOIHI, name), tuple)
+        for wrong in (least - 1, most + 1):
+            with pytest.raises(ValueError, match="sfx computes with"):
+                replace(LOIHI, **{name: (wrong, wrong) if pair else wrong})
+
+
+def test_a_bias_that_leaves_32_bits_is_refused(tmp_path: Path) -> None:
+    lines = '[limits.bias_bits]\nvalue = 22\nsource = "x"\n'
+    lines += '[limits.bias_exp]\nvalue = [0, 12]\nsource = "x"\n'
+    with pytest.raises(InputError, match=r"reaches 2\^33, but sfx computes with 2\^30") as error:
+        load(own(tmp_path, OWN + lines))
+    assert error.value.code == "SFX-E405"
+
+
+def test_fewer_bits_of_a_weight_need_no_second_line(tmp_path: Path) -> None:
+    """The fewest that are stored, 8 on Loihi 2, are then at most those."""
+    line = '[limits.weight_bits]\nvalue = 6\nsource = "x"\n'
+    assert load(own(tmp_path, OWN + line)).limits.least_weight_bits == 6
 
 
 @pytest.mark.parametrize("target", names())
-def test_the_listed_targets_say_the_widths_that_are_computed_with(target: str) -> None:
-    limits = load(target).limits
-    assert {n: getattr(limits, n) for n in ARITHMETIC} == ARITHMETIC
-    assert set(WIDTHS) == set(ARITHMETIC)
+def test_the_listed_targets_compute_with_loihis_widths(target: str) -> None:
+    assert load(target).arithmetic == LOIHI

@@ -18,7 +18,8 @@ from sfx.backends.base import Stream
 from sfx.backends.fast.backend import FastBackend
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.app import api
-from sfx.toolchain.ground.arith import IntArray, effective_weights, sign_mode
+from sfx.toolchain.ground.arith import IntArray, sign_mode
+from sfx.toolchain.ground.arithmetic import LOIHI
 from sfx.toolchain.ground.errors import BackendError, InputError
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.report.verified import verify_summary
@@ -211,9 +212,11 @@ def test_a_part_keeps_the_sign_rule_of_the_whole(monkeypatch: pytest.MonkeyPatch
         assert isinstance(whole, p.Dense)
         rows = whole.weight[piece.neurons]
         signs.add(sign_mode(rows))
-        in_lava = effective_weights(j.connection.weight)[: len(rows)]
+        in_lava = LOIHI.effective_weights(j.connection.weight)[: len(rows)]
         heard = rows.any(axis=0) | (np.arange(6) == 0)
-        assert np.array_equal(in_lava, effective_weights(whole.weight)[piece.neurons][:, heard])
+        assert np.array_equal(
+            in_lava, LOIHI.effective_weights(whole.weight)[piece.neurons][:, heard]
+        )
     assert signs == {"mixed", "excitatory", "inhibitory"}, "the case is here"
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sfx.backends.reference.backend import ReferenceBackend
-from sfx.toolchain.ground.arith import INPUT_SHIFT, STATE_LIMIT
+from sfx.toolchain.ground.arith import INPUT_SHIFT
+from sfx.toolchain.ground.arithmetic import LOIHI
 from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.check_program import check_program
@@ -58,8 +59,8 @@ def test_what_can_wrap_is_refused_and_the_input_found_wraps(program: p.Program) 
     assert found is not None
     assert found.population == "two"
     held = currents(program, found.x, "two").reshape(STEPS, -1)[found.step, found.neuron]
-    assert abs(found.value) >= STATE_LIMIT
-    assert abs(found.value - held) == 2 * STATE_LIMIT, "the register wrapped once"
+    assert abs(found.value) >= LOIHI.state_limit
+    assert abs(found.value - held) == 2 * LOIHI.state_limit, "the register wrapped once"
     text = str(explained(caught.value, program, ReferenceBackend().layers))
     assert "found an input that does it" in text
     assert str(found.value) in text

@@ -75,11 +75,14 @@ def remap(
     """The same Program placed again: for another objective or target, or by measured spike rates.
 
     data: samples whose events weigh the traffic; without them rates come from the calibration.
-    Raises FitError if it does not fit; no integer of the Program changes.
+    Raises FitError if it does not fit (SFX-E406: its integers are for other widths); no integer of
+    the Program changes.
     """
     from ...compiler.mapping.place import MappingOptions, place
+    from ...ir.check_program import check_program
     from ...targets import load as load_target
     from ...targets.table import to_table
+    from ...targets.widths import for_target
 
     chosen = target_of(bundle) if target is None else load_target(target)
     records = bundle.manifest.get("quantization", ())
@@ -89,7 +92,9 @@ def remap(
         counts = run(bundle, data, backend_name="fast").counts
         known |= {name: float(e.mean()) / counts.samples for name, e in counts.events.items()}
     stage("place")
-    placed = place(bundle.program, chosen, MappingOptions(objective, seed, known))
+    program = for_target(bundle.program, chosen)
+    check_program(program, balanced=False)
+    placed = place(program, chosen, MappingOptions(objective, seed, known))
     statistics = bundle.manifest["statistics"] | {"cores": placed.cores, "chips": placed.chips}
     manifest = bundle.manifest | {
         "target": chosen.name,

@@ -62,14 +62,15 @@ def judge(
     found = witnessed(source, imported, samples, origin, check_samples if check else 0)
     graph = lower(imported, entering(imported, widest, Options(counts=counts)))
     found = None if found is None else found.beside(graph)
-    fast = FastBackend()
+    fast, chosen = FastBackend(), load_target(target)
     return Judge(
         graph,
         samples.astype(np.int64),
         x.astype(np.int64),
         data.y,
         lambda program, x: fast.run(program, x).sums,
-        load_target(target).limits.max_delay,
+        chosen.limits.max_delay,
+        chosen.arithmetic,
         bits,
         counts,
         witness=None if found is None else found.result.as_dict(),

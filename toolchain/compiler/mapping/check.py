@@ -24,6 +24,7 @@ from ...targets.memory import (
 )
 from ...targets.rules import check_core, check_values
 from ...targets.target import Limits, Target
+from ...targets.widths import other_widths
 from .partition import on_cores
 from .usage import total
 
@@ -33,11 +34,13 @@ def check_placed(placed: PlacedProgram, target: Target) -> None:
 
     Usage is counted anew from the neurons of each block, by other code than the mapping's; the
     blocks' own figures must not be lower. Axons are counted where the target limits them. Raises
-    FitError with all problems: SFX-E410..E428 a limit, E430 a neuron on no core or on two, E431 a
-    core that is not there, E432 a block that takes more than it records.
+    FitError with all problems: SFX-E406 other widths, E410..E428 a limit, E430 a neuron on no core
+    or on two, E431 a core that is not there, E432 a block that takes more than it records.
     """
     program, limits = placed.program, target.limits
     problems = check_values(program.populations, program.projections, limits)
+    other = other_widths(program, target)
+    problems += [] if other is None else [other]
     problems += _cores(placed.blocks, limits)
     problems += _coverage(program, placed.blocks)
     if not problems:  # the measures below index with the blocks

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...ground.arith import IntArray
+from ...ground.arithmetic import Arithmetic
 from ...ir import graph as g
 from ...ir.evaluate import readout, run
 from ...ir.graph import FloatArray
@@ -49,6 +50,7 @@ class Judge:
     y: IntArray
     runner: Runner
     max_delay: int
+    arithmetic: Arithmetic
     bits: int = 8
     counts: int | None = None
     effort: float = 0.0
@@ -85,7 +87,7 @@ class Judge:
 
     def _score(self, layers: Mapping[str, int], effort: float) -> Score:
         options = Options(bits=self.bits, layers=layers, effort=effort, counts=self.counts)
-        made = quantize(self.graph, self.calibration, options=options)
+        made = quantize(self.graph, self.calibration, options=options, arithmetic=self.arithmetic)
         if not self.records:
             self.records, self.silent = made.records, made.silent
         program = BalanceDelays(self.max_delay).run(made.program)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...ground.arith import IntArray
+from ...ground.arithmetic import LOIHI, Arithmetic
 from ...ground.errors import InputError
 from ...ir import graph as g
 
-BITS = 8
-"""Bits of a synaptic weight unless an option says otherwise."""
 METHODS = ("calibrated", "naive")
+BITS = LOIHI.weight_bits
+"""Bits of a synaptic weight unless an option says otherwise; a target may hold fewer."""
 FEW_BITS = 5
 """Up to so many bits the channels of a projection may have exponents of their own."""
 FEW_BITS_EFFORT = 4
@@ -30,7 +31,7 @@ class Options:
 
     method   calibrated: scales, rounding and biases chosen on the calibration data; naive: the
              largest weight takes the largest mantissa, the others the nearest, data or not
-    bits     of a weight, 2..8
+    bits     of a weight, 2..8; at most those that a synapse of the target holds
     layers   bits of some populations, by name of the population or of its module
     effort   how much rounding search: 0 none, 1 what a compile of a large net affords, more: longer
     counts   the most events that enter a neuron in a step, 1..255; None: what the model says of its
@@ -75,6 +76,11 @@ class Options:
                 hint="give a larger count, or none, or data in shorter steps",
             )
         return high
+
+    def within(self, widths: Arithmetic) -> Options:
+        """The same with no more bits than a synapse holds."""
+        layers = {name: min(bits, widths.weight_bits) for name, bits in self.layers.items()}
+        return replace(self, bits=min(self.bits, widths.weight_bits), layers=layers)
 
     def bits_of(self, node: g.Node) -> int:
         """Bits of the weights into a population."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...ground.arith import IntArray, scale_exponent
+from ...ground.arithmetic import LOIHI, Arithmetic
 from ...ground.errors import InputError, UnsupportedError
 from ...ir import graph as g
 from ...ir import program as p
@@ -27,8 +28,8 @@ from .cells.accumulator import accumulator
 from .cells.cell import add_cell
 from .cells.draft import ONE, helpers
 from .fit.real import is_plain
-from .fit.terms import BLOCK, Term, constant_terms, whole_terms
-from .options import BITS, Options
+from .fit.terms import Term, block, constant_terms, whole_terms
+from .options import Options
 from .state.quantizer_state import QuantizerState, drive, own_weight, projection
 from .state.values import Values, coincidences, over_steps
 from .weighted import add_lif, add_output, add_relu, add_stream
@@ -50,19 +51,21 @@ def quantize(
     calibration: IntArray | None = None,
     progress: Progress | None = None,
     options: Options | None = None,
+    arithmetic: Arithmetic = LOIHI,
 ) -> Quantized:
     """Integers for every population of `graph` (neuron form).
 
     calibration: events [K, T, *input shape]; without it scales follow from the weights alone.
+    arithmetic: the widths of the target, which the Program keeps.
     Raises UnsupportedError (SFX-E306..E312) for what integers cannot express, InputError
     (SFX-E326, E329) for options that do not match the graph or the data.
     """
-    options = options or Options()
+    options = (options or Options()).within(arithmetic)
     options.check(graph)
     input_high = _input_high(graph, options, calibration)
     neurons = [n for n in graph if n.op.neuron or isinstance(n.op, g.Output)]
     classes = ranges(graph, input_high)
-    state = QuantizerState(graph, classes, None, {}, options=options)
+    state = QuantizerState(graph, classes, None, {}, options=options, arithmetic=arithmetic)
     if calibration is not None:
         state.lead = calibration.shape[0], calibration.shape[1]
         rounded = [n.name for n in neurons if not _is_whole(n, classes)]
@@ -89,6 +92,7 @@ def quantize(
         graph.dt,
         graph.name,
         in_order(state.facts),
+        arithmetic,
     )
     return Quantized(program, tuple(state.records), tuple(state.silent))
 
@@ -145,7 +149,7 @@ def _population(state: QuantizerState, node: g.Node) -> None:
                 _full_bits(state, node)
                 add_cell(state, node, wires)
         case g.Threshold():
-            _whole(state, node, _stateless(node.op))
+            _whole(state, node, _stateless(node.op, state.arithmetic))
         case g.ReLU():
             add_relu(state, node)
         case g.Relay() if not state.classes[node.name].whole:
@@ -162,23 +166,26 @@ def _population(state: QuantizerState, node: g.Node) -> None:
 
 
 def _full_bits(state: QuantizerState, node: g.Node) -> None:
-    """Neurons that are not plain LIF or IF keep 8 bits; naming one for fewer is refused."""
+    """Neurons that are not plain LIF or IF keep all bits; naming one for fewer is refused."""
+    every = state.arithmetic.weight_bits
     asked = {node.name, node.module} & set(state.options.layers)
-    if asked and state.options.bits_of(node) < BITS:
+    if asked and state.options.bits_of(node) < every:
         raise UnsupportedError(
             "SFX-E328",
-            "fewer than 8 bits are supported for LIF and IF with a hard reset to 0 only",
+            f"fewer than {every} bits are supported for LIF and IF with a hard reset to 0 only",
             where=node.module or node.name,
             hint=f"leave {min(asked)} out of --bits-per-layer",
         )
 
 
-def _stateless(op: g.Threshold) -> p.LIF:
+def _stateless(op: g.Threshold, widths: Arithmetic) -> p.LIF:
     """Fires iff the whole-number input exceeds the threshold; du = dv = 4095 leave nothing.
 
-    |a_in| << 6 stays below 4096 (checked with the Program), so trunc(v * 1 / 4096) = 0.
+    (At decays of 12 bits.) |a_in| << 6 stays below 4096 (checked with the Program), so
+    trunc(v * 1 / 4096) = 0.
     """
-    return p.LIF(du=4095, dv=4095, vth=int(np.floor(op.threshold)), reset=False)
+    full = widths.full_decay
+    return p.LIF(du=full, dv=full, vth=int(np.floor(op.threshold)), reset=False)
 
 
 # --- populations that compute on whole numbers: nothing to round -----------------------------
@@ -287,12 +294,12 @@ def _whole_terms(state: QuantizerState, wire: Wire, node: g.Node) -> tuple[Term,
     whole: IntArray = np.rint(real).astype(np.int64)
     if not np.array_equal(whole, real) or wire.source in state.streams:
         raise _not_whole(node, f"values on the path from {wire.source}")
-    terms = whole_terms(whole)
+    terms = whole_terms(whole, state.arithmetic)
     if terms is None:
         raise UnsupportedError(
             "SFX-E370",
             f"a whole-number weight of {np.abs(whole).max()} on the path from {wire.source}, two "
-            f"projections carry at most {BLOCK}",
+            f"projections carry at most {block(state.arithmetic)}",
             where=node.module or node.name,
             hint="scale the weights and the threshold of the next neuron down",
         )
@@ -311,13 +318,19 @@ def _constants(
         whole = np.rint(bias).astype(np.int64)
         if not np.array_equal(whole, bias):
             raise _not_whole(node, "a bias")
-        for t in (whole_terms(whole) or constant_terms(whole)) if whole.any() else ():
+        for t in _bias_terms(whole, state.arithmetic):
             name = f"{ONE}->{post}" + (f"#{len(made)}" if made else "")
             weights = p.Dense(t.weight.reshape(-1, 1))
             made.append(p.Projection(name, ONE, post, weights, port, t.exponent))
     if made and not any(q.name == ONE for q in state.populations):
-        state.populations.append(helpers()[ONE][0])
+        state.populations.append(helpers(state.arithmetic)[ONE][0])
     return made
+
+
+def _bias_terms(whole: IntArray, widths: Arithmetic) -> tuple[Term, ...]:
+    if not whole.any():
+        return ()
+    return whole_terms(whole, widths) or constant_terms(whole, widths)
 
 
 def _not_whole(node: g.Node, what: str) -> UnsupportedError:

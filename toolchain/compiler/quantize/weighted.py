@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...ground.arith import IntArray
+from ...ground.arithmetic import Arithmetic
 from ...ground.errors import UnsupportedError
 from ...ir import graph as g
 from ...ir import program as p
@@ -18,6 +19,7 @@ from ...ir.record import LayerRecord
 from ...ir.wires import wires_into
 from .fit.lif import (
     COARSER,
+    Form,
     NoScale,
     QuantizedLIF,
     RealLIF,
@@ -37,29 +39,33 @@ from .fit.payload import Nearest, mean_error, rounding
 from .fit.problem import Problem
 from .fit.real import RealCell, real_cell
 from .fit.search import fit
-from .options import BITS
-from .state.mantissas import Mantissas
+from .state.mantissas import Mantissas, WeightBits
 from .state.matched import fields_of
 from .state.memory import memory_bits
 from .state.quantizer_state import Inputs, QuantizerState, Stream, drive, inputs_of
 from .state.values import Values
 
-GROWN_LIMIT = 1 << 22
-"""Payload of a sum of streams, which keeps their scale: a max-pool's differences add up."""
-STREAM_LIMIT = 1 << 16
-"""A stream's payload stays below it, so that a LIF's input (17 bits, semantics 2.1) can hold it."""
 SUM_LIMIT = 1 << 31
 """Sums are 32-bit before the exponent shifts them (semantics 3.1)."""
-LOWEST_EXPONENT = -8
-OUTPUT_LIMIT = 1 << 23
-"""Graded payloads are 24-bit signed."""
+
+
+def grown_limit(widths: Arithmetic) -> int:
+    """Payload of a sum of streams, which keeps their scale: a max-pool's differences add up."""
+    return widths.payload_limit >> 1
+
+
+def stream_limit(widths: Arithmetic) -> int:
+    """A stream's payload stays below it, so that a LIF's input (17 bits, semantics 2.1) can hold
+    it: 2**16 at Loihi's widths.
+    """
+    return min(widths.input_limit, widths.payload_limit) >> 1
 
 
 def add_lif(state: QuantizerState, node: g.Node) -> None:
     """A LIF or IF population: choose the integers on the data, record what they cost."""
     inputs = inputs_of(state, node, wires_into(state.graph, node))
     real = _real_lif(node, inputs)
-    bits = state.options.bits_of(node)
+    bits = state.bits_of(node)
 
     def bound(m: Mantissas) -> float:
         return float(np.abs(inputs.bounds(state, m)).max())
@@ -75,14 +81,14 @@ def add_lif(state: QuantizerState, node: g.Node) -> None:
     record = LayerRecord(
         node.name,
         q.scale,
-        bits,
+        bits.used,
         q.exact,
         q.mantissas.clipped,
         weight_error(real.weights, q.mantissas),
         q.threshold_error,
         q.decay_error,
         dead=dead_weights(real.weights, q.mantissas),
-        memory_bits=memory_bits(made),
+        memory_bits=memory_bits(made, state.arithmetic),
         search=search,
     )
     target = state.target(node.name)
@@ -91,7 +97,7 @@ def add_lif(state: QuantizerState, node: g.Node) -> None:
     state.records.append(record)
 
 
-def _fits(inputs: Inputs, bits: int) -> Fits:
+def _fits(inputs: Inputs, bits: WeightBits) -> Fits:
     """Whether some scale fits the population under other circumstances."""
 
     def fits(state: QuantizerState, cell: RealCell) -> bool:
@@ -101,8 +107,7 @@ def _fits(inputs: Inputs, bits: int) -> Fits:
             best(
                 real,
                 lambda m: float(np.abs(inputs.bounds(state, m)).max()),
-                state.graph.timesteps,
-                inputs.node.shape,
+                Form(state.graph.timesteps, inputs.node.shape, state.arithmetic),
                 None,
                 bits,
             )
@@ -125,8 +130,9 @@ def _on_data(
     def current(values: Mapping[str, Values]) -> IntArray:
         return sum((drive(state, j, values) for j in made), state.zeros(inputs.node))
 
-    mine, saturated, wrapped = run_lif(q.neuron, current(state.sent))
-    alone = simulate(q.neuron, current({w.source: state.as_sent(w.source) for w in inputs.wires}))
+    mine, saturated, wrapped = run_lif(q.neuron, current(state.sent), state.arithmetic)
+    before = {w.source: state.as_sent(w.source) for w in inputs.wires}
+    alone = simulate(q.neuron, current(before), state.arithmetic)
     state.sent[inputs.node.name] = mine.astype(np.uint8)
     state.listen(inputs.node.name, target, mine)
     return fields_of(target, alone, mine) | {"saturations": saturated, "wraps": wrapped}
@@ -148,14 +154,15 @@ def add_stream(state: QuantizerState, node: g.Node) -> None:
     """
     inputs = inputs_of(state, node, wires_into(state.graph, node))
     before = [state.streams[w.source].scale for w in inputs.wires if w.source in state.streams]
-    bits = state.options.bits_of(node)
+    bits = state.bits_of(node)
     gain = exact_gain(inputs.weights, bits) or largest_gain(inputs.weights, bits)
     round_weights = Nearest(inputs.weights, bits)
-    limit = STREAM_LIMIT
+    limit = stream_limit(state.arithmetic)
     if before and is_exact(inputs.weights, before[0], bits):
         # Elementwise sums (residuals, a max-pool's halves) must not round what they add to; a sum
         # over tokens may, since weights follow and 16 bits are far finer than they are.
-        gain, limit = before[0], STREAM_LIMIT if _sums_axes(inputs) else GROWN_LIMIT
+        gain = before[0]
+        limit = limit if _sums_axes(inputs) else grown_limit(state.arithmetic)
     elif before:
         gain = before[0] * 2.0 ** np.floor(np.log2(gain / before[0]))
     payload = _fit_payload(state, inputs, gain, limit, round_weights)
@@ -178,14 +185,14 @@ def add_stream(state: QuantizerState, node: g.Node) -> None:
         LayerRecord(
             node.name,
             scale,
-            bits,
+            bits.used,
             exact,
             m.clipped,
             error,
             0.0,
             0.0,
             dead=dead_weights(inputs.weights, m),
-            memory_bits=memory_bits(made),
+            memory_bits=memory_bits(made, state.arithmetic),
             search=round_weights.what,
         )
     )
@@ -200,8 +207,9 @@ def add_relu(state: QuantizerState, node: g.Node) -> None:
     inputs = inputs_of(state, node, wires_into(state.graph, node))
     before = [state.streams[w.source].scale for w in inputs.wires if w.source in state.streams]
     gain = before[0] if before else 1.0
-    payload = _fit_payload(state, inputs, gain, GROWN_LIMIT, Nearest(inputs.weights, BITS))
-    exact = is_exact(inputs.weights, gain) and np.allclose(inputs.bias, 0, atol=1e-9)
+    every, limit = state.every_bit, grown_limit(state.arithmetic)
+    payload = _fit_payload(state, inputs, gain, limit, Nearest(inputs.weights, every))
+    exact = is_exact(inputs.weights, gain, every) and np.allclose(inputs.bias, 0, atol=1e-9)
     if payload is None or not exact:
         raise UnsupportedError(
             "SFX-E312",
@@ -227,12 +235,13 @@ def add_output(state: QuantizerState, node: g.Node) -> p.Readout:
     """The read-out: a graded population whose sums over T the host turns into real values."""
     assert isinstance(node.op, g.Output)
     inputs = inputs_of(state, node, wires_into(state.graph, node))
-    bits = state.options.bits_of(node)
+    bits = state.bits_of(node)
     gain = exact_gain(inputs.weights, bits) or largest_gain(inputs.weights, bits)
     round_weights = rounding(state, inputs, bits)
-    payload = _fit_payload(state, inputs, gain, OUTPUT_LIMIT, round_weights)
+    limit = state.arithmetic.payload_limit
+    payload = _fit_payload(state, inputs, gain, limit, round_weights)
     if payload is None:
-        raise _too_large(inputs, OUTPUT_LIMIT)
+        raise _too_large(inputs, limit)
     m, scale = payload.mantissas, payload.scale
     made = inputs.made(m, payload.exponents)
     shape, low, high = node.shape or (1,), int(payload.low), int(payload.high)
@@ -247,14 +256,14 @@ def add_output(state: QuantizerState, node: g.Node) -> p.Readout:
         LayerRecord(
             node.name,
             scale,
-            bits,
+            bits.used,
             error == 0.0,
             m.clipped,
             error,
             0.0,
             0.0,
             dead=dead_weights(inputs.weights, m),
-            memory_bits=memory_bits(made),
+            memory_bits=memory_bits(made, state.arithmetic),
             search=round_weights.what,
         )
     )
@@ -285,6 +294,7 @@ def _fit_payload(
     Exponents are 0 or more where that fits, so that no sum is rounded. Else they go down first,
     which rounds the sum but keeps the weights, and then the gain.
     """
+    least, most = state.arithmetic.weight_exp
     for _ in range(COARSER):
         m = round_weights(gain)
         ends = inputs.bounds(state, m)
@@ -293,7 +303,8 @@ def _fit_payload(
         if max(-low, high) * 2.0**headroom >= SUM_LIMIT:
             gain /= 2
             continue
-        for exponent in range(headroom, LOWEST_EXPONENT + headroom - 1, -1):
+        highest = min(headroom, most + min(m.headroom, default=0))
+        for exponent in range(highest, least + headroom - 1, -1):
             unit = 2.0**exponent
             if max(-low, high) * unit < limit:
                 exponents = tuple(exponent - headroom for headroom in m.headroom)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...ground.arith import DECAY_UNITY, INPUT_SHIFT, IntArray
+from ...ground.arith import INPUT_SHIFT, IntArray
+from ...ground.arithmetic import LOIHI
 from ...ground.errors import InputError
 from ...ir.program import (
     LIF,
@@ -171,7 +172,7 @@ def _neuron(layer: Layer, shape: Shape, where: str) -> LIF:
         if abs(offset) > BIAS_MAX:
             what = f"bias is {offset}, and a neuron's is at most {BIAS_MAX}"
             raise InputError("SFX-E164", what, where=where)
-        return LIF(DECAY_UNITY - 1, n.dv, n.vth, offset, INPUT_SHIFT)
+        return LIF(LOIHI.full_decay, n.dv, n.vth, offset, INPUT_SHIFT)
     return LIF(n.du, n.dv, n.vth, _bias(layer.bias, shape, where), INPUT_SHIFT)
 
 

@@ -11,7 +11,8 @@ import math
 
 import numpy as np
 
-from ...ground.arith import IntArray, effective_weights
+from ...ground.arith import IntArray
+from ...ground.arithmetic import LOIHI
 from ...ground.errors import InputError
 
 Mantissas = tuple[tuple[IntArray, int], ...]
@@ -40,7 +41,7 @@ def dense(weight: IntArray, where: str) -> IntArray:
     up = math.floor(math.log2(scale)) + signed
     zeros = next(n for n in range(8, -1, -1) if not np.any(weight % (1 << n)))
     bits = 8 - up - (zeros - signed)
-    used = effective_weights(weight << up, bits)
+    used = LOIHI.effective_weights(weight << up, bits)
     if np.any(used % (1 << up)):  # only the sum is shifted down, so single weights stay fractions
         what = f"netx's shift by {up} bits does not keep these weights ({low}..{high})"
         raise InputError("SFX-E164", what, where=where)
@@ -54,7 +55,7 @@ def legal(weight: IntArray, where: str, *, shift: bool) -> Mantissas:
     become twice the weight with exponent -1 (if `shift`), or else one projection for the positive
     and one for the negative weights. Raises InputError (SFX-E164) for weights beyond -256..255.
     """
-    if np.array_equal(weight, effective_weights(weight)):
+    if np.array_equal(weight, LOIHI.effective_weights(weight)):
         return ((weight, 0),)
     if shift and weight.min() >= -128 and weight.max() <= 127:
         return ((weight * 2, -1),)

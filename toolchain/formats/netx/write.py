@@ -15,7 +15,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ...ground.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
+from ...ground.arith import INPUT_SHIFT, IntArray
+from ...ground.arithmetic import LOIHI
 from ...ground.errors import Problem, UnsupportedError
 from ...ir.connections import matrix
 from ...ir.program import (
@@ -66,6 +67,10 @@ def export(program: Program) -> Exported:
     spikes, u and v of every layer, in populations that were divided the spikes.
     Raises UnsupportedError (SFX-E642) with every population that netx has no form for.
     """
+    other = program.arithmetic.beyond(LOIHI)
+    if other:
+        what = f"the integers are for other widths than Loihi's, which netx has: {', '.join(other)}"
+        raise UnsupportedError(CODE, what, where=program.name, hint=OTHERWISE)
     chain, left_out, problems = _chain(program)
     layers: list[dict[str, Any]] = [{"type": "input", "shape": np.array(program.input.shape)}]
     for population in chain:
@@ -143,7 +148,7 @@ def _layer(program: Program, population: Population) -> list[dict[str, Any]]:
     pre = program[incoming[0].pre]
     n = population.neuron
     assert isinstance(n, LIF), "only LIF populations are in the chain"
-    if not n.reset and (n.du != DECAY_UNITY - 1 or n.dv != DECAY_UNITY - 1):
+    if not n.reset and (n.du != LOIHI.full_decay or n.dv != LOIHI.full_decay):
         raise _refused(population, "keeps its state over samples, netx resets every layer")
     bias = np.broadcast_to(_biases(n), population.shape)
     shift = _shift(program, population)
@@ -186,14 +191,14 @@ def _shift(program: Program, population: Population) -> int:
     incoming, n = program.incoming[population.name], population.neuron
     assert isinstance(n, LIF), "only LIF populations are in the chain"
     least = min(j.weight_exp for j in incoming)
-    if n.du != DECAY_UNITY - 1 or n.dv != 0 or least <= 0:
+    if n.du != LOIHI.full_decay or n.dv != 0 or least <= 0:
         return 0
     pre, bias = program[incoming[0].pre], _biases(n)
     total = _total(program, population.name)
     sums = max(int(total.multiply(sign).maximum(0).sum(axis=1).max()) >> 8 for sign in (1, -1))
     largest = (sums * (pre.high - min(pre.low, 0)) << INPUT_SHIFT) + int(np.abs(bias).max())
     exact = not np.any(bias % (1 << (INPUT_SHIFT + least)))
-    return int(least) if exact and program.timesteps * largest < STATE_LIMIT else 0
+    return int(least) if exact and program.timesteps * largest < LOIHI.state_limit else 0
 
 
 def _input_weight(j: Projection) -> int:

@@ -9,11 +9,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from ...ground.arith import IntArray
+from ...ground.arithmetic import Arithmetic
 from ...ground.errors import Problem
 from ..bound import Bound, Ports
-
-PAYLOAD_LIMIT = 1 << 23
-"""Magnitude of a graded spike stays below: 24 bits signed."""
 
 
 class Width(NamedTuple):
@@ -40,7 +38,6 @@ class NeuronProgram:
     quiet        it keeps no state and sends 0 where one of its ports receives 0
     multiplies   it multiplies what its ports receive
     microcode    it runs as microcode of Loihi 2, not as the fixed LIF of Loihi 1
-    input_limit  what a port receives stays below it in magnitude
     colour       of its populations in pictures
     """
 
@@ -51,7 +48,6 @@ class NeuronProgram:
     quiet: ClassVar[bool] = False
     multiplies: ClassVar[bool] = False
     microcode: ClassVar[bool] = True
-    input_limit: ClassVar[int] = PAYLOAD_LIMIT
     colour: ClassVar[str] = "#72b7b2"
 
     @property
@@ -98,18 +94,30 @@ class NeuronProgram:
         """True if an event takes all of so many projections at once, as far as one can guess."""
         return self.multiplies
 
-    def widths(self) -> tuple[Width, ...]:
+    def input_limit(self, arithmetic: Arithmetic) -> int:
+        """What a port receives stays below it in magnitude."""
+        return arithmetic.payload_limit
+
+    def widths(self, arithmetic: Arithmetic) -> tuple[Width, ...]:
         """Its numbers with their limits."""
         return ()
 
-    def faults(self, where: str, shape: tuple[int, ...]) -> Iterator[Problem]:
+    def faults(
+        self, where: str, shape: tuple[int, ...], arithmetic: Arithmetic
+    ) -> Iterator[Problem]:
         """What else is wrong with its numbers (SFX-E342) in a population of this shape."""
         yield from ()
 
     def sum_faults(
-        self, where: str, shape: tuple[int, ...], ports: Ports, steady: Ports, timesteps: int
+        self,
+        where: str,
+        shape: tuple[int, ...],
+        ports: Ports,
+        steady: Ports,
+        timesteps: int,
+        arithmetic: Arithmetic,
     ) -> Iterator[Problem]:
-        """What can go wrong with sums that the ports can receive.
+        """What can go wrong with sums that the ports can receive, at the Program's widths.
 
         steady  what arrives besides the ticks of clocks, each of which comes once in a sample
         """

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...ground.arithmetic import Arithmetic
 from ..bound import Bound, Ports
-from .base import PAYLOAD_LIMIT, NeuronProgram, Width
+from .base import NeuronProgram, Width
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,9 @@ class Graded(NeuronProgram):
 
     vth: int = 0
 
-    def widths(self) -> tuple[Width, ...]:
+    def widths(self, arithmetic: Arithmetic) -> tuple[Width, ...]:
         """A threshold is compared with a payload."""
-        return (Width("vth", self.vth, 0, PAYLOAD_LIMIT - 1),)
+        return (Width("vth", self.vth, 0, arithmetic.payload_limit - 1),)
 
     def sends(self, ports: Ports) -> Bound:
         """What arrives."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...ground.arithmetic import Arithmetic
 from ..bound import Bound, Ports
-from .base import PAYLOAD_LIMIT, NeuronProgram, Width
+from .base import NeuronProgram, Width
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,9 @@ class GradedReLU(NeuronProgram):
 
     vth: int = 0
 
-    def widths(self) -> tuple[Width, ...]:
+    def widths(self, arithmetic: Arithmetic) -> tuple[Width, ...]:
         """A threshold is compared with a payload."""
-        return (Width("vth", self.vth, 0, PAYLOAD_LIMIT - 1),)
+        return (Width("vth", self.vth, 0, arithmetic.payload_limit - 1),)
 
     def sends(self, ports: Ports) -> Bound:
         """What arrives, if it is positive."""

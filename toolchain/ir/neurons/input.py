@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...ground.arithmetic import Arithmetic
 from ..bound import Bound, Ports
 from .base import NeuronProgram, Width, constant
 
@@ -24,9 +25,9 @@ class Input(NeuronProgram):
         """The largest event count."""
         return (1 << self.payload_bits) - 1 if self.payload_bits else 1
 
-    def widths(self) -> tuple[Width, ...]:
-        """A payload of 24 bits signed."""
-        return (Width("payload_bits", self.payload_bits, 0, 23),)
+    def widths(self, arithmetic: Arithmetic) -> tuple[Width, ...]:
+        """A payload, signed (24 bits on Loihi 2)."""
+        return (Width("payload_bits", self.payload_bits, 0, arithmetic.payload_bits - 1),)
 
     def sends(self, ports: Ports) -> Bound:
         """Counts."""

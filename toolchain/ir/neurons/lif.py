@@ -7,19 +7,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...ground.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray, scale_exponent
+from ...ground.arith import INPUT_SHIFT, IntArray, scale_exponent
+from ...ground.arithmetic import Arithmetic
 from ...ground.errors import Problem
 from ..bound import Bound, Ports, difference
 from .base import NeuronProgram, Width, constant
-
-LIF_INPUT_LIMIT = 1 << 17
-"""|a_in| stays below: a_in << 6 then stays inside the 24-bit current (semantics 2.1)."""
 
 
 @dataclass(frozen=True, eq=False)
 class LIF(NeuronProgram):
     """Lava's LIF, LIFReset in fixed point (integer semantics 2.1).
 
+    At Loihi's widths; those that hold are the Program's `arithmetic`:
     bias = bias_mant << bias_exp (>> -bias_exp if negative)
     u = wrap(trunc(u * (4096 - (du+1)) / 4096) + (a_in << 6))
     v = clip24(trunc(v * (4096 - dv) / 4096) + u + bias)
@@ -33,7 +32,6 @@ class LIF(NeuronProgram):
     state = ("u", "v")
     binary = True
     microcode = False
-    input_limit = LIF_INPUT_LIMIT
     colour = "#222222"
 
     du: int
@@ -65,20 +63,27 @@ class LIF(NeuronProgram):
         """Above a threshold, what one projection brings is taken not to be enough."""
         return inputs > 1 and self.vth > 0
 
-    def widths(self) -> tuple[Width, ...]:
-        """Decays of 12 bits, a threshold of 17, an exponent of 3."""
+    def input_limit(self, arithmetic: Arithmetic) -> int:
+        """a_in << 6 stays inside the current: |a_in| below 2^17 at 24 bits (semantics 2.1)."""
+        return arithmetic.input_limit
+
+    def widths(self, arithmetic: Arithmetic) -> tuple[Width, ...]:
+        """On Loihi decays of 12 bits, a threshold of 17, an exponent of 3."""
         return (
-            Width("du", self.du, -1, DECAY_UNITY - 1),
-            Width("dv", self.dv, 0, DECAY_UNITY - 1),
-            Width("vth", self.vth, 0, (1 << 17) - 1),
-            Width("bias_exp", self.bias_exp, 0, 7),
+            Width("du", self.du, -1, arithmetic.full_decay),
+            Width("dv", self.dv, 0, arithmetic.full_decay),
+            Width("vth", self.vth, 0, arithmetic.threshold_limit - 1),
+            Width("bias_exp", self.bias_exp, *arithmetic.bias_exp),
         )
 
-    def faults(self, where: str, shape: tuple[int, ...]) -> Iterator[Problem]:
-        """bias_mant in -4096..4095, for every neuron of the population."""
+    def faults(
+        self, where: str, shape: tuple[int, ...], arithmetic: Arithmetic
+    ) -> Iterator[Problem]:
+        """bias_mant in -4096..4095 (13 bits), for every neuron of the population."""
         low, high = self.bias_mant.min(initial=0), self.bias_mant.max(initial=0)
-        if low < -4096 or high > 4095:
-            what = f"bias_mant is in {low}..{high}, but must be in -4096..4095"
+        least, most = arithmetic.bias_range
+        if low < least or high > most:
+            what = f"bias_mant is in {low}..{high}, but must be in {least}..{most}"
             yield Problem("SFX-E342", where, what, "move a factor into bias_exp")
         try:
             fits = np.broadcast_shapes(self.bias_mant.shape, shape) == shape
@@ -89,72 +94,86 @@ class LIF(NeuronProgram):
             yield Problem("SFX-E342", where, what)
 
     def sum_faults(
-        self, where: str, shape: tuple[int, ...], ports: Ports, steady: Ports, timesteps: int
+        self,
+        where: str,
+        shape: tuple[int, ...],
+        ports: Ports,
+        steady: Ports,
+        timesteps: int,
+        arithmetic: Arithmetic,
     ) -> Iterator[Problem]:
-        """The current fits 24 bits, and what is never reset forgets."""
+        """The current fits the state (24 bits on Loihi), and what is never reset forgets."""
+        a_in = ports["a_in"]
         if self.reset:
-            yield from self._current_fits(where, ports["a_in"], steady["a_in"], timesteps)
+            yield from self._current_fits(where, a_in, steady["a_in"], timesteps, arithmetic)
         else:
-            yield from self._forgets(where, shape, ports["a_in"])
+            yield from self._forgets(where, shape, a_in, arithmetic)
 
     def sends(self, ports: Ports) -> Bound:
         """Spikes."""
         return constant(0, 1)
 
     def _current_fits(
-        self, where: str, a_in: Bound, steady: Bound, timesteps: int
+        self, where: str, a_in: Bound, steady: Bound, timesteps: int, arithmetic: Arithmetic
     ) -> Iterator[Problem]:
-        """The current u stays below 2^23 in magnitude within a sample; each tick of a clock
-        arrives once in a sample, everything else (`steady`) at every step.
+        """The current u stays below 2^23 (at 24 bits) in magnitude within a sample; each tick of a
+        clock arrives once in a sample, everything else (`steady`) at every step.
         """
         once = difference(a_in, steady)
-        value = int(current_bound(self, steady, timesteps, once).largest.max(initial=0))
-        if value >= STATE_LIMIT:
+        u = current_bound(self, steady, timesteps, arithmetic, once)
+        value = int(u.largest.max(initial=0))
+        if value >= arithmetic.state_limit:
             yield Problem(
                 "SFX-E345",
                 where,
                 f"the current u can reach {value} within {timesteps} steps, but must stay below "
-                "2^23",
+                f"2^{arithmetic.state_bits - 1}",
                 "use a smaller exponent, or a faster decay of u",
             )
 
-    def _forgets(self, where: str, shape: tuple[int, ...], a_in: Bound) -> Iterator[Problem]:
+    def _forgets(
+        self, where: str, shape: tuple[int, ...], a_in: Bound, arithmetic: Arithmetic
+    ) -> Iterator[Problem]:
         """A LIF without reset keeps nothing: du = dv = 4095, and |v| < 4096 where it did not fire,
-        of which one step of decay leaves 0.
+        of which one step of decay (of 12 bits) leaves 0.
         """
-        if self.du != DECAY_UNITY - 1 or self.dv != DECAY_UNITY - 1:
+        full, unity = arithmetic.full_decay, arithmetic.decay_unity
+        if self.du != full or self.dv != full:
             yield Problem(
                 "SFX-E346",
                 where,
                 f"keeps state (du {self.du}, dv {self.dv}) but is never reset",
-                "LIF without reset needs du = dv = 4095",
+                f"LIF without reset needs du = dv = {full}",
             )
             return
-        u, bias = current_bound(self, a_in, 1), self.bias
+        u, bias = current_bound(self, a_in, 1, arithmetic), self.bias
         bias = bias.reshape(1) if bias.size == 1 else np.broadcast_to(bias, shape).ravel()
         # Above the threshold it fires and v returns to 0, so the threshold bounds what is left.
         high = np.minimum(u.high + bias, self.vth << INPUT_SHIFT)
         left = int(np.maximum(high, -(u.low + bias)).max(initial=0))
-        if left >= DECAY_UNITY:
+        if left >= unity:
+            most = unity >> INPUT_SHIFT
             yield Problem(
                 "SFX-E346",
                 where,
-                f"can leave |v| = {left} after a step, but must stay below {DECAY_UNITY} to decay "
-                "at once",
-                "a stateless threshold must stay below 64, negative inputs above -64",
+                f"can leave |v| = {left} after a step, but must stay below {unity} to decay at once",
+                f"a stateless threshold must stay below {most}, negative inputs above -{most}",
             )
 
 
-def current_bound(neuron: LIF, a_in: Bound, timesteps: int, once: Bound | None = None) -> Bound:
+def current_bound(
+    neuron: LIF, a_in: Bound, timesteps: int, arithmetic: Arithmetic, once: Bound | None = None
+) -> Bound:
     """Bound of the current u within one sample: u = tz(u * (4095 - du), 12) + (a_in << 6).
 
-    Truncation toward zero only makes it smaller, so the plain recursion is an upper bound. `once`
-    arrives besides, at one step of the sample, and never grows afterwards.
+    (At decays of 12 bits.) Truncation toward zero only makes it smaller, so the plain recursion is
+    an upper bound. `once` arrives besides, at one step of the sample, and never grows afterwards.
     """
     low = high = np.zeros_like(a_in.low)
-    for _ in range(timesteps if neuron.du < 4095 else 1):
-        low = -((-low * (4095 - neuron.du)) >> 12) + (a_in.low << 6)
-        high = ((high * (4095 - neuron.du)) >> 12) + (a_in.high << 6)
+    keep, bits = arithmetic.full_decay - neuron.du, arithmetic.decay_bits
+    for _ in range(timesteps if keep else 1):
+        low = -((-low * keep) >> bits) + (a_in.low << INPUT_SHIFT)
+        high = ((high * keep) >> bits) + (a_in.high << INPUT_SHIFT)
     if once is not None:
-        low, high = low + (once.low << 6), high + (once.high << 6)
+        low, high = low + (once.low << INPUT_SHIFT), high + (once.high << INPUT_SHIFT)
     return Bound(low, high)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ...ground.arithmetic import Arithmetic
 from ...ground.errors import Problem
 from ..bound import Bound, Ports, product_bound
-from .base import PAYLOAD_LIMIT, NeuronProgram, Width
+from .base import NeuronProgram, Width
 
 PRODUCT_LIMIT = 1 << 31
-"""Product neurons wrap at 32 bits before they shift (semantics 2.2)."""
+"""Product neurons wrap at 32 bits before they shift, at all widths (semantics 2.2)."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,19 @@ class Product(NeuronProgram):
     exp: int = 0
     vth: int = 0
 
-    def widths(self) -> tuple[Width, ...]:
+    def widths(self, arithmetic: Arithmetic) -> tuple[Width, ...]:
         """A threshold is compared with a payload; 32 bits are shifted."""
-        return Width("vth", self.vth, 0, PAYLOAD_LIMIT - 1), Width("exp", self.exp, 0, 31)
+        payload = arithmetic.payload_limit - 1
+        return Width("vth", self.vth, 0, payload), Width("exp", self.exp, 0, 31)
 
     def sum_faults(
-        self, where: str, shape: tuple[int, ...], ports: Ports, steady: Ports, timesteps: int
+        self,
+        where: str,
+        shape: tuple[int, ...],
+        ports: Ports,
+        steady: Ports,
+        timesteps: int,
+        arithmetic: Arithmetic,
     ) -> Iterator[Problem]:
         """The product of what the two ports can receive stays below 2^31 in magnitude."""
         value = int(self._full(ports).largest.max(initial=0))

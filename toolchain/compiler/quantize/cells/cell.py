@@ -47,7 +47,7 @@ def add_cell(state: QuantizerState, node: g.Node, wires: list[Wire]) -> None:
     draft = Draft(state, node, inputs)
     real = real_cell(node, inputs)
     streams = [state.streams[w.source].scale for w in wires if w.source in state.streams]
-    base = streams[0] if streams else _base(real)
+    base = streams[0] if streams else _base(state, real)
     cell = _best(draft, real, base)
     state.populations.extend(cell.populations)
     state.projections.extend(cell.projections)
@@ -67,22 +67,22 @@ def add_cell(state: QuantizerState, node: g.Node, wires: list[Wire]) -> None:
         LayerRecord(
             node.name,
             cell.scale,
-            8,
+            state.arithmetic.weight_bits,
             cell.exact,
             0,
             cell.weight_error,
             cell.threshold_error,
             cell.decay_error,
             dead=cell.dead,
-            memory_bits=memory_bits(cell.projections),
+            memory_bits=memory_bits(cell.projections, state.arithmetic),
             **measured,
         )
     )
 
 
-def _base(real: RealCell) -> float:
+def _base(state: QuantizerState, real: RealCell) -> float:
     """What powers of two multiply: the scale at which the weights are whole, if there is one."""
-    return exact_gain(real.weights) or 1.0
+    return exact_gain(real.weights, state.every_bit) or 1.0
 
 
 def _best(draft: Draft, real: RealCell, base: float) -> Cell:
@@ -118,7 +118,7 @@ def _fits(draft: Draft) -> Fits:
 
     def fits(state: QuantizerState, real: RealCell) -> bool:
         make = soft_cell if real.subtract else hard_cell
-        base = draft.node.op.unit or _base(real)  # type: ignore[attr-defined]
+        base = draft.node.op.unit or _base(state, real)  # type: ignore[attr-defined]
         powers = (0,) if draft.node.op.unit else range(FINEST, COARSEST - 1, -1)  # type: ignore[attr-defined]
         tried = (make(Draft(state, draft.node, draft.inputs), real, base * 2.0**p) for p in powers)
         return any(c is not None and (c.exact or _fine(real, c)) for c in tried)

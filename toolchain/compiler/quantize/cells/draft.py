@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ....ground.arith import IntArray, scale_exponent
+from ....ground.arith import INPUT_SHIFT, IntArray, scale_exponent
+from ....ground.arithmetic import Arithmetic
 from ....ir import graph as g
 from ....ir import program as p
 from ....ir.bound import Bound
@@ -23,18 +24,21 @@ Terms = tuple[Term, ...]
 GATE = "gate"
 ONE = "one"
 SCALAR = (("a0", 1),)
-DRIVE = 64
+DRIVE = 1 << INPUT_SHIFT
 """Bias that takes a threshold of 0: one unit of a_in."""
 
 
-def helpers() -> dict[str, tuple[p.Population, tuple[p.Projection, ...]]]:
+def helpers(
+    widths: Arithmetic,
+) -> dict[str, tuple[p.Population, tuple[p.Projection, ...]]]:
     """Populations of one neuron that all nodes share, with what drives them.
 
     clock  from the host: 1 at a sample's last step (t = T-1)
     gate   1 at every step but a sample's last: a bias drives it, the clock's tick outweighs that
     one    1 at every step
     """
-    always = p.LIF(4095, 4095, 0, np.full((), DRIVE, np.int64), reset=False)
+    full = widths.full_decay
+    always = p.LIF(full, full, 0, np.full((), DRIVE, np.int64), reset=False)
     tick = p.Projection(f"{CLOCK}->{GATE}", CLOCK, GATE, p.Structured((), SCALAR, -2))
     return {
         CLOCK: (p.Population(CLOCK, (1,), p.Clock()), ()),
@@ -79,7 +83,7 @@ class Draft:
     def need(self, name: str) -> str:
         """One of the shared `helpers`, added with all that drives it."""
         if not any(q.name == name for q in (*self.state.populations, *self.populations)):
-            population, feeds = helpers()[name]
+            population, feeds = helpers(self.state.arithmetic)[name]
             for j in feeds:
                 self.need(j.pre)
             self.populations.append(population)
@@ -112,19 +116,19 @@ class Draft:
 
     def same(self, pre: str, to: str, value: int, exponent: int = 0, **on: Any) -> None:
         """Each neuron to its like, with weight value << exponent."""
-        for t in constant_terms(np.array([value])):
+        for t in constant_terms(np.array([value]), self.state.arithmetic):
             c = p.Structured(self.axes, self.axes, int(t.weight[0]))
             self._connect(p.Projection("", pre, to, c, weight_exp=t.exponent + exponent, **on))
 
     def to_all(self, pre: str, to: str, value: int, **on: Any) -> None:
         """One neuron (a helper) to all, with weight `value`."""
-        for t in constant_terms(np.array([value])):
+        for t in constant_terms(np.array([value]), self.state.arithmetic):
             c = p.Structured((), self.axes, int(t.weight[0]))
             self._connect(p.Projection("", self.need(pre), to, c, weight_exp=t.exponent, **on))
 
     def constant(self, to: str, values: IntArray, **on: Any) -> None:
         """`values` [n] into each neuron at every step."""
-        for t in constant_terms(values):
+        for t in constant_terms(values, self.state.arithmetic):
             c = p.Dense(t.weight.reshape(-1, 1))
             self._connect(p.Projection("", self.need(ONE), to, c, weight_exp=t.exponent, **on))
 

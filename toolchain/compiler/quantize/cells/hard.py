@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....ground.arith import DECAY_UNITY, INPUT_SHIFT, STATE_LIMIT, IntArray
+from ....ground.arith import INPUT_SHIFT, IntArray
+from ....ground.arithmetic import Arithmetic
 from ....ir import program as p
 from ....ir.bound import Bound
 from ....ir.graph import FloatArray
 from ....ir.neurons.lif import current_bound
 from ....ir.single import TIE
-from ..fit.lif import INPUT_LIMIT, bias_integers
+from ..fit.lif import bias_integers
 from ..fit.real import RealCell
 from ..fit.ties import alike, between, threshold_integer
 from .accumulator import CLOCK
@@ -34,7 +35,6 @@ from .terms import (
     outside,
 )
 
-LARGEST_BIAS = 4095 << 7
 FINER = 4
 """Low bits that A has beyond S, where weights are rounded: it rounds once, not per weight."""
 
@@ -43,7 +43,8 @@ def hard_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
     """The populations at `scale` units of a_in per 1.0 of v; None if a register could overflow."""
     made = _neuron(draft, real, scale)
     weights = all_weights(draft, real, scale)
-    large = max(np.abs(real.bias_i).max(initial=0), abs(real.first)) * scale >= INPUT_LIMIT
+    limit = draft.state.arithmetic.input_limit
+    large = max(np.abs(real.bias_i).max(initial=0), abs(real.first)) * scale >= limit
     if made is None or weights is None or large:
         return None
     neuron = made.neuron
@@ -85,6 +86,7 @@ def hard_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
 
 @dataclass(frozen=True, eq=False)
 class _Neuron:
+    widths: Arithmetic
     neuron: p.LIF
     exact: bool
     threshold_error: float
@@ -92,8 +94,8 @@ class _Neuron:
 
     @property
     def kept(self) -> tuple[int, int]:
-        """What v and u keep of 4096."""
-        return DECAY_UNITY - self.neuron.dv, DECAY_UNITY - 1 - self.neuron.du
+        """What v and u keep of 4096 (at decays of 12 bits)."""
+        return self.widths.decay_unity - self.neuron.dv, self.widths.full_decay - self.neuron.du
 
 
 def _constant(real: RealCell) -> FloatArray:
@@ -104,22 +106,25 @@ def _constant(real: RealCell) -> FloatArray:
 def _neuron(draft: Draft, real: RealCell, scale: float) -> _Neuron | None:
     unit = scale * (1 << INPUT_SHIFT)
     bias = np.zeros(draft.size) + real.bias_v + (real.bias_i - _constant(real))
-    if np.abs(bias * unit).max(initial=0) > LARGEST_BIAS or real.threshold * unit >= STATE_LIMIT:
+    widths = draft.state.arithmetic
+    large = np.abs(bias * unit).max(initial=0) > widths.largest_bias
+    if large or real.threshold * unit >= widths.state_limit:
         return None
     vth, inclusive = threshold_integer(real.threshold, scale, real.reached)
-    if vth >= INPUT_LIMIT:
+    if vth >= widths.reached_threshold:
         return None
-    mant, exp = bias_integers(bias * unit)
-    du = DECAY_UNITY - 1 - int(np.rint(real.keep_i * DECAY_UNITY))
-    dv = min(int(np.rint((1 - real.keep_v) * DECAY_UNITY)), DECAY_UNITY - 1)
+    mant, exp = bias_integers(bias * unit, widths)
+    unity, full = widths.decay_unity, widths.full_decay
+    du = full - int(np.rint(real.keep_i * unity))
+    dv = min(int(np.rint((1 - real.keep_v) * unity)), full)
     neuron = p.LIF(du, dv, vth, mant.reshape(draft.node.shape), exp)
     off = max(
-        abs(dv / DECAY_UNITY - (1 - real.keep_v)),
-        abs((DECAY_UNITY - 1 - du) / DECAY_UNITY - real.keep_i),
+        abs(dv / unity - (1 - real.keep_v)),
+        abs((full - du) / unity - real.keep_i),
     )
     exact = off <= TIE and alike(mant << exp, bias * unit)
     relative = abs((vth + inclusive) / scale - real.threshold) / (real.threshold or 1.0)
-    return _Neuron(neuron, exact, relative, off)
+    return _Neuron(widths, neuron, exact, relative, off)
 
 
 def _gathered(
@@ -127,7 +132,8 @@ def _gathered(
 ) -> Weights:
     """A, with spare low bits where weights are rounded; half a unit makes the floor a nearest."""
     finer = 0
-    for bits in range(0 if weights.exact(real) else FINER, 0, -1):
+    most = min(FINER, -draft.state.arithmetic.weight_exp[0])
+    for bits in range(0 if weights.exact(real) else most, 0, -1):
         fine = all_weights(draft, real, scale, bits)
         if fine is not None:
             weights, finer = fine, bits
@@ -156,7 +162,7 @@ def _silence(draft: Draft, neuron: p.LIF, received: Bound, once: int) -> int:
 
     v never stands above the threshold, so u + bias <= 0 is enough.
     """
-    u = current_bound(neuron, received, draft.state.graph.timesteps)
+    u = current_bound(neuron, received, draft.state.graph.timesteps, draft.state.arithmetic)
     bias = int((neuron.bias_mant << neuron.bias_exp).max(initial=0))
     most = int(u.high.max(initial=0)) + bias + (once << INPUT_SHIFT)
     return max(1, -(-most >> INPUT_SHIFT))
@@ -164,15 +170,15 @@ def _silence(draft: Draft, neuron: p.LIF, received: Bound, once: int) -> int:
 
 def _fits(draft: Draft, neuron: p.LIF, received: Bound, once: int) -> bool:
     """a_in, u and v provably stay inside their registers over a sample."""
-    timesteps = draft.state.graph.timesteps
-    if int(received.largest.max(initial=0)) + once >= INPUT_LIMIT:
+    timesteps, widths = draft.state.graph.timesteps, draft.state.arithmetic
+    if int(received.largest.max(initial=0)) + once >= widths.input_limit:
         return False
-    u = int(current_bound(neuron, received, timesteps).largest.max(initial=0))
+    u = int(current_bound(neuron, received, timesteps, widths).largest.max(initial=0))
     u += once << INPUT_SHIFT
-    keep = 1 - neuron.dv / DECAY_UNITY
+    keep = 1 - neuron.dv / widths.decay_unity
     steps = timesteps if keep == 1 else (1 - keep**timesteps) / (1 - keep)
     bias = int(np.abs(neuron.bias_mant << neuron.bias_exp).max(initial=0))
-    return u < STATE_LIMIT and steps * (u + bias) < STATE_LIMIT - 1
+    return u < widths.state_limit and steps * (u + bias) < widths.state_limit - 1
 
 
 def _exact(
@@ -190,7 +196,8 @@ def _exact(
     if start[1] and not alike(start[1], -real.keep_i * start[0]):
         return False
     # u and v each lose theirs, v on top of what u has lost by then: the greater one per step
-    lost = max(0 if k in (0, DECAY_UNITY) else 12 - low_bits(np.array([k])) for k in made.kept)
+    unity, bits = made.widths.decay_unity, made.widths.decay_bits
+    lost = max(0 if k in (0, unity) else bits - low_bits(np.array([k])) for k in made.kept)
     values = [t.weight << t.exponent for w in weights.terms for t in w]
     spare = min(low_bits(v) for v in [*values, constant, np.array(start)]) + INPUT_SHIFT
     spare = min(spare, low_bits(made.neuron.bias_mant << made.neuron.bias_exp))

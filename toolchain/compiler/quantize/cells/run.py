@@ -12,15 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ....ground.arith import (
-    DECAY_UNITY,
-    INPUT_SHIFT,
-    IntArray,
-    decay,
-    saturate_membrane,
-    scale_exponent,
-    wrap_current,
-)
+from ....ground.arith import INPUT_SHIFT, IntArray, scale_exponent
+from ....ground.arithmetic import Arithmetic
 from ....ir import program as p
 from ....ir.connections import matrix
 from ..state.quantizer_state import QuantizerState, drive
@@ -65,7 +58,7 @@ def spikes(state: QuantizerState, node: str, cell: Cell, values: Mapping[str, Va
                         j.weight_exp,
                     )
             a = [ports[n, port][:, t] for port in mine[n].neuron.ports]
-            uv[n], sent[n][:, t] = _step(mine[n].neuron, uv[n], a)
+            uv[n], sent[n][:, t] = _step(mine[n].neuron, uv[n], a, state.arithmetic)
     return sent[node]
 
 
@@ -80,14 +73,21 @@ def _helper(j: p.Projection, size: int, steps: int) -> IntArray:
 
 
 def _step(
-    neuron: p.NeuronProgram, uv: tuple[IntArray, IntArray], a: list[IntArray]
+    neuron: p.NeuronProgram,
+    uv: tuple[IntArray, IntArray],
+    a: list[IntArray],
+    widths: Arithmetic,
 ) -> tuple[tuple[IntArray, IntArray], IntArray]:
     if isinstance(neuron, p.Product):
         return uv, (a[0] * a[1]) >> neuron.exp
     if not isinstance(neuron, p.LIF):
         return uv, a[0]
-    u = wrap_current(decay(uv[0], DECAY_UNITY - (neuron.du + 1)) + (a[0] << INPUT_SHIFT))
+    kept = [
+        widths.decayed(uv[0], widths.full_decay - neuron.du),
+        widths.decayed(uv[1], widths.decay_unity - neuron.dv),
+    ]
+    u = widths.wrap_current(kept[0] + (a[0] << INPUT_SHIFT))
     bias = (neuron.bias_mant << neuron.bias_exp).ravel()
-    v = saturate_membrane(decay(uv[1], DECAY_UNITY - neuron.dv) + u + bias)
+    v = widths.saturate_membrane(kept[1] + u + bias)
     fired = (v > neuron.vth << INPUT_SHIFT).astype(np.int64)
     return (u, v * (1 - fired)), fired

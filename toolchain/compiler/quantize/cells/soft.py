@@ -19,11 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....ground.arith import INPUT_SHIFT, IntArray
+from ....ground.arithmetic import Arithmetic
 from ....ir import program as p
 from ....ir.bound import Bound
-from ....ir.neurons.base import PAYLOAD_LIMIT
 from ....ir.neurons.product import PRODUCT_LIMIT
-from ..fit.lif import INPUT_LIMIT
 from ..fit.real import RealCell
 from ..fit.ties import alike, last_silent, threshold_integer
 from .accumulator import CLOCK
@@ -36,7 +35,8 @@ from .terms import (
     outside,
 )
 
-MOST_DECAY_BITS, LEAST_DECAY_BITS = 12, 6
+LEAST_DECAY_BITS = 6
+"""Of a factor that is not exact; the most are those of the target's decays."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,11 @@ def soft_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
     membrane, current, feedback = (f"{name}.{k}" for k in ("membrane", "current", "feedback"))
     constant, drop, first = _integers(real, scale)
     numbers = (*constant, np.array([drop, first, real.threshold * scale]))
-    if max(float(np.abs(n).max(initial=0)) for n in numbers) >= INPUT_LIMIT:
+    widths = draft.state.arithmetic
+    if max(float(np.abs(n).max(initial=0)) for n in numbers) >= widths.input_limit:
         return None
     feed = outside(draft, weights, _full(draft, constant[0]))
-    stateless = p.LIF(du=4095, dv=4095, vth=0)
+    stateless = p.LIF(du=widths.full_decay, dv=widths.full_decay, vth=0)
     draft.add("feedback", stateless)
     into = [membrane, current] if real.keep_i else [membrane]
     for to in into:
@@ -77,8 +78,8 @@ def soft_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
         for wire, bare, t in draft.own(weights.terms):
             draft.wire(wire, bare, t, to, pre=feedback, port="a_in1", lag=1)
     ends = _ends(draft, real, draft.reach(membrane, "a_in1"), constant[1], drop, first, scale)
-    keeps = [_keep(k, ends.most) for k in (real.keep_v, real.keep_i)]
-    if ends.most >= PAYLOAD_LIMIT or None in keeps:
+    keeps = [_keep(k, ends.most, widths.decay_bits) for k in (real.keep_v, real.keep_i)]
+    if ends.most >= widths.payload_limit or None in keeps:
         return None
     keep_v, keep_i = (k for k in keeps if k is not None)
     for to, keep, reach in zip(into, (keep_v, keep_i), (ends.v, ends.i), strict=False):
@@ -93,9 +94,9 @@ def soft_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
     draft.to_all(CLOCK, membrane, first, port="a_in1", lag=1)
     total = draft.reach(membrane, "a_in1")
     most = int(total.largest.max(initial=0)) + abs(first)
-    if most >= PAYLOAD_LIMIT or most * max(keep_v.number, keep_i.number) >= PRODUCT_LIMIT:
+    if most >= widths.payload_limit or most * max(keep_v.number, keep_i.number) >= PRODUCT_LIMIT:
         return None
-    shift = _shift(total, abs(first))
+    shift = _shift(total, abs(first), widths)
     if shift is None:
         return None
     return _spikes(draft, real, weights, scale, shift, (keep_v, keep_i), (constant, drop, first))
@@ -149,23 +150,24 @@ def _ends(
     return _Ends((all_i[0], all_i[1]), (all_v[0], all_v[1]))
 
 
-def _keep(factor: float, most: float) -> Keep | None:
+def _keep(factor: float, most: float, finest: int) -> Keep | None:
     """The fewest bits that are exact, else as many as the 32-bit product leaves room for."""
-    for bits in range(MOST_DECAY_BITS + 1):
+    for bits in range(finest + 1):
         if factor * 2.0**bits == np.rint(factor * 2.0**bits):
             return Keep(int(factor * 2.0**bits), bits)
-    for bits in range(MOST_DECAY_BITS, LEAST_DECAY_BITS - 1, -1):
+    for bits in range(finest, LEAST_DECAY_BITS - 1, -1):
         number = int(np.rint(factor * 2.0**bits))
         if 4 * most * number < PRODUCT_LIMIT:
             return Keep(number, bits)
     return None
 
 
-def _shift(total: Bound, first: int) -> int | None:
+def _shift(total: Bound, first: int, widths: Arithmetic) -> int | None:
     """Exponent from units of M to units of S, so that a_in has space for the tick as well."""
     span = int(-total.low.min(initial=0)) + 2 * int(total.high.max(initial=0)) + 3 * first + 16
-    shift = int(np.floor(np.log2((INPUT_LIMIT - 64) / span)))
-    return min(shift, 7) if shift >= -8 else None
+    spare = widths.input_limit - (1 << INPUT_SHIFT)
+    shift = int(np.floor(np.log2(spare / span))) if spare > 0 else widths.weight_exp[0] - 1
+    return min(shift, widths.weight_exp[1]) if shift >= widths.weight_exp[0] else None
 
 
 def _spikes(
@@ -179,6 +181,7 @@ def _spikes(
 ) -> Cell | None:
     """S and F: what M receives, in units of a_in."""
     (_, into_v), drop, first = integers
+    widths = draft.state.arithmetic
     name, unit = draft.node.name, 2.0**shift
     feedback = f"{name}.feedback"
     coarse = all_weights(draft, real, scale * unit)
@@ -196,11 +199,11 @@ def _spikes(
     received = draft.reach(feedback)
     most, once = int(received.high.max(initial=0)), abs(int(np.rint(first * unit)))
     silence = max(1, most + once)
-    if int(received.largest.max(initial=0)) + once + silence >= INPUT_LIMIT:
+    if int(received.largest.max(initial=0)) + once + silence >= widths.input_limit:
         return None
     draft.to_all(CLOCK, feedback, -silence)
     grain = _grain(draft, real, weights, scale, keeps, integers)
-    forgets = grain is not None and _forgets(received, once, grain * unit)
+    forgets = grain is not None and _forgets(received, once, grain * unit, widths)
     floors = len(sources) * (shift < 0)
     if forgets and grain is not None:
         silent = last_silent(real.threshold * scale / grain, real.reached)
@@ -214,9 +217,9 @@ def _spikes(
         # half a unit on average.
         tie = at == np.rint(at) and not real.reached and weights.exact(real)
         vth = int(at) if tie else int(np.rint(at - floors / 2))
-    if not 0 <= vth < INPUT_LIMIT:
+    if not 0 <= vth < widths.reached_threshold:
         return None
-    neuron = p.LIF(du=4095, dv=4095, vth=vth)
+    neuron = p.LIF(du=widths.full_decay, dv=widths.full_decay, vth=vth)
     draft.alter("feedback", neuron)
     draft.add("", neuron)
     slow = [1 - k + 1 / draft.state.graph.timesteps for k in (real.keep_v, real.keep_i)]
@@ -267,10 +270,10 @@ def _grain(
     return 2.0**bits if bits >= 0 else None
 
 
-def _forgets(received: Bound, once: int, grain: float) -> bool:
-    """What S keeps of v (a 4096th) is less than half the step in which v lies.
+def _forgets(received: Bound, once: int, grain: float, widths: Arithmetic) -> bool:
+    """What S keeps of v (a 4096th at 12 bits) is less than half the step in which v lies.
 
     received, grain in units of a_in; half a step must be a whole unit to put the threshold there.
     """
-    left = (int(received.largest.max(initial=0)) + once) >> (12 - INPUT_SHIFT)
+    left = (int(received.largest.max(initial=0)) + once) >> (widths.decay_bits - INPUT_SHIFT)
     return grain >= 2 and left + 2 < grain * (1 << INPUT_SHIFT) / 2

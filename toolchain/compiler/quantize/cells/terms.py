@@ -69,7 +69,8 @@ def all_weights(draft: Draft, real: RealCell, scale: float, finer: int = 0) -> W
     """At `scale`, those from outside at scale << finer; None if some are too large for it."""
     own = [draft.is_own(w) for w in draft.inputs.wires]
     scales = tuple(scale if mine else scale * 2.0**finer for mine in own)
-    found = [weight_terms(w, s) for w, s in zip(real.weights, scales, strict=True)]
+    widths = draft.state.arithmetic
+    found = [weight_terms(w, s, widths) for w, s in zip(real.weights, scales, strict=True)]
     held = tuple(t for t in found if t is not None)
     return Weights(held, scales) if len(held) == len(found) else None
 

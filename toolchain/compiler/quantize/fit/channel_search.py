@@ -171,7 +171,7 @@ class _Wire:
         real, w = self.problem.real, self.problem.real.weights[self.index]
         grid, groups = grid_of(w, self.problem.bits), len(self.lanes.x)
         limits = (
-            grid.step - 256 if is_mixed(w) or w.max() <= 0 else 0,
+            -grid.high if is_mixed(w) or w.max() <= 0 else 0,
             grid.high if w.max() > 0 else 0,
             grid.step,
         )

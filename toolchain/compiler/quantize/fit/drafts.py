@@ -70,7 +70,7 @@ def compensated(problem: Problem, rounders: Rounders) -> list[Draft]:
 def _draft_at(problem: Problem, rounders: Rounders, gain: float, headrooms: range) -> Draft:
     real, bits = problem.real, problem.bits
     nearest = mantissas(real.weights, gain, bits)
-    shared = shared_headroom(real.weights, gain)
+    shared = shared_headroom(real.weights, gain, bits)
     scaled: list[FloatArray] = []
     chosen: list[IntArray] = []
     clipped = 0

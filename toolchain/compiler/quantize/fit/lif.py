@@ -13,18 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....ground.arith import (
-    DECAY_UNITY,
-    INPUT_SHIFT,
-    STATE_LIMIT,
-    IntArray,
-    decay,
-    saturate_membrane,
-)
+from ....ground.arith import INPUT_SHIFT, IntArray
+from ....ground.arithmetic import Arithmetic
 from ....ir.graph import FloatArray
 from ....ir.program import LIF
-from ..options import BITS
-from ..state.mantissas import Mantissas
+from ..state.mantissas import Mantissas, WeightBits
 from .mantissa import (
     exact_gain,
     largest_gain,
@@ -36,8 +29,6 @@ CLIP_SHARES = (1.0, 0.92, 0.84, 0.76, 0.68, 0.6)
 """Shares of the largest weight at which the mantissa range may end."""
 COARSER = 7
 """How often the gain may be halved: 8-bit mantissas would be down to their sign then."""
-INPUT_LIMIT = 1 << 17
-"""|a_in| must stay below it, or u leaves its 24 bits (semantics 2.1)."""
 
 
 class NoScale(Exception):
@@ -64,6 +55,15 @@ class RealLIF:
     reached: bool = False
 
 
+@dataclass(frozen=True)
+class Form:
+    """What integers a population has whatever its weights are: T, its shape, the widths."""
+
+    timesteps: int
+    shape: tuple[int, ...]
+    widths: Arithmetic
+
+
 @dataclass(frozen=True, eq=False)
 class QuantizedLIF:
     """The integers, and how far they are from the real numbers."""
@@ -81,9 +81,8 @@ def quantize_lif(
     real: RealLIF,
     gain: float,
     bound: Bound,
-    timesteps: int,
-    shape: tuple[int, ...],
-    bits: int = BITS,
+    form: Form,
+    bits: WeightBits,
 ) -> QuantizedLIF:
     """Weights rounded at one gain, or at a coarser one where no exponent is legal for it.
 
@@ -91,39 +90,39 @@ def quantize_lif(
     """
     for _ in range(COARSER):
         m = mantissas(real.weights, gain, bits)
-        q = integers(real, m, bound, timesteps, shape)
+        q = integers(real, m, bound, form)
         if q is not None:
             return q
         gain /= 2
     raise NoScale
 
 
-def integers(
-    real: RealLIF, m: Mantissas, bound: Bound, timesteps: int, shape: tuple[int, ...]
-) -> QuantizedLIF | None:
+def integers(real: RealLIF, m: Mantissas, bound: Bound, form: Form) -> QuantizedLIF | None:
     """The neuron's integers for given mantissas, or None where no exponent is legal."""
-    exponent = _largest_exponent(real, m, bound(m), timesteps)
+    widths = form.widths
+    exponent = _largest_exponent(real, m, bound(m), form)
     if exponent is None:
         return None
     unit = m.gain * 2.0**exponent
     scale = unit * (1 << INPUT_SHIFT)
-    mant, exp = bias_integers(real.bias * scale)
+    mant, exp = bias_integers(real.bias * scale, widths)
     vth, inclusive = threshold_integer(real.threshold, unit, real.reached)
     off = abs((vth + inclusive) / unit - real.threshold) / real.threshold if real.threshold else 0.0
-    dv = min(int(np.rint(real.decay * DECAY_UNITY)), DECAY_UNITY - 1)
+    unity = widths.decay_unity
+    dv = min(int(np.rint(real.decay * unity)), widths.full_decay)
     kept = (
         all(alike(q, w * m.gain) for q, w in zip(m.values(), real.weights, strict=True))
         and alike(mant << exp, real.bias * scale)
-        and alike(dv, real.decay * DECAY_UNITY)
+        and alike(dv, real.decay * unity)
         and all(exponent >= r for r in m.headroom)
     )
-    grain = _grain(m, exponent, mant << exp, dv, timesteps) if kept else None
+    grain = _grain(m, exponent, mant << exp, dv, form) if kept else None
     settled = None
     if grain is not None:
         settled = between(vth, real.threshold * scale, real.reached, grain, 1 << INPUT_SHIFT)
     exact = settled is not None
     vth, off = (vth, off) if settled is None else (settled, 0.0)
-    neuron = LIF(du=4095, dv=dv, vth=vth, bias_mant=mant.reshape(shape), bias_exp=exp)
+    neuron = LIF(widths.full_decay, dv, vth, mant.reshape(form.shape), exp)
     return QuantizedLIF(
         neuron,
         m,
@@ -131,11 +130,11 @@ def integers(
         scale,
         exact,
         off,
-        abs(dv / DECAY_UNITY - real.decay),
+        abs(dv / unity - real.decay),
     )
 
 
-def candidate_gains(real: RealLIF, bits: int = BITS) -> list[float]:
+def candidate_gains(real: RealLIF, bits: WeightBits) -> list[float]:
     """Gains worth trying: one at which all weights are exact first, then shares of the largest."""
     exact = exact_gain(real.weights, bits)
     if all(w.size == 1 for w in real.weights):
@@ -147,39 +146,41 @@ def candidate_gains(real: RealLIF, bits: int = BITS) -> list[float]:
     return [exact, *shares] if exact is not None else shares
 
 
-def _largest_exponent(
-    real: RealLIF, m: Mantissas, input_bound: float, timesteps: int
-) -> int | None:
+def _largest_exponent(real: RealLIF, m: Mantissas, input_bound: float, form: Form) -> int | None:
     """The largest exponent at which no register can overflow, or None."""
-    lowest = max(-8 + r for r in m.headroom) if m.headroom else -8
-    highest = min(7 + r for r in m.headroom) if m.headroom else 7
+    widths, timesteps = form.widths, form.timesteps
+    least, most = widths.weight_exp
+    lowest = max((least + r for r in m.headroom), default=least)
+    highest = min((most + r for r in m.headroom), default=most)
     bias = float(np.abs(real.bias).max()) if real.bias.size else 0.0
     # |v| <= sum of (1 - decay)^i over the steps of a sample, times the largest input of a step
     steps = min(timesteps, 1 / real.decay) if real.decay > 0 else timesteps
     for exponent in range(highest, lowest - 1, -1):
         unit = m.gain * 2.0**exponent
         current = input_bound * 2.0**exponent
-        bias_int = bias * unit * 64
+        bias_int = bias * unit * (1 << INPUT_SHIFT)
         if (
-            current < INPUT_LIMIT
-            and real.threshold * unit < INPUT_LIMIT - 0.5
-            and bias_int <= 4095 << 7
-            and steps * (current * 64 + bias_int) < STATE_LIMIT - 1
+            current < widths.input_limit
+            and real.threshold * unit < widths.reached_threshold - 0.5
+            and bias_int <= widths.largest_bias
+            and steps * (current * (1 << INPUT_SHIFT) + bias_int) < widths.state_limit - 1
             and np.rint(real.threshold * unit) >= 0
         ):
             return exponent
     return None
 
 
-def bias_integers(bias: FloatArray) -> tuple[IntArray, int]:
-    """bias ~ mant << exp with |mant| <= 4095, the smallest exponent that holds it."""
+def bias_integers(bias: FloatArray, widths: Arithmetic) -> tuple[IntArray, int]:
+    """bias ~ mant << exp with |mant| <= 4095 (of 13 bits), the smallest exponent that holds it."""
+    top = widths.bias_range[1]
+    least, most = widths.bias_exp
     whole = np.rint(bias)
     largest = float(np.abs(whole).max()) if whole.size else 0.0
-    for exp in range(8):
+    for exp in range(least, most + 1):
         mant = bias_mantissas(bias, exp)
-        if largest <= 4095 << exp and (not mant.size or np.abs(mant).max() <= 4095):
+        if largest <= top << exp and (not mant.size or np.abs(mant).max() <= top):
             return mant, exp
-    raise ValueError(f"bias {largest:g} exceeds 4095 << 7")
+    raise ValueError(f"bias {largest:g} exceeds {top} << {most}")
 
 
 def bias_mantissas(bias: FloatArray, exp: int) -> IntArray:
@@ -188,10 +189,10 @@ def bias_mantissas(bias: FloatArray, exp: int) -> IntArray:
     return nearest
 
 
-def _grain(m: Mantissas, exponent: int, bias: IntArray, dv: int, timesteps: int) -> float | None:
+def _grain(m: Mantissas, exponent: int, bias: IntArray, dv: int, form: Form) -> float | None:
     """What every v of a sample is a multiple of; None if a decay drops a set bit."""
-    keep = DECAY_UNITY - dv
-    lost = 12 - ((keep & -keep).bit_length() - 1)  # keep = odd * 2^(12 - lost)
+    keep, bits = form.widths.decay_unity - dv, form.widths.decay_bits
+    lost = bits - ((keep & -keep).bit_length() - 1)  # keep = odd * 2^(bits - lost)
     parts = [
         w << max(exponent - r + INPUT_SHIFT, 0) for w, r in zip(m.weights, m.headroom, strict=True)
     ]
@@ -199,55 +200,54 @@ def _grain(m: Mantissas, exponent: int, bias: IntArray, dv: int, timesteps: int)
         np.concatenate([np.abs(p).ravel() for p in [*parts, bias]], dtype=np.int64)
     )
     zeros = (int(together & -together).bit_length() - 1) if together else 63
-    spare = zeros - (lost * (timesteps - 1) if dv else 0)
+    spare = zeros - (lost * (form.timesteps - 1) if dv else 0)
     return 2.0**spare if spare >= 0 else None
 
 
-def simulate(neuron: LIF, current: IntArray) -> IntArray:
-    """Spikes [K, T, n] of a LIF with du = 4095 on a_in [K, T, n] (int64), from rest.
+def simulate(neuron: LIF, current: IntArray, widths: Arithmetic) -> IntArray:
+    """Spikes [K, T, n] of a LIF without a current (the full du) on a_in [K, T, n], from rest.
 
     The compiler's own view of one layer during calibration; the reference backend is the
     definition, and tests compare the two.
     """
-    return run_lif(neuron, current)[0]
+    return run_lif(neuron, current, widths)[0]
 
 
-def run_lif(neuron: LIF, current: IntArray) -> tuple[IntArray, int, int]:
-    """The spikes, and how often the membrane saturated and the current left its 24 bits."""
+def run_lif(neuron: LIF, current: IntArray, widths: Arithmetic) -> tuple[IntArray, int, int]:
+    """The spikes, and how often the membrane saturated and the current left its width."""
     _, timesteps, size = current.shape
     bias: IntArray = np.broadcast_to((neuron.bias_mant << neuron.bias_exp).ravel(), (size,))
     v: IntArray = np.zeros((len(current), size), np.int64)
     spikes = np.zeros(current.shape, np.int64)
     saturated = 0
     for t in range(timesteps):
-        moved: IntArray = decay(v, DECAY_UNITY - neuron.dv) + (current[:, t] << INPUT_SHIFT)
-        free = moved + bias
-        v = saturate_membrane(free)
+        moved = widths.decayed(v, widths.decay_unity - neuron.dv)
+        free: IntArray = moved + (current[:, t] << INPUT_SHIFT) + bias
+        v = widths.saturate_membrane(free)
         saturated += int(np.count_nonzero(v != free))
         s = (v > (neuron.vth << INPUT_SHIFT)).astype(np.int64)
         spikes[:, t] = s
         v = v * (1 - s)
-    return spikes, saturated, int(np.count_nonzero(np.abs(current) >= INPUT_LIMIT))
+    return spikes, saturated, int(np.count_nonzero(np.abs(current) >= widths.input_limit))
 
 
 def best(
     real: RealLIF,
     bound: Bound,
-    timesteps: int,
-    shape: tuple[int, ...],
+    form: Form,
     cost: Callable[[QuantizedLIF], float] | None,
-    bits: int = BITS,
+    bits: WeightBits,
 ) -> QuantizedLIF:
     """The candidate with the fewest wrong spikes; an exact one wins outright."""
     tried: list[tuple[float, QuantizedLIF]] = []
     gains: Sequence[float] = candidate_gains(real, bits)
     for gain in gains:
-        q = quantize_lif(real, gain, bound, timesteps, shape, bits)
+        q = quantize_lif(real, gain, bound, form, bits)
         if q.exact or len(gains) == 1:
             return q
         if cost is None:
             # Without data the widest range is kept: nothing says which weights may be clipped.
             widest = largest_gain(real.weights, bits)
-            return quantize_lif(real, widest, bound, timesteps, shape, bits)
+            return quantize_lif(real, widest, bound, form, bits)
         tried.append((cost(q), q))
     return min(tried, key=lambda pair: pair[0])[1]

@@ -9,12 +9,9 @@ import numpy as np
 
 from ....ground.arith import IntArray
 from ....ir.graph import FloatArray
-from ..options import BITS
-from ..state.mantissas import Mantissas
+from ..state.mantissas import Mantissas, WeightBits
 from .ties import alike
 
-MOST_SIZES = 256
-"""Whole numbers that the magnitude of a mantissa can be."""
 SPAN = 7
 """Left shifts that one projection may have beyond another of the same population."""
 
@@ -23,8 +20,8 @@ SPAN = 7
 class Grid:
     """Legal mantissas of b-bit weights: multiples of `step` in [low, high] (semantics 3.1).
 
-    Mixed signs lose their lowest bit: b bits are multiples of 2^(9-b) in -256..256-2^(9-b). One
-    sign keeps it: multiples of 2^(8-b) in 0..256-2^(8-b).
+    At 8 bits held, mixed signs lose their lowest bit: b bits are multiples of 2^(9-b) in
+    -256..256-2^(9-b). One sign keeps it: multiples of 2^(8-b) in 0..256-2^(8-b).
     """
 
     low: int
@@ -32,10 +29,10 @@ class Grid:
     step: int
 
     @staticmethod
-    def of(mixed: bool, bits: int = BITS) -> Grid:
-        """The grid of one projection; 2 <= bits <= 8."""
-        step = 1 << (9 - bits if mixed else 8 - bits)
-        return Grid(-256 if mixed else step - 256, 256 - step, step)
+    def of(mixed: bool, bits: WeightBits) -> Grid:
+        """The grid of one projection."""
+        step = 1 << (bits.held + int(mixed) - bits.used)
+        return Grid(-bits.sizes if mixed else step - bits.sizes, bits.sizes - step, step)
 
     def round(self, scaled: FloatArray) -> FloatArray:
         """The nearest legal mantissa (as float64)."""
@@ -44,10 +41,10 @@ class Grid:
 
     def alone(self, part: IntArray) -> IntArray:
         """The mantissas of one projection: -256 is legal beside positive ones only, because Lava
-        clips one sign to 255.
+        clips one sign to 255 (of 8 bits).
         """
         positive = part.size and part.max() > 0
-        return part if positive else np.maximum(part, self.step - 256)
+        return part if positive else np.maximum(part, -self.high)
 
 
 def is_mixed(w: FloatArray | IntArray) -> bool:
@@ -55,12 +52,12 @@ def is_mixed(w: FloatArray | IntArray) -> bool:
     return bool(w.size and w.min() < 0 < w.max())
 
 
-def largest_mantissa(w: FloatArray, bits: int = BITS) -> int:
+def largest_mantissa(w: FloatArray | IntArray, bits: WeightBits) -> int:
     """The largest magnitude that both signs of `w` can take."""
     return Grid.of(is_mixed(w), bits).high
 
 
-def largest_gain(weights: Sequence[FloatArray], bits: int = BITS) -> float:
+def largest_gain(weights: Sequence[FloatArray], bits: WeightBits) -> float:
     """The gain at which the largest weight of all projections takes the largest mantissa."""
     tops = [(largest_mantissa(w, bits), np.abs(w).max()) for w in weights if w.size]
     return float(min((limit / top for limit, top in tops if top > 0), default=1.0))
@@ -69,7 +66,7 @@ def largest_gain(weights: Sequence[FloatArray], bits: int = BITS) -> float:
 def mantissas(
     weights: Sequence[FloatArray],
     gain: float,
-    bits: int = BITS,
+    bits: WeightBits,
     headrooms: Sequence[IntArray] | None = None,
 ) -> Mantissas:
     """Round `weights` to the nearest at `gain`.
@@ -78,7 +75,7 @@ def mantissas(
            so that projections with smaller weights get headroom over the largest.
     """
     if headrooms is None:
-        headrooms = [np.array(headroom) for headroom in shared_headroom(weights, gain)]
+        headrooms = [np.array(headroom) for headroom in shared_headroom(weights, gain, bits)]
     clipped = 0
     scaled: list[FloatArray] = []
     for w, headroom in zip(weights, headrooms, strict=True):
@@ -95,7 +92,7 @@ def assemble(
     scaled: Sequence[FloatArray],
     headrooms: Sequence[IntArray],
     gain: float,
-    bits: int,
+    bits: WeightBits,
     clipped: int,
 ) -> Mantissas:
     """Mantissas from whole numbers per wire: one part for each headroom of its channels."""
@@ -112,12 +109,12 @@ def assemble(
     return Mantissas(tuple(made), tuple(shifts), tuple(wires), gain, clipped)
 
 
-def grid_of(w: FloatArray, bits: int) -> Grid:
+def grid_of(w: FloatArray, bits: WeightBits) -> Grid:
     """The grid of a projection with real weights `w`.
 
-    A pattern of one weight takes one word of memory whatever its bits: it keeps all 8.
+    A pattern of one weight takes one word of memory whatever its bits: it keeps them all.
     """
-    return Grid.of(is_mixed(w), BITS if w.size == 1 else bits)
+    return Grid.of(is_mixed(w), bits.every if w.size == 1 else bits)
 
 
 def column(headroom: IntArray, w: FloatArray) -> IntArray:
@@ -126,31 +123,29 @@ def column(headroom: IntArray, w: FloatArray) -> IntArray:
 
 
 def shared_headroom(
-    weights: Sequence[FloatArray], gain: float, span: int = SPAN
+    weights: Sequence[FloatArray], gain: float, bits: WeightBits
 ) -> tuple[int, ...]:
     """Left shifts that each projection's range allows beyond those of the fullest one."""
     headrooms: list[int | None] = []
+    every = bits.every
     for w in weights:
         largest = float(np.abs(w).max()) if w.size else 0.0
         full = largest * gain > 0
-        headrooms.append(int(np.floor(np.log2(_top(w) / (largest * gain)))) if full else None)
+        top = largest_mantissa(w, every)
+        headrooms.append(int(np.floor(np.log2(top / (largest * gain)))) if full else None)
     least = max(min((r for r in headrooms if r is not None), default=0), 0)
     return tuple(
-        0 if r is None or r <= 0 else _enough(w, gain, min(r - least, span))
+        0 if r is None or r <= 0 else _enough(w, gain, min(r - least, SPAN), every)
         for w, r in zip(weights, headrooms, strict=True)
     )
 
 
-def _top(w: FloatArray) -> int:
-    return 254 if is_mixed(w) else 255
-
-
-def _enough(w: FloatArray, gain: float, most: int) -> int:
+def _enough(w: FloatArray, gain: float, most: int, bits: WeightBits) -> int:
     """The smallest headroom up to `most` at which `w` is exact, else `most`."""
-    return next((r for r in range(most) if _exact_at(w, gain * 2.0**r)), most)
+    return next((r for r in range(most) if _exact_at(w, gain * 2.0**r, bits)), most)
 
 
-def exact_gain(weights: Sequence[FloatArray], bits: int = BITS) -> float | None:
+def exact_gain(weights: Sequence[FloatArray], bits: WeightBits) -> float | None:
     """The smallest power of two at which every weight is a legal mantissa, or else the smallest
     gain of any kind (weights that are whole multiples of one number), or None.
     """
@@ -161,7 +156,7 @@ def exact_gain(weights: Sequence[FloatArray], bits: int = BITS) -> float | None:
     return shared_gain(weights, bits)
 
 
-def shared_gain(weights: Sequence[FloatArray], bits: int = BITS) -> float | None:
+def shared_gain(weights: Sequence[FloatArray], bits: WeightBits) -> float | None:
     """The smallest gain at which whole multiples of one number are legal mantissas.
 
     None where there is no such number, up to float32 rounding, within the mantissas' range.
@@ -169,10 +164,11 @@ def shared_gain(weights: Sequence[FloatArray], bits: int = BITS) -> float | None
     sizes = [np.unique(np.abs(w)) for w in weights]
     values = np.unique(np.concatenate(sizes)) if sizes else np.zeros(0)
     values = values[values > 0]
-    if not values.size or values.size > MOST_SIZES or values[-1] > MOST_SIZES * values[0]:
+    most = bits.sizes
+    if not values.size or values.size > most or values[-1] > most * values[0]:
         return None
     step = max(grid_of(w, bits).step for w in weights)
-    for times in range(1, int(MOST_SIZES * values[0] / values[-1]) + 1):
+    for times in range(1, int(most * values[0] / values[-1]) + 1):
         multiple = values * (times / values[0])
         if alike(multiple, np.rint(multiple)):
             gain = step * float(np.rint(multiple[-1])) / float(values[-1])
@@ -180,12 +176,12 @@ def shared_gain(weights: Sequence[FloatArray], bits: int = BITS) -> float | None
     return None
 
 
-def is_exact(weights: Sequence[FloatArray], gain: float, bits: int = BITS) -> bool:
+def is_exact(weights: Sequence[FloatArray], gain: float, bits: WeightBits) -> bool:
     """True if every weight is a legal mantissa at `gain`."""
     return all(_exact_at(w, gain, bits) for w in weights)
 
 
-def _exact_at(w: FloatArray, gain: float, bits: int = BITS) -> bool:
+def _exact_at(w: FloatArray, gain: float, bits: WeightBits) -> bool:
     """Whole mantissas up to float32 rounding."""
     grid = grid_of(w, bits)
     scaled = w * gain / grid.step

@@ -14,7 +14,7 @@ import numpy as np
 from ....ground.arith import IntArray
 from ....ir.graph import FloatArray
 from ....ir.program import Projection
-from ..state.mantissas import Mantissas
+from ..state.mantissas import Mantissas, WeightBits
 from ..state.quantizer_state import Inputs, QuantizerState, drive, real_drive
 from ..state.values import array
 from .compensate import Rounder
@@ -33,7 +33,7 @@ class Nearest:
 
     what: ClassVar[str] = "nearest"
     weights: Sequence[FloatArray]
-    bits: int
+    bits: WeightBits
 
     def __call__(self, gain: float) -> Mantissas:
         """The mantissas at `gain`."""
@@ -47,7 +47,7 @@ class Compensated:
     what: ClassVar[str] = "compensated"
     weight: FloatArray
     rounder: Rounder
-    bits: int
+    bits: WeightBits
     groups: int
 
     def __call__(self, gain: float) -> Mantissas:
@@ -61,7 +61,7 @@ class Compensated:
         return assemble([self.weight], [q], [shared], gain, self.bits, clipped)
 
 
-def rounding(state: QuantizerState, inputs: Inputs, bits: int) -> Nearest | Compensated:
+def rounding(state: QuantizerState, inputs: Inputs, bits: WeightBits) -> Nearest | Compensated:
     """How the weights into a read-out are rounded: on the data where they suffice for it."""
     nearest = Nearest(inputs.weights, bits)
     options, wires = state.options, inputs.wires

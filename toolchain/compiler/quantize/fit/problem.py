@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from ....ground.arith import IntArray
 from ....ir.graph import FloatArray
 from ....ir.single import single
+from ..state.mantissas import WeightBits
 from ..state.quantizer_state import Inputs, QuantizerState, drive, real_drive
 from ..state.values import array
 from .lanes import Lanes, draw, lane_count
 from .lif import (
     Bound,
+    Form,
     QuantizedLIF,
     RealLIF,
     integers,
@@ -47,14 +49,15 @@ class Problem:
     inputs: Inputs
     real: RealLIF
     bound: Bound
-    bits: int
+    bits: WeightBits
     groups: int
     effort: float
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the population."""
-        return self.inputs.node.shape
+    def form(self) -> Form:
+        """T, the shape of the population, the widths."""
+        state = self.state
+        return Form(state.graph.timesteps, self.inputs.node.shape, state.arithmetic)
 
     def target(self) -> NDArray[np.int8]:
         """What the float layer does on what its sources really send [K, T, n]: a spike if > 0.
@@ -85,8 +88,7 @@ class Problem:
 
     def nearest(self, gain: float) -> QuantizedLIF:
         """Every weight rounded to the nearest at one gain."""
-        steps = self.state.graph.timesteps
-        return quantize_lif(self.real, gain, self.bound, steps, self.shape, self.bits)
+        return quantize_lif(self.real, gain, self.bound, self.form, self.bits)
 
     def integers_of(self, draft: Draft) -> QuantizedLIF | None:
         """The draft's neuron, or None where no exponent is legal."""
@@ -94,7 +96,7 @@ class Problem:
             self.real.weights, draft.scaled, draft.headrooms, draft.gain, self.bits, draft.clipped
         )
         real = replace(self.real, bias=draft.bias)
-        q = integers(real, m, self.bound, self.state.graph.timesteps, self.shape)
+        q = integers(real, m, self.bound, self.form)
         return None if q is None else replace(q, exact=False)
 
     def lanes(self, wire: int, work: float, limit: float) -> Lanes | None:

@@ -45,14 +45,14 @@ def fit(problem: Problem) -> tuple[QuantizedLIF, str]:
 
     def wrong(q: QuantizedLIF) -> int:
         assert target is not None
-        missed = (simulate(q.neuron, problem.input_of(q)) > 0) != (target > 0)
+        spikes = simulate(q.neuron, problem.input_of(q), problem.state.arithmetic)
+        missed = (spikes > 0) != (target > 0)
         return int(np.abs(target[missed]).sum(dtype=np.int64))
 
     start = best(
         problem.real,
         problem.bound,
-        problem.state.graph.timesteps,
-        problem.shape,
+        problem.form,
         None if weights_only else wrong,
         problem.bits,
     )

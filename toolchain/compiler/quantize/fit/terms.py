@@ -1,7 +1,8 @@
-"""Numbers as sums of 8-bit mantissas with exponents, where one mantissa is too coarse.
+"""Numbers as sums of mantissas with exponents, where one mantissa is too coarse.
 
-A projection holds 8-bit weights and one exponent. Two projections between the same populations add
-up, so a second one can carry what rounding left over: 15 bits for twice the synapses.
+A projection of Loihi's widths holds 8-bit weights and one exponent. Two projections between the
+same populations add up, so a second one can carry what rounding left over: 15 bits for twice the
+synapses.
 """
 
 from __future__ import annotations
@@ -11,21 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....ground.arith import IntArray
+from ....ground.arithmetic import Arithmetic
 from ....ir.graph import FloatArray
+from ..state.mantissas import WeightBits
 from .mantissa import is_mixed, largest_mantissa
 from .ties import alike
 
-HIGHEST = 7
-"""Largest exponent of a projection (integer semantics 3.1)."""
 ENOUGH = 0.01
 """Relative rms error from which a second term is worth its synapses."""
-BLOCK = 127 << 8
-"""Largest number that one term (a multiple of 256) or two terms (any) carry."""
 
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """weight << exponent, legal 8-bit mantissas."""
+    """weight << exponent, legal mantissas."""
 
     weight: IntArray
     exponent: int
@@ -37,62 +36,81 @@ class Term:
         return exact
 
 
-def weight_terms(w: FloatArray, scale: float) -> tuple[Term, ...] | None:
+def block_bits(widths: Arithmetic) -> int:
+    """Low bits that one term may leave to another: as many as a mantissa of one sign holds and
+    the largest exponent reaches; 8 at Loihi's widths.
+    """
+    return min(widths.weight_bits, widths.weight_exp[1] + 1)
+
+
+def block(widths: Arithmetic) -> int:
+    """Largest number that one term (a multiple of 2^block_bits) or two terms (any) carry:
+    127 << 8 at Loihi's widths.
+    """
+    return (widths.weight_limit // 2 - 1) << block_bits(widths)
+
+
+def weight_terms(w: FloatArray, scale: float, widths: Arithmetic) -> tuple[Term, ...] | None:
     """w * scale, rounded to whole numbers: one term where that misses less than `ENOUGH`, else two.
 
     None if some are too large. No exponent is negative: it would round every sum down, and a
     membrane adds that up.
     """
     largest = float(np.abs(w).max(initial=0.0)) * scale
-    if largest > BLOCK:
+    if largest > block(widths):
         return None
     wanted = w * scale
-    single = _exact(wanted) or _nearest(wanted)
+    single = _exact(wanted, widths) or _nearest(wanted, widths)
     missing = float(np.sum((wanted - single.value) ** 2))
     if missing <= ENOUGH**2 * float(np.sum(wanted**2)):
         return (single,)
-    return _split(np.rint(wanted).astype(np.int64))
+    return _split(np.rint(wanted).astype(np.int64), widths)
 
 
-def whole_terms(whole: IntArray) -> tuple[Term, ...] | None:
+def whole_terms(whole: IntArray, widths: Arithmetic) -> tuple[Term, ...] | None:
     """Whole-number weights, exactly; None if some are too large.
 
     Odd weights of both signs are a term for each sign, so that bounds of their sums stay tight.
     """
     largest = np.abs(whole).max(initial=0)
-    if largest > BLOCK:
+    if largest > block(widths):
         return None
-    single = _exact(whole.astype(np.float64))
+    single = _exact(whole.astype(np.float64), widths)
     if single is not None:
         return (single,)
-    if largest <= largest_mantissa(np.abs(whole)):
+    if largest <= _largest(np.abs(whole), widths):
         return (Term(np.maximum(whole, 0), 0), Term(np.minimum(whole, 0), 0))
-    return _split(whole)
+    return _split(whole, widths)
 
 
-def _split(whole: IntArray) -> tuple[Term, ...]:
+def _split(whole: IntArray, widths: Arithmetic) -> tuple[Term, ...]:
     """Even mantissas for the high bits, and what is left as a term of one sign (0..255)."""
-    bits = max(1, int(np.abs(whole).max(initial=0)).bit_length() - 7)
+    half = widths.weight_limit // 2
+    bits = max(1, int(np.abs(whole).max(initial=0)).bit_length() + 1 - half.bit_length())
+    if whole.max(initial=0) <= 0 and int(whole.min(initial=0)) >> bits == -half:
+        bits += 1  # -256 is a mantissa beside positive ones only
     high, low = whole >> bits, whole & ((1 << bits) - 1)
     terms = (Term(2 * high, bits - 1), Term(low, 0))
     return tuple(t for t in terms if t.weight.any()) or terms[:1]
 
 
-def constant_terms(values: IntArray) -> tuple[Term, ...]:
+def constant_terms(values: IntArray, widths: Arithmetic) -> tuple[Term, ...]:
     """Whole numbers, exactly; zeros give no term."""
     rest = values.astype(np.int64)
     out: list[Term] = []
-    while np.abs(rest).max(initial=0) > BLOCK:
-        part = np.clip(rest, -BLOCK, BLOCK) >> 8 << 8
-        out.append(Term(part >> HIGHEST, HIGHEST))
+    most, bits = block(widths), block_bits(widths)
+    while np.abs(rest).max(initial=0) > most:
+        part = np.clip(rest, -most, most) >> bits << bits
+        out.append(Term(part >> (bits - 1), bits - 1))
         rest = rest - part
     if not rest.any():
         return tuple(out)
-    single = _exact(rest.astype(np.float64))
+    single = _exact(rest.astype(np.float64), widths)
     if single is not None:
         return (*out, single)
-    high, low = rest >> 8 << 8, rest & 255
-    return (*out, *(Term(w, e) for w, e in ((high >> HIGHEST, HIGHEST), (low, 0)) if w.any()))
+    high, low = rest >> bits << bits, rest & ((1 << bits) - 1)
+    parts = ((high >> (bits - 1), bits - 1), (low, 0))
+    return (*out, *(Term(w, e) for w, e in parts if w.any()))
 
 
 def error(w: FloatArray, scale: float, terms: tuple[Term, ...]) -> FloatArray:
@@ -101,18 +119,23 @@ def error(w: FloatArray, scale: float, terms: tuple[Term, ...]) -> FloatArray:
     return missing
 
 
-def _nearest(wanted: FloatArray) -> Term:
+def _largest(w: FloatArray | IntArray, widths: Arithmetic) -> int:
+    bits = WeightBits(widths.weight_bits, widths.weight_bits)
+    return largest_mantissa(w, bits)
+
+
+def _nearest(wanted: FloatArray, widths: Arithmetic) -> Term:
     """The smallest exponent whose mantissas hold the largest weight."""
-    candidates = (Term(_round(wanted, e), e) for e in range(HIGHEST + 1))
-    return next(
-        t for t in candidates if np.abs(t.weight).max(initial=0) <= largest_mantissa(wanted)
-    )
+    candidates = (Term(_round(wanted, e), e) for e in range(widths.weight_exp[1] + 1))
+    most = _largest(wanted, widths)
+    return next(t for t in candidates if np.abs(t.weight).max(initial=0) <= most)
 
 
-def _exact(wanted: FloatArray) -> Term | None:
-    for exponent in range(HIGHEST + 1):
+def _exact(wanted: FloatArray, widths: Arithmetic) -> Term | None:
+    most = _largest(wanted, widths)
+    for exponent in range(widths.weight_exp[1] + 1):
         w = _round(wanted, exponent)
-        fits = np.abs(w).max(initial=0) <= largest_mantissa(wanted)
+        fits = np.abs(w).max(initial=0) <= most
         if fits and alike(w * 2.0**exponent, wanted):
             return Term(w, exponent)
     return None

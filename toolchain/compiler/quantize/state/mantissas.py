@@ -10,6 +10,27 @@ from ....ground.arith import IntArray
 from ....ir.graph import FloatArray
 
 
+@dataclass(frozen=True)
+class WeightBits:
+    """Bits of a weight: those in use, the upper ones of those that a synapse of the target holds.
+
+    2 <= used <= held
+    """
+
+    used: int
+    held: int
+
+    @property
+    def every(self) -> WeightBits:
+        """All bits of the synapse in use."""
+        return WeightBits(self.held, self.held)
+
+    @property
+    def sizes(self) -> int:
+        """Whole numbers that the magnitude of a mantissa can be."""
+        return 1 << self.held
+
+
 @dataclass(frozen=True, eq=False)
 class Mantissas:
     """Integer weights of the projections of one population.

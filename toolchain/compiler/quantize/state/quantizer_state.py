@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....ground.arith import IntArray, scale_exponent
+from ....ground.arithmetic import LOIHI, Arithmetic
 from ....ir import graph as g
 from ....ir import program as p
 from ....ir.connections import matrix, value_bounds
@@ -20,7 +21,7 @@ from ....ir.ranges import Range
 from ....ir.record import LayerRecord
 from ....ir.wires import Wire, target_size
 from ..options import Options
-from .mantissas import Mantissas
+from .mantissas import Mantissas, WeightBits
 from .matched import silence
 from .values import Values, array, structured
 
@@ -52,6 +53,9 @@ class QuantizerState:
     ideal: dict[str, Values] = field(default_factory=dict)
     """The same of populations of whole numbers, if everything before them were not rounded."""
     options: Options = field(default_factory=Options)
+    """With no more bits of a weight than the arithmetic has (`Options.within`)."""
+    arithmetic: Arithmetic = LOIHI
+    """The target's widths."""
     streams: dict[str, Stream] = field(default_factory=dict)
     populations: list[p.Population] = field(default_factory=list)
     projections: list[p.Projection] = field(default_factory=list)
@@ -63,6 +67,15 @@ class QuantizerState:
     def size(self, name: str) -> int:
         """Neurons of a node."""
         return target_size(self.graph[name])
+
+    def bits_of(self, node: g.Node) -> WeightBits:
+        """Bits of the weights into a population, and those of a synapse."""
+        return WeightBits(self.options.bits_of(node), self.arithmetic.weight_bits)
+
+    @property
+    def every_bit(self) -> WeightBits:
+        """All bits of a synapse."""
+        return WeightBits(self.arithmetic.weight_bits, self.arithmetic.weight_bits)
 
     def zeros(self, node: g.Node) -> IntArray:
         """An empty sum of inputs for a population on the calibration data [K, T, n]."""
