@@ -55,7 +55,7 @@ def runner(
 def compute(at: Scope, q: p.Population, ports: dict[str, str], state: tuple[str, ...]) -> Sent:
     form = RULES[type(q.neuron)]
     assert isinstance(form, Cell)
-    return form.compute(at, q, ports, state)
+    return form.compute(at, q, ports, state, LOIHI)
 
 
 def replay(case: Case) -> dict[str, Array]:
@@ -78,7 +78,7 @@ def _stateless(case: Case, neuron: p.NeuronProgram) -> dict[str, Array]:
     body = Body()
     ports = {port: body.name(port) for port in neuron.ports}
     population = p.Population("n", shape, neuron)
-    sent = compute(Scope(body, "n"), population, ports, (), LOIHI)
+    sent = compute(Scope(body, "n"), population, ports, ())
     run = runner({n: (INT64, shape) for n in ports.values()}, {sent.spikes: INT64}, body)
     (s,) = run(*(case.inputs[port] for port in neuron.ports))
     return {"s": s}
@@ -93,7 +93,7 @@ def _lif(case: Case) -> dict[str, Array]:
     body = Body()
     names = [body.name(n) for n in ("a_in", "u before", "v before")]
     population = p.Population("n", shape, neuron)
-    sent = compute(Scope(body, "n"), population, {"a_in": names[0]}, (names[1], names[2]), LOIHI)
+    sent = compute(Scope(body, "n"), population, {"a_in": names[0]}, (names[1], names[2]))
     u, v = sent.state
     outputs = {sent.spikes: BOOL, u: INT64, v: INT64}
     run = runner({n: (INT64, shape) for n in names}, outputs, body)

@@ -156,7 +156,8 @@ class LIF(NeuronProgram):
             yield Problem(
                 "SFX-E346",
                 where,
-                f"can leave |v| = {left} after a step, but must stay below {unity} to decay at once",
+                f"can leave |v| = {left} after a step, but must stay below {unity} to decay at "
+                "once",
                 f"a stateless threshold must stay below {most}, negative inputs above -{most}",
             )
 
