@@ -19,7 +19,7 @@ FLAT = "flatten the value at one step to a vector before a recurrent neuron"
 def add_neuron(e: Emitter, x: Stream, number: int) -> str:
     """Append the neuron `number` fed by `x`; its name."""
     e.fires = True
-    made = ext.lif_node(x.shape, dt=e.dt, **dataclasses.asdict(SPECS[number]))
+    made = ext.lif_node(x.shape, ext.Lif(**dataclasses.asdict(SPECS[number])), e.dt)
     name = e.add(made, "lif", x.name, main=True)
     if number in RECURRENT:
         _add_recurrent(e, x, name, RECURRENT[number])

@@ -151,10 +151,7 @@ def verify(
     from ...verify.compare import compare
     from ...verify.layerwise import layerwise, replayer
 
-    if mode not in ("full", "layerwise"):
-        raise InputError("SFX-E702", f"there is no mode '{mode}'", hint="full or layerwise")
-    if mode == "full" and (sample_fraction != 1 or resume is not None):
-        raise InputError("SFX-E702", "--sample-fraction and --resume need --mode layerwise")
+    _check_mode(mode, sample_fraction != 1 or resume is not None)
     program = program_of(bundle)
     other = witness or program
     if [(p.name, p.shape) for p in program] != [(p.name, p.shape) for p in other]:
@@ -177,19 +174,22 @@ def verify(
             resume=resume,
             progress=progress,
         )
-        return _explained(verdict, program, other, x, expected, replay_file)
-    got = stream(other, x, against, states=states, progress=progress)
-    expected = stream(program, x, "reference", states=states)
-    verdict = compare(
-        program,
-        expected,
-        _cut(got, expected.steps),
-        against=against,
-        mode=mode,
-        states=states,
-        samples=len(x),
-    )
+    else:
+        got = stream(other, x, against, states=states, progress=progress)
+        expected = stream(program, x, "reference", states=states)
+        got, count = _cut(got, expected.steps), len(x)
+        verdict = compare(
+            program, expected, got, against=against, mode=mode, states=states, samples=count
+        )
     return _explained(verdict, program, other, x, expected, replay_file)
+
+
+def _check_mode(mode: str, layerwise_only: bool) -> None:
+    """Raise InputError (SFX-E702) for a mode that there is not, or options of the other."""
+    if mode not in ("full", "layerwise"):
+        raise InputError("SFX-E702", f"there is no mode '{mode}'", hint="full or layerwise")
+    if mode == "full" and layerwise_only:
+        raise InputError("SFX-E702", "--sample-fraction and --resume need --mode layerwise")
 
 
 def _explained(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from .bits import CountsOpt
 from .common import (
     CalibrateOpt,
@@ -53,7 +56,6 @@ def check(
 
     from ...compiler.quantize.options import Options
     from ...ground.errors import SfxError
-    from ...report.witness import witness_lines
     from .. import api
 
     try:
@@ -76,22 +78,21 @@ def check(
                 options=Options(counts=counts),
             )
     except SfxError as error:  # main() prints it and sets the exit status
-        write_json(
-            json_file,
-            {
-                "fits": False,
-                "problems": [asdict(p) for p in error.problems],
-                "during": error.during,
-            },
-        )
+        problems = [asdict(p) for p in error.problems]
+        write_json(json_file, {"fits": False, "problems": problems, "during": error.during})
         raise
     print_reading(model, bundle.manifest)
-    s = bundle.manifest["statistics"]
-    out.print(f"{model.name} compiles and fits {bundle.manifest['target']}: {s['cores']} cores")
-    if bundle.manifest.get("weights"):
-        out.print(f"weights from {bundle.manifest['weights']}", markup=False, soft_wrap=True)
-    for line in witness_lines(bundle.manifest.get("witness")):
+    _print_result(model, bundle.manifest)
+    values = {**bundle.manifest["statistics"], "witness": bundle.manifest.get("witness")}
+    write_json(json_file, {"fits": True, "problems": [], **values})
+
+
+def _print_result(model: Path, manifest: dict[str, Any]) -> None:
+    from ...report.witness import witness_lines
+
+    cores = manifest["statistics"]["cores"]
+    out.print(f"{model.name} compiles and fits {manifest['target']}: {cores} cores")
+    if manifest.get("weights"):
+        out.print(f"weights from {manifest['weights']}", markup=False, soft_wrap=True)
+    for line in witness_lines(manifest.get("witness")):
         out.print(f"  {line}", markup=False, soft_wrap=True)
-    write_json(
-        json_file, {"fits": True, "problems": [], **s, "witness": bundle.manifest.get("witness")}
-    )

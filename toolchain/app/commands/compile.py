@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -116,24 +116,31 @@ def compile(
         )
         api.save(bundle, destination)
     seconds = time.perf_counter() - start
+    print_reading(model, bundle.manifest)
+    _print_result(bundle.manifest, seconds, destination, picture)
+    write_json(json_file, _values(bundle.manifest) | {"seconds": seconds})
+
+
+def _print_result(
+    manifest: dict[str, Any], seconds: float, destination: Path, picture: Path | None
+) -> None:
+    """The summary, and what rounding cost as a picture if one is wanted."""
     from ...report.compiled import compile_summary
 
-    print_reading(model, bundle.manifest)
-    out.print(compile_summary(bundle.manifest, seconds, str(destination)))
+    out.print(compile_summary(manifest, seconds, str(destination)))
     if picture is not None:
         from ...report.pictures import quantization
 
-        quantization(bundle.manifest, picture)
+        quantization(manifest, picture)
         out.print(f"drew {picture}", markup=False, soft_wrap=True)
-    statistics = bundle.manifest["statistics"]
-    write_json(
-        json_file,
-        {
-            **statistics,
-            "quantization": bundle.manifest["quantization"],
-            "nir": bundle.manifest.get("nir"),
-            "silent": bundle.manifest.get("silent", []),
-            "seconds": seconds,
-            "witness": bundle.manifest.get("witness"),
-        },
-    )
+
+
+def _values(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What `--json` says of a bundle."""
+    return {
+        **manifest["statistics"],
+        "quantization": manifest["quantization"],
+        "nir": manifest.get("nir"),
+        "silent": manifest.get("silent", []),
+        "witness": manifest.get("witness"),
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +30,11 @@ from .common import (
     write_json,
     write_text,
 )
+
+if TYPE_CHECKING:
+    from ...compiler.precision.judge import Judge, Score
+    from ...compiler.precision.search import Found
+    from ...compiler.precision.sensitivity import Sensitivity
 
 
 def to_choose(path: Path | None) -> Path | None:
@@ -90,11 +95,6 @@ def quantize(
 
     Use training or hold-out samples as DATA; what is chosen on test samples fits only those.
     """
-    from ...compiler.precision.search import search
-    from ...compiler.precision.sensitivity import sensitivity as rank
-    from ...report.precision import found_table, score_line, sensitivity_table
-    from ...report.silent import silence_lines
-    from ...report.witness import witness_lines
     from .. import api
 
     samples = read_data(data, limit)
@@ -113,41 +113,76 @@ def quantize(
         )
         full = judge.score({}, effort=1.0)
         progress(1, 1)
+    _print_score(judge, full)
+    values = _values(judge, full) | {"samples": samples.samples}
+    if sensitivity or budget is not None:
+        ranked = _ranked(judge, probe, bits)
+        values["sensitivity"] = [s.as_dict() for s in ranked]
+        if budget is not None:
+            allowed = int(budget / 100 * samples.samples)
+            found = _within(judge, ranked, allowed, trials, full)
+            values |= _found(found)
+            if output is not None:
+                _write(output, found.layers)
+    write_json(json_file, values)
+
+
+def _print_score(judge: Judge, full: Score) -> None:
+    """What rounding costs in all, and what was noticed on the way."""
+    from ...report.precision import score_line
+    from ...report.silent import silence_lines
+    from ...report.witness import witness_lines
+
     out.print(score_line(judge, full))
     for line in (*witness_lines(judge.witness), *silence_lines(s.as_dict() for s in judge.silent)):
         out.print(line, markup=False)
-    values: dict[str, Any] = {
-        "samples": samples.samples,
+
+
+def _values(judge: Judge, full: Score) -> dict[str, Any]:
+    """What `--json` says of all layers at the same bits."""
+    return {
         "float_right": judge.float_right,
         "right": full.right,
         "memory_bits": full.memory,
         "silent": [s.as_dict() for s in judge.silent],
         "witness": judge.witness,
     }
-    if not sensitivity and budget is None:
-        write_json(json_file, values)
-        return
+
+
+def _ranked(judge: Judge, probe: int, bits: int) -> list[Sensitivity]:
+    """The layers by what they lose at `probe` bits, in a table."""
+    from ...compiler.precision.sensitivity import sensitivity
+    from ...report.precision import sensitivity_table
+
     with progress_bar(f"one layer at {probe} bits, the others at {bits}") as progress:
-        ranked = rank(judge, probe, progress)
-    values["sensitivity"] = [s.as_dict() for s in ranked]
+        ranked = sensitivity(judge, probe, progress)
     out.print(sensitivity_table(ranked))
-    if budget is not None:
-        allowed = int(budget / 100 * samples.samples)
-        with progress_bar(f"{trials} choices of bits") as progress:
-            found = search(judge, ranked, allowed, trials, progress)
-        out.print(found_table(judge, found, full))
-        values |= {
-            "layers": dict(found.layers),
-            "mixed_right": found.score.right,
-            "mixed_memory_bits": found.score.memory,
-            "tried": found.tried,
-        }
-        if output is not None:
-            _write(output, found.layers)
-            out.print(f"wrote {output}: sfx compile --bits-per-layer {output}", soft_wrap=True)
-    write_json(json_file, values)
+    return ranked
+
+
+def _within(
+    judge: Judge, ranked: list[Sensitivity], allowed: int, trials: int, full: Score
+) -> Found:
+    """The choice of least memory that gets at most `allowed` samples more wrong, in a table."""
+    from ...compiler.precision.search import search
+    from ...report.precision import found_table
+
+    with progress_bar(f"{trials} choices of bits") as progress:
+        found = search(judge, ranked, allowed, trials, progress)
+    out.print(found_table(judge, found, full))
+    return found
+
+
+def _found(found: Found) -> dict[str, Any]:
+    return {
+        "layers": dict(found.layers),
+        "mixed_right": found.score.right,
+        "mixed_memory_bits": found.score.memory,
+        "tried": found.tried,
+    }
 
 
 def _write(path: Path, layers: Any) -> None:
     rows = [f'"{name}" = {bits}\n' for name, bits in layers.items()]
     write_text(path, "[bits]\n" + "".join(rows))
+    out.print(f"wrote {path}: sfx compile --bits-per-layer {path}", soft_wrap=True)

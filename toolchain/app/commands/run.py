@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,11 @@ from .common import (
     read_data,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from ....backends.base import Result
+    from ...data import Data
+    from ...formats.bundle.bundle import Bundle
 
 
 def run(
@@ -56,11 +61,6 @@ def run(
     json_file: JsonOpt = None,
 ) -> None:
     """Run samples through the compiled model in simulated hardware; print the accuracy."""
-    import numpy as np
-
-    from ...compiler.cost.activity import total
-    from ...compiler.cost.synops import synops
-    from ...report.units import share
     from .. import api
 
     loaded, samples = api.load(bundle), read_data(data, limit)
@@ -76,27 +76,42 @@ def run(
             tls=(tls_ca, tls_cert, tls_key),
             progress=progress,
         )
-    accuracy = None if samples.y is None else float(np.mean(result.predictions == samples.y))
-    on_cores = [p.name for p in loaded.program if not p.neuron.driven]
-    spikes = sum(total(result.counts.events, name) for name in on_cores)
-    ops = synops(loaded.program, result.counts)
-    values = {
+    values = _values(loaded, samples, result)
+    _print_result(values)
+    write_json(json_file, values)
+
+
+def _values(bundle: Bundle, samples: Data, result: Result) -> dict[str, Any]:
+    """What `--json` says of a run; spikes and synops of all samples, without the input's."""
+    import numpy as np
+
+    from ...compiler.cost.activity import total
+    from ...compiler.cost.synops import synops
+
+    on_cores = [p.name for p in bundle.program if not p.neuron.driven]
+    known = samples.y is not None
+    return {
         "backend": result.backend,
         "samples": samples.samples,
         "predictions": result.predictions.tolist(),
-        "accuracy": accuracy,
+        "accuracy": float(np.mean(result.predictions == samples.y)) if known else None,
         "seconds": result.seconds,
-        "spikes": spikes,
-        "synops": ops,
+        "spikes": sum(total(result.counts.events, name) for name in on_cores),
+        "synops": synops(bundle.program, result.counts),
     }
-    if accuracy is not None:
-        right = int(np.sum(result.predictions == samples.y))
-        out.print(f"accuracy  {share(accuracy, 2)}  ({right} of {samples.samples} samples)")
+
+
+def _print_result(values: dict[str, Any]) -> None:
+    from ...report.units import share
+
+    accuracy, samples = values["accuracy"], values["samples"]
+    if accuracy is None:
+        out.print(f"predictions  {' '.join(map(str, values['predictions'][:40]))}")
     else:
-        out.print(f"predictions  {' '.join(map(str, result.predictions[:40].tolist()))}")
+        right = round(accuracy * samples)
+        out.print(f"accuracy  {share(accuracy, 2)}  ({right} of {samples} samples)")
     out.print(
-        f"backend   {result.backend}, {result.seconds:.1f} s\n"
-        f"spikes    {spikes / samples.samples:,.0f} per sample, input not counted\n"
-        f"synops    {ops / samples.samples:,.0f} per sample"
+        f"backend   {values['backend']}, {values['seconds']:.1f} s\n"
+        f"spikes    {values['spikes'] / samples:,.0f} per sample, input not counted\n"
+        f"synops    {values['synops'] / samples:,.0f} per sample"
     )
-    write_json(json_file, values)

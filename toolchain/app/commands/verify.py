@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,10 @@ from .common import (
     to_write,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from ...data import Data
+    from ...formats.bundle.bundle import Bundle
 
 
 def verify(
@@ -80,27 +84,15 @@ def verify(
     json_file: JsonOpt = None,
 ) -> None:
     """Prove that a witness computes what the reference does: every spike, u and v at every step."""
-    from ...report.verified import agreement_summary, verify_summary
+    from ...report.verified import verify_summary
     from .. import api
 
     kept = replay or bundle.parent / f"{bundle.stem}.replay"
     to_write(kept)
     loaded, samples = api.load(bundle), read_data(data, limit)
     if against == "torch":
-        with progress_bar(f"torch: {samples.samples} samples") as progress:
-            agreement = api.verify_torch(
-                loaded,
-                samples,
-                _needed(source),
-                model=factory,
-                input_layout=takes or input_layout,
-                trust_pickle=trust_pickle,
-                progress=progress,
-            )
-        out.print(agreement_summary(agreement))
-        write_json(json_file, agreement.as_dict())
-        if not agreement.passed:
-            raise typer.Exit(1)
+        asked = {"model": factory, "input_layout": takes or input_layout}
+        _against_torch(loaded, samples, _needed(source), json_file, asked, trust_pickle)
         return
     other = None if witness is None else api.load(witness, balanced=False).program
     unit = ", population by population" if mode == "layerwise" else ""
@@ -123,6 +115,28 @@ def verify(
         out.print(f"  replay      sfx replay {kept}", markup=False, soft_wrap=True)
     write_json(json_file, verdict.as_dict())
     if not verdict.equal:
+        raise typer.Exit(1)
+
+
+def _against_torch(
+    bundle: Bundle,
+    samples: Data,
+    source: Path,
+    json_file: Path | None,
+    asked: dict[str, Any],
+    trust_pickle: bool,
+) -> None:
+    """Compare with the torch model itself; `asked`: how its file is read."""
+    from ...report.verified import agreement_summary
+    from .. import api
+
+    with progress_bar(f"torch: {samples.samples} samples") as progress:
+        agreement = api.verify_torch(
+            bundle, samples, source, trust_pickle=trust_pickle, progress=progress, **asked
+        )
+    out.print(agreement_summary(agreement))
+    write_json(json_file, agreement.as_dict())
+    if not agreement.passed:
         raise typer.Exit(1)
 
 

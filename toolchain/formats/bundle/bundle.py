@@ -84,30 +84,14 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
     """
     entries = unpack(Path(path))
     try:
-        manifest = parse(entries["manifest.json"])
-        version = manifest.get("schema_version")
-        if version not in READ:
-            raise InputError(
-                "SFX-E602",
-                f"has bundle schema {version!r}, but this version of sfx reads {UNPLACED} to "
-                f"{SCHEMA_VERSION}",
-                where=str(path),
-                hint="use a newer version of sfx-loihi, or compile the model again with this one",
-            )
-        manifest = checked(manifest)
-        expected = manifest["sha256"]
-        for name in sorted(set(entries) - {"manifest.json"}):
-            if expected.get(name) != hashlib.sha256(entries[name]).hexdigest():
-                raise CodecError(f"{name} does not match its checksum")
-        if set(expected) != set(entries) - {"manifest.json"}:
-            raise CodecError("entries are missing")
+        manifest = _manifest(entries, path)
         names = sorted(n for n in entries if n.startswith("arrays/"))
         arrays = [read_npy(io.BytesIO(entries[n]), len(entries[n])) for n in names]
         if any(a.dtype.kind not in "iu" for a in arrays):
             raise CodecError("an array does not hold integers")
         require(8 * sum(a.size for a in arrays), "its Program", where=str(path))
         body = json.loads(entries["program.json"])
-        if version == UNPLACED:
+        if manifest["schema_version"] == UNPLACED:
             body |= {"blocks": [], "objective": "latency", "seed": 0}
         placed = decode(body, arrays, PlacedProgram)
         _check(placed.program, path, balanced)
@@ -128,6 +112,31 @@ def read(path: str | Path, *, balanced: bool = True) -> Bundle:
         RecursionError,
     ) as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
+
+
+def _manifest(entries: dict[str, bytes], path: str | Path) -> dict[str, Any]:
+    """The manifest, of a schema that is read and with the checksum of every other entry.
+
+    Raises InputError (SFX-E602) for another schema, CodecError and others for what is damaged.
+    """
+    manifest = parse(entries["manifest.json"])
+    version = manifest.get("schema_version")
+    if version not in READ:
+        raise InputError(
+            "SFX-E602",
+            f"has bundle schema {version!r}, but this version of sfx reads {UNPLACED} to "
+            f"{SCHEMA_VERSION}",
+            where=str(path),
+            hint="use a newer version of sfx-loihi, or compile the model again with this one",
+        )
+    manifest = checked(manifest)
+    expected, others = manifest["sha256"], set(entries) - {"manifest.json"}
+    for name in sorted(others):
+        if expected.get(name) != hashlib.sha256(entries[name]).hexdigest():
+            raise CodecError(f"{name} does not match its checksum")
+    if set(expected) != others:
+        raise CodecError("entries are missing")
+    return manifest
 
 
 def _check(program: Program, path: str | Path, balanced: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -146,21 +146,44 @@ def _layer(group: h5py.Group, index: int) -> Layer:
             where=where,
             hint="train without delays",
         )
-    weight = _array(group, "weight", where)
-    bias = _array(group, "bias", where) if "bias" in group else None
-    if kind == "dense":
-        # PilotNet's last layer: netx takes a flat weight as [out, in]
-        rows = int(np.prod(shape))
-        if weight.ndim == 1 and weight.size % rows == 0:
-            weight = weight.reshape(rows, -1)
-        _check_rank(weight, 2, where)
-        return Layer(index, kind, shape, neuron, weight, bias)
+    layer = Layer(index, kind, shape, neuron)
+    return _dense(group, where, layer) if kind == "dense" else _conv(group, where, layer)
+
+
+def _dense(group: h5py.Group, where: str, layer: Layer) -> Layer:
+    """`layer` with its weight and bias."""
+    weight, bias = _parameters(group, where)
+    # PilotNet's last layer: netx takes a flat weight as [out, in]
+    rows = int(np.prod(layer.shape))
+    if weight.ndim == 1 and weight.size % rows == 0:
+        weight = weight.reshape(rows, -1)
+    _check_rank(weight, 2, where)
+    return replace(layer, weight=weight, bias=bias)
+
+
+def _conv(group: h5py.Group, where: str, layer: Layer) -> Layer:
+    """`layer` with its weight, bias and geometry."""
+    weight, bias = _parameters(group, where)
     if weight.ndim == 5 and weight.shape[4] == 1:  # SLAYER's kernels have a time axis
         weight = weight[..., 0]
     _check_rank(weight, 4, where)
     stride, padding, dilation = (_pair(group, k, where) for k in ("stride", "padding", "dilation"))
     groups = _whole(group.get("groups"), where, "groups")
-    return Layer(index, kind, shape, neuron, weight, bias, stride, padding, dilation, groups)
+    return replace(
+        layer,
+        weight=weight,
+        bias=bias,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+    )
+
+
+def _parameters(group: h5py.Group, where: str) -> tuple[IntArray, IntArray | None]:
+    """Weight and bias as they are in the file."""
+    weight = _array(group, "weight", where)
+    return weight, _array(group, "bias", where) if "bias" in group else None
 
 
 def _transform(group: h5py.Group, where: str, key: str, default: int) -> int:

@@ -366,27 +366,29 @@ def tau_for(decay: float, dt: float) -> float:
     return exact[0] if exact else tau
 
 
-def lif_node(
-    shape: Ints,
-    *,
-    decay: float,
-    threshold: float,
-    gain: float = 1.0,
-    leak: float = 0.0,
-    reset: float = 0.0,
-    subtract: bool = False,
-    syn: float = 1.0,
-    w_in: float = 1.0,
-    start: float = 0.0,
-    drop: float = 0.0,
-    unit: float = 0.0,
-    fires: str = "once",
-    hold: int = 0,
-    reached: bool = False,
-    most: int = 0,
-    floor: float | None = None,
-    dt: float,
-) -> nir.LIF | nir.IF | nir.CubaLIF:
+@dataclass(frozen=True)
+class Lif:
+    """The constants of `lif_node`, per model step; `toolchain/ir/graph.py` says what each means."""
+
+    decay: float
+    threshold: float
+    gain: float = 1.0
+    leak: float = 0.0
+    reset: float = 0.0
+    subtract: bool = False
+    syn: float = 1.0
+    w_in: float = 1.0
+    start: float = 0.0
+    drop: float = 0.0
+    unit: float = 0.0
+    fires: str = "once"
+    hold: int = 0
+    reached: bool = False
+    most: int = 0
+    floor: float | None = None
+
+
+def lif_node(shape: Ints, lif: Lif, dt: float) -> nir.LIF | nir.IF | nir.CubaLIF:
     """The standard node for i <- i + syn (w_in x - i), v <- v + decay ((leak - v) + gain i).
 
     `nir.LIF` where the current has no state (syn = w_in = 1), else `nir.CubaLIF`; without decay
@@ -397,40 +399,47 @@ def lif_node(
     def full(value: float) -> FloatArray:
         return np.full(shape, value, dtype=np.float64)
 
-    known = {"start": start, "drop": drop, "unit": unit}
-    extra: dict[str, float | str] = {k: v for k, v in known.items() if v}
-    if fires != "once":
-        extra["fires"] = fires
-    if hold:
-        extra["hold"] = hold
-    if most:
-        extra["most"] = most
-    if floor is not None:
-        extra["floor"] = floor
-    if reached:
-        threshold, extra["reached"] = strict(threshold), 1
-    if subtract:
-        extra["reset_mode"] = "subtract"
-    if decay == 0:
-        node = nir.IF(r=full(gain / dt), v_threshold=full(threshold), v_reset=full(reset))
+    extra = _unsaid(lif)
+    threshold = strict(lif.threshold) if lif.reached else lif.threshold
+    if lif.decay == 0:
+        r = full(lif.gain / dt)
+        node = nir.IF(r=r, v_threshold=full(threshold), v_reset=full(lif.reset))
         return with_facts(node, **extra)
-    if dt / tau_for(decay, dt) != decay:
-        extra["decay"] = decay
+    if dt / tau_for(lif.decay, dt) != lif.decay:
+        extra["decay"] = lif.decay
     membrane = {
-        "r": full(gain),
-        "v_leak": full(leak),
+        "r": full(lif.gain),
+        "v_leak": full(lif.leak),
         "v_threshold": full(threshold),
-        "v_reset": full(reset),
+        "v_reset": full(lif.reset),
     }
-    tau = full(tau_for(decay, dt))
-    if syn == 1.0 and w_in == 1.0:
+    tau = full(tau_for(lif.decay, dt))
+    if lif.syn == 1.0 and lif.w_in == 1.0:
         return with_facts(nir.LIF(tau=tau, **membrane), **extra)
-    if dt / tau_for(syn, dt) != syn:
-        extra["syn"] = syn
-    tau_syn = full(tau_for(syn, dt))
-    return with_facts(
-        nir.CubaLIF(tau_syn=tau_syn, tau_mem=tau, w_in=full(w_in), **membrane), **extra
-    )
+    if dt / tau_for(lif.syn, dt) != lif.syn:
+        extra["syn"] = lif.syn
+    tau_syn = full(tau_for(lif.syn, dt))
+    cuba = nir.CubaLIF(tau_syn=tau_syn, tau_mem=tau, w_in=full(lif.w_in), **membrane)
+    return with_facts(cuba, **extra)
+
+
+def _unsaid(lif: Lif) -> dict[str, float | str]:
+    """What no standard node says of a neuron, for its metadata."""
+    known = {"start": lif.start, "drop": lif.drop, "unit": lif.unit}
+    extra: dict[str, float | str] = {k: v for k, v in known.items() if v}
+    if lif.fires != "once":
+        extra["fires"] = lif.fires
+    if lif.hold:
+        extra["hold"] = lif.hold
+    if lif.most:
+        extra["most"] = lif.most
+    if lif.floor is not None:
+        extra["floor"] = lif.floor
+    if lif.reached:
+        extra["reached"] = 1
+    if lif.subtract:
+        extra["reset_mode"] = "subtract"
+    return extra
 
 
 def integrator_node(shape: Ints, *, gain: float = 1.0, dt: float) -> nir.I:
