@@ -14,6 +14,8 @@ from ..ground.errors import InputError
 
 CODE = re.compile(r"SFX-E\d{3}")
 PARTS = ("toolchain", "frontends", "backends")
+START = re.compile(r"(?:error\n)?(SFX-E\d{3}) (?:<[^>]*>: )?(.*)\n  -> (.*)\n?", re.DOTALL)
+"""A whole message, as it is written before anything of `sfx` can be imported."""
 KINDS = {
     "InputError": "the model, data or bundle cannot be used as it is",
     "UnsupportedError": "the model holds something that cannot be mapped",
@@ -59,6 +61,20 @@ def places() -> Iterator[Place]:
         for file in sorted((root / part).resolve().rglob("*.py")):
             name = f"{part}/{file.relative_to((root / part).resolve())}"
             yield from _of_file(name, ast.parse(file.read_text(encoding="utf-8")))
+    for file in (root / "__init__.py", root.parent / "sfx_loihi.py"):
+        yield from _of_start(file)
+
+
+def _of_start(file: Path) -> Iterator[Place]:
+    """The messages of a file that runs before `sfx` can raise an error of its own."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for function in (n for n in tree.body if isinstance(n, ast.FunctionDef)):
+        for text in (n for n in ast.walk(function) if isinstance(n, ast.JoinedStr)):
+            found = START.fullmatch(_text(text))
+            if found:
+                about = _first(ast.get_docstring(function) or "")
+                code, message, hint = found.groups()
+                yield Place(code, message, hint, f"{file.name}:{text.lineno}", about, "")
 
 
 def _of_file(name: str, tree: ast.Module) -> Iterator[Place]:

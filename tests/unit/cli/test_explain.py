@@ -16,6 +16,7 @@ from sfx.toolchain.ground.errors import InputError
 def test_every_code_is_explained() -> None:
     root = Path(sfx.__file__).parent
     files = [f for part in PARTS for f in (root / part).resolve().rglob("*.py")]
+    files += [root / "__init__.py", root.parent / "sfx_loihi.py"]
     written = {code for f in files for code in CODE.findall(f.read_text())}
     found = list(places())
     assert written == {p.code for p in found}
@@ -28,6 +29,13 @@ def test_messages_and_hints_are_those_of_the_source() -> None:
     assert place.message == "there is no error code '<code>'"
     assert place.hint == "codes look like SFX-E103"
     assert place.kind == "the model, data or bundle cannot be used as it is"
+
+
+def test_a_message_from_before_the_package_is_explained() -> None:
+    (place,) = explain("SFX-E660")
+    assert place.message == "the package `sfx` found here is another project's"
+    assert place.hint.startswith("pip uninstall sfx")
+    assert place.place.startswith("sfx_loihi.py:")
 
 
 def test_as_typed() -> None:
