@@ -13,11 +13,62 @@ from ...toolchain.ground.errors import InputError, Problem
 ORDERS = ("qk", "kv")
 """How (q k^T) v is taken: `qk` first or `kv` first. Equal for binary q, k, v; the cost differs."""
 
-Config = TypeVar("Config", bound="PublicConfig")
+Config = TypeVar("Config", bound="CheckedConfig")
 
 
 @dataclass(frozen=True)
-class PublicConfig:
+class CheckedConfig:
+    """A config that refuses what is wrong, and its plain form for checkpoints.
+
+    Raises `InputError` SFX-E121, which lists every bad field.
+    """
+
+    model: ClassVar[str]
+    """Name of the network, as a checkpoint gives it."""
+
+    def __post_init__(self) -> None:
+        _refuse(self.wrong_types() or self.wrong_values())
+
+    @classmethod
+    def from_mapping(cls: type[Config], config: Mapping[str, object]) -> Config:
+        """The config with the fields of `config`, as read from a checkpoint (lists for tuples)."""
+        names = [f.name for f in fields(cls)]
+        hint = f"fields: {', '.join(names)}"
+        unknown = [str(key) for key in config if key not in names]
+        _refuse([cls.problem(key, "is not a field of this model", hint) for key in unknown])
+        return cls(**cls.plain(config))
+
+    @staticmethod
+    def plain(config: Mapping[str, object]) -> dict[str, Any]:
+        """`config` with the tuples that a file holds as lists."""
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+
+    def to_mapping(self) -> dict[str, object]:
+        """Plain numbers, strings and lists: the inverse of `from_mapping`."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def problem(cls, field: str, what: str, hint: str = "") -> Problem:
+        """SFX-E121 at one field."""
+        return Problem("SFX-E121", f"{cls.model} config: {field}", what, hint)
+
+    def wrong_types(self) -> list[Problem]:
+        """Fields that hold something else than numbers, names or lists of their kind."""
+        raise NotImplementedError
+
+    def wrong_values(self) -> list[Problem]:
+        """What is wrong although every type is right."""
+        raise NotImplementedError
+
+    def indivisible(self, field: str, value: int, by: str, divisor: int) -> list[Problem]:
+        """The problem that `value` of `field` is no multiple of `divisor`, called `by`."""
+        if value % divisor == 0:
+            return []
+        return [self.problem(field, f"{value} is not divisible by {by} = {divisor}")]
+
+
+@dataclass(frozen=True)
+class PublicConfig(CheckedConfig):
     """Fields and checks that every published network has.
 
     in_channels          C of the input frames
@@ -43,31 +94,8 @@ class PublicConfig:
     threshold: float = 1.0
     attention_threshold: float = 0.5
 
-    model: ClassVar[str]
-    """Name of the network, as a checkpoint gives it."""
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Allowed values of each string field that is not a row of 0s and 1s."""
-
-    def __post_init__(self) -> None:
-        _refuse(self._wrong_types() or self.wrong_values())
-
-    @classmethod
-    def from_mapping(cls: type[Config], config: Mapping[str, object]) -> Config:
-        """The config with the fields of `config`, as read from a checkpoint (lists for tuples)."""
-        names = [f.name for f in fields(cls)]
-        hint = f"fields: {', '.join(names)}"
-        unknown = [str(key) for key in config if key not in names]
-        _refuse([cls.problem(key, "is not a field of this model", hint) for key in unknown])
-        return cls(**cls.plain(config))
-
-    @staticmethod
-    def plain(config: Mapping[str, object]) -> dict[str, Any]:
-        """`config` with the tuples that a file holds as lists."""
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-
-    def to_mapping(self) -> dict[str, object]:
-        """Plain numbers, strings and lists: the inverse of `from_mapping`."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @property
     def reduction(self) -> int:
@@ -88,11 +116,6 @@ class PublicConfig:
         """[T, 1, C, H, W] of one sample."""
         return (self.timesteps, 1, self.in_channels, self.image_size, self.image_size)
 
-    @classmethod
-    def problem(cls, field: str, what: str, hint: str = "") -> Problem:
-        """SFX-E121 at one field."""
-        return Problem("SFX-E121", f"{cls.model} config: {field}", what, hint)
-
     def wrong_values(self) -> list[Problem]:
         """What is wrong although every type is right; a network adds its own rules."""
         found = []
@@ -103,13 +126,8 @@ class PublicConfig:
             found.append(self.problem("tau", f"is {self.tau} model steps, less than 1"))
         return found
 
-    def indivisible(self, field: str, value: int, by: str, divisor: int) -> list[Problem]:
-        """The problem that `value` of `field` is no multiple of `divisor`, called `by`."""
-        if value % divisor == 0:
-            return []
-        return [self.problem(field, f"{value} is not divisible by {by} = {divisor}")]
-
-    def _wrong_types(self) -> list[Problem]:
+    def wrong_types(self) -> list[Problem]:
+        """As `CheckedConfig.wrong_types`: a field has the type of its default."""
         found = (self._wrong_type(f.name, f.default, getattr(self, f.name)) for f in fields(self))
         return [problem for problem in found if problem is not None]
 
@@ -118,11 +136,11 @@ class PublicConfig:
         if isinstance(default, bool):
             return _unless(isinstance(value, bool), self, name, "true or false")
         if isinstance(default, int):
-            return _unless(_is_integer(value), self, name, "a whole number >= 1")
+            return _unless(is_integer(value), self, name, "a whole number >= 1")
         if isinstance(default, float):
-            return _unless(_is_positive(value), self, name, "a number > 0")
+            return _unless(is_positive(value), self, name, "a number > 0")
         if isinstance(default, tuple):
-            right = isinstance(value, tuple) and bool(value) and all(map(_is_integer, value))
+            right = isinstance(value, tuple) and bool(value) and all(map(is_integer, value))
             return _unless(right, self, name, "a list of whole numbers >= 1")
         if name in self.choices:
             allowed = self.choices[name]
@@ -131,15 +149,52 @@ class PublicConfig:
         return _unless(binary, self, name, "a row of 0s and 1s")
 
 
+@dataclass(frozen=True)
+class IsotropicConfig(PublicConfig):
+    """A network whose blocks all have one width, behind a stem of four stages.
+
+    dim    D, channels of a token; divisible by `heads` and by 8
+    depth  number of blocks
+    pools  one digit per `pool_place` of the stem: 1 halves the map there
+    """
+
+    dim: int = 32
+    depth: int = 1
+    pools: str = "0011"
+
+    pool_place: ClassVar[str] = "stage"
+
+    @property
+    def reduction(self) -> int:
+        """2 per pool of the stem."""
+        return 1 << self.pools.count("1")
+
+    @property
+    def stem_widths(self) -> tuple[int, ...]:
+        """Channels of the image and after each of the stem's four stages."""
+        return (self.in_channels, *(self.dim // divisor for divisor in (8, 4, 2, 1)))
+
+    def wrong_values(self) -> list[Problem]:
+        """As `CheckedConfig.wrong_values`."""
+        found = super().wrong_values()
+        if len(self.pools) != 4:
+            what = f"{self.pools!r} does not have one digit per {self.pool_place} (4)"
+            found.append(self.problem("pools", what))
+        found += self.indivisible("dim", self.dim, "heads", self.heads)
+        return found + self.indivisible("dim", self.dim, "2^3 (widths of the stem)", 8)
+
+
 def _unless(right: bool, config: PublicConfig, name: str, what: str) -> Problem | None:
     return None if right else config.problem(name, f"is {getattr(config, name)!r}, not {what}")
 
 
-def _is_integer(value: object) -> bool:
+def is_integer(value: object) -> bool:
+    """True for a whole number >= 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _is_positive(value: object) -> bool:
+def is_positive(value: object) -> bool:
+    """True for a finite number > 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return math.isfinite(value) and value > 0

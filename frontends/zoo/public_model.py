@@ -5,13 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ...toolchain.ground.errors import InputError
 from .public_config import PublicConfig
+
+REPEAT = "time first, then samples; repeat a static image over the T time steps"
+
+
+class FrameConfig(Protocol):
+    """What a network on frames asks of its config."""
+
+    @property
+    def model(self) -> str:
+        """Name of the network."""
+        ...
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int, int]:
+        """[T, 1, C, H, W] of one sample."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +85,33 @@ def _same_kernel(a: torch.Size, b: torch.Size) -> bool:
     )
 
 
-class PublicModel(nn.Module):
+class FrameModel(nn.Module):
+    """A network on frames x [T, B, C, H, W], time first."""
+
+    config: FrameConfig
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int, int]:
+        """[T, 1, C, H, W] of one sample."""
+        return self.config.input_shape
+
+    def example_input(self) -> Tensor:
+        """Zeros [T, 1, C, H, W]: the shape of one sample."""
+        return torch.zeros(self.input_shape)
+
+    def check_input(self, x: Tensor, hint: str = REPEAT) -> None:
+        """Raises `InputError` SFX-E122 unless x is [T, B, C, H, W] with the config's C, H, W."""
+        _, _, *frame = self.input_shape
+        if x.dim() != 5 or list(x.shape[2:]) != frame:
+            raise InputError(
+                "SFX-E122",
+                f"input has shape {tuple(x.shape)}, not [T, B, {', '.join(map(str, frame))}]",
+                where=self.config.model,
+                hint=hint,
+            )
+
+
+class PublicModel(FrameModel):
     """A published network: x [T, B, C, H, W], time first, to logits [B, classes] in `eval()`.
 
     A static image is given already repeated over T; event frames as counts. `load_state_dict`
@@ -82,32 +124,12 @@ class PublicModel(nn.Module):
         super().__init__()
         self.config = config
 
-    @property
-    def input_shape(self) -> tuple[int, int, int, int, int]:
-        """[T, 1, C, H, W] of one sample."""
-        return self.config.input_shape
-
-    def example_input(self) -> Tensor:
-        """Zeros [T, 1, C, H, W]: the shape of one sample."""
-        return torch.zeros(self.input_shape)
-
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
         """As torch's, for the keys of `state_dict()` and for those of a public checkpoint."""
         own = self.state_dict()
         return super().load_state_dict(self.keys.translate(state_dict, own), strict, assign)
-
-    def check_input(self, x: Tensor) -> None:
-        """Raises `InputError` SFX-E122 unless x is [T, B, C, H, W] with the config's C, H, W."""
-        _, _, *frame = self.input_shape
-        if x.dim() != 5 or list(x.shape[2:]) != frame:
-            raise InputError(
-                "SFX-E122",
-                f"input has shape {tuple(x.shape)}, not [T, B, {', '.join(map(str, frame))}]",
-                where=self.config.model,
-                hint="time first, then samples; repeat a static image over the T time steps",
-            )
 
 
 class Unused(nn.Module):

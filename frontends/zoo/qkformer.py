@@ -34,16 +34,17 @@ from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
-from .layers import (
-    Readout,
-    attention_neuron,
-    coincidences,
-    conv3x3,
-    merge_heads,
-    neuron,
-    per_step,
-    pool,
-    split_heads,
+from .layers import Readout, attention_neuron, conv3x3, pool
+from .parts import (
+    Block,
+    SpikeMlp,
+    SpikingSelfAttention,
+    add_branches,
+    add_conv,
+    add_lif,
+    current,
+    fire,
+    spikes,
 )
 from .public_model import KeyTable, PublicModel
 from .qkformer_config import QKFORMER, QKFormerConfig
@@ -65,26 +66,19 @@ class Stem(nn.Module):
         self.pools, self.branch = config.stem_pools, config.stem_branch
         self.prefixes = tuple(f"proj{i or ''}" for i in range(len(self.pools)))
         for prefix, a, b in zip(self.prefixes, widths, widths[1:], strict=False):
-            self.add_module(f"{prefix}_conv", conv3x3(a, b))
-            self.add_module(f"{prefix}_bn", nn.BatchNorm2d(b))
-            self.add_module(f"{prefix}_lif", neuron(config))
-        self.proj_res_conv = nn.Conv2d(
-            widths[self.branch], dim, 1, stride=config.stem_stride, bias=False
-        )
-        self.proj_res_bn = nn.BatchNorm2d(dim)
-        self.proj_res_lif = neuron(config)
+            add_conv(self, prefix, conv3x3(a, b))
+            add_lif(self, prefix, config)
+        a, stride = widths[self.branch], config.stem_stride
+        add_conv(self, "proj_res", nn.Conv2d(a, dim, 1, stride=stride, bias=False))
+        add_lif(self, "proj_res", config)
 
     def forward(self, x: Tensor) -> Tensor:
         """Counts [T, B, C1, H', W'] of x [T, B, C, H, W]."""
         shortcut = x
         for i, prefix in enumerate(self.prefixes):
             shortcut = x if i == self.branch else shortcut
-            conv, bn = self.get_submodule(f"{prefix}_conv"), self.get_submodule(f"{prefix}_bn")
-            current = per_step(x, conv, bn)
-            current = pool(current) if self.pools[i] == "1" else current
-            x = self.get_submodule(f"{prefix}_lif")(current)
-        shortcut = per_step(shortcut, self.proj_res_conv, self.proj_res_bn)
-        return cast(Tensor, x + self.proj_res_lif(shortcut))
+            x = fire(self, prefix, _pooled(current(self, prefix, x), self.pools[i]))
+        return x + spikes(self, "proj_res", shortcut)
 
 
 class PatchEmbedding(nn.Module):
@@ -97,57 +91,47 @@ class PatchEmbedding(nn.Module):
     def __init__(self, config: QKFormerConfig, dim: int) -> None:
         super().__init__()
         self.pools = config.down_pools
-        self.proj3_conv = conv3x3(dim // 2, dim)
-        self.proj3_bn = nn.BatchNorm2d(dim)
-        self.proj3_lif = neuron(config)
-        self.proj4_conv = conv3x3(dim, dim)
-        self.proj4_bn = nn.BatchNorm2d(dim)
-        self.proj4_lif = neuron(config)
-        self.proj_res_conv = nn.Conv2d(dim // 2, dim, 1, stride=2, bias=False)
-        self.proj_res_bn = nn.BatchNorm2d(dim)
-        self.proj_res_lif = neuron(config)
+        for name, a in (("proj3", dim // 2), ("proj4", dim)):
+            add_conv(self, name, conv3x3(a, dim))
+            add_lif(self, name, config)
+        add_conv(self, "proj_res", nn.Conv2d(dim // 2, dim, 1, stride=2, bias=False))
+        add_lif(self, "proj_res", config)
 
     def forward(self, x: Tensor) -> Tensor:
         """Counts [T, B, 2 C, H/2, W/2] of counts x [T, B, C, H, W]."""
-        hidden = per_step(x, self.proj3_conv, self.proj3_bn)
-        hidden = self.proj3_lif(pool(hidden) if self.pools[0] == "1" else hidden)
-        current = per_step(hidden, self.proj4_conv, self.proj4_bn)
-        spikes = self.proj4_lif(pool(current) if self.pools[1] == "1" else current)
-        shortcut = self.proj_res_lif(per_step(x, self.proj_res_conv, self.proj_res_bn))
-        return cast(Tensor, spikes + shortcut)
+        sent = x
+        for name, pooled in zip(("proj3", "proj4"), self.pools, strict=True):
+            sent = fire(self, name, _pooled(current(self, name, sent), pooled))
+        return sent + spikes(self, "proj_res", x)
+
+
+def _pooled(x: Tensor, digit: str) -> Tensor:
+    return pool(x) if digit == "1" else x
 
 
 class TokenAttention(nn.Module):
     """Q-K token attention: counts x [T, B, C, H, W] -> spikes [T, B, C, H, W].
 
     Per head, with q, k in {0, 1}:  m = LIF_0.5(sum over the head's d channels of q) [1, N], then
-    m k, the same m for every channel; all heads together LIF(BN(W (m k) + b)). m is the OR over the
+    m k, the same m for every channel; then LIF(BN(W (m k) + b)). m is the OR over the
     channels of q: its neuron gets whole numbers, a count of one leaves v = 0.5 = the threshold.
     """
 
     def __init__(self, config: QKFormerConfig, dim: int) -> None:
         super().__init__()
         self.heads = config.heads
-        self.q_conv = nn.Conv1d(dim, dim, 1, bias=False)
-        self.q_bn = nn.BatchNorm1d(dim)
-        self.q_lif = neuron(config)
-        self.k_conv = nn.Conv1d(dim, dim, 1, bias=False)
-        self.k_bn = nn.BatchNorm1d(dim)
-        self.k_lif = neuron(config)
+        add_branches(self, "qk", config, nn.Conv1d, dim, bias=False)
         self.attn_lif = attention_neuron(config)
-        self.proj_conv = nn.Conv1d(dim, dim, 1)
-        self.proj_bn = nn.BatchNorm1d(dim)
-        self.proj_lif = neuron(config)
+        add_conv(self, "proj", nn.Conv1d(dim, dim, 1))
+        add_lif(self, "proj", config)
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes of counts x, both [T, B, C, H, W]."""
         tokens = x.flatten(3)
-        q = self._split(self.q_lif(per_step(tokens, self.q_conv, self.q_bn)))
-        k = self._split(self.k_lif(per_step(tokens, self.k_conv, self.k_bn)))
+        q, k = (self._split(spikes(self, name, tokens)) for name in "qk")
         mask = self.attn_lif(q.sum(dim=3, keepdim=True))
         attended = (mask * k).flatten(2, 3)
-        spikes = self.proj_lif(per_step(attended, self.proj_conv, self.proj_bn))
-        return cast(Tensor, spikes.reshape(x.shape))
+        return spikes(self, "proj", attended).reshape(x.shape)
 
     def _split(self, x: Tensor) -> Tensor:
         """[T, B, C, N] -> [T, B, h, d, N]."""
@@ -155,86 +139,14 @@ class TokenAttention(nn.Module):
         return x.reshape(steps, batch, self.heads, channels // self.heads, tokens)
 
 
-class SpikingSelfAttention(nn.Module):
-    """SSA: counts x [T, B, C, H, W] -> spikes [T, B, C, H, W].
-
-    Per head, with q, k, v = LIF(BN(W x)) in {0, 1}:  a = LIF_0.5(scale q (k^T v)), counts 0..N d
-    before the scale; then LIF(BN(W a + b)) over all heads together.
-    """
-
-    def __init__(self, config: QKFormerConfig, dim: int) -> None:
-        super().__init__()
-        self.heads, self.scale = config.heads, config.attention_scale
-        self.q_conv = nn.Conv1d(dim, dim, 1, bias=False)
-        self.q_bn = nn.BatchNorm1d(dim)
-        self.q_lif = neuron(config)
-        self.k_conv = nn.Conv1d(dim, dim, 1, bias=False)
-        self.k_bn = nn.BatchNorm1d(dim)
-        self.k_lif = neuron(config)
-        self.v_conv = nn.Conv1d(dim, dim, 1, bias=False)
-        self.v_bn = nn.BatchNorm1d(dim)
-        self.v_lif = neuron(config)
-        self.attn_lif = attention_neuron(config)
-        self.proj_conv = nn.Conv1d(dim, dim, 1)
-        self.proj_bn = nn.BatchNorm1d(dim)
-        self.proj_lif = neuron(config)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes of counts x, both [T, B, C, H, W]."""
-        tokens = x.flatten(3)
-        q = split_heads(self.q_lif(per_step(tokens, self.q_conv, self.q_bn)), self.heads)
-        k = split_heads(self.k_lif(per_step(tokens, self.k_conv, self.k_bn)), self.heads)
-        v = split_heads(self.v_lif(per_step(tokens, self.v_conv, self.v_bn)), self.heads)
-        attended = merge_heads(coincidences(q, k, v, self.scale, "kv"))
-        spikes = self.proj_lif(per_step(self.attn_lif(attended), self.proj_conv, self.proj_bn))
-        return cast(Tensor, spikes.reshape(x.shape))
-
-
-class Mlp(nn.Module):
-    """Counts x [T, B, C, H, W] -> hidden spikes [T, B, r C, H, W] -> spikes [T, B, C, H, W]."""
-
-    def __init__(self, config: QKFormerConfig, dim: int) -> None:
-        super().__init__()
-        hidden = config.hidden(dim)
-        self.mlp1_conv = nn.Conv2d(dim, hidden, 1)
-        self.mlp1_bn = nn.BatchNorm2d(hidden)
-        self.mlp1_lif = neuron(config)
-        self.mlp2_conv = nn.Conv2d(hidden, dim, 1)
-        self.mlp2_bn = nn.BatchNorm2d(dim)
-        self.mlp2_lif = neuron(config)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes of counts x, both [T, B, C, H, W]."""
-        hidden = self.mlp1_lif(per_step(x, self.mlp1_conv, self.mlp1_bn))
-        return cast(Tensor, self.mlp2_lif(per_step(hidden, self.mlp2_conv, self.mlp2_bn)))
-
-
-class TokenBlock(nn.Module):
-    """x <- x + token attention(x); x <- x + MLP(x)."""
-
-    def __init__(self, config: QKFormerConfig, dim: int) -> None:
-        super().__init__()
-        self.tssa = TokenAttention(config, dim)
-        self.mlp = Mlp(config, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Counts of counts x, both [T, B, C, H, W]."""
-        x = x + self.tssa(x)
-        return cast(Tensor, x + self.mlp(x))
-
-
-class Block(nn.Module):
-    """x <- x + SSA(x); x <- x + MLP(x)."""
-
-    def __init__(self, config: QKFormerConfig, dim: int) -> None:
-        super().__init__()
-        self.attn = SpikingSelfAttention(config, dim)
-        self.mlp = Mlp(config, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Counts of counts x, both [T, B, C, H, W]."""
-        x = x + self.attn(x)
-        return cast(Tensor, x + self.mlp(x))
+def _block(config: QKFormerConfig, dim: int, *, last: bool) -> Block:
+    """x <- x + attention(x); x <- x + MLP(x): SSA in the last stage, token attention before."""
+    mlp = ("mlp1", "mlp2")
+    if not last:
+        attention: nn.Module = TokenAttention(config, dim)
+        return Block(attention, SpikeMlp(config, dim, nn.Conv2d, mlp), name="tssa")
+    attention = SpikingSelfAttention(config, dim, scale=config.attention_scale, order="kv")
+    return Block(attention, SpikeMlp(config, dim, nn.Conv2d, mlp))
 
 
 class QKFormer(PublicModel):
@@ -256,10 +168,10 @@ class QKFormer(PublicModel):
         super().__init__(config)
         self.stages = len(config.depths)
         for i, (dim, depth) in enumerate(zip(config.dims, config.depths, strict=True), start=1):
-            kind = Block if i == self.stages else TokenBlock
             embedding = Stem(config) if i == 1 else PatchEmbedding(config, dim)
             self.add_module(f"patch_embed{i}", embedding)
-            self.add_module(f"stage{i}", nn.ModuleList(kind(config, dim) for _ in range(depth)))
+            blocks = (_block(config, dim, last=i == self.stages) for _ in range(depth))
+            self.add_module(f"stage{i}", nn.ModuleList(blocks))
         self.head = Readout(config.dim, config.num_classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -28,22 +28,24 @@ from typing import ClassVar, cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .layers import (
-    attention_neuron,
-    conv3x3,
-    merge_heads,
-    neuron,
-    per_step,
-    pool,
-    split_heads,
+from .layers import attention_neuron, merge_heads, neuron, split_heads
+from .parts import (
+    CurrentMlp,
+    IsotropicModel,
+    PatchSplitting,
+    add_branches,
+    add_conv,
+    current,
+    fire,
+    spikes,
 )
-from .public_model import KeyTable, PublicModel, Unused
+from .public_model import KeyTable, Unused
 from .spike_driven_config import SPIKE_DRIVEN, SpikeDrivenConfig
 
 __all__ = ["SPIKE_DRIVEN", "SpikeDrivenConfig", "SpikeDrivenTransformer"]
 
 
-class PatchSplitting(nn.Module):
+class CurrentPatchSplitting(PatchSplitting):
     """Stem (MS_SPS): x [T, B, C, H, W] -> currents [T, B, D, H', W'], H' = H / reduction.
 
     Widths D/8, D/4, D/2, D, D. The fourth pool takes the maximum of currents, before the neuron,
@@ -51,45 +53,21 @@ class PatchSplitting(nn.Module):
     """
 
     def __init__(self, config: SpikeDrivenConfig) -> None:
-        super().__init__()
-        dim = config.dim
-        self.pools = config.pools
-        self.proj_conv = conv3x3(config.in_channels, dim // 8)
-        self.proj_bn = nn.BatchNorm2d(dim // 8)
-        self.proj_lif = neuron(config)
-        self.proj_conv1 = conv3x3(dim // 8, dim // 4)
-        self.proj_bn1 = nn.BatchNorm2d(dim // 4)
-        self.proj_lif1 = neuron(config)
-        self.proj_conv2 = conv3x3(dim // 4, dim // 2)
-        self.proj_bn2 = nn.BatchNorm2d(dim // 2)
-        self.proj_lif2 = neuron(config)
-        self.proj_conv3 = conv3x3(dim // 2, dim)
-        self.proj_bn3 = nn.BatchNorm2d(dim)
-        self.proj_lif3 = neuron(config)
-        self.rpe_conv = conv3x3(dim, dim)
-        self.rpe_bn = nn.BatchNorm2d(dim)
+        super().__init__(config, last_fires=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents [T, B, D, H', W'] of x [T, B, C, H, W]."""
-        stages = (
-            (self.proj_conv, self.proj_bn, self.proj_lif),
-            (self.proj_conv1, self.proj_bn1, self.proj_lif1),
-            (self.proj_conv2, self.proj_bn2, self.proj_lif2),
-        )
-        for (conv, bn, lif), pooled in zip(stages, self.pools, strict=False):
-            x = lif(per_step(x, conv, bn))
-            x = pool(x) if pooled == "1" else x
-        current = per_step(x, self.proj_conv3, self.proj_bn3)
-        current = pool(current) if self.pools[3] == "1" else current
-        spikes = self.proj_lif3(current)
-        return per_step(spikes, self.rpe_conv, self.rpe_bn) + current
+        for i in range(3):
+            x = self.stage(i, x)
+        pooled = self.pooled(3, current(self, "proj", x, "3"))
+        return current(self, "rpe", fire(self, "proj", pooled, "3")) + pooled
 
 
 class SpikeDrivenSelfAttention(nn.Module):
     """SDSA-1: currents x [T, B, D, H, W] -> currents [T, B, D, H, W].
 
     Per head, with q, k, v in {0, 1}:  m = LIF_0.5(sum over tokens of k v) [1, d], then q m, the
-    same m for every token; all heads together BN(W (q m) + b). m is the OR over the tokens of
+    same m for every token; then BN(W (q m) + b). m is the OR over the tokens of
     k AND v: its neuron gets whole numbers, a count of one leaves v = 0.5 = the threshold.
     """
 
@@ -98,30 +76,20 @@ class SpikeDrivenSelfAttention(nn.Module):
         dim = config.dim
         self.heads, self.dilated = config.heads, config.dilate
         self.shortcut_lif = neuron(config)
-        self.q_conv = nn.Conv2d(dim, dim, 1, bias=False)
-        self.q_bn = nn.BatchNorm2d(dim)
-        self.q_lif = neuron(config)
-        self.k_conv = nn.Conv2d(dim, dim, 1, bias=False)
-        self.k_bn = nn.BatchNorm2d(dim)
-        self.k_lif = neuron(config)
-        self.v_conv = nn.Conv2d(dim, dim, 1, bias=False)
-        self.v_bn = nn.BatchNorm2d(dim)
-        self.v_lif = neuron(config)
+        add_branches(self, "qkv", config, nn.Conv2d, dim, bias=False)
         self.talking_heads = Unused(weight=(config.heads, config.heads, 1))
         self.talking_heads_lif = attention_neuron(config)
-        self.proj_conv = nn.Conv2d(dim, dim, 1)
-        self.proj_bn = nn.BatchNorm2d(dim)
+        add_conv(self, "proj", nn.Conv2d(dim, dim, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents of currents x, both [T, B, D, H, W]."""
-        spikes = self.shortcut_lif(x)
-        q = self.q_lif(per_step(spikes, self.q_conv, self.q_bn))
-        k = self._dilate(self.k_lif(per_step(spikes, self.k_conv, self.k_bn)))
-        v = self._dilate(self.v_lif(per_step(spikes, self.v_conv, self.v_bn)))
+        sent = self.shortcut_lif(x)
+        q, k, v = (spikes(self, name, sent) for name in "qkv")
+        k, v = self._dilate(k), self._dilate(v)
         q, k, v = (split_heads(z.flatten(3), self.heads) for z in (q, k, v))
         mask = self.talking_heads_lif(self._dilate(k * v).sum(dim=3, keepdim=True))
         attended = merge_heads(self._dilate(q * mask)).reshape(x.shape)
-        return per_step(attended, self.proj_conv, self.proj_bn)
+        return current(self, "proj", attended)
 
     def _dilate(self, x: Tensor) -> Tensor:
         """OR over 3x3 of the last two axes: of H, W before the split, of tokens, channels after.
@@ -134,7 +102,7 @@ class SpikeDrivenSelfAttention(nn.Module):
         return y.reshape(x.shape)
 
 
-class Mlp(nn.Module):
+class Mlp(CurrentMlp):
     """x + BN(W LIF(h) + b), h = BN(W LIF(x) + b): currents [T, B, D, H, W], h of r D channels.
 
     Where r D = D the public code adds h to the stream as well: it becomes x + h, and the second
@@ -142,22 +110,15 @@ class Mlp(nn.Module):
     """
 
     def __init__(self, config: SpikeDrivenConfig) -> None:
-        super().__init__()
-        dim, hidden = config.dim, config.hidden(config.dim)
-        self.fc1_lif = neuron(config)
-        self.fc1_conv = nn.Conv2d(dim, hidden, 1)
-        self.fc1_bn = nn.BatchNorm2d(hidden)
-        self.fc2_lif = neuron(config)
-        self.fc2_conv = nn.Conv2d(hidden, dim, 1)
-        self.fc2_bn = nn.BatchNorm2d(dim)
-        self.same_width = hidden == dim
+        super().__init__(config, config.dim, nn.Conv2d, ("fc1", "fc2"))
+        self.same_width = config.hidden(config.dim) == config.dim
 
     def forward(self, x: Tensor) -> Tensor:
         """The stream after the MLP, of the stream x before it, both [T, B, D, H, W]."""
-        hidden = per_step(self.fc1_lif(x), self.fc1_conv, self.fc1_bn)
+        hidden = current(self, "fc1", fire(self, "fc1", x))
         if self.same_width:
             x = hidden = x + hidden
-        return per_step(self.fc2_lif(hidden), self.fc2_conv, self.fc2_bn) + x
+        return current(self, "fc2", fire(self, "fc2", hidden)) + x
 
 
 class Block(nn.Module):
@@ -174,7 +135,7 @@ class Block(nn.Module):
         return cast(Tensor, self.mlp(x))
 
 
-class SpikeDrivenTransformer(PublicModel):
+class SpikeDrivenTransformer(IsotropicModel):
     """x [T, B, C, H, W] -> logits [B, classes]; in training with `every_step`, [T, B, classes].
 
     Raises `InputError` SFX-E122 for an input of another shape.
@@ -188,16 +149,13 @@ class SpikeDrivenTransformer(PublicModel):
     def __init__(self, config: SpikeDrivenConfig) -> None:
         super().__init__(config)
         self.every_step = config.every_step
-        self.patch_embed = PatchSplitting(config)
+        self.patch_embed = CurrentPatchSplitting(config)
         self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.head_lif = neuron(config)
         self.head = nn.Linear(config.dim, config.num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of x [T, B, C, H, W]; every step's in training on request."""
-        self.check_input(x)
-        x = self.patch_embed(x)
-        for block in self.block:
-            x = block(x)
+        x = self.features(x)
         logits = self.head(self.head_lif(x.flatten(3).mean(3)))
         return cast(Tensor, logits if self.training and self.every_step else logits.mean(0))

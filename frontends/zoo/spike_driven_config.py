@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...toolchain.ground.errors import Problem
-from .public_config import PublicConfig
+from .public_config import IsotropicConfig
 
 
 @dataclass(frozen=True)
-class SpikeDrivenConfig(PublicConfig):
+class SpikeDrivenConfig(IsotropicConfig):
     """Everything that fixes the shapes and constants of a `SpikeDrivenTransformer`.
 
     dim         D, channels of a token; divisible by `heads` and by 8
@@ -24,28 +23,10 @@ class SpikeDrivenConfig(PublicConfig):
     Raises `InputError` SFX-E121, which lists every bad field.
     """
 
-    dim: int = 32
-    depth: int = 1
-    pools: str = "0011"
     dilate: bool = False
     every_step: bool = False
 
     model: ClassVar[str] = "spike_driven"
-
-    @property
-    def reduction(self) -> int:
-        """2 per pool of the stem."""
-        return 1 << self.pools.count("1")
-
-    def wrong_values(self) -> list[Problem]:
-        """As `PublicConfig.wrong_values`."""
-        found = super().wrong_values()
-        if len(self.pools) != 4:
-            found.append(
-                self.problem("pools", f"{self.pools!r} does not have one digit per stage (4)")
-            )
-        found += self.indivisible("dim", self.dim, "heads", self.heads)
-        return found + self.indivisible("dim", self.dim, "2^3 (widths of the stem)", 8)
 
 
 def _imagenet(depth: int, dim: int) -> SpikeDrivenConfig:

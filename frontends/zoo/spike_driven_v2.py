@@ -41,6 +41,7 @@ from .layers import (
     per_step,
     split_heads,
 )
+from .parts import CurrentMlp, fire
 from .public_config import PublicConfig
 from .public_model import KeyTable, PublicModel
 from .spike_driven_v2_config import SPIKE_DRIVEN_V2, SpikeDrivenV2Config
@@ -191,42 +192,24 @@ class SpikeDrivenSelfAttention(nn.Module):
         super().__init__()
         self.heads, self.scale = config.heads, config.attention_scale
         self.head_lif = neuron(config)
-        self.q_conv = _reparameterized(dim)
-        self.k_conv = _reparameterized(dim)
-        self.v_conv = _reparameterized(dim)
-        self.q_lif = neuron(config)
-        self.k_lif = neuron(config)
-        self.v_lif = neuron(config)
+        for name in "qkv":
+            self.add_module(f"{name}_conv", _reparameterized(dim))
+        for name in "qkv":
+            self.add_module(f"{name}_lif", neuron(config))
         self.attn_lif = attention_neuron(config)
         self.proj_conv = _reparameterized(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents of currents x, both [T, B, C, H, W]."""
         spikes = self.head_lif(x)
-        q = split_heads(self.q_lif(per_step(spikes, self.q_conv)).flatten(3), self.heads)
-        k = split_heads(self.k_lif(per_step(spikes, self.k_conv)).flatten(3), self.heads)
-        v = split_heads(self.v_lif(per_step(spikes, self.v_conv)).flatten(3), self.heads)
+        q, k, v = (self._branch(name, spikes) for name in "qkv")
         attended = merge_heads(coincidences(q, k, v, self.scale, "kv"))
         return per_step(self.attn_lif(attended).reshape(x.shape), self.proj_conv)
 
-
-class Mlp(nn.Module):
-    """Currents x [T, B, C, N] -> hidden [T, B, r C, N] -> currents [T, B, C, N]."""
-
-    def __init__(self, config: SpikeDrivenV2Config, dim: int) -> None:
-        super().__init__()
-        hidden = config.hidden(dim)
-        self.fc1_lif = neuron(config)
-        self.fc1_conv = nn.Conv1d(dim, hidden, 1)
-        self.fc1_bn = nn.BatchNorm1d(hidden)
-        self.fc2_lif = neuron(config)
-        self.fc2_conv = nn.Conv1d(hidden, dim, 1)
-        self.fc2_bn = nn.BatchNorm1d(dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Currents of currents x, both [T, B, C, N]."""
-        hidden = per_step(self.fc1_lif(x), self.fc1_conv, self.fc1_bn)
-        return per_step(self.fc2_lif(hidden), self.fc2_conv, self.fc2_bn)
+    def _branch(self, name: str, spikes: Tensor) -> Tensor:
+        """q, k or v [T, B, h, N, d] of spikes [T, B, C, H, W]."""
+        currents = per_step(spikes, self.get_submodule(f"{name}_conv"))
+        return split_heads(fire(self, name, currents).flatten(3), self.heads)
 
 
 class Block(nn.Module):
@@ -235,7 +218,7 @@ class Block(nn.Module):
     def __init__(self, config: SpikeDrivenV2Config, dim: int) -> None:
         super().__init__()
         self.attn = SpikeDrivenSelfAttention(config, dim)
-        self.mlp = Mlp(config, dim)
+        self.mlp = CurrentMlp(config, dim, nn.Conv1d, ("fc1", "fc2"))
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents of currents x, both [T, B, C, H, W]."""
@@ -288,7 +271,7 @@ class SpikeDrivenTransformerV2(PublicModel):
             found = "head_kd, a second read-out" if has else "no head_kd, no second read-out"
             raise InputError(
                 "SFX-E172",
-                f"has {found}, and but the config has distillation: {not has}".lower(),
+                f"has {found}, but the config has distillation: {not has}".lower(),
                 where=f"{self.config.model} state_dict",
                 hint="set distillation in the config: true for checkpoints of training with a "
                 "teacher (the sizes named _kd), false for the others",

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...toolchain.ground.errors import InputError
 from ..neurons.ge_lif import plif
 from ..neurons.multistep import MultiStep, lif
+from .public_model import FrameModel
 from .spikeformer_config import SPIKEFORMER, SpikeformerConfig
 
 __all__ = [
@@ -98,7 +98,7 @@ class SpikingAttention(nn.Module):
         temporal   kv[t, n] = sum over s of k[s, n] v[s, n]^T                   counts 0..T
         joint      kv[t] = sum over s and n of k[s, n] v[s, n]^T                counts 0..T N
         a[t, n] = LIF(scale * kv^T q[t, n])        [d], threshold of its own
-        z[t] = SpikingLinear(a[t])                 all heads together
+        z[t] = SpikingLinear(a[t])                 over all heads
 
     s runs over this and all earlier steps where the attention is causal, else over all steps of the
     sample. Each is softmax-free attention q (k^T v), equal to (q k^T) v, over the tokens of a step,
@@ -189,13 +189,15 @@ class Classifier(nn.Module):
         return cast(Tensor, self.fc(x.mean(dim=2)).mean(dim=0))
 
 
-class Spikeformer(nn.Module):
+class Spikeformer(FrameModel):
     """Tokenizer, `depth` blocks, a classifier on each block (deep supervision).
 
     x [T, B, C, H, W], event counts. In training it returns the logits of every block, a tuple of
     `depth` tensors [B, classes]; in `eval()` only the last block's, one tensor [B, classes]: the
     one that is deployed.
     """
+
+    config: SpikeformerConfig
 
     def __init__(self, config: SpikeformerConfig) -> None:
         super().__init__()
@@ -208,15 +210,6 @@ class Spikeformer(nn.Module):
         for norm in _batch_norms(self):
             nn.init.constant_(norm.weight, INITIAL_GAIN)
 
-    @property
-    def input_shape(self) -> tuple[int, int, int, int, int]:
-        """[T, 1, C, H, W] of one sample."""
-        return self.config.input_shape
-
-    def example_input(self) -> Tensor:
-        """Zeros [T, 1, C, H, W]: the shape of one sample."""
-        return torch.zeros(self.config.input_shape)
-
     def tokens(self, x: Tensor) -> Tensor:
         """Spikes [T, B, N, D] of frames x [T, B, C, H, W]: the convolutional tokenizer (CT)."""
         for stage in self.tokenizer:
@@ -228,7 +221,7 @@ class Spikeformer(nn.Module):
 
         Raises `InputError` SFX-E122 if x is not [T, B, C, H, W] with the config's C, H and W.
         """
-        self._check(x)
+        self.check_input(x, "time first, then samples, then the channels and size of the config")
         x = self.tokens(x)
         logits = []
         for block, classifier in zip(self.blocks, self.classifiers, strict=True):
@@ -236,16 +229,6 @@ class Spikeformer(nn.Module):
             if self.training:
                 logits.append(classifier(x))
         return tuple(logits) if self.training else cast(Tensor, self.classifiers[-1](x))
-
-    def _check(self, x: Tensor) -> None:
-        _, _, *frame = self.config.input_shape
-        if x.dim() != 5 or list(x.shape[2:]) != frame:
-            raise InputError(
-                "SFX-E122",
-                f"input has shape {tuple(x.shape)}, not [T, B, {', '.join(map(str, frame))}]",
-                where="spikeformer",
-                hint="time first, then samples, then the channels and size of the config",
-            )
 
 
 def deep_supervision_loss(

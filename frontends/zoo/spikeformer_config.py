@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from typing import ClassVar
 
-from ...toolchain.ground.errors import InputError, Problem
+from ...toolchain.ground.errors import Problem
+from .public_config import CheckedConfig, is_integer, is_positive
 
+_INTEGERS = ("in_channels", "image_size", "dim", "depth", "heads", "timesteps", "num_classes")
+_REALS = ("mlp_ratio", "tau", "threshold", "attention_threshold", "attention_scale")
 ATTENTION = ("joint", "spatial", "temporal", "divided")
 NEURONS = ("lif", "plif")
 
 
 @dataclass(frozen=True)
-class SpikeformerConfig:
+class SpikeformerConfig(CheckedConfig):
     """Everything that fixes the shapes and constants of a `Spikeformer`.
 
     in_channels          C of the input frames (2: OFF and ON events)
@@ -59,26 +62,7 @@ class SpikeformerConfig:
     attention_threshold: float = 0.5
     attention_scale: float = 0.125
 
-    def __post_init__(self) -> None:
-        _refuse(_wrong_types(self) or _wrong_values(self))
-
-    @classmethod
-    def from_mapping(cls, config: Mapping[str, object]) -> SpikeformerConfig:
-        """The config with the fields of `config`, as read from a checkpoint (lists for tuples)."""
-        names = [f.name for f in fields(cls)]
-        _refuse(
-            [
-                _problem(str(key), "is not a field of this model", f"fields: {', '.join(names)}")
-                for key in config
-                if key not in names
-            ]
-        )
-        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-        return cls(**plain)  # type: ignore[arg-type]  # __post_init__ checks every type
-
-    def to_mapping(self) -> dict[str, object]:
-        """Plain numbers, strings and lists: the inverse of `from_mapping`."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+    model: ClassVar[str] = "spikeformer"
 
     @property
     def side(self) -> int:
@@ -100,70 +84,45 @@ class SpikeformerConfig:
         """[T, 1, C, H, W] of one sample."""
         return (self.timesteps, 1, self.in_channels, self.image_size, self.image_size)
 
+    def wrong_types(self) -> list[Problem]:
+        """As `CheckedConfig.wrong_types`."""
+        found = []
+        stem: object = self.stem  # from a checkpoint: of any type
+        for name in _INTEGERS:
+            if not is_integer(getattr(self, name)):
+                what = f"is {getattr(self, name)!r}, not a whole number >= 1"
+                found.append(self.problem(name, what))
+        for name in _REALS:
+            if not is_positive(getattr(self, name)):
+                found.append(self.problem(name, f"is {getattr(self, name)!r}, not a number > 0"))
+        if not isinstance(stem, tuple) or not all(map(is_integer, stem)):
+            what = f"is {self.stem!r}, not a list of whole numbers >= 1"
+            found.append(self.problem("stem", what))
+        for name, names in (("attention", ATTENTION), ("neuron", NEURONS)):
+            if getattr(self, name) not in names:
+                what = f"is {getattr(self, name)!r}"
+                found.append(self.problem(name, what, f"one of: {', '.join(names)}"))
+        causal: object = self.causal  # from a checkpoint: of any type
+        if not isinstance(causal, bool):
+            found.append(self.problem("causal", f"is {self.causal!r}, not true or false"))
+        return found
 
-_INTEGERS = ("in_channels", "image_size", "dim", "depth", "heads", "timesteps", "num_classes")
-_REALS = ("mlp_ratio", "tau", "threshold", "attention_threshold", "attention_scale")
-
-
-def _wrong_types(c: SpikeformerConfig) -> list[Problem]:
-    found = []
-    stem: object = c.stem  # from a checkpoint: of any type
-    for name in _INTEGERS:
-        if not _is_integer(getattr(c, name)):
-            found.append(_problem(name, f"is {getattr(c, name)!r}, not a whole number >= 1"))
-    for name in _REALS:
-        if not _is_positive(getattr(c, name)):
-            found.append(_problem(name, f"is {getattr(c, name)!r}, not a number > 0"))
-    if not isinstance(stem, tuple) or not all(_is_integer(w) for w in stem):
-        found.append(_problem("stem", f"is {c.stem!r}, not a list of whole numbers >= 1"))
-    for name, names in (("attention", ATTENTION), ("neuron", NEURONS)):
-        if getattr(c, name) not in names:
-            what = f"is {getattr(c, name)!r}"
-            found.append(_problem(name, what, f"one of: {', '.join(names)}"))
-    causal: object = c.causal  # from a checkpoint: of any type
-    if not isinstance(causal, bool):
-        found.append(_problem("causal", f"is {c.causal!r}, not true or false"))
-    return found
-
-
-def _wrong_values(c: SpikeformerConfig) -> list[Problem]:
-    found = []
-    if c.dim % c.heads:
-        found.append(_problem("dim", f"{c.dim} is not divisible by heads = {c.heads}"))
-    halvings = len(c.stem) + 1
-    if c.image_size % 2**halvings:
-        found.append(
-            _problem(
-                "image_size",
-                f"{c.image_size} is not divisible by {2**halvings}",
-                f"each of the tokenizer's {halvings} stages (stem and dim) halves the image",
-            )
-        )
-    if c.tau < 1:
-        found.append(_problem("tau", f"is {c.tau} model steps, less than 1"))
-    if c.neuron == "plif" and c.tau <= 1:
-        found.append(_problem("tau", f"is {c.tau} model steps; a learned one starts above 1"))
-    if c.hidden < 1:
-        found.append(_problem("mlp_ratio", f"{c.mlp_ratio} leaves no hidden channel"))
-    return found
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _is_positive(value: object) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value > 0  # type: ignore[arg-type, operator]  # a number by the line before
-
-
-def _problem(field: str, what: str, hint: str = "") -> Problem:
-    return Problem("SFX-E121", f"spikeformer config: {field}", what, hint)
-
-
-def _refuse(problems: list[Problem]) -> None:
-    if problems:
-        raise InputError.of(problems)
+    def wrong_values(self) -> list[Problem]:
+        """As `CheckedConfig.wrong_values`."""
+        found = self.indivisible("dim", self.dim, "heads", self.heads)
+        halvings = len(self.stem) + 1
+        if self.image_size % 2**halvings:
+            what = f"{self.image_size} is not divisible by {2**halvings}"
+            hint = f"each of the tokenizer's {halvings} stages (stem and dim) halves the image"
+            found.append(self.problem("image_size", what, hint))
+        if self.tau < 1:
+            found.append(self.problem("tau", f"is {self.tau} model steps, less than 1"))
+        if self.neuron == "plif" and self.tau <= 1:
+            what = f"is {self.tau} model steps; a learned one starts above 1"
+            found.append(self.problem("tau", what))
+        if self.hidden < 1:
+            found.append(self.problem("mlp_ratio", f"{self.mlp_ratio} leaves no hidden channel"))
+        return found
 
 
 def _gesture(attention: str, *, causal: bool = False) -> SpikeformerConfig:

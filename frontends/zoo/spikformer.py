@@ -25,24 +25,15 @@ from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
-from .layers import (
-    Readout,
-    attention_neuron,
-    coincidences,
-    conv3x3,
-    merge_heads,
-    neuron,
-    per_step,
-    pool,
-    split_heads,
-)
-from .public_model import KeyTable, PublicModel, unused, unused_norm
+from .layers import Readout
+from .parts import Block, IsotropicModel, PatchSplitting, SpikeMlp, SpikingSelfAttention, spikes
+from .public_model import KeyTable, unused, unused_norm
 from .spikformer_config import SPIKFORMER, SpikformerConfig
 
 __all__ = ["SPIKFORMER", "Spikformer", "SpikformerConfig"]
 
 
-class SpikingPatchSplitting(nn.Module):
+class SpikingPatchSplitting(PatchSplitting):
     """Stem (SPS): x [T, B, C, H, W] -> counts 0..2 [T, B, D, H', W'], H' = H / reduction.
 
     Four stages of widths D/8, D/4, D/2, D, then a convolution in place of a position embedding
@@ -50,110 +41,26 @@ class SpikingPatchSplitting(nn.Module):
     """
 
     def __init__(self, config: SpikformerConfig) -> None:
-        super().__init__()
-        dim = config.dim
-        self.pools = config.pools
-        self.proj_conv = conv3x3(config.in_channels, dim // 8)
-        self.proj_bn = nn.BatchNorm2d(dim // 8)
-        self.proj_lif = neuron(config)
-        self.proj_conv1 = conv3x3(dim // 8, dim // 4)
-        self.proj_bn1 = nn.BatchNorm2d(dim // 4)
-        self.proj_lif1 = neuron(config)
-        self.proj_conv2 = conv3x3(dim // 4, dim // 2)
-        self.proj_bn2 = nn.BatchNorm2d(dim // 2)
-        self.proj_lif2 = neuron(config)
-        self.proj_conv3 = conv3x3(dim // 2, dim)
-        self.proj_bn3 = nn.BatchNorm2d(dim)
-        self.proj_lif3 = neuron(config)
-        self.rpe_conv = conv3x3(dim, dim)
-        self.rpe_bn = nn.BatchNorm2d(dim)
-        self.rpe_lif = neuron(config)
+        super().__init__(config, last_fires=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Counts [T, B, D, H', W'] of x [T, B, C, H, W]."""
-        stages = (
-            (self.proj_conv, self.proj_bn, self.proj_lif),
-            (self.proj_conv1, self.proj_bn1, self.proj_lif1),
-            (self.proj_conv2, self.proj_bn2, self.proj_lif2),
-            (self.proj_conv3, self.proj_bn3, self.proj_lif3),
-        )
-        for (conv, bn, lif), pooled in zip(stages, self.pools, strict=True):
-            x = lif(per_step(x, conv, bn))
-            x = pool(x) if pooled == "1" else x
-        return cast(Tensor, x + self.rpe_lif(per_step(x, self.rpe_conv, self.rpe_bn)))
+        for i in range(len(self.pools)):
+            x = self.stage(i, x)
+        return x + spikes(self, "rpe", x)
 
 
-class SpikingSelfAttention(nn.Module):
-    """SSA: counts x [T, B, D, N] -> spikes [T, B, D, N].
-
-    Per head, with q, k, v = LIF(BN(W x)) in {0, 1}:  a = LIF_0.5(scale (q k^T) v), counts 0..N d
-    before the scale; then LIF(BN(W a + b)) over all heads together.
-    """
-
-    def __init__(self, config: SpikformerConfig) -> None:
-        super().__init__()
-        dim, bias = config.dim, config.qkv_bias
-        self.heads, self.scale, self.order = config.heads, config.attention_scale, config.order
-        self.q_conv = nn.Conv1d(dim, dim, 1, bias=bias)
-        self.q_bn = nn.BatchNorm1d(dim)
-        self.q_lif = neuron(config)
-        self.k_conv = nn.Conv1d(dim, dim, 1, bias=bias)
-        self.k_bn = nn.BatchNorm1d(dim)
-        self.k_lif = neuron(config)
-        self.v_conv = nn.Conv1d(dim, dim, 1, bias=bias)
-        self.v_bn = nn.BatchNorm1d(dim)
-        self.v_lif = neuron(config)
-        self.attn_lif = attention_neuron(config)
-        self.proj_conv = nn.Conv1d(dim, dim, 1)
-        self.proj_bn = nn.BatchNorm1d(dim)
-        self.proj_lif = neuron(config)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes [T, B, D, N] of counts x [T, B, D, N]."""
-        q = split_heads(self.q_lif(per_step(x, self.q_conv, self.q_bn)), self.heads)
-        k = split_heads(self.k_lif(per_step(x, self.k_conv, self.k_bn)), self.heads)
-        v = split_heads(self.v_lif(per_step(x, self.v_conv, self.v_bn)), self.heads)
-        attended = merge_heads(coincidences(q, k, v, self.scale, self.order))
-        spikes = self.attn_lif(attended)
-        return cast(Tensor, self.proj_lif(per_step(spikes, self.proj_conv, self.proj_bn)))
+def _block(config: SpikformerConfig) -> Block:
+    """Counts [T, B, D, N] of counts."""
+    scale, order = config.attention_scale, config.order
+    attention = SpikingSelfAttention(
+        config, config.dim, scale=scale, order=order, bias=config.qkv_bias
+    )
+    mlp = SpikeMlp(config, config.dim, nn.Conv1d, ("fc1", "fc2"))
+    return Block(attention, mlp, dead_norms=config.dim)
 
 
-class Mlp(nn.Module):
-    """Counts x [T, B, D, N] -> hidden spikes [T, B, r D, N] -> spikes [T, B, D, N]."""
-
-    def __init__(self, config: SpikformerConfig) -> None:
-        super().__init__()
-        dim, hidden = config.dim, config.hidden(config.dim)
-        self.fc1_conv = nn.Conv1d(dim, hidden, 1)
-        self.fc1_bn = nn.BatchNorm1d(hidden)
-        self.fc1_lif = neuron(config)
-        self.fc2_conv = nn.Conv1d(hidden, dim, 1)
-        self.fc2_bn = nn.BatchNorm1d(dim)
-        self.fc2_lif = neuron(config)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes [T, B, D, N] of counts x [T, B, D, N]."""
-        hidden = self.fc1_lif(per_step(x, self.fc1_conv, self.fc1_bn))
-        return cast(Tensor, self.fc2_lif(per_step(hidden, self.fc2_conv, self.fc2_bn)))
-
-
-class Block(nn.Module):
-    """x <- x + SSA(x); x <- x + MLP(x). The two norms are dead: no forward pass reads them."""
-
-    def __init__(self, config: SpikformerConfig) -> None:
-        super().__init__()
-        self.norm1 = unused_norm(config.dim)
-        self.attn = SpikingSelfAttention(config)
-        self.norm2 = unused_norm(config.dim)
-        self.mlp = Mlp(config)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Counts [T, B, D, N] of counts x [T, B, D, N]."""
-        x = x + self.attn(x)
-        return cast(Tensor, x + self.mlp(x))
-
-
-class Spikformer(PublicModel):
+class Spikformer(IsotropicModel):
     """x [T, B, C, H, W] -> logits [B, classes], in training too.
 
     Raises `InputError` SFX-E122 for an input of another shape.
@@ -173,13 +80,13 @@ class Spikformer(PublicModel):
         if config.dead_position:
             self.pos_embed = unused((1, config.tokens, config.dim))
             self.norm = unused_norm(config.dim)
-        self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.block = nn.ModuleList(_block(config) for _ in range(config.depth))
         self.head = Readout(config.dim, config.num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of x [T, B, C, H, W]."""
-        self.check_input(x)
-        x = self.patch_embed(x).flatten(3)
-        for block in self.block:
-            x = block(x)
-        return cast(Tensor, self.head(x))
+        return cast(Tensor, self.head(self.features(x)))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Tokens [T, B, D, N] of x [T, B, C, H, W]."""
+        return super().embed(x).flatten(3)

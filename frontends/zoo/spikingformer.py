@@ -23,22 +23,24 @@ but never read: block.N.norm1 and norm2 (weight, bias).
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
-from .layers import (
-    Readout,
-    attention_neuron,
-    coincidences,
-    conv3x3,
-    merge_heads,
-    neuron,
-    per_step,
-    pool,
-    split_heads,
+from .layers import Readout, attention_neuron, coincidences, conv3x3, merge_heads, pool, split_heads
+from .parts import (
+    Block,
+    CurrentMlp,
+    IsotropicModel,
+    add_branches,
+    add_conv,
+    add_lif,
+    current,
+    fire,
+    spikes,
 )
-from .public_model import KeyTable, PublicModel, unused_norm
+from .public_model import KeyTable
 from .spikingformer_config import SPIKINGFORMER, SpikingformerConfig
 
 __all__ = ["SPIKINGFORMER", "Spikingformer", "SpikingformerConfig"]
@@ -50,38 +52,23 @@ class SpikingTokenizer(nn.Module):
     Widths D/8, D/4, D/2, D, D. Only the first convolution reads values that are not spikes.
     """
 
+    STAGES = ("proj1", "proj2", "proj3", "proj4")
+
     def __init__(self, config: SpikingformerConfig) -> None:
         super().__init__()
-        dim = config.dim
         self.pools = config.pools
-        self.proj_conv = conv3x3(config.in_channels, dim // 8)
-        self.proj_bn = nn.BatchNorm2d(dim // 8)
-        self.proj1_lif = neuron(config)
-        self.proj1_conv = conv3x3(dim // 8, dim // 4)
-        self.proj1_bn = nn.BatchNorm2d(dim // 4)
-        self.proj2_lif = neuron(config)
-        self.proj2_conv = conv3x3(dim // 4, dim // 2)
-        self.proj2_bn = nn.BatchNorm2d(dim // 2)
-        self.proj3_lif = neuron(config)
-        self.proj3_conv = conv3x3(dim // 2, dim)
-        self.proj3_bn = nn.BatchNorm2d(dim)
-        self.proj4_lif = neuron(config)
-        self.proj4_conv = conv3x3(dim, dim)
-        self.proj4_bn = nn.BatchNorm2d(dim)
+        widths = (*config.stem_widths, config.dim)
+        add_conv(self, "proj", conv3x3(*widths[:2]))
+        for name, (a, b) in zip(self.STAGES, pairwise(widths[1:]), strict=True):
+            add_lif(self, name, config)
+            add_conv(self, name, conv3x3(a, b))
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents [T, B, D, H', W'] of x [T, B, C, H, W]."""
-        stages = (
-            (self.proj1_lif, self.proj1_conv, self.proj1_bn),
-            (self.proj2_lif, self.proj2_conv, self.proj2_bn),
-            (self.proj3_lif, self.proj3_conv, self.proj3_bn),
-            (self.proj4_lif, self.proj4_conv, self.proj4_bn),
-        )
-        x = per_step(x, self.proj_conv, self.proj_bn)
-        for (lif, conv, bn), pooled in zip(stages, self.pools, strict=True):
-            spikes = lif(x)
-            spikes = pool(spikes) if pooled == "1" else spikes
-            x = per_step(spikes, conv, bn)
+        x = current(self, "proj", x)
+        for name, pooled in zip(self.STAGES, self.pools, strict=True):
+            sent = fire(self, name, x)
+            x = current(self, name, pool(sent) if pooled == "1" else sent)
         return x
 
 
@@ -96,66 +83,27 @@ class SpikingSelfAttention(nn.Module):
         super().__init__()
         dim = config.dim
         self.heads, self.scale, self.order = config.heads, config.attention_scale, config.order
-        self.proj_lif = neuron(config)
-        self.q_conv = nn.Conv1d(dim, dim, 1, bias=False)
-        self.q_bn = nn.BatchNorm1d(dim)
-        self.q_lif = neuron(config)
-        self.k_conv = nn.Conv1d(dim, dim, 1, bias=False)
-        self.k_bn = nn.BatchNorm1d(dim)
-        self.k_lif = neuron(config)
-        self.v_conv = nn.Conv1d(dim, dim, 1, bias=False)
-        self.v_bn = nn.BatchNorm1d(dim)
-        self.v_lif = neuron(config)
+        add_lif(self, "proj", config)
+        add_branches(self, "qkv", config, nn.Conv1d, dim, bias=False)
         self.attn_lif = attention_neuron(config)
-        self.proj_conv = nn.Conv1d(dim, dim, 1)
-        self.proj_bn = nn.BatchNorm1d(dim)
+        add_conv(self, "proj", nn.Conv1d(dim, dim, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents of currents x, both [T, B, D, H, W]."""
-        spikes = self.proj_lif(x).flatten(3)
-        q = split_heads(self.q_lif(per_step(spikes, self.q_conv, self.q_bn)), self.heads)
-        k = split_heads(self.k_lif(per_step(spikes, self.k_conv, self.k_bn)), self.heads)
-        v = split_heads(self.v_lif(per_step(spikes, self.v_conv, self.v_bn)), self.heads)
+        tokens = fire(self, "proj", x).flatten(3)
+        q, k, v = (split_heads(spikes(self, name, tokens), self.heads) for name in "qkv")
         attended = merge_heads(coincidences(q, k, v, self.scale, self.order))
-        return per_step(self.attn_lif(attended), self.proj_conv, self.proj_bn).reshape(x.shape)
+        return current(self, "proj", self.attn_lif(attended)).reshape(x.shape)
 
 
-class Mlp(nn.Module):
-    """Currents x [T, B, D, H, W] -> hidden [T, B, r D, H, W] -> currents [T, B, D, H, W]."""
-
-    def __init__(self, config: SpikingformerConfig) -> None:
-        super().__init__()
-        dim, hidden = config.dim, config.hidden(config.dim)
-        self.mlp1_lif = neuron(config)
-        self.mlp1_conv = nn.Conv2d(dim, hidden, 1)
-        self.mlp1_bn = nn.BatchNorm2d(hidden)
-        self.mlp2_lif = neuron(config)
-        self.mlp2_conv = nn.Conv2d(hidden, dim, 1)
-        self.mlp2_bn = nn.BatchNorm2d(dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Currents of currents x, both [T, B, D, H, W]."""
-        hidden = per_step(self.mlp1_lif(x), self.mlp1_conv, self.mlp1_bn)
-        return per_step(self.mlp2_lif(hidden), self.mlp2_conv, self.mlp2_bn)
+def _block(config: SpikingformerConfig) -> Block:
+    """Currents [T, B, D, H, W] of currents."""
+    attention = SpikingSelfAttention(config)
+    mlp = CurrentMlp(config, config.dim, nn.Conv2d, ("mlp1", "mlp2"))
+    return Block(attention, mlp, dead_norms=config.dim)
 
 
-class Block(nn.Module):
-    """x <- x + SSA(x); x <- x + MLP(x). The two norms are dead: no forward pass reads them."""
-
-    def __init__(self, config: SpikingformerConfig) -> None:
-        super().__init__()
-        self.norm1 = unused_norm(config.dim)
-        self.attn = SpikingSelfAttention(config)
-        self.norm2 = unused_norm(config.dim)
-        self.mlp = Mlp(config)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Currents of currents x, both [T, B, D, H, W]."""
-        x = x + self.attn(x)
-        return cast(Tensor, x + self.mlp(x))
-
-
-class Spikingformer(PublicModel):
+class Spikingformer(IsotropicModel):
     """x [T, B, C, H, W] -> logits [B, classes], in training too.
 
     Raises `InputError` SFX-E122 for an input of another shape.
@@ -174,13 +122,9 @@ class Spikingformer(PublicModel):
     def __init__(self, config: SpikingformerConfig) -> None:
         super().__init__(config)
         self.patch_embed = SpikingTokenizer(config)
-        self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.block = nn.ModuleList(_block(config) for _ in range(config.depth))
         self.head = Readout(config.dim, config.num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of x [T, B, C, H, W]."""
-        self.check_input(x)
-        x = self.patch_embed(x)
-        for block in self.block:
-            x = block(x)
-        return cast(Tensor, self.head(x))
+        return cast(Tensor, self.head(self.features(x)))

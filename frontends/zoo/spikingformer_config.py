@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...toolchain.ground.errors import Problem
-from .public_config import ORDERS, PublicConfig
+from .public_config import ORDERS, IsotropicConfig
 
 
 @dataclass(frozen=True)
-class SpikingformerConfig(PublicConfig):
+class SpikingformerConfig(IsotropicConfig):
     """Everything that fixes the shapes and constants of a `Spikingformer`.
 
     dim              D, channels of a token; divisible by `heads` and by 8
@@ -23,29 +22,12 @@ class SpikingformerConfig(PublicConfig):
     Raises `InputError` SFX-E121, which lists every bad field.
     """
 
-    dim: int = 32
-    depth: int = 1
-    pools: str = "0011"
     attention_scale: float = 0.125
     order: str = "qk"
 
     model: ClassVar[str] = "spikingformer"
+    pool_place: ClassVar[str] = "neuron"
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"order": ORDERS}
-
-    @property
-    def reduction(self) -> int:
-        """2 per pool of the stem."""
-        return 1 << self.pools.count("1")
-
-    def wrong_values(self) -> list[Problem]:
-        """As `PublicConfig.wrong_values`."""
-        found = super().wrong_values()
-        if len(self.pools) != 4:
-            found.append(
-                self.problem("pools", f"{self.pools!r} does not have one digit per neuron (4)")
-            )
-        found += self.indivisible("dim", self.dim, "heads", self.heads)
-        return found + self.indivisible("dim", self.dim, "2^3 (widths of the stem)", 8)
 
 
 def _events(num_classes: int) -> SpikingformerConfig:
