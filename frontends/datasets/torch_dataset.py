@@ -24,7 +24,8 @@ class EventDataset(Dataset[Item]):
     An item is (x, y): x float32 [T, C, H, W], event counts (channel 0 OFF, 1 ON) or pixels 0..255,
     exactly what `sfx data convert` writes; y its class number.
 
-    name, path  as for `sfx.frontends.datasets.find.find`, as are split, every, limit and gray
+    name, path  as for `sfx.frontends.datasets.find.find`, as are split and `of_set`: every, limit
+                and gray
     steps       T; by, duration, crop, size as in `sfx.frontends.datasets.source.Frames`
     transform   x -> x, for augmentation
 
@@ -43,20 +44,16 @@ class EventDataset(Dataset[Item]):
         duration: int | None = None,
         crop: tuple[int, int] | None = None,
         size: tuple[int, int] | None = None,
-        every: int = 10,
-        limit: int | None = None,
-        gray: bool = False,
         transform: Transform | None = None,
+        **of_set: Any,
     ) -> None:
         resized = size if name == "images" else None
         self._find: dict[str, Any] = {
             "name": name,
             "path": os.fspath(path),
             "split": split,
-            "every": every,
-            "limit": limit,
             "size": resized,
-            "gray": gray,
+            **of_set,
         }
         self._frames = Frames(steps, by, duration, crop, None if resized else size)
         self._transform = transform

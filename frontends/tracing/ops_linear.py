@@ -115,20 +115,13 @@ def addmm(
 
 @rule("aten::convolution", "aten::_convolution")
 def convolution(
-    e: Emitter,
-    node: fx.Node,
-    x: Operand,
-    weight: Operand,
-    bias: Operand | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    output_padding: Sequence[int],
-    groups: int,
-    *flags: bool,
+    e: Emitter, node: fx.Node, x: Operand, weight: Operand, bias: Operand | None, *geometry: Any
 ) -> Stream:
-    """The general op; transposed ones are refused."""
+    """The general op; transposed ones are refused.
+
+    geometry: stride, padding, dilation, transposed, output padding, groups, flags of the library.
+    """
+    stride, padding, dilation, transposed, _, groups, *_ = geometry
     if transposed:
         hint = "upsampling is not mapped: use Conv2d at the resolution of its input"
         raise Refusal("SFX-E103", "a transposed convolution", hint)

@@ -12,6 +12,7 @@ from ....toolchain.ground.errors import MissingPartError
 try:
     import numba
     import numpy as np
+    from numba.extending import intrinsic
 
     from ....toolchain.ground.machine_code import kept
 except ModuleNotFoundError as error:
@@ -21,7 +22,7 @@ except ModuleNotFoundError as error:
         hint="install numba, or use the reference backend",
     ) from None
 
-__all__ = ["compiled", "np", "numba"]
+__all__ = ["compiled", "inlined", "np", "numba"]
 
 SMALL = 1 << 16
 """Array elements below which waking other threads takes longer than the work."""
@@ -58,3 +59,11 @@ def compiled(function: Callable[..., None]) -> Callable[..., None]:
             numba.set_num_threads(threads)
 
     return call
+
+
+def inlined(typed: Callable[..., Any]) -> Any:
+    """`typed`, which builds vector code for LLVM, as a function to be called in compiled code.
+
+    It is called without the first parameter, numba's context.
+    """
+    return intrinsic(typed)

@@ -13,7 +13,8 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from .compiled import inlined
 
 TILE = 64
 """Outputs that are summed together: in registers, and their weights in the first-level cache."""
@@ -23,7 +24,8 @@ _allocate: Any = cgutils.alloca_once
 _AVX2 = bool(llvm.get_host_cpu_features().get("avx2", False))
 
 
-def _typed(
+@inlined
+def add_taps(
     context: Any, weight: Any, tile: Any, index: Any, value: Any, ends: Any, width: Any,
     capacity: Any, places: Any, taps: Any, chunks: Any, fresh: Any, total: Any,
 ) -> Any:  # fmt: skip
@@ -37,10 +39,6 @@ def _typed(
     """
     names = weight, tile, index, value, ends, width, capacity, places, taps, chunks, fresh, total
     return types.void(*names), _build
-
-
-add_taps: Any = intrinsic(_typed)
-"""Inside compiled code; see `_typed`."""
 
 
 class _Kind:
@@ -139,7 +137,8 @@ def _add_row(
         )
 
 
-def _copied(
+@inlined
+def copy_list(
     context: Any, value: Any, index_at: Any, value_at: Any, count: Any, offset: Any, to_index: Any,
     to_value: Any,
 ) -> Any:  # fmt: skip
@@ -149,10 +148,6 @@ def _copied(
     """
     names = value, index_at, value_at, count, offset, to_index, to_value
     return types.void(*names), _build_copy
-
-
-copy_list: Any = intrinsic(_copied)
-"""Inside compiled code; see `_copied`."""
 
 
 def _build_copy(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -11,9 +11,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from ....toolchain.ground.arith import INPUT_SHIFT
+from .compiled import inlined
 
 LANES = 16
 """Neurons updated together."""
@@ -22,7 +22,8 @@ FORGOTTEN = 32
 _I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
 
 
-def _typed(
+@inlined
+def lif_step(
     context: Any, size: Any, total: Any, shift: Any, extra: Any, u: Any, v: Any, bias: Any,
     decays: Any, out: Any, events: Any, active: Any,
 ) -> Any:  # fmt: skip
@@ -39,10 +40,6 @@ def _typed(
     """
     names = size, total, shift, extra, u, v, bias, decays, out, events, active
     return types.void(*names), _build
-
-
-lif_step: Any = intrinsic(_typed)
-"""Inside compiled code; see `_typed`."""
 
 
 def _build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
