@@ -415,3 +415,47 @@ def test_no_coincidence_of_weight_nothing() -> None:
     never = changed(program, "vt", connection=replace(j.connection, weight=0))
     assert "never sends" in Prover(never).fault(Coincidence("times", "ct", "vt"))
     same_as_reference(never, attention_events(3), Coincidence("times", "ct", "vt"))
+
+
+def drawn(program: p.Program, rng: np.random.Generator, count: int) -> tuple[Fact, ...]:
+    """Facts of every kind with names of the Program, true only by chance."""
+    names = [q.name for q in program]
+    joints = [j.name for j in program.projections]
+
+    def name() -> str:
+        return str(rng.choice(names))
+
+    def near(population: str) -> str:
+        """One of its inputs, mostly: others are refused at the first look."""
+        own = [j.name for j in program.incoming[population]]
+        return str(rng.choice(own if own and rng.random() < 0.9 else joints))
+
+    made: set[Fact] = set()
+    for _ in range(count):
+        at = name()
+        silent = tuple(name() for _ in range(rng.integers(1, 3)))
+        made |= {
+            Coincidence(at, near(at), near(at)),
+            Accumulator(name(), at, near(at)),
+            SampleTotal(at, name(), tuple({near(at) for _ in range(3)})),
+            Cell(at, rng.choice(["", name()]), silent),
+        }
+    return in_order(made)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("case", ["attention", "total", "cell"])
+def test_drawn_facts_change_nothing(case: str, seed: int) -> None:
+    """Whatever a stranger's file states: what holds is used, what does not is refused."""
+    made = {
+        "attention": lambda: (attention(), attention_events(2)),
+        "total": accumulators,
+        "cell": soft,
+    }
+    program, x = made[case]()
+    facts = drawn(program, np.random.default_rng(seed), 300)
+    stating = replace(program, facts=facts)
+    assert 0 < len(holding(stating).facts or ()) < len(facts)
+    with pytest.raises(SfxError, match="SFX-E336"):
+        check_program(stating, balanced=True)
+    same_as_reference(program, x, *facts)
