@@ -183,6 +183,20 @@ def test_what_holds_integers_is_no_float_model(name: str, folder: Path) -> None:
     assert table.named(name).holds.value in str(error.value)
 
 
+@pytest.mark.needs_torch
+def test_half_precision_weights_are_told_from_a_fine_tuned_model(tmp_path: Path) -> None:
+    """By the header alone: numpy, which reads fine-tuned models, has no bfloat16."""
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    path = tmp_path / "m.safetensors"
+    save_file({"w": torch.full((2,), 1.5, dtype=torch.bfloat16)}, path)
+    assert table.of(path) == table.named("safetensors")
+    assert api.inspect(path) == "w: bfloat16 2\n"
+    with pytest.raises(InputError, match="SFX-E115"):
+        api.compile(path)
+
+
 def test_the_functions_of_every_row_exist() -> None:
     for row in FORMATS:
         pytest.importorskip(NEEDS.get(row.name, "numpy"))
