@@ -10,9 +10,9 @@ import numpy as np
 
 from ..ground import memory
 from . import graph as g
-from .evaluate import SPIKING
 from .graph import Graph
 from .program import Program
+from .unstored_products import SPIKING
 
 VALUE = 8
 """Bytes of a recorded value, int64 or float64."""

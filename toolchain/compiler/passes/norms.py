@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...ir.evaluate import apply
+from ...ir.float_ops import apply
 from ...ir.graph import (
     BatchNorm,
     Conv2d,

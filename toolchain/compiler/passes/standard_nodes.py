@@ -10,7 +10,7 @@ import numpy as np
 
 from ...ground.errors import Problem, UnsupportedError
 from ...ir import graph as g
-from ...ir.evaluate import apply
+from ...ir.float_ops import apply
 from ...ir.graph import FloatArray, Graph, Node
 from .base import Fact
 from .facts import NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT

@@ -14,8 +14,8 @@ from ....ground.arithmetic import LOIHI, Arithmetic
 from ....ir import graph as g
 from ....ir import program as p
 from ....ir.connections import matrix, value_bounds
-from ....ir.evaluate import apply
 from ....ir.facts import Fact
+from ....ir.float_ops import apply
 from ....ir.matched import Silence
 from ....ir.ranges import Range
 from ....ir.record import LayerRecord
