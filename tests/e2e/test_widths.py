@@ -19,7 +19,7 @@ from sfx.toolchain.formats.netx.write import export
 from sfx.toolchain.ground.arithmetic import LOIHI
 from sfx.toolchain.ground.errors import BackendError, FitError, SfxError, UnsupportedError
 from sfx.toolchain.ir.check_program import check_program
-from sfx.toolchain.ir.program import LIF, Program
+from sfx.toolchain.ir.program import LIF
 from sfx.toolchain.targets import load
 
 ROOT = Path(__file__).resolve().parents[2]
