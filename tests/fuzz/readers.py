@@ -238,7 +238,7 @@ def _read_bundle(path: Path) -> object:
 
 
 def _read_trained(path: Path) -> object:
-    from sfx.toolchain.qat.store import read
+    from sfx.toolchain.formats.fine_tuned import read
 
     return read(path)
 
