@@ -213,6 +213,12 @@ def test_files_of_others_are_not_touched(model: Path, tmp_path: Path) -> None:
     assert target.read_text() == f"{MARK}imported\n"
 
 
+def test_nothing_is_made_before_there_is_something_to_write(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="SFX-E600"):
+        api.compile(tmp_path / "absent.nir", dump_passes=tmp_path / "dump")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_cannot_be_is_refused_before_the_work(model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for bad in (tmp_path / "file", tmp_path / "no" / "dump"):

@@ -41,6 +41,15 @@ def to_tell(path: Path | None) -> Path | None:
     return path if is_stdout(path) else to_write(path)
 
 
+def to_dump(path: Path | None) -> Path | None:
+    """As `to_write`, of a folder for what `--dump-passes` writes (SFX-E603, SFX-E606)."""
+    if path is not None:
+        from ..api.dumping import earlier_dump
+
+        earlier_dump(path)
+    return path
+
+
 PICTURES = (".png", ".svg")
 
 ModelArg = Annotated[
@@ -162,6 +171,7 @@ DumpOpt = Annotated[
     typer.Option(
         "--dump-passes",
         metavar="DIR",
+        callback=to_dump,
         help="Write the model as text after every pass of the compiler, into files that are "
         "numbered and named: 00-imported.txt first, the Program last",
     ),
