@@ -60,6 +60,8 @@ class _Kind:
                 name, (), ir.FunctionType(self.sums, [self.numbers, self.numbers])
             )
             return builder.call(function, [builder.bitcast(pairs, self.numbers), weights])
+        # Both numbers of a pair lie in one lane. Each is shifted to its top and down again, which
+        # spreads its sign, or zeros where it has none.
         half = ir.Constant(self.sums, [self.sum.width // 2] * self.lanes)
         both = builder.bitcast(weights, self.sums)
         high = builder.ashr if self.words else builder.lshr
@@ -76,6 +78,7 @@ def _build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     tile_at = builder.add(
         builder.ptrtoint(array.data, _I64), builder.mul(builder.sext(tile, _I64), tile_bytes)
     )
+    # One variable per vector and not an array of them: LLVM keeps these in registers throughout.
     sums = [_allocate(builder, kind.sums) for _ in range(kind.vectors)]
     for s in sums:
         builder.store(ir.Constant(kind.sums, [0] * kind.lanes), s)
@@ -124,6 +127,7 @@ def _add_row(
     place = builder.zext(builder.load(builder.gep(index, [e]), align=2), _I64)
     row = builder.gep(rows, [builder.mul(place, _I64(2 * TILE))])
     row = builder.bitcast(row, kind.numbers.as_pointer())
+    # one pair of inputs for all outputs of the tile: it is the same in every lane
     pair = builder.load(builder.gep(value, [e]), align=2)
     undefined = ir.Constant(kind.sums, ir.Undefined)
     everywhere = ir.Constant(ir.VectorType(_I32, kind.lanes), [0] * kind.lanes)
@@ -168,6 +172,7 @@ def _build_copy(context: Any, builder: Any, signature: Any, args: Any) -> Any:
                 )
                 for x in (source, target)
             )
+            # whole vectors, whatever `count` is: the lists have 16 entries to spare at their end
             copied = builder.load(one, align=2)
             if source is index_at:
                 copied = builder.add(copied, added)

@@ -71,7 +71,8 @@ class _Step:
     ) -> None:
         self.builder, self.size, self.shift, self.widths = builder, size, shift, widths
         self.more = builder.icmp_signed("!=", states[1], _I64(0))
-        # without `extra`, anything that can be read
+        # Without `extra` its lanes are loaded all the same, from anything that can be read, and
+        # dropped by a select: a branch in the loop would keep LLVM from using vectors.
         states = (states[0], builder.select(self.more, states[1], states[0]), *states[2:])
         self.states = [builder.inttoptr(x, _I32.as_pointer()) for x in states]
         self.flags = [builder.inttoptr(x, _I8.as_pointer()) for x in flags]
@@ -97,9 +98,10 @@ class _Step:
             total, extra, u, v, bias = (builder.load(y, align=4) for y in at)
             now = builder.ashr(builder.shl(total, left), right)
             now = builder.add(now, builder.select(self.more, extra, x.all(0)))
+            # active: whatever has to be updated, as the chip counts it (before the decay)
             some = builder.or_(builder.or_(now, u), builder.or_(v, bias))
             arrived = builder.shl(now, x.all(INPUT_SHIFT))
-            if decay_u is None:
+            if decay_u is None:  # nothing is left of u, and its input alone needs no turn
                 u = arrived
             else:
                 u = x.turned(builder.add(decay_u(x, u, by_u, bits), arrived), half)
@@ -107,6 +109,7 @@ class _Step:
             v = x.select(">", v, top, top, v)
             v = x.select("<", v, bottom, bottom, v)
             spike = builder.icmp_signed(">", v, limit)
+            # align=4: a tile begins at any neuron, and vector loads would expect 64 bytes
             builder.store(u, at[2], align=4)
             builder.store(builder.select(spike, x.all(0), v), at[3], align=4)
             self._flag(x, i, spike, builder.icmp_signed("!=", some, x.all(0)))
@@ -165,7 +168,7 @@ def _shifted(x: _Vector, value: Any, by: Any, bits: Any) -> Any:
 
 def _multiplied(x: _Vector, value: Any, factor: Any, bits: Any) -> Any:
     """value * factor >> bits toward zero for |value| <= 2^30, factor <= 2^bits: in two parts."""
-    builder = x.builder
+    builder = x.builder  # the whole product would not fit into 32 bits
     size = x.select("<", value, x.all(0), builder.neg(value), value)
     below = builder.sub(builder.shl(x.all(1), bits), x.all(1))
     high = builder.mul(builder.lshr(size, bits), factor)

@@ -76,7 +76,7 @@ def anneal(
     grid    [2, longest] stretched coordinate of each router column (0) and row (1)
     """
     state = np.array([2 * seed + 1], dtype=np.uint64)
-    for _ in range(16):
+    for _ in range(16):  # small seeds have few bits set, and so have the first numbers drawn
         _draw(state)
     slots = x.size
     core_at = np.full(slots, -1, dtype=np.int64)
@@ -87,6 +87,8 @@ def anneal(
     scale = 0.0
     for e in range(weights.size):
         scale += weights[e]
+    # scale / movable is what a core exchanges on average. The heat begins at half a hop of all that
+    # traffic, so that such a detour is often taken, and ends a thousand times lower, where none is.
     heat = 2.0 * scale / max(1, movable) / 4.0
     cooling = np.exp(np.log(1e-3) / max(1, moves))
     for _ in range(moves):
@@ -99,6 +101,8 @@ def anneal(
             total += weights[e]
             mx += weights[e] * x[at]
             my += weights[e] * y[at]
+        # Aimed at its middle alone, a core would be tried at the same few slots again and again:
+        # three moves in ten start from where it is.
         if total == 0.0 or _draw(state) < 0.3:
             mx, my = x[here], y[here]
         else:
@@ -108,11 +112,12 @@ def anneal(
         column = min(max(column, 0), columns - 1)
         row = min(max(row, 0), rows - 1)
         there = nearest[row, column, int(_draw(state) * few)]
-        if there < 0 or there == here:
+        if there < 0 or there == here:  # the last row of chips may be incomplete
             continue
         b = core_at[there]
         gain = _change(a, b, here, there, indptr, indices, weights, x, y, slot_of)
         if b >= 0:
+            # each leaves the other out: the way between a and b stays as long when they swap
             gain += _change(b, a, there, here, indptr, indices, weights, x, y, slot_of)
         if gain <= 0.0 or _draw(state) < np.exp(-gain / heat):
             slot_of[a] = there

@@ -73,8 +73,8 @@ def _count_drivers(s: int, core: IntArray, links: Links, gains: Gains) -> int:
     k = 0
     for f in range(links.out_ptr[s], links.out_ptr[s + 1]):
         c = core[links.out_to[f]]
-        if c >= 0 and c != core[s]:
-            if gains.drivers[c] == 0.0:
+        if c >= 0 and c != core[s]:  # on its own core a spike costs no message
+            if gains.drivers[c] == 0.0:  # met for the first time
                 gains.cores[k] = c
                 k += 1
             gains.drivers[c] += links.out_n[f]
@@ -88,11 +88,13 @@ def _weigh(p: int, core: IntArray, links: Links, gains: Gains) -> tuple[int, int
     count, visits = 0, 0
     for e in range(links.in_ptr[p], links.in_ptr[p + 1]):
         s, n = links.in_from[e], links.in_n[e]
-        if core[s] >= 0:
+        if core[s] >= 0:  # beside its source p needs no message of it; the host's it always needs
             count = _add(core[s], rate[s] * n, gains, count)
         visits += links.out_ptr[s + 1] - links.out_ptr[s]
         for i in range(_count_drivers(s, core, links, gains)):
             c = gains.cores[i]
+            # As in `traffic`, pieces are taken to receive different neurons of s until there are
+            # no more of them; from there on core c receives all of s already.
             more = min(size[s], drivers[c] + n) - min(size[s], drivers[c])
             count = _add(c, rate[s] * (n - more), gains, count)
             drivers[c] = 0.0
@@ -134,6 +136,7 @@ def _most_gain(a: int, gains: Gains, count: int, best: IntArray) -> int:
 def _fits(c: int, p: int, q: int, cores: Cores, most: float) -> bool:
     """Has core c space and time for piece p once q (-1: none) has left?"""
     freed = cores.time[q] if q >= 0 else 0.0
+    # packing may have left a core busier than `most`: it may stay so, and get no busier
     if cores.spent[c] - freed + cores.time[p] > max(most, cores.spent[c]) + SLACK:
         return False
     for r in range(cores.share.shape[1]):
@@ -204,7 +207,7 @@ def _where(
     for t in range(_most_gain(a, gains, count, best)):
         c = best[t]
         alone = gains.gain[c] - gains.gain[a]
-        if _fits(c, p, -1, cores, most):
+        if _fits(c, p, -1, cores, most):  # the cores after it gain less
             target, score = c, alone
             break
         q = cores.head[c]
@@ -250,7 +253,7 @@ def improve(
     for _ in range(sweeps):
         start = saved
         for p in range(pieces):
-            if visits > most_visits:
+            if visits > most_visits:  # flows and not seconds: equal results on every machine
                 break
             a = core[p]
             core[p] = -1

@@ -58,12 +58,15 @@ def hard_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
             draft.wire(wire, bare, t, draft.node.name)
         draft.constant(draft.node.name, np.rint(_constant(real) * scale).astype(np.int64))
     draft.add("", neuron)
+    # R and not S feeds back: S fires at a sample's last step as well, and the lag of one step would
+    # bring that into the next sample.
     for wire, bare, t in draft.own(weights.terms):
         for copy in copies:
             draft.wire(wire, bare, t, copy, pre=copies[0], lag=1)
     start = _start(draft, real, copies, scale)
     received = draft.reach(draft.node.name)
     once = abs(start[0]) + abs(start[1])
+    # After all that drives R is wired: the tick has to outweigh the sum of it.
     silence = _silence(draft, neuron, received, once) if recurrent else 0
     if not _fits(draft, neuron, received, once + silence):
         return None
@@ -176,6 +179,7 @@ def _fits(draft: Draft, neuron: p.LIF, received: Bound, once: int) -> bool:
     u = int(current_bound(neuron, received, timesteps, widths).largest.max(initial=0))
     u += once << INPUT_SHIFT
     keep = 1 - neuron.dv / widths.decay_unity
+    # A reset ends each sample, so v is at most a geometric sum of the largest u over its steps.
     steps = timesteps if keep == 1 else (1 - keep**timesteps) / (1 - keep)
     bias = int(np.abs(neuron.bias_mant << neuron.bias_exp).max(initial=0))
     return u < widths.state_limit and steps * (u + bias) < widths.state_limit - 1
