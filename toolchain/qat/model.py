@@ -185,7 +185,7 @@ class QatModel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The model's output for events x [T, B, *input shape].
 
-        Raises InputError (SFX-E361) for values that are no whole event counts of the input.
+        Raises InputError (SFX-E361) for values that are not whole event counts of the input.
         """
         output = self.template.program.readout.population
         return self._read(self._sent(x, lambda name: name == output)[output])

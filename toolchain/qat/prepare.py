@@ -43,7 +43,7 @@ def prepare(
     Before any training the model computes exactly the Program that `sfx.compile` would give.
     Raises SfxError: what export, quantization and mapping refuse (so a model that does not fit
     fails before it is trained), SFX-E360 what has no torch rule, SFX-E362 no calibration samples,
-    SFX-E611, E616 calibration samples that are no counts of events.
+    SFX-E611, E616 calibration samples that are not counts of events.
     """
     from ..compiler.compile import compile_program, entering, lower
     from ..formats.nir.bridge import to_graph

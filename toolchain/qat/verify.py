@@ -51,7 +51,7 @@ def verify(
     """Compare `model` with its Program on the reference backend, spike for spike.
 
     x        events [K, T, *input shape] as of `sfx.verify`
-    program  compare with this one instead: how to see that the comparison can fail
+    program  compare with this one instead, to see that the comparison can fail
     Raises InputError (SFX-E361, E510, E511, E611, E616) for x.
     """
     from ...backends.reference.backend import ReferenceBackend

@@ -39,7 +39,7 @@ def save(bundle: Bundle, path: str | Path) -> None:
 def load(path: str | Path, *, balanced: bool = True) -> Bundle:
     """Read `model.sfx`. Raises InputError (SFX-E60x), FitError if its mapping is not legal.
 
-    Its counts are taken from the Program anew, and so is what every block takes of its core.
+    Its counts, and the space of every block on its core, are computed from the Program again.
     balanced=False accepts a Program whose delays were changed on purpose (see `verify`).
     A bundle of an older schema is mapped again, onto its target as it is listed now.
     """

@@ -89,7 +89,7 @@ def compile(
     options: method, bits, effort and event counts (`sfx.toolchain.compiler.quantize.options`).
     model, input_layout: a network of one's own for a bare state_dict, see `load_model`.
     trust_pickle: let a `.pt` run whatever code it holds, see `load_model`; in the manifest.
-    memory: bytes it may take; refused before it starts (SFX-E605) if that cannot be enough.
+    memory: bytes that it may use; refused before it starts (SFX-E605) if it needs more.
     nir_options: dt and conventions of the framework that wrote a NIR file.
     objective: what the mapping minimizes: cores, latency (the load of the busiest core) or energy;
     or intel: cut as Intel's compiler cuts, each population on cores of its own.

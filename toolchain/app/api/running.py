@@ -68,12 +68,13 @@ def run(
     """Simulated hardware inference on every sample of `data`.
 
     data: `sfx.Data`, a DATA file, or x [K, T, *input shape] of event counts as an array, a torch
-    tensor or lists; [K, *input shape] is shown at every step. Labels that are no class of the
-    model are refused (SFX-E617), and counts that are none (SFX-E611, E612, E616).
-    engine "dask" spreads the samples over the workers of `scheduler` (an address; None: one worker
-    per core of this machine, which no other user can reach); tls: CA, certificate and key (PEM
-    files) for one at tls://. memory, device: as of `backend`. Raises InputError (SFX-E630, E631;
-    SFX-E605 if one sample takes more memory than there is, or than `memory`).
+    tensor or lists; [K, *input shape] is shown at every step. Labels outside the classes of the
+    model are refused (SFX-E617), and so are values that are not counts (SFX-E611, E612, E616).
+
+    engine "dask" distributes the samples over the workers of `scheduler` (an address; None: one
+    worker per core of this machine, which no other user can reach); tls: CA, certificate and key
+    (PEM files) for one at tls://. memory, device: as of `backend`. Raises InputError (SFX-E630,
+    E631; SFX-E605 if one sample takes more memory than there is, or than `memory`).
     """
     program = program_of(bundle)
     given = samples_of(data)
@@ -140,12 +141,12 @@ def verify(
 ) -> Verdict:
     """Run the reference and `against` on the samples streamed back to back; compare everything.
 
-    x     samples as of `run`; labels are not looked at
+    x     samples as in `run`; labels are ignored
     mode  full: the whole net in one run; layerwise: what each population received is replayed
           through `against` alone, of `sample_fraction` of its neurons, kept in `resume`
-    witness  hand `against` this Program instead: how to see that the comparison can fail.
-    replay_file  written if something differs: the first neuron that does, with all it received
-    memory  bytes it may take; refused before it starts (SFX-E605) if that cannot be enough
+    witness  run `against` on this Program instead, to see that the comparison can fail
+    replay_file  written if something differs: the first such neuron, with all that it received
+    memory  bytes that it may use; refused before it starts (SFX-E605) if it needs more
     Raises MissingPartError where the witness is not installed.
     """
     from ...verify.compare import compare
