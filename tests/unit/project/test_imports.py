@@ -156,7 +156,7 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
 
 
 def test_a_file_of_ours_imports_ours_by_path() -> None:
-    """ADR 15: a tool that follows paths sees what `..ir.graph` is, and not what `sfx.` is."""
+    """docs/adr/0015: a tool that follows paths sees what `..ir.graph` is, not what `sfx.` is."""
     absolute = [
         f"{path}:{node.lineno}"
         for path in sources().values()
