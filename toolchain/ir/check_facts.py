@@ -79,7 +79,7 @@ class Prover:
     @singledispatchmethod
     def fault(self, fact: Fact) -> str:
         """Why `fact` does not hold; "" if it does."""
-        return "nobody knows this kind"
+        return "this kind of fact is not known"
 
     # --- coincidences ---------------------------------------------------------------------------
 
@@ -89,9 +89,9 @@ class Prover:
             return what
         p, reads = self.populations[f.population], self.program.incoming[f.population]
         if len(reads) != 2 or {j.name for j in reads} != {f.a, f.b}:
-            return f"it does not receive {f.a!r} and {f.b!r} alone"
+            return f"it must receive {f.a!r} and {f.b!r} and nothing else"
         if not all(_along_axes(j, self.program.arithmetic) for j in reads):
-            return "an operand does not come along labelled axes, at the same step, unshifted"
+            return "an operand is shifted, or does not arrive over labelled axes at the same step"
         return self._both(p, reads) if isinstance(p.neuron, LIF) else self._product(p, reads)
 
     def _both(self, p: Population, reads: Iterable[Projection]) -> str:
@@ -104,16 +104,16 @@ class Prover:
         assert isinstance(n, LIF)
         full = self.program.arithmetic.full_decay
         if (n.du, n.dv, n.vth, n.reset) != (full, full, 1, False):
-            return "its neurons do not fire at two spikes of one step and keep nothing"
+            return "its neurons keep a state, or do not fire exactly where two spikes meet"
         if n.bias_mant.any():
-            return "a bias drives it"
+            return "it has a bias"
         for j in reads:
             c = j.connection
             assert isinstance(c, Structured)
             if self.populations[j.pre].graded:
-                return f"{j.pre!r} sends other values than spikes"
+                return f"{j.pre!r} sends values other than spikes"
             if c.weight != 1 or _summed(c):
-                return f"{j.name!r} brings other values than one spike"
+                return f"{j.name!r} delivers values other than one spike"
         return ""
 
     def _product(self, p: Population, reads: tuple[Projection, ...]) -> str:
@@ -122,9 +122,9 @@ class Prover:
         No simulation looks at the range of a population that is not simulated.
         """
         if p.neuron != Product():
-            return "it sends no plain product"
+            return "it does not send the plain product"
         if {j.port for j in reads} != set(Product.ports):
-            return "its operands are not one at each port"
+            return "it does not have one operand at each port"
         ends = [self._ends(j, p) for j in reads]
         products = [a * b for a in ends[0] for b in ends[1]]
         if not any(products):
@@ -148,23 +148,23 @@ class Prover:
             return what
         m, c = self.populations[f.memory], self.populations[f.clear]
         if m.neuron != Graded() or c.neuron != Product():
-            return "it is no Graded population with a Product that clears it"
+            return "it is not a Graded population that a Product clears"
         if m.phase != c.phase or m.shape != c.shape or c.low > m.low or c.high < m.high:
-            return f"{c.name!r} is not of its shape, phase and range"
+            return f"{c.name!r} differs from it in shape, phase or range"
         into = self.program.incoming[m.name]
         own = [j for j in into if j.pre in (m.name, c.name)]
         if sorted((j.pre, j.lag, _unit(j)) for j in own) != sorted(
             [(m.name, 1, 1), (c.name, 1, -1)]
         ):
-            return f"it does not receive itself and -{c.name!r}, a step later and nothing else"
+            return f"its loop must be itself and -{c.name!r}, one step later, and nothing else"
         if any(not isinstance(j.connection, Structured) or j.lag for j in into if j not in own):
-            return "what it receives does not come along labelled axes at the same step"
+            return "its input does not arrive over labelled axes at the same step"
         ticks = [j for j in self.program.incoming[c.name] if j.port == "a_in2"]
         if [j.name for j in ticks] != [f.tick] or not self._is_tick(ticks[0]):
-            return f"the clock does not gate {c.name!r} by {f.tick!r}"
+            return f"the clock does not gate {c.name!r} through {f.tick!r}"
         values = [j for j in self.program.incoming[c.name] if j.port == "a_in1"]
         if sorted(map(_said, values)) != sorted(map(_said, into)):
-            return f"{c.name!r} receives something else than {m.name!r}"
+            return f"{c.name!r} does not receive the same as {m.name!r}"
         return ""
 
     def _is_tick(self, j: Projection) -> bool:
@@ -180,9 +180,9 @@ class Prover:
             return what
         incoming = {j.name: j for j in self.program.incoming[f.population]}
         if not set(f.reads) <= set(incoming) or len(set(f.reads)) != len(f.reads):
-            return "it does not receive by these projections"
+            return "these projections do not lead to it"
         if not f.reads or self.once.get(f.of) != f.of:
-            return f"no clock gates {f.of!r}, so it sends at other steps than a sample's last"
+            return f"no clock gates {f.of!r}, so it can send at other steps than a sample's last"
         for j in (incoming[name] for name in f.reads):
             if self.once.get(j.pre) != f.of:
                 return f"{j.name!r} does not come from {f.of!r}"
@@ -196,9 +196,9 @@ class Prover:
             return what
         members = {f.population, *f.silent}
         if not f.silent or len(set(f.silent)) != len(f.silent) or f.gather in members:
-            return "its populations are not told apart"
+            return "it names no silent population, or one population twice"
         if f.gather and any(j.post not in members for j in self.program.outgoing[f.gather]):
-            return f"others read {f.gather!r} too"
+            return f"other populations receive from {f.gather!r} too"
         loud = sorted(set(f.silent) - self.silent)
         return f"{loud[0]!r} is not silent at a sample's last step" if loud else ""
 

@@ -206,12 +206,12 @@ BOTH = p.LIF(4095, 4095, 1, reset=False)
         ("and", {"neuron": replace(BOTH, reset=True)}, "two spikes"),
         ("and", {"neuron": replace(BOTH, bias_mant=np.array(65))}, "a bias"),
         ("and", {"neuron": replace(BOTH, bias_mant=np.array(-1), bias_exp=6)}, "a bias"),
-        ("and", {"neuron": p.Graded(1)}, "no plain product"),
+        ("and", {"neuron": p.Graded(1)}, "not send the plain product"),
         ("qa", {"lag": 1}, "same step"),
-        ("qa", {"weight_exp": 1}, "unshifted"),
+        ("qa", {"weight_exp": 1}, "is shifted"),
         ("qa", {"pre_view": p.View((24,), (0,))}, "labelled axes"),
-        ("q", {"neuron": p.Graded(), "high": 2}, "other values than spikes"),
-        ("qa", {"post": "c"}, "alone"),
+        ("q", {"neuron": p.Graded(), "high": 2}, "values other than spikes"),
+        ("qa", {"post": "c"}, "nothing else"),
     ],
 )
 def test_no_coincidence(name: str, fields: dict[str, object], why: str) -> None:
@@ -234,10 +234,10 @@ def test_no_coincidence_of_other_weights(weight: int) -> None:
 @pytest.mark.parametrize(
     ("name", "fields", "why"),
     [
-        ("times", {"neuron": p.Product(exp=1)}, "no plain product"),
-        ("times", {"neuron": p.Product(vth=1)}, "no plain product"),
+        ("times", {"neuron": p.Product(exp=1)}, "not send the plain product"),
+        ("times", {"neuron": p.Product(vth=1)}, "not send the plain product"),
         ("times", {"high": 3}, "declared range"),
-        ("vt", {"port": "a_in1"}, "one at each port"),
+        ("vt", {"port": "a_in1"}, "one operand at each port"),
     ],
 )
 def test_no_product(name: str, fields: dict[str, object], why: str) -> None:
@@ -255,7 +255,7 @@ def test_a_false_coincidence_is_refused_and_changes_nothing() -> None:
     true = REFERENCE.run(bare(attention()), x)
     assert differences(true, REFERENCE.run(program, x)), "the lie would have made no difference"
     assert "there is no population" in refused(program, Coincidence("nobody", "qa", "ka"))
-    assert "alone" in refused(program, Coincidence("y", "ty", "ty"))
+    assert "nothing else" in refused(program, Coincidence("y", "ty", "ty"))
 
 
 def accumulators() -> tuple[p.Program, np.ndarray]:
@@ -266,13 +266,13 @@ def accumulators() -> tuple[p.Program, np.ndarray]:
 @pytest.mark.parametrize(
     ("name", "fields", "why"),
     [
-        ("total.memory", {"neuron": p.Graded(1)}, "no Graded"),
-        ("total.memory.clear", {"neuron": p.Product(exp=1)}, "no Graded"),
+        ("total.memory", {"neuron": p.Graded(1)}, "not a Graded"),
+        ("total.memory.clear", {"neuron": p.Product(exp=1)}, "not a Graded"),
         ("total.memory.clear", {"high": 1}, "range"),
-        ("total.memory->total.memory", {"lag": 2}, "a step later"),
-        ("total.memory.clear->total.memory", {"weight_exp": 1}, "a step later"),
-        ("lif->total.memory.clear", {"lag": 1}, "something else"),
-        ("lif->total.memory", {"weight_exp": 1}, "something else"),
+        ("total.memory->total.memory", {"lag": 2}, "one step later"),
+        ("total.memory.clear->total.memory", {"weight_exp": 1}, "one step later"),
+        ("lif->total.memory.clear", {"lag": 1}, "not receive the same"),
+        ("lif->total.memory", {"weight_exp": 1}, "not receive the same"),
         ("clock->total.memory.clear", {"lag": 1}, "does not gate"),
         ("clock->total.memory.clear", {"pre": "lif"}, "does not gate"),
     ],
@@ -292,7 +292,7 @@ def test_a_false_accumulator_is_refused_and_changes_nothing() -> None:
     assert isinstance(minus.connection, p.Structured)
     kept = p.Structured(minus.connection.pre, minus.connection.post, 0)
     never = changed(bare(program), minus.name, connection=kept)
-    assert "a step later" in refused(with_facts(never), fact)
+    assert "one step later" in refused(with_facts(never), fact)
     ranges = [(q.name, q.high) for q in program if q.name.startswith("total")]
     for name, high in ranges:  # it grows over the samples of a stream, not in one alone
         never = changed(never, name, high=high * 4)
@@ -339,8 +339,8 @@ def test_a_false_cell_is_refused() -> None:
     program, x = soft()
     (fact,) = program.known(Cell)
     assert "not silent" in refused(program, replace(fact, silent=(*fact.silent, "cell")))
-    assert "not told apart" in refused(program, replace(fact, silent=()))
-    assert "not told apart" in refused(program, replace(fact, silent=fact.silent * 2))
+    assert "one population twice" in refused(program, replace(fact, silent=()))
+    assert "one population twice" in refused(program, replace(fact, silent=fact.silent * 2))
     assert "too" in refused(program, replace(fact, gather=program.input.name))
     assert "no population" in refused(program, replace(fact, gather="nobody"))
     tick = next(j for j in program.projections if j.name == "clock->cell.feedback")
