@@ -180,7 +180,7 @@ class Prover:
             return what
         incoming = {j.name: j for j in self.program.incoming[f.population]}
         if not set(f.reads) <= set(incoming) or len(set(f.reads)) != len(f.reads):
-            return "these projections do not lead to it"
+            return "it does not receive through these projections, each named once"
         if not f.reads or self.once.get(f.of) != f.of:
             return f"no clock gates {f.of!r}, so it can send at other steps than a sample's last"
         for j in (incoming[name] for name in f.reads):
