@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from ..ground.arith import INPUT_SHIFT, IntArray
 from ..ground.errors import InputError, UnsupportedError
 from ..ir import program as p
+from ..ir.kinds import Refused
 from . import limits, straight
 from .layers import Layer, layers_of
+from .neurons import RULES
 from .run import Plan, run
 from .wires import channels, wires_of
 
@@ -225,9 +227,8 @@ def key(name: str) -> str:
 
 def _supported(q: p.Population) -> None:
     """Raise UnsupportedError (SFX-E360) for a neuron program without a torch rule."""
-    known = (p.Input, p.Clock, p.LIF, p.Graded, p.GradedReLU, p.Product)
     extra = set(vars(q.neuron)) - LIF_FIELDS if isinstance(q.neuron, p.LIF) else set()
-    if type(q.neuron) not in known or extra:
+    if isinstance(RULES.entry(type(q.neuron)), Refused) or extra:
         what = type(q.neuron).__name__ + (f" with {', '.join(sorted(extra))}" if extra else "")
         raise UnsupportedError(
             "SFX-E360",

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..ground.arith import INPUT_SHIFT
 from ..ir import program as p
 from ..ir.loops import groups, in_loops, is_loop
-from . import straight
 from .layers import Layer
+from .neurons import RULES
 from .pair_products import Contraction, contractions
+from .rules import Cell, Context, Host, State
 from .synapses import Rule, rule
 from .wires import Wire
-
-State = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +100,9 @@ class _Pass:
     def group(self, group: tuple[str, ...], loop: bool) -> None:
         """One population, or the populations of a loop together."""
         first = self.program[group[0]]
-        if isinstance(first.neuron, p.Input):
-            self.sent[first.name] = self.x
-        elif isinstance(first.neuron, p.Clock):
-            tick = self.x.new_zeros(self.steps, self.batch, 1)
-            tick[-1] = 1
-            self.sent[first.name] = tick
+        rule = RULES[type(first.neuron)]
+        if isinstance(rule, Host):
+            self.sent[first.name] = rule.sends(self.x)
         elif loop:
             self._loop(group)
         else:
@@ -150,28 +144,10 @@ class _Pass:
         self, q: p.Population, ports: Mapping[str, Tensor], state: State | None
     ) -> tuple[Tensor, State | None]:
         """Spikes [T, B, size] of one population over the given steps, and its state after."""
-        match q.neuron:
-            case p.LIF(reset=True) as n:
-                zero = self.x.new_zeros(self.batch, q.size)
-                u, v = (zero, zero) if state is None else state
-                c = straight.Constants.of(n, self.program.arithmetic)
-                s, u, v = straight.lif(ports["a_in"], self.bias(q.name), u, v, c)
-                return s, (u, v)
-            case p.LIF() as n:
-                bias = self.bias(q.name) / (1 << INPUT_SHIFT)
-                return straight.above(ports["a_in"] + bias, n.vth), None
-            case p.Graded() as n:
-                a = ports["a_in"]
-                return (a * (a.abs() > n.vth) if n.vth else a), None
-            case p.GradedReLU() as n:
-                a = ports["a_in"]
-                return a * (a > n.vth), None
-            case p.Product() as n:
-                kind = straight.exact_type(max(-q.low, q.high, 1) * 2.0**n.exp)
-                full = ports["a_in1"].to(kind) * ports["a_in2"].to(kind)
-                a = straight.shift(full, np.array(-n.exp)).float()
-                return (a * (a.abs() > n.vth) if n.vth else a), None
-        raise AssertionError(q.neuron)
+        rule = RULES[type(q.neuron)]
+        assert isinstance(rule, Cell), "the host drives it"
+        context = Context(lambda: self.bias(q.name), self.program.arithmetic)
+        return rule.sends(q, ports, context, state)
 
     def _loop(self, group: tuple[str, ...]) -> None:
         within = frozenset(group)

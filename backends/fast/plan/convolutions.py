@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....toolchain.ground.arith import IntArray
-from ....toolchain.ir.program import Connection, Conv2d, Dense
+from ....toolchain.ir.program import Conv2d
 from ..kernels.conv import CHUNK
 from ..kernels.multiply_add import TILE
 from ..layout import BYTES, WORDS, Packing
@@ -55,19 +55,15 @@ Convolution = PairConv | ChannelConv
 
 
 def convolution_of(
-    connection: Connection, weight: IntArray, shift: int, low: int, high: int
+    c: Conv2d | None, weight: IntArray, shift: int, low: int, high: int
 ) -> Convolution | None:
     """The convolution of inputs low..high with these effective weights; None if none fits.
 
     The caller has proved that no partial sum, shifted left, leaves 32 bits.
     """
-    if isinstance(connection, Dense):
-        outputs, inputs = connection.weight.shape
-        connection = Conv2d(weight[:, :, None, None], (inputs, 1, 1), (outputs, 1, 1))
-        weight = connection.weight
-    if not isinstance(connection, Conv2d) or not weight.any():
+    if c is None or not weight.any():
         return None
-    c = connection
+    weight = weight.reshape(c.weight.shape)
     place = _gather(c)
     if c.groups == c.in_shape[0] == c.out_shape[0] > 1:
         taps = np.ascontiguousarray(weight.reshape(c.groups, -1).T.astype(np.int32))

@@ -17,15 +17,12 @@ from ....toolchain.ground.arith import INPUT_SHIFT
 from ....toolchain.ir.program import (
     LIF,
     Clock,
-    Graded,
-    GradedReLU,
     Input,
     Population,
-    Product,
     Program,
     Projection,
 )
-from .neurons import bias_of
+from ..neurons.lif import bias_of
 from .prepared import Prepared
 from .projections import LIMIT
 
@@ -111,7 +108,7 @@ def _active(program: Program, ready: Prepared, p: Population, most: Mapping[str,
         ports = dict.fromkeys(p.neuron.ports, 0)
         for j in program.incoming[p.name]:
             ports[j.port] = max(ports[j.port], most[j.pre] - j.lag)
-        all_needed = isinstance(p.neuron, Product)
+        all_needed = p.neuron.quiet
         driven = (min if all_needed else max)(ports.values(), default=0)
     return max(0, min(driven, p.phase))
 
@@ -154,7 +151,8 @@ def _forgets(program: Program, ready: Prepared, p: Population) -> bool:
     widths = program.arithmetic
     if (n.du, n.dv) != (widths.full_decay, widths.full_decay):
         return False
-    if not all(isinstance(program[j.pre].neuron, LIF | Clock | Input) for j in reads):
+    pres = [program[j.pre].neuron for j in reads]
+    if not all(pre.binary or isinstance(pre, Input) for pre in pres):
         return False
     largest = (ready.bound[p.name] << INPUT_SHIFT) + int(np.abs(bias_of(p)).max(initial=0))
     return largest < widths.decay_unity
@@ -179,7 +177,7 @@ def with_longer_loops(program: Program, ready: Prepared) -> Program:
 
 def _factor(program: Program, p: Population, known: Mapping[str, int]) -> int:
     """How much larger than declared what p computes may be, from what it receives."""
-    if not isinstance(p.neuron, Graded | GradedReLU | Product):
+    if p.neuron.binary or p.neuron.driven:
         return 1
     ports = dict.fromkeys(p.neuron.ports, 1)
     for j in program.incoming[p.name]:

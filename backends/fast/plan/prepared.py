@@ -12,16 +12,15 @@ import numpy as np
 from ....toolchain.ir.loops import groups, is_loop
 from ....toolchain.ir.program import (
     LIF,
-    Clock,
-    Graded,
-    GradedReLU,
     Input,
     Population,
     Program,
     Projection,
 )
 from ..layout import C_ORDER, Layout, arranged
-from . import accumulators, contractions, neurons
+from ..neurons import RULES, lif
+from ..rules import Stateless
+from . import accumulators, contractions
 from .convolutions import PairConv
 from .neurons import PlannedNeurons
 from .projections import LIMIT, PlannedProjection
@@ -56,7 +55,7 @@ class Prepared:
             for n in group:
                 self.layout[n] = C_ORDER if loop else self._layout(program[n])
         self.bias = {
-            p.name: arranged(neurons.bias_of(p), C_ORDER, self.layout[p.name]).astype(np.int32)
+            p.name: arranged(lif.bias_of(p), C_ORDER, self.layout[p.name]).astype(np.int32)
             for p in program
             if isinstance(p.neuron, LIF)
         }
@@ -144,11 +143,8 @@ class Prepared:
 
     def narrow(self, p: Population, bound: int) -> bool:
         """True if LIF neurons that receive at most `bound` can be computed in 32 bits."""
-        return (
-            not self.wide
-            and p.name in self.small
-            and neurons.narrow(p, bound, self.program.arithmetic)
-        )
+        small = not self.wide and p.name in self.small
+        return small and lif.narrow(p, bound, self.program.arithmetic)
 
     def port_type(self, p: Population) -> Any:
         """The least of int8 (graded neurons, no convolution), int32, int64 that holds the sums."""
@@ -158,8 +154,10 @@ class Prepared:
 
     def tiny(self, p: Population) -> bool:
         """True if a byte holds what graded neurons receive, and no convolution brings it."""
+        rule = RULES[type(p.neuron)]
         return (
-            isinstance(p.neuron, Graded | GradedReLU)
+            isinstance(rule, Stateless)
+            and rule.small
             and not self.wide
             and self.bound[p.name] < 128
             and all(
@@ -169,7 +167,7 @@ class Prepared:
 
     def sent_type(self, p: Population) -> Any:
         """Type that holds every value `p` sends."""
-        if isinstance(p.neuron, LIF | Clock):
+        if p.neuron.binary:
             return np.int8
         largest = max(-p.low, p.high)
         if largest < 128 and (isinstance(p.neuron, Input) or not self.wide):

@@ -13,21 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....toolchain.ground.arith import INPUT_SHIFT, IntArray
+from ....toolchain.ground.arith import IntArray
 from ....toolchain.ground.errors import MissingPartError
 from ....toolchain.ir.program import (
     LIF,
     Clock,
-    Graded,
-    GradedReLU,
     Input,
     Population,
-    Product,
     Projection,
 )
-from ..plan.neurons import bias_of
+from ..kernels.on_device import wrap
+from ..neurons import RULES
+from ..neurons.lif import bias_of
 from ..plan.prepared import Prepared
-from .device_sums import DeviceProjection, contracted, wrap
+from ..rules import Leaky, Stateless
+from .device_sums import DeviceProjection, contracted
 from .neurons import out_of_range
 from .state import InitialConditions
 from .tallies import MOST_LANES, PairTally
@@ -248,19 +248,12 @@ class _Batch:
     def _step(self, p: Population, ports: dict[str, Tensor], t: int) -> None:
         ports = {k: wrap(a, 32) for k, a in ports.items()}
         busy = torch.stack([a != 0 for a in ports.values()]).any(dim=0)
-        match p.neuron:
-            case LIF() as n:
-                s, busy = self._lif(p, n, ports["a_in"], busy, t)
-            case Graded() as n:
-                s = torch.where(ports["a_in"].abs() > n.vth, ports["a_in"], 0)
-            case GradedReLU() as n:
-                s = torch.where(ports["a_in"] > n.vth, ports["a_in"], 0)
-            case Product() as n:
-                v = wrap(ports["a_in1"] * ports["a_in2"], 32) >> n.exp
-                s = torch.where(v.abs() > n.vth, v, 0)
-            case _:
-                raise TypeError(f"no rule for {type(p.neuron).__name__}")
-        if not isinstance(p.neuron, LIF):
+        rule = RULES[type(p.neuron)]
+        if isinstance(rule, Leaky):
+            s, busy = self._leaky(p, rule, ports["a_in"], busy, t)
+        else:
+            assert isinstance(rule, Stateless), "the host drives it"
+            s = rule.on_device(p.neuron, ports)
             low, high = int(s.min()), int(s.max())
             if low < min(p.low, 0) or high > max(p.high, 0):
                 raise out_of_range(p, low, high)
@@ -269,24 +262,15 @@ class _Batch:
         tally.events[t] += (s != 0).sum(dim=0).int()
         tally.active[t] += busy.sum(dim=0).int()
 
-    def _lif(self, p: Population, n: LIF, a: Tensor, busy: Tensor, t: int) -> tuple[Tensor, Tensor]:
-        """`ir.program.LIF`: the spikes, and which neurons had something to update."""
+    def _leaky(
+        self, p: Population, rule: Leaky, a: Tensor, busy: Tensor, t: int
+    ) -> tuple[Tensor, Tensor]:
+        """The spikes, and which neurons had something to update."""
         u, v = self.state[p.name]
         bias = self.on.bias[p.name]
-        if n.reset and t == 0:
+        if p.stateful and t == 0:
             u, v = torch.zeros_like(u), torch.zeros_like(v)
         busy = busy | (u != 0) | (v != 0) | (bias != 0)
-        widths = self.program.arithmetic
-        limit, turn, bits = widths.state_limit, 2 * widths.state_limit, widths.decay_bits
-        u = _decayed(u, widths.full_decay - n.du, bits) + wrap(a << INPUT_SHIFT, 32)
-        u = torch.where(u > limit, u - turn, torch.where(u <= -limit, u + turn, u))
-        v = _decayed(v, widths.decay_unity - n.dv, bits) + u + bias
-        v = v.clamp(-(limit - 1), limit - 1)
-        s = v > (n.vth << INPUT_SHIFT)
-        self.state[p.name] = u, torch.where(s, 0, v)
+        s, u, v = rule.on_device(p.neuron, a, (u, v), bias, self.program.arithmetic)
+        self.state[p.name] = u, v
         return s, busy
-
-
-def _decayed(x: Tensor, factor: int, bits: int) -> Tensor:
-    """x * factor >> bits, toward zero."""
-    return x.sign() * ((x.abs() * factor) >> bits)

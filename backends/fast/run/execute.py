@@ -15,9 +15,9 @@ import numpy as np
 from ....toolchain.ground.arith import IntArray, wrap32
 from ....toolchain.ir.program import LIF, Clock, Input, Population, Projection
 from ..layout import C_ORDER, Values, arranged
+from ..neurons.lif import decays_of
 from ..plan import accumulators, contractions
 from ..plan.convolutions import PairConv
-from ..plan.neurons import decays_of
 from ..plan.prepared import Prepared
 from ..plan.spans import Span, Window
 from . import neurons
@@ -91,7 +91,7 @@ class Run:
     def group(self, group: tuple[str, ...], loop: bool, x: IntArray) -> None:
         """One population, or the populations of a loop together step by step."""
         first = self.program[group[0]]
-        quiet = loop or (not isinstance(first.neuron, Input | Clock) and self._silent(first))
+        quiet = loop or (not first.neuron.driven and self._silent(first))
         for n in group:
             self._start(self.program[n], quiet)
         if isinstance(first.neuron, Input):

@@ -8,10 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ....toolchain.ground.errors import BackendError
-from ....toolchain.ir.program import LIF, Graded, GradedReLU, Population, Product
+from ....toolchain.ir.program import LIF, Population
 from ..kernels import neurons as kernels
 from ..layout import Values
-from ..plan.neurons import PlannedNeurons, decays_of
+from ..neurons import RULES
+from ..neurons.lif import decays_of
+from ..plan.neurons import PlannedNeurons
+from ..rules import Sending, Stateless
 from .state import State
 from .tallies import Tally
 
@@ -60,16 +63,10 @@ def steps(
             resets.every if n.reset else 0, out, events, active,
         )  # fmt: skip
         return
+    rule = RULES[type(n)]
+    assert isinstance(rule, Stateless), "all others are run elsewhere"
     ends = np.zeros((-(-p.size // kernels.BLOCK), 2), dtype=np.int64)
-    match n:
-        case Graded() | GradedReLU():
-            positive, a = isinstance(n, GradedReLU), ports["a_in"]
-            vth = min(n.vth, np.iinfo(a.dtype).max)
-            kernels.graded(a, vth, positive, out, events, active, ends)
-        case Product():
-            kernels.product(ports["a_in1"], ports["a_in2"], n.exp, n.vth, out, events, active, ends)
-        case _:
-            raise TypeError(f"no rule for {type(n).__name__}")
+    rule.steps(n, ports, Sending(out, events, active, ends))
     low, high = int(ends[:, 0].min()), int(ends[:, 1].max())
     if planned.checked and (low < min(p.low, 0) or high > max(p.high, 0)):
         raise out_of_range(p, low, high)

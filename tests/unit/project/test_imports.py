@@ -20,6 +20,7 @@ IR = GROUND | {"toolchain.ir"}
 COMPILER = IR | {"toolchain.targets"}
 QUANTIZE = COMPILER | {"toolchain.compiler.quantize.options"}
 BACKEND = IR | {"backends.base", "backends.check_input"}
+FAST = {"backends.fast.layout", "backends.fast.kernels", "backends.fast.rules"}
 LAYERS: dict[str, set[str]] = {
     "toolchain.ground": {"sfx"},  # where the package lies
     "toolchain.ir": GROUND,
@@ -56,9 +57,11 @@ LAYERS: dict[str, set[str]] = {
     "backends.reference": BACKEND,  # no backend knows another: they check each other
     "backends.fast.kernels": GROUND,  # loops that know arrays only
     "backends.fast.layout": GROUND,
-    "backends.fast.plan": BACKEND | {"backends.fast.layout", "backends.fast.kernels"},
-    "backends.fast.run": BACKEND
-    | {"backends.fast.layout", "backends.fast.kernels", "backends.fast.plan"},
+    "backends.fast.rules": BACKEND | {"backends.fast.layout"},
+    "backends.fast.neurons": BACKEND | FAST,
+    "backends.fast.connections": BACKEND | FAST,
+    "backends.fast.plan": BACKEND | FAST | {"backends.fast.neurons", "backends.fast.connections"},
+    "backends.fast.run": BACKEND | FAST | {"backends.fast.neurons", "backends.fast.plan"},
     "backends.fast": BACKEND,
     "backends.lava": BACKEND,
     "backends.onnx": BACKEND | {"sfx"},  # the version, which its models carry

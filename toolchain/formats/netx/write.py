@@ -22,13 +22,13 @@ from ...ir.connections import matrix
 from ...ir.program import (
     LIF,
     Conv2d,
-    Graded,
     Input,
     Population,
     Program,
     Projection,
     Structured,
 )
+from .neurons import RULES, Role
 
 CODE = "SFX-E642"
 OTHERWISE = "export --to onnx holds every Program"
@@ -111,22 +111,23 @@ def _chain(program: Program) -> tuple[list[Population], str, list[Problem]]:
         pres = sorted({j.pre for j in incoming})
         if len(posts) > 1:
             problems.append(_branch(population, "sends to", posts))
-        if isinstance(population.neuron, Input):
+        role = RULES.entry(type(population.neuron))
+        if role is Role.INPUT:
             continue
         if len(pres) > 1:
             problems.append(_branch(population, "receives from", pres))
         if any(j.lag for j in incoming):
             problems.append(_problem(population.name, "a recurrent or delayed connection"))
-        if isinstance(population.neuron, LIF) and not incoming:
+        if role is Role.LAYER and not incoming:
             problems.append(
                 _problem(population.name, "receives nothing and fires by its bias alone")
             )
-        elif isinstance(population.neuron, LIF):
+        elif role is Role.LAYER:
             chain.append(population)
-        elif isinstance(population.neuron, Graded) and not posts:
+        elif role is Role.READ_OUT and not posts:
             left_out = population.name
         else:
-            kind = type(population.neuron).__name__
+            kind = population.neuron.label
             problems.append(_problem(population.name, f"its neurons are {kind}, netx has LIF only"))
     return chain, left_out, problems
 

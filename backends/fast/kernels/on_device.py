@@ -1,0 +1,30 @@
+"""Integer arithmetic in torch, exact on every device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ....toolchain.ground.errors import BackendError
+
+
+def wrap(x: Tensor, bits: int) -> Tensor:
+    """Two's complement wrap of int64 values."""
+    half = 1 << (bits - 1)
+    return ((x + half) & ((1 << bits) - 1)) - half
+
+
+def decayed(x: Tensor, factor: int, bits: int) -> Tensor:
+    """x * factor >> bits, toward zero."""
+    return x.sign() * ((x.abs() * factor) >> bits)
+
+
+def exact_matmul(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b in full precision. Raises BackendError (SFX-E545) if the process allows TF32."""
+    if a.is_cuda and torch.backends.cuda.matmul.allow_tf32:
+        raise BackendError(
+            "SFX-E545",
+            "TF32 is on in this process, so products are not exact",
+            hint="torch.backends.cuda.matmul.allow_tf32 = False",
+        )
+    return a @ b

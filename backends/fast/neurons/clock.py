@@ -1,0 +1,5 @@
+"""Clock: marks the end of every sample."""
+
+from ..rules import Host
+
+RULE = Host()

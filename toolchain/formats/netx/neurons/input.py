@@ -1,0 +1,5 @@
+"""Input: the input layer."""
+
+from . import Role
+
+RULE = Role.INPUT

@@ -1,0 +1,5 @@
+"""LIF: CUBA neurons."""
+
+from . import Role
+
+RULE = Role.LAYER

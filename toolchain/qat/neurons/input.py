@@ -1,0 +1,5 @@
+"""Input: the sample's events."""
+
+from ..rules import Host
+
+RULE = Host(lambda x: x)
