@@ -36,7 +36,7 @@ class LavaBackend:
     name: str = "lava"
 
     @property
-    def together(self) -> int:
+    def replays_at_once(self) -> int:
         """Replays that may go on at once: one starts on a core that another one leaves idle."""
         return 2 if memory.free() > ROOM_FOR_TWO else 1
 

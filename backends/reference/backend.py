@@ -24,7 +24,7 @@ class ReferenceBackend:
     """Executes Programs by the rules of docs/semantics.md, one small file per rule."""
 
     name = "reference"
-    together = 1
+    replays_at_once = 1
     """Replays at once: one takes a core, and the memory of its chunks."""
 
     def stream(

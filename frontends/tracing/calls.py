@@ -12,7 +12,7 @@ from .dims import TIME, Dims
 
 
 @dataclass
-class Heard:
+class TracedCalls:
     """The calls of a neuron module that became one node, as the walk meets them.
 
     number  of the stand-in;  dims  of what a call returns

@@ -16,7 +16,7 @@ from torch import Tensor
 from ...toolchain.formats.nir import ext
 from ...toolchain.ground.errors import Problem
 from ..neurons.refusal import Refusal
-from .calls import Heard
+from .calls import TracedCalls
 from .dims import TIME, Dims, Shape
 
 Array = NDArray[Any]
@@ -58,7 +58,7 @@ class Emitter:
         """Neuron that is run step by step -> what feeds it."""
         self.fires = False
         """Whether there is a neuron."""
-        self.heard: dict[str, Heard] = {}
+        self.traced_calls: dict[str, TracedCalls] = {}
         """Neuron -> the calls of its module that it stands for."""
         self.repeats = False
         """Whether the model repeats its input over the steps itself (export(input_layout="B"))."""

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ...toolchain.formats.nir import ext
 from ...toolchain.ground.errors import InputError
 from ..neurons.opaque import Opaque
-from .calls import Exported, Heard, NeuronCalls
+from .calls import Exported, NeuronCalls, TracedCalls
 from .dims import BATCH, TIME, Axis, Dims
 from .emitter import Emitter, Stream
 from .lock import LOCK
@@ -104,16 +104,22 @@ def traced(
     known = {o.number: (path, o) for path, o in neurons.items()}
     calls = tuple(
         _calls(node, *known[h.number], h)
-        for node, h in emitter.heard.items()
+        for node, h in emitter.traced_calls.items()
         if node in graph.nodes
     )
     return Exported(graph, model, input_layout, example.dtype, calls, axes, walk.returned)
 
 
-def _calls(node: str, path: str, opaque: Opaque, heard: Heard) -> NeuronCalls:
+def _calls(node: str, path: str, opaque: Opaque, traced_calls: TracedCalls) -> NeuronCalls:
     methods = tuple(opaque.methods())
     return NeuronCalls(
-        node, path, opaque.module, heard.dims, tuple(heard.calls), heard.total, methods
+        node,
+        path,
+        opaque.module,
+        traced_calls.dims,
+        tuple(traced_calls.calls),
+        traced_calls.total,
+        methods,
     )
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, fx
 from ..neurons.lif_op import NAME as LIF
 from ..neurons.refusal import Refusal
 from ..neurons.step_op import NAME
-from .calls import Heard, which
+from .calls import TracedCalls, which
 from .dims import BATCH, TIME, Dims
 from .emitter import Emitter, Stream, needs_steps
 from .neuron import add_neuron
@@ -85,7 +85,7 @@ def lif(
     x = e.view(x, _neurons_axes(x.dims))
     name = add_neuron(e, x, number)
     call, total = which(node, LIF, number)
-    e.heard[name] = Heard(number, x.dims, total, [call])
+    e.traced_calls[name] = TracedCalls(number, x.dims, total, [call])
     return [replace(x, name=name, reduce=None), *[State(name, ENDED)] * (2 * len(rests))]
 
 
@@ -151,14 +151,14 @@ def lif_step(
     if known is None:
         known = add_neuron(e, x, number)
         e.fed[known] = x.name
-        e.heard[known] = Heard(number, x.dims, which(node, NAME, number)[1])
+        e.traced_calls[known] = TracedCalls(number, x.dims, which(node, NAME, number)[1])
     if e.fed[known] != x.name:
         raise Refusal(
             "SFX-E104",
             f"at step {step} the neuron's input is computed in another way than at step 0",
             f"{LOOP}; one neuron module per layer, because two calls share a membrane",
         )
-    e.heard[known].calls.append(which(node, NAME, number)[0])
+    e.traced_calls[known].calls.append(which(node, NAME, number)[0])
     carried = [State(known, step) for _ in rests]
     return [replace(x, name=known, step=step), *carried]
 

@@ -25,7 +25,7 @@ from ...toolchain.ir import graph as g
 from ...toolchain.ir.graph import FloatArray, Graph, Node
 from . import membrane
 from .cut import CURRENT, OUTSIDE, Cut, cut
-from .record import Heard, Recording
+from .record import Recorded, Recording
 from .result import Witness
 
 CAUSES = {
@@ -124,19 +124,19 @@ class Beside:
         except InputError as error:
             self.problems[name] = error
 
-    def _neuron(self, node: Node, current: FloatArray, heard: Heard) -> None:
+    def _neuron(self, node: Node, current: FloatArray, recorded: Recorded) -> None:
         op = node.op
         assert isinstance(op, g.LIF | g.IF)
-        fired = self._binary(node, heard.sent)
+        fired = self._binary(node, recorded.sent)
         self.tally.neurons[node.name] = fired[0].size
         self.tally.spikes += int(fired.sum())
         if fired.any():
             self.tally.fired.add(node.name)
         self.tally.compared += fired.size
-        heard_all = OUTSIDE + node.name not in self.cut.graph
-        if heard_all and self._received(node, CURRENT + node.name, current):
-            assert heard.current is not None
-            self.tally.ties += self._spikes(node, heard.current, fired, 0.0)
+        complete = OUTSIDE + node.name not in self.cut.graph
+        if complete and self._received(node, CURRENT + node.name, current):
+            assert recorded.current is not None
+            self.tally.ties += self._spikes(node, recorded.current, fired, 0.0)
         off = self.cut.sizes[CURRENT + node.name].error(self.unit)
         self.tally.near += self._spikes(node, current, fired, off)
 

@@ -29,7 +29,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class Recorded:
     """One neuron of the graph in torch: what it received and what it sent, [T, *shape].
 
     current  None where the module does not receive it in this form
@@ -52,7 +52,7 @@ class Recording:
     """
 
     x: Array
-    neurons: dict[str, Heard]
+    neurons: dict[str, Recorded]
     output: Array | None
     missing: dict[str, str]
     unit: float
@@ -60,7 +60,7 @@ class Recording:
 
     def without_currents(self) -> Recording:
         """Spikes only: a byte for each neuron and step."""
-        spikes = {n: Heard(None, h.sent.astype(np.uint8)) for n, h in self.neurons.items()}
+        spikes = {n: Recorded(None, h.sent.astype(np.uint8)) for n, h in self.neurons.items()}
         return replace(self, neurons=spikes)
 
     @property
@@ -87,10 +87,10 @@ def record(exported: Exported, x: Array) -> Recording:
         reset(model)
         with _listening(exported.neurons, calls):
             output = _forward(exported, x)
-    neurons: dict[str, Heard] = {}
+    neurons: dict[str, Recorded] = {}
     missing: dict[str, str] = {}
     for neuron in exported.neurons:
-        found = _heard(neuron, calls[neuron.module], len(x))
+        found = _recorded_of(neuron, calls[neuron.module], len(x))
         if isinstance(found, str):
             missing[neuron.node] = found
         else:
@@ -228,7 +228,7 @@ def _first_tensor(values: Any) -> Tensor | None:
     return None if found is None else found.detach().clone()
 
 
-def _heard(neuron: NeuronCalls, made: list[Call], steps: int) -> Heard | str:
+def _recorded_of(neuron: NeuronCalls, made: list[Call], steps: int) -> Recorded | str:
     """The record of one node, or why there is none."""
     if not made:
         return "its module was never called"
@@ -239,7 +239,7 @@ def _heard(neuron: NeuronCalls, made: list[Call], steps: int) -> Heard | str:
     fired = _joined(sent, neuron.dims, steps)
     if fired is None:
         return "its module returned no tensor of the neurons' shape"
-    return Heard(_joined(received, neuron.dims, steps), fired)
+    return Recorded(_joined(received, neuron.dims, steps), fired)
 
 
 def _joined(values: tuple[Tensor | None, ...], dims: Dims, steps: int) -> Array | None:
@@ -267,4 +267,4 @@ def by_step(value: Tensor, dims: Dims, steps: int) -> Array | None:
     return found
 
 
-__all__ = ["Heard", "Recording", "by_step", "record", "reset"]
+__all__ = ["Recorded", "Recording", "by_step", "record", "reset"]

@@ -36,7 +36,7 @@ class Replayer(Protocol):
         ...
 
     @property
-    def together(self) -> int:
+    def replays_at_once(self) -> int:
         """How many replays may go on at once."""
         ...
 
@@ -151,14 +151,14 @@ def layerwise(
         return _run(program, net(replayed, group), expected, events, replayer, states, count)
 
     left = runs(p for p in pieces if p.label not in ledger.parts)
-    for group, parts in _together(left, replay, replayer.together, count):
+    for group, parts in _side_by_side(left, replay, replayer.replays_at_once, count):
         ledger.add({p.label: part for p, part in zip(group, parts, strict=True)})
         count.done(group)
     found = [ledger.parts[p.label] for p in pieces]
     return verdict(program, found, replayer.name, "layerwise", states, len(x), expected.steps)
 
 
-def _together(
+def _side_by_side(
     groups: Iterable[tuple[Piece, ...]],
     replay: Callable[[tuple[Piece, ...]], list[Part]],
     most: int,

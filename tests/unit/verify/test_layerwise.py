@@ -288,7 +288,7 @@ def test_a_backend_that_cannot_replay_is_refused() -> None:
 class _Two(ReferenceReplayer):
     """Two runs at once; notes the most that there were."""
 
-    together = 2
+    replays_at_once = 2
 
     def __init__(self, dies: int = -1) -> None:
         super().__init__()
