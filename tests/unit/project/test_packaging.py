@@ -92,7 +92,8 @@ def third_party(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     nodes = list(ast.walk(tree))
     names = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
-    names |= {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}
+    absolute = [n for n in nodes if isinstance(n, ast.ImportFrom) and n.module and not n.level]
+    names |= {n.module for n in absolute}
     return {name.split(".")[0] for name in names} - {"sfx"} - set(sys.stdlib_module_names)
 
 
