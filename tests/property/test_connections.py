@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sfx.backends.reference.synapses import build
 from sfx.toolchain.ground.arith import scale_exponent
+from sfx.toolchain.ground.arithmetic import LOIHI
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.connections import matrix, value_bounds
 from tests.strategies import CONNECTIONS, random_projection
@@ -25,7 +26,7 @@ def test_formula_equals_matrix(kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     s = rng.integers(pre.low, pre.high, (3, *pre.shape), endpoint=True)
     s *= rng.random(s.shape) < 0.5
-    got = build(j, pre, post)(s)
+    got = build(j, pre, post, LOIHI)(s)
     total = (matrix(j, pre.size, post.size) @ s.reshape(3, -1).T).T
     expected = scale_exponent(np.asarray(total), j.weight_exp).reshape(3, *post.shape)
     assert np.array_equal(got, expected)
@@ -79,4 +80,4 @@ def test_a_wrong_weight_is_seen() -> None:
     ones = np.ones((1, *pre.shape), dtype=np.int64)
     expected = scale_exponent(m.sum(axis=1), 0)
     free = p.Projection("j", "pre", "post", j.connection, "a_in", 0, 0, 1, j.pre_view, j.post_view)
-    assert not np.array_equal(build(free, pre, post)(ones).ravel(), expected)
+    assert not np.array_equal(build(free, pre, post, LOIHI)(ones).ravel(), expected)

@@ -296,7 +296,7 @@ def test_tau_below_one_step():
 
 
 def test_the_number_of_steps_must_be_known():
-    assert "how many steps" in broken("SFX-E209", metadata={"dt": 1e-3})[0]
+    assert "the number of steps" in broken("SFX-E209", metadata={"dt": 1e-3})[0]
     broken("SFX-E209", metadata={"timesteps": 0})
     broken("SFX-E211", metadata={"timesteps": "many"})
     broken("SFX-E211", metadata={"timesteps": 3, "sfx": 99})

@@ -22,7 +22,7 @@ ELSEWHERE = {
     "toolchain/ir/evaluate.py": "256 MB of memory",
     "toolchain/qat/straight.py": "2^24: whole numbers that float32 holds",
     "backends/fast/run/device_sums.py": "2^24: whole numbers that float32 holds",
-    "backends/fast/plan/neurons.py": "2^24: << 6 it is 2^30, which 32 bits hold with a bias",
+    "backends/fast/neurons/lif.py": "2^24: << 6 it is 2^30, which 32 bits hold with a bias",
     "backends/fast/plan/prepared.py": "2^24: a bias that 32 bits hold beside u and v",
     "backends/fast/kernels/neurons.py": "256: neurons of a block",
     "backends/fast/run/tallies.py": "255: lanes that a byte counts",

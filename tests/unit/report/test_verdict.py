@@ -96,7 +96,7 @@ def test_what_is_not_a_verdict_of_this_model_is_refused(
         "no valid equal": verdict | {"equal": "yes"},
         "of another model: elsewhere": other,
         "contradicts itself": verdict | {"mismatches": 4},
-        "an older sfx": {k: v for k, v in verdict.items() if k != "program"},
+        "an older version of sfx": {k: v for k, v in verdict.items() if k != "program"},
         "with another Program": verdict | {"witness": "0" * 64},
     }
     for what, value in cases.items():
