@@ -116,7 +116,7 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> str:
     """A row per model: which parts are equal, and the CPU seconds of both."""
     rows = ["| model | program | arrays | NIR | manifest | CPU s before | after |"]
     rows.append("|---|---|---|---|---|---|---|")
-    for title in old:
+    for title in (t for t in old if t in new):
         keys = ("program.json", "arrays", "model.nir", "manifest.json")
         cells = ["equal" if old[title][k] == new[title][k] else "DIFFERS" for k in keys]
         times = [f"{record[title]['seconds']:.1f}" for record in (old, new)]
