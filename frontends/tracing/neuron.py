@@ -8,6 +8,7 @@ import nir
 import numpy as np
 
 from ...toolchain.formats.nir import ext
+from ...toolchain.ir.graph import LIF
 from ..neurons.lif_op import SPECS
 from ..neurons.refusal import Refusal
 from ..neurons.step_op import RECURRENT, Recurrent
@@ -19,7 +20,7 @@ FLAT = "flatten the value at one step to a vector before a recurrent neuron"
 def add_neuron(e: Emitter, x: Stream, number: int) -> str:
     """Append the neuron `number` fed by `x`; its name."""
     e.fires = True
-    made = ext.lif_node(x.shape, ext.Lif(**dataclasses.asdict(SPECS[number])), e.dt)
+    made = ext.lif_node(x.shape, LIF(**dataclasses.asdict(SPECS[number])), e.dt)
     name = e.add(made, "lif", x.name, main=True)
     if number in RECURRENT:
         _add_recurrent(e, x, name, RECURRENT[number])

@@ -29,7 +29,7 @@ def two() -> tuple[np.ndarray, np.ndarray]:
 
 
 def lif(*shape: int) -> nir.NIRNode:
-    return ext.lif_node(shape, ext.Lif(decay=0.5, threshold=0.25), 1e-3)
+    return ext.lif_node(shape, g.LIF(decay=0.5, threshold=0.25), 1e-3)
 
 
 PLANES = {
@@ -53,7 +53,7 @@ LINE = {
     "conv": nir.Conv1d(9, quarters(3, 2, 3), 2, 1, 1, 1, quarters(3)),
     "a": lif(3, 5),
     "depthwise": nir.Conv1d(5, quarters(3, 1, 2), 1, 0, 2, 3, quarters(3) + 0.5),
-    "b": ext.lif_node((3, 3), ext.Lif(decay=0.0, threshold=1.0, subtract=True), 1e-3),
+    "b": ext.lif_node((3, 3), g.LIF(decay=0.0, threshold=1.0, subtract=True), 1e-3),
     "output": nir.Output(np.array([3, 3])),
 }
 

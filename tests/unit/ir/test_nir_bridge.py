@@ -168,7 +168,7 @@ def test_subgraphs_are_inlined():
     inner = nir.NIRGraph(
         {
             "input": nir.Input(np.array([2])),
-            "lif": ext.lif_node((2,), ext.Lif(decay=0.5, threshold=0.4), 1e-3),
+            "lif": ext.lif_node((2,), g.LIF(decay=0.5, threshold=0.4), 1e-3),
             "w": nir.Linear(np.array([[0.0, 1], [1, 0]])),
             "output": nir.Output(np.array([2])),
         },
@@ -227,7 +227,7 @@ def broken(code: str, **changes: object) -> list[str]:
     nodes = {
         "input": nir.Input(np.array([2])),
         "fc": nir.Affine(np.ones((3, 2)), np.zeros(3)),
-        "lif": ext.lif_node((3,), ext.Lif(decay=0.5, threshold=1.0), 1e-3),
+        "lif": ext.lif_node((3,), g.LIF(decay=0.5, threshold=1.0), 1e-3),
         "output": nir.Output(np.array([3])),
     }
     edges = [("input", "fc"), ("fc", "lif"), ("lif", "output")]
@@ -243,7 +243,7 @@ def broken(code: str, **changes: object) -> list[str]:
 
 
 def lif(**fields: float | np.ndarray) -> nir.LIF:
-    made = ext.lif_node((3,), ext.Lif(decay=0.5, threshold=1.0), 1e-3)
+    made = ext.lif_node((3,), g.LIF(decay=0.5, threshold=1.0), 1e-3)
     for key, value in fields.items():
         setattr(made, key, np.broadcast_to(np.asarray(value, float), (3,)).copy())
     return made
@@ -319,7 +319,7 @@ def test_a_loop_reads_the_step_before_and_its_bias_counts_from_the_first_on():
     nodes = {
         "input": nir.Input(np.array([1])),
         "fc": nir.Linear(np.ones((1, 1))),
-        "lif": ext.lif_node((1,), ext.Lif(decay=0.0, threshold=2.5), 1e-3),
+        "lif": ext.lif_node((1,), g.LIF(decay=0.0, threshold=2.5), 1e-3),
         "rec": nir.Affine(np.full((1, 1), 2.0), np.array([1.0])),
         "output": nir.Output(np.array([1])),
     }

@@ -50,7 +50,7 @@ LAYERS: dict[str, set[str]] = {
     "frontends.neurons": GROUND,
     "frontends.zoo": GROUND | {"frontends.neurons"},
     "frontends.checkpoints": GROUND | {"toolchain.formats", "frontends.zoo"},
-    "frontends.tracing": GROUND | {"toolchain.formats", "frontends.neurons"},
+    "frontends.tracing": IR | {"toolchain.formats", "frontends.neurons"},
     "frontends.witness": IR | {"frontends.neurons", "frontends.tracing"},
     "backends.base": IR,
     "backends.check_input": IR,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from math import prod
 
@@ -62,30 +62,14 @@ class Meter:
         """Words of synaptic memory of a tile, also of one along other axes than ours."""
         if tile.axes == self.axes:
             total = int(self.least_words(np.array([tile.lengths], dtype=np.int64))[0])
-        else:
-            total = self._words_of(tile)
+        else:  # the channels of a convolution are counted neuron by neuron
+            one = np.array([tile.neurons], dtype=np.int64)
+            total = int(self._words(one, lambda j: np.array([self._channels_of(j, tile)]))[0])
         for j in self.incoming:
             if j.connection.storage == "sparse":
                 _, synapses = self._fans[j.name].into(tile.indices)
                 words = sparse_axon_words(synapses, tile.neurons, self.bits[j.name], self.limits)
                 total += int(words.sum())
-        return total
-
-    def _words_of(self, tile: Tile) -> int:
-        """As `least_words`, with the channels of a convolution counted neuron by neuron."""
-        total = 0
-        for j in self.incoming:
-            match j.connection.storage:
-                case "dense":
-                    words = dense_axon_words(tile.neurons, self.bits[j.name], self.limits)
-                    total += self.program[j.pre].size * words
-                case "kernel":
-                    weights = self._channels_of(j, tile) * j.connection.kernel().weights
-                    total += row_words(weights, self.bits[j.name], self.limits)
-                case "sparse":
-                    pass
-                case "pattern":
-                    total += STRUCTURED_WORDS
         return total
 
     def _channels_of(self, j: Projection, tile: Tile) -> int:
@@ -100,15 +84,18 @@ class Meter:
 
     def least_words(self, lengths: IntArray) -> IntArray:
         """Words of tiles of these lengths [n, axes], Sparse projections left out."""
-        total = np.zeros(len(lengths), dtype=np.int64)
-        neurons = lengths.prod(axis=1)
+        return self._words(lengths.prod(axis=1), lambda j: self._channels(j, lengths))
+
+    def _words(self, neurons: IntArray, channels: Callable[[Projection], IntArray]) -> IntArray:
+        """Words of tiles of so many neurons [n]; `channels` of a convolution lie in each."""
+        total = np.zeros(len(neurons), dtype=np.int64)
         for j in self.incoming:
             match j.connection.storage:
                 case "dense":
                     words = dense_axon_words(neurons, self.bits[j.name], self.limits)
                     total += self.program[j.pre].size * words
                 case "kernel":
-                    weights = self._channels(j, lengths) * j.connection.kernel().weights
+                    weights = channels(j) * j.connection.kernel().weights
                     total += row_words(weights, self.bits[j.name], self.limits)
                 case "sparse":
                     pass

@@ -29,6 +29,7 @@ import nir.ir
 import numpy as np
 from numpy.typing import NDArray
 
+from ...ir.graph import LIF
 from ...ir.single import strict
 
 FloatArray = NDArray[Any]
@@ -366,34 +367,12 @@ def tau_for(decay: float, dt: float) -> float:
     return exact[0] if exact else tau
 
 
-@dataclass(frozen=True)
-class Lif:
-    """The constants of `lif_node`, per model step; `toolchain/ir/graph.py` says what each means."""
-
-    decay: float
-    threshold: float
-    gain: float = 1.0
-    leak: float = 0.0
-    reset: float = 0.0
-    subtract: bool = False
-    syn: float = 1.0
-    w_in: float = 1.0
-    start: float = 0.0
-    drop: float = 0.0
-    unit: float = 0.0
-    fires: str = "once"
-    hold: int = 0
-    reached: bool = False
-    most: int = 0
-    floor: float | None = None
-
-
-def lif_node(shape: Ints, lif: Lif, dt: float) -> nir.LIF | nir.IF | nir.CubaLIF:
+def lif_node(shape: Ints, lif: LIF, dt: float) -> nir.LIF | nir.IF | nir.CubaLIF:
     """The standard node for i <- i + syn (w_in x - i), v <- v + decay ((leak - v) + gain i).
 
-    `nir.LIF` where the current has no state (syn = w_in = 1), else `nir.CubaLIF`; without decay
-    (0) `nir.IF`, v <- v + gain x. What NIR cannot say stands in the metadata. Where v
-    need only reach the threshold to fire, the node holds the next smaller number.
+    `nir.LIF` where the current has no state (syn = w_in = 1), else `nir.CubaLIF`; without decay,
+    which is 0 here for a `graph.IF`, `nir.IF`: v <- v + gain x. What NIR cannot say stands in the
+    metadata. Where v need only reach the threshold to fire, the node holds the next smaller number.
     """
 
     def full(value: float) -> FloatArray:
@@ -423,7 +402,7 @@ def lif_node(shape: Ints, lif: Lif, dt: float) -> nir.LIF | nir.IF | nir.CubaLIF
     return with_facts(cuba, **extra)
 
 
-def _unsaid(lif: Lif) -> dict[str, float | str]:
+def _unsaid(lif: LIF) -> dict[str, float | str]:
     """What no standard node says of a neuron, for its metadata."""
     known = {"start": lif.start, "drop": lif.drop, "unit": lif.unit}
     extra: dict[str, float | str] = {k: v for k, v in known.items() if v}

@@ -70,7 +70,7 @@ def _write_conv(op: g.Conv2d, arriving: Shape, shape: Shape, dt: float) -> nir.N
 
 def _write_neuron(op: g.LIF | g.IF, arriving: Shape, shape: Shape, dt: float) -> nir.NIRNode:
     constants = {f.name: getattr(op, f.name) for f in fields(op)}
-    return ext.lif_node(shape, ext.Lif(**({"decay": 0.0} | constants)), dt)
+    return ext.lif_node(shape, g.LIF(**({"decay": 0.0} | constants)), dt)
 
 
 WRITERS: dict[type[Op], Callable[[Any, Shape, Shape, float], nir.NIRNode]] = {
