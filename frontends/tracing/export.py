@@ -19,6 +19,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ...toolchain.formats.nir import ext
+from ...toolchain.formats.nir.size import check_size
 from ...toolchain.ground.errors import InputError
 from ..neurons.opaque import Opaque
 from .calls import Exported, NeuronCalls, TracedCalls
@@ -179,6 +180,7 @@ def _finish(e: Emitter, output: Stream, steps: int, name: str) -> nir.NIRGraph:
         {n: v for n, v in e.nodes.items() if n in alive},
         [(a, b) for a, b in e.edges if b in alive],
     )
+    check_size(graph)
     return ext.with_facts(graph, sfx=ext.FORMAT, timesteps=steps, dt=e.dt, name=name)
 
 

@@ -124,7 +124,8 @@ class BorderNorm(nn.Module):
 
     x [B, C, H, W] -> [B, C, H + 2, W + 2]. In training the statistics are those of the map without
     its border, and the border follows the running ones. In `eval()` both are one affine map, so
-    the zeros may as well come first: `RepConv` takes them from its first convolution's padding.
+    the zeros may as well come first: a trace of `RepConv` takes them from its first convolution's
+    padding.
     """
 
     def __init__(self, channels: int) -> None:
@@ -169,10 +170,11 @@ class RepConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents of x, both [B, C, H, W]."""
-        if self.training:
+        if self.training or not torch.compiler.is_compiling():
             return cast(Tensor, self.body(x))
         first, norm, rest = self.body
-        # A border of 0 before the norm instead of norm(0) after it: plain convolutions and norms.
+        # In a trace: a border of 0 before the norm instead of norm(0) after it, so that only plain
+        # convolutions and norms are left. One map, but rounded otherwise, so not what is run.
         padded = functional.conv2d(x, first.weight, padding=1)
         return cast(Tensor, rest(norm.bn(padded)))
 

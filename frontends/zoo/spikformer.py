@@ -21,9 +21,12 @@ kernels are matrices) and `mlp1_`, `mlp2_` for the MLP's layers.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, cast
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .layers import Readout
 from .parts import Block, IsotropicModel, PatchSplitting, SpikeMlp, SpikingSelfAttention, spikes
@@ -50,13 +53,29 @@ class SpikingPatchSplitting(PatchSplitting):
         return x + spikes(self, "rpe", x)
 
 
+class MapConv(nn.Conv1d):
+    """A 1x1 kernel over tokens [B, C, N] of a square map, in the Conv2d that the ImageNet code has.
+
+    torch adds a Conv2d's products in another order than a Conv1d's, which decides about a sum at
+    the threshold; on the DVS code's maps both orders are one. A trace has the plain Conv1d.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents [B, C', N] of x [B, C, N]."""
+        if torch.compiler.is_compiling():
+            return super().forward(x)
+        edge = math.isqrt(x.shape[2])
+        maps = x.unflatten(2, (edge, edge))
+        return functional.conv2d(maps, self.weight[..., None], self.bias).flatten(2)
+
+
 def _block(config: SpikformerConfig) -> Block:
     """Counts [T, B, D, N] of counts."""
     scale, order = config.attention_scale, config.order
     attention = SpikingSelfAttention(
         config, config.dim, scale=scale, order=order, bias=config.qkv_bias
     )
-    mlp = SpikeMlp(config, config.dim, nn.Conv1d, ("fc1", "fc2"))
+    mlp = SpikeMlp(config, config.dim, MapConv, ("fc1", "fc2"))
     return Block(attention, mlp, dead_norms=config.dim)
 
 

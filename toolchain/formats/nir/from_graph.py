@@ -14,12 +14,14 @@ from ...ir import graph as g
 from ...ir.check import check_graph
 from ...ir.graph import Graph, Op, Shape, unused
 from . import ext
+from .size import check_size
 
 
 def from_graph(graph: Graph) -> nir.NIRGraph:
     """The NIR graph of a checked `Graph` (imported form); `to_graph` of it gives the same Graph.
 
-    Raises SfxError for an illegal graph, and SFX-E203 for ops that only exist after lowering.
+    Raises SfxError for an illegal graph, SFX-E203 for ops that only exist after lowering, and
+    SFX-E219 for more nodes than a file may contain.
     """
     check_graph(graph)
     bad = [
@@ -49,8 +51,10 @@ def from_graph(graph: Graph) -> nir.NIRGraph:
                 nodes[name] = ext.junction(arriving)
                 edges += [(p, name) for p in group]
                 edges.append((name, node.name))
+    made = nir.NIRGraph(nodes, edges, type_check=False)  # checked above; NIR takes nodes^2 steps
+    check_size(made)
     return ext.with_facts(
-        nir.NIRGraph(nodes, edges),
+        made,
         sfx=ext.FORMAT,
         timesteps=graph.timesteps,
         dt=graph.dt,

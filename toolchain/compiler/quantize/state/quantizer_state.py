@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -63,6 +64,16 @@ class QuantizerState:
     silent: list[Silence] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     """What belongs together of what is built, for those who read the Program."""
+    names: Counter[str] = field(default_factory=Counter)
+    """How many of the first `counted` projections have a name, or the name before a '#'."""
+    counted: int = 0
+
+    def named(self, base: str) -> int:
+        """Projections called `base` or `base#...`; every projection is looked at once."""
+        for j in self.projections[self.counted :]:
+            self.names.update([j.name, *(j.name[:i] for i, c in enumerate(j.name) if c == "#")])
+        self.counted = len(self.projections)
+        return self.names[base]
 
     def size(self, name: str) -> int:
         """Neurons of a node."""
@@ -118,7 +129,7 @@ def projection(
 ) -> p.Projection:
     """The projection of one wire with integer weights; a count keeps its name unique."""
     base = f"{wire.source}->{node.name}" + ("" if port == "a_in" else f":{port}")
-    same = sum(j.name == base or j.name.startswith(f"{base}#") for j in state.projections)
+    same = state.named(base)
     name = base if not same else f"{base}#{same}"
     bare = p.Projection(name, wire.source, node.name, p.Structured((), ()), port)
     return with_weights(bare, wire, weight, exponent)
