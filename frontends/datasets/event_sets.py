@@ -7,7 +7,8 @@ from pathlib import Path
 from ...toolchain.ground.errors import InputError
 from ..events.aedat2 import SIZE, read_cifar10_dvs
 from ..events.atis import NCALTECH101, NMNIST, read_ncaltech101, read_nmnist
-from .source import Source, held_out, no_split, of_files
+from .options import no_split
+from .source import Source, held_out, of_files
 
 
 def nmnist(root: Path, split: str | None, every: int) -> Source:

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ..events.columns import ORDER
 from .event_sets import cifar10_dvs, ncaltech101, nmnist
 from .gesture import dvs_gesture
 from .images import images
 from .mnist import mnist
-from .source import Source, option
+from .options import option
+from .recordings import Stated, recordings
+from .source import Source
+from .spikingjelly import spikingjelly
 
 _PLAIN = {
     "nmnist": nmnist,
@@ -20,7 +24,9 @@ _PLAIN = {
     "cifar10-dvs": cifar10_dvs,
     "mnist": mnist,
 }
-NAMES = (*_PLAIN, "images")
+_STATED = {"recordings": recordings, "spikingjelly": spikingjelly}
+"""Sets of files that do not say all of themselves."""
+NAMES = (*_PLAIN, "images", *_STATED)
 
 
 def find(
@@ -32,6 +38,9 @@ def find(
     limit: int | None = None,
     size: tuple[int, int] | None = None,
     gray: bool = False,
+    sensor: tuple[int, int] | None = None,
+    unit: str = "us",
+    columns: str = ORDER,
 ) -> Source:
     """The samples of a data set as it was downloaded to `path`; none is read yet.
 
@@ -41,6 +50,8 @@ def find(
     limit  at most so many samples, spread evenly over the set
     size   `images` only: (H, W) to resize and cut to
     gray   `images` only: one channel
+    sensor, unit, columns   `recordings` and `spikingjelly` only, of files that do not say it:
+           (H, W) of the sensor, unit of times (s, ms, us, ns), order of columns without names
 
     Raises `InputError` SFX-E138 for a wrong name or option, SFX-E135 or SFX-E137 for a folder that
     does not look like the data set.
@@ -48,6 +59,8 @@ def find(
     root = Path(path)
     if name == "images":
         source = images(root, split, every, size, gray)
+    elif name in _STATED:
+        source = _STATED[name](root, split, every, Stated(sensor, unit, columns))
     elif name in _PLAIN:
         source = _PLAIN[name](root, split, every)
     else:

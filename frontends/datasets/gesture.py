@@ -18,7 +18,8 @@ import numpy as np
 from ...toolchain.ground.errors import InputError
 from ..events.aedat3 import SIZE, read_dvs_gesture
 from ..events.events import Events
-from .source import Source, no_split
+from .options import no_split
+from .source import Source
 
 CLASSES = (
     "hand clapping",

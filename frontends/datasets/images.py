@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from ...toolchain.ground.errors import InputError
-from .source import Image, Source, held_out, no_split, of_files
+from .options import no_split
+from .source import Image, Source, held_out, of_files
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 SIZE = (224, 224)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from ...toolchain.ground.errors import InputError
 from ...toolchain.ground.npy import read_npy
-from .source import Source, no_split
+from .options import no_split
+from .source import Source
 
 STEMS = {"train": "train", "test": "t10k"}
 _HINT = "expected train-images-idx3-ubyte and train-labels-idx1-ubyte (t10k-... for test), also .gz"

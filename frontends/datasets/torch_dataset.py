@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .find import find
-from .source import Frames, sample, shape
+from .options import Frames
+from .sample import sample, shape
 
 Item = tuple[Tensor, int]
 Transform = Callable[[Tensor], Tensor]
@@ -22,14 +23,15 @@ class EventDataset(Dataset[Item]):
     """A data set as it was downloaded; a recording is read and binned when it is asked for.
 
     An item is (x, y): x float32 [T, C, H, W], event counts (channel 0 OFF, 1 ON) or pixels 0..255,
-    exactly what `sfx data convert` writes; y its class number.
+    exactly what `sfx data convert` writes; y its class number, -1 where there are no labels.
 
-    name, path  as for `sfx.frontends.datasets.find.find`, as are split and `of_set`: every, limit
-                and gray
-    steps       T; by, duration, crop, size as in `sfx.frontends.datasets.source.Frames`
+    name, path  as for `sfx.frontends.datasets.find.find`, as are split and `of_set`: every, limit,
+                gray, sensor, unit and columns
+    steps       T, by default 8, or that of frames in the files; by, duration, crop, size as in
+                `sfx.frontends.datasets.options.Frames`
     transform   x -> x, for augmentation
 
-    `classes` holds the classes' names, `shape` is (T, C, H, W). Raises `InputError` as `find` does,
+    `classes` holds the classes' names, `shape` is that of x. Raises `InputError` as `find` does,
     and while reading as the reader does.
     """
 
@@ -38,7 +40,7 @@ class EventDataset(Dataset[Item]):
         name: str,
         path: str | os.PathLike[str],
         *,
-        steps: int,
+        steps: int | None = None,
         split: str | None = None,
         by: str = "time",
         duration: int | None = None,

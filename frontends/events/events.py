@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,29 @@ class Events:
     def __len__(self) -> int:
         return len(self.t)
 
+    def pick(self, which: NDArray[Any]) -> Events:
+        """The events that `which` numbers, or marks as true."""
+        return Events(self.x[which], self.y[which], self.p[which], self.t[which])
+
+    def from_first(self) -> Events:
+        """The same with times counted from the earliest."""
+        return Events(self.x, self.y, self.p, self.t - self.t.min(initial=_LATEST))
+
+
+_LATEST = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What a file holds.
+
+    events  times in microseconds, counted from the earliest event
+    sensor  (rows, columns), None where the file does not say
+    """
+
+    events: Events
+    sensor: tuple[int, int] | None = None
+
 
 def bin_events(
     events: Events,
@@ -40,7 +64,18 @@ def bin_events(
     duration: int | None = None,
     by: str = "time",
 ) -> NDArray[np.uint8]:
-    """Event counts [T, 2, H, W], uint8; a count over 255 stays 255.
+    """`count_events` as uint8 [T, 2, H, W]; a count over 255 stays 255. Raises as it does."""
+    return saturated(count_events(events, timesteps, size, duration, by))
+
+
+def count_events(
+    events: Events,
+    timesteps: int,
+    size: tuple[int, int],
+    duration: int | None = None,
+    by: str = "time",
+) -> NDArray[np.int64]:
+    """Event counts [T, 2, H, W], int64.
 
     timesteps  T
     by         `time`: step s takes the events with s * duration <= t * T < (s + 1) * duration;
@@ -68,8 +103,12 @@ def bin_events(
     step = _steps(events.t, timesteps, duration, by)
     site = ((step * 2 + events.p) * height + events.y) * width + events.x
     counts = np.bincount(site, minlength=timesteps * 2 * height * width)
-    binned = np.minimum(counts, MOST).astype(np.uint8)
-    return binned.reshape(timesteps, 2, height, width)
+    return counts.reshape(timesteps, 2, height, width)
+
+
+def saturated(counts: NDArray[Any]) -> NDArray[np.uint8]:
+    """Counts as the chip takes them: a count over 255 stays 255."""
+    return np.minimum(counts, MOST).astype(np.uint8)
 
 
 def fit(

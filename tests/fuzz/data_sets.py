@@ -13,7 +13,8 @@ from sfx.frontends.datasets.find import find
 from sfx.frontends.datasets.gesture import read_labels
 from sfx.frontends.datasets.images import read_image
 from sfx.frontends.datasets.mnist import read_idx
-from sfx.frontends.datasets.source import Frames, sample
+from sfx.frontends.datasets.options import Frames
+from sfx.frontends.datasets.sample import sample
 from sfx.frontends.events.aedat2 import SIZE, read_cifar10_dvs
 from sfx.frontends.events.aedat3 import read_dvs_gesture
 from sfx.frontends.events.atis import NCALTECH101, NMNIST, read_ncaltech101, read_nmnist

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sfx.frontends.datasets.find import find
-from sfx.frontends.datasets.source import Frames, sample, shape
+from sfx.frontends.datasets.options import Frames
+from sfx.frontends.datasets.sample import sample, shape
 from sfx.toolchain.ground.errors import InputError
 from tests.golden.test_golden import golden  # noqa: F401  # the fixture
 from tests.unit.datasets.sets import SETS

@@ -18,6 +18,11 @@ from ..ground.npy import NotNumbers, read_npy
 from ..ir.program import Population
 from .whole import whole_events, whole_labels
 
+FRAMES = "frames that SpikingJelly made become DATA by sfx data convert --from spikingjelly FOLDER"
+RECORDING = "recordings become DATA by sfx data convert --from recordings PATH"
+EVENTS = {"x.npy", "y.npy", "t.npy", "p.npy"}
+RECORDINGS = (".aedat4", ".aedat", ".csv", ".dat", ".es", ".h5", ".mat", ".npy", ".raw", ".txt")
+
 
 @dataclass(frozen=True, eq=False)
 class Data:
@@ -57,7 +62,11 @@ def _arrays(path: Path, hint: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
         with zipfile.ZipFile(path) as file:
             infos = {i.filename: i for i in file.infolist()}
             if "x.npy" not in infos:
+                hint = FRAMES if "frames.npy" in infos else hint
                 raise InputError("SFX-E610", "has no array 'x'", where=where, hint=hint)
+            if infos.keys() >= EVENTS:
+                what = "has the events x, y, t, p of one recording"
+                raise InputError("SFX-E610", what, where=where, hint=RECORDING)
             found = []
             for name in ("x.npy", "y.npy"):
                 if name in infos:
@@ -70,6 +79,7 @@ def _arrays(path: Path, hint: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
         raise InputError("SFX-E611", f"an array {error}", where=where, hint=hint) from error
     except zipfile.BadZipFile as error:
         what = f"is not a readable .npz file: {error}"
+        hint = RECORDING if Path(path).suffix.lower() in RECORDINGS else hint
         raise InputError("SFX-E610", what, where=where, hint=hint) from error
     except MemoryError as error:
         what = "does not fit into memory"

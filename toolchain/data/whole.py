@@ -12,8 +12,12 @@ from ..ground.errors import InputError
 
 FORM = "x is [samples, steps, ...] of event counts, y (optional) is [samples] of class numbers"
 BIN = (
-    "bin events into counts per pixel, polarity and step; pixels come as their whole numbers, "
-    "not divided by 255"
+    "bin events into counts per pixel, polarity and step (sfx data convert); pixels are given as "
+    "they are, 0..255: divide in the model"
+)
+PIXELS = (
+    "images are given as pixels 0..255: divide by 255 and normalise in the model (docs/data.md "
+    "folds both into its first layer)"
 )
 MOST = np.iinfo(np.int32).max
 """No input takes so many events in a step; floats above it are not exact integers for long."""
@@ -33,7 +37,8 @@ def whole_events(x: NDArray[Any], where: str) -> NDArray[Any]:
         return x.astype(np.uint8)
     if x.dtype.kind == "f" and not _whole(x):
         what = "x holds fractions or NaN; events are whole numbers"
-        raise InputError("SFX-E611", what, where=where, hint=BIN)
+        hint = PIXELS if _divided(x) else BIN
+        raise InputError("SFX-E611", what, where=where, hint=hint)
     low, high = x.min().item(), x.max().item()  # Python's: a half float cannot be compared to MOST
     if high > MOST:
         what = f"x reaches {high:g}, more events than any input takes in one step"
@@ -48,6 +53,11 @@ def whole_events(x: NDArray[Any], where: str) -> NDArray[Any]:
 def _whole(x: NDArray[Any]) -> bool:
     """True for whole numbers; NaN equals nothing, infinity is none."""
     return bool(np.isfinite(x).all()) and np.array_equal(x, np.rint(x))
+
+
+def _divided(x: NDArray[Any]) -> bool:
+    """Whether x looks like an image that was divided by 255, and perhaps normalised."""
+    return bool(np.isfinite(x).all()) and float(np.abs(x).max()) <= 4
 
 
 def whole_labels(y: NDArray[Any], samples: int, where: str) -> IntArray:

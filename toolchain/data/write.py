@@ -21,24 +21,29 @@ def write(
     path: Path,
     samples: Iterable[NDArray[np.uint8]],
     shape: tuple[int, ...],
-    labels: NDArray[np.int64],
+    labels: NDArray[np.int64] | int,
     *,
     compress: bool = True,
     **more: NDArray[Any],
 ) -> None:
     """Write `x` [K, *shape] uint8 from `samples`, `y` = `labels` [K] and the arrays in `more`.
 
+    labels    of the samples; or K, where they have none and there is no `y`
     compress  False: `x` lies in the file as it is, so that `sfx.data.FileDataset` can map it
 
     The file appears when it is complete. Raises `InputError` SFX-E603 if it cannot be written,
     SFX-E614 for a sample of another shape or type or another number of samples than labels, and
     what `samples` raises.
     """
+    if isinstance(labels, int):
+        count, arrays = labels, more
+    else:
+        count, arrays = len(labels), {"y": labels, **more}
     kind = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with replacing(path) as stream, zipfile.ZipFile(stream, "w", kind) as archive:
         with archive.open(_member("x", kind), "w", force_zip64=True) as file:
-            _stream(file, samples, (len(labels), *shape))
-        for name, array in {"y": labels, **more}.items():
+            _stream(file, samples, (count, *shape))
+        for name, array in arrays.items():
             with archive.open(_member(name, kind), "w") as file:
                 npy.write_array(file, array, allow_pickle=False)
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 NUMBERS = "biuf"
 """Kinds of dtype that are read: booleans, integers, floats."""
+RECORDS = "V"
+"""Kind of a structured dtype, of which each field is one number; read where it is asked for."""
 
 
 _format: Any = npy_format  # numpy ships it without types
@@ -30,10 +32,12 @@ def read_npy(
     stream: IO[bytes],
     size: int,
     ask: Callable[[int, np.dtype[Any]], None] = lambda values, dtype: None,
+    kinds: str = NUMBERS,
 ) -> NDArray[Any]:
     """The array in a stream of `size` bytes, of which none may be missing or left over.
 
-    ask  called with the number of values and their type before memory is taken for them
+    ask    called with the number of values and their type before memory is taken for them
+    kinds  the kinds of dtype that are wanted
 
     Raises NotNumbers for other dtypes, ValueError for anything else but a sound array.
     """
@@ -44,7 +48,7 @@ def read_npy(
         raise ValueError(f"no npy header ({type(error).__name__})") from error
     if dtype.hasobject:
         raise ValueError("holds pickled objects")
-    if dtype.kind not in NUMBERS:
+    if dtype.kind not in kinds or (dtype.kind == RECORDS and not _plain_fields(dtype)):
         raise NotNumbers(f"holds {dtype}; numbers are needed")
     if any(n < 0 for n in shape):
         raise ValueError(f"an array of shape {shape}")
@@ -55,6 +59,11 @@ def read_npy(
     flat: NDArray[Any] = np.empty(prod(shape), dtype)
     _fill(stream, flat.view(np.uint8).data)
     return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _plain_fields(dtype: np.dtype[Any]) -> bool:
+    fields = [] if dtype.fields is None else [field[0] for field in dtype.fields.values()]
+    return bool(fields) and all(f.kind in NUMBERS and not f.shape for f in fields)
 
 
 def _fill(stream: IO[bytes], into: memoryview) -> None:

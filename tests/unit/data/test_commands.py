@@ -33,6 +33,12 @@ def sfx(*words: object) -> str:
         ("dvs-gesture", ["--split", "test", "--size", "32x32"], [2, 8, 2, 32, 32]),
         ("images", ["--split", "test", "--size", "32x48"], [3, 8, 3, 32, 48]),
         ("mnist", ["--split", "test", "--steps", "4"], [4, 4, 1, 28, 28]),
+        ("spikingjelly", ["--split", "test"], [13, 3, 2, 6, 7]),
+        (
+            "recordings",
+            ["--split", "test", "--sensor", "20x30", "--bin", "spikingjelly-number"],
+            [4, 8, 2, 20, 30],
+        ),
     ],
 )
 def test_convert_and_show(tmp_path: Path, name: str, options: list[str], shape: list[int]) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from sfx.frontends.datasets.find import find
-from sfx.frontends.datasets.source import Frames, sample
+from sfx.frontends.datasets.options import Frames
+from sfx.frontends.datasets.sample import sample
 from sfx.toolchain.data import read
 from sfx.toolchain.data.mapped import classes, mapped
 from sfx.toolchain.data.write import write

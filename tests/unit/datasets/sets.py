@@ -93,6 +93,31 @@ def mnist(root: Path) -> None:
         _file(root / f"{stem}-labels-idx1-ubyte{suffix}", pack(idx(y)))
 
 
+def text(events: list[Row]) -> bytes:
+    """A .csv file of events whose columns are named."""
+    lines = [f"{t},{x},{y},{p}" for x, y, p, t in events]
+    return "\n".join(["t,x,y,p", *lines, ""]).encode()
+
+
+def recordings(root: Path) -> None:
+    """Classes left and right, on 20x30 pixels, in files that do not say so."""
+    for k, split in enumerate(("train", "test")):
+        for c, name in enumerate(("left", "right")):
+            for i in range(2):
+                content = text(rows(100 * k + 10 * c + i, (20, 30)))
+                _file(root / split / name / f"{i}.csv", content)
+
+
+def spikingjelly(root: Path) -> None:
+    """frames_number_3_split_by_number of 13 classes on 6x7 pixels, as torchvision sorts them."""
+    for split in ("train", "test"):
+        for c in range(13):
+            folder = root / split / str(c)
+            folder.mkdir(parents=True, exist_ok=True)
+            frames = np.random.default_rng(c).poisson(1.0, (3, 2, 6, 7)).astype(float)
+            np.savez(folder / "a.npz", frames=frames)
+
+
 SETS: dict[str, Callable[[Path], None]] = {
     "nmnist": nmnist,
     "ncaltech101": ncaltech101,
@@ -100,4 +125,6 @@ SETS: dict[str, Callable[[Path], None]] = {
     "dvs-gesture": gesture,
     "images": images,
     "mnist": mnist,
+    "recordings": recordings,
+    "spikingjelly": spikingjelly,
 }

@@ -12,7 +12,9 @@ from PIL import Image
 
 from sfx.frontends.datasets.find import NAMES, find
 from sfx.frontends.datasets.images import read_image
-from sfx.frontends.datasets.source import Frames, Source, sample, shape
+from sfx.frontends.datasets.options import Frames
+from sfx.frontends.datasets.sample import sample, shape
+from sfx.frontends.datasets.source import Source
 from sfx.frontends.events.events import Events, bin_events, fit
 from sfx.toolchain.ground.errors import InputError
 from tests.unit.datasets.sets import SETS, rows

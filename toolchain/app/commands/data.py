@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ....frontends.datasets.source import Frames, Source
+    from ....frontends.datasets.options import Frames
+    from ....frontends.datasets.source import Source
 
 app = typer.Typer(
     no_args_is_help=True, help="Convert data sets to DATA, and show what DATA contains."
@@ -40,7 +41,9 @@ def convert(
     name: Annotated[
         str,
         typer.Option(
-            "--from", help="nmnist, ncaltech101, dvs-gesture, cifar10-dvs, images or mnist"
+            "--from",
+            help="nmnist, ncaltech101, dvs-gesture, cifar10-dvs, images, mnist, spikingjelly (its "
+            "folders of frames or events) or recordings (folders of event files, or one)",
         ),
     ],
     output: Annotated[
@@ -49,12 +52,18 @@ def convert(
             "-o", "--output", metavar="DATA", callback=to_write, help=".npz file to write"
         ),
     ],
-    steps: Annotated[int, typer.Option(help="T, the time steps of a sample")] = 8,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="T, the time steps of a sample (default: 8, or those of frames in files)"
+        ),
+    ] = None,
     by: Annotated[
         str,
         typer.Option(
             "--bin",
-            help="Events are divided into steps by time (equal durations) or count (equal numbers)",
+            help="Events are divided by time (steps of equal duration) or count (of equal number); "
+            "spikingjelly-time and spikingjelly-number give SpikingJelly's own frames",
         ),
     ] = "time",
     duration: Annotated[
@@ -79,6 +88,16 @@ def convert(
         int | None, typer.Option(min=1, help="Take at most N samples, spread evenly over the set")
     ] = None,
     gray: Annotated[bool, typer.Option("--gray", help="Convert images to one channel")] = False,
+    sensor: Annotated[
+        SizeOpt,
+        typer.Option(metavar="HxW", help="Sensor of recordings whose files do not say its size"),
+    ] = None,
+    unit: Annotated[
+        str, typer.Option(help="Unit of times in recordings of columns: s, ms, us or ns")
+    ] = "us",
+    columns: Annotated[
+        str, typer.Option(help="Order of columns without names in recordings: xytp, txyp, ...")
+    ] = "xytp",
     uncompressed: Annotated[
         bool,
         typer.Option(
@@ -88,30 +107,51 @@ def convert(
     json_file: JsonOpt = None,
 ) -> None:
     """Turn a downloaded data set into DATA: x uint8 (samples, T, C, H, W), y and classes."""
-    import numpy as np
-
     from ....frontends.datasets.find import find
-    from ....frontends.datasets.source import Frames, shape
-    from ...data.write import write
+    from ....frontends.datasets.options import Frames
 
     pair, part = _pixels("--size", size), _pixels("--crop", crop)
     resized = pair if name == "images" else None
     frames = Frames(steps, by, duration, part, None if resized else pair)
-    source = find(name, path, split=split, every=every, limit=limit, size=resized, gray=gray)
-    sizes = shape(source, frames)
+    source = find(
+        name,
+        path,
+        split=split,
+        every=every,
+        limit=limit,
+        size=resized,
+        gray=gray,
+        sensor=_pixels("--sensor", sensor),
+        unit=unit,
+        columns=columns,
+    )
+    values = _write(output, name, source, frames, compress=not uncompressed)
+    write_json(json_file, values)
+
+
+def _write(
+    output: Path, name: str, source: Source, frames: Frames, *, compress: bool
+) -> dict[str, Any]:
+    """The DATA file, what was said of it, and that for programs."""
+    import numpy as np
+
+    from ....frontends.datasets.sample import shape
+    from ...data.write import write
+
+    sizes, full = shape(source, frames), [0]
+    labels = source.labels if source.classes else len(source)
     with progress_bar(f"{name}: {len(source):,} samples") as progress:
-        samples = _samples(source, frames, progress)
-        classes = np.array(source.classes)
-        write(output, samples, sizes, source.labels, compress=not uncompressed, classes=classes)
+        samples = _samples(source, frames, progress, full)
+        classes = np.array(source.classes, np.str_)
+        write(output, samples, sizes, labels, compress=compress, classes=classes)
+    named = f"{len(source.classes)} classes" if source.classes else "no labels"
     out.print(
-        f"wrote {output}: x uint8 {[len(source), *sizes]}, {len(source.classes)} classes",
-        markup=False,
-        soft_wrap=True,
+        f"wrote {output}: x uint8 {[len(source), *sizes]}, {named}", markup=False, soft_wrap=True
     )
-    write_json(
-        json_file,
-        {"samples": len(source), "shape": list(sizes), "classes": list(source.classes)},
-    )
+    if full[0]:
+        out.print(f"{full[0]:,} counts over 255 stayed 255", markup=False, soft_wrap=True)
+    values = {"samples": len(source), "shape": list(sizes), "classes": list(source.classes)}
+    return {**values, "saturated": full[0]}
 
 
 @app.command()
@@ -147,12 +187,16 @@ def show(
 
 
 def _samples(
-    source: Source, frames: Frames, progress: Callable[[int, int], None]
+    source: Source, frames: Frames, progress: Callable[[int, int], None], full: list[int]
 ) -> Iterator[NDArray[np.uint8]]:
-    from ....frontends.datasets.source import sample
+    """The samples one by one; `full[0]` counts what is over 255."""
+    from ....frontends.datasets.sample import counts
+    from ....frontends.events.events import MOST, saturated
 
     for i in range(len(source)):
-        yield sample(source, i, frames)
+        found = counts(source, i, frames)
+        full[0] += int((found > MOST).sum())
+        yield saturated(found)
         progress(i + 1, len(source))
 
 
@@ -162,7 +206,7 @@ def _label(label: int, names: tuple[str, ...]) -> str:
 
 def _pixels(option: str, text: str | None) -> tuple[int, int] | None:
     """'32x48' as (32, 48)."""
-    from ....frontends.datasets.source import option as refused
+    from ....frontends.datasets.options import option as refused
 
     if text is None:
         return None
