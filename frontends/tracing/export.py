@@ -180,8 +180,9 @@ def _finish(e: Emitter, output: Stream, steps: int, name: str) -> nir.NIRGraph:
         {n: v for n, v in e.nodes.items() if n in alive},
         [(a, b) for a, b in e.edges if b in alive],
     )
-    check_size(graph)
-    return ext.with_facts(graph, sfx=ext.FORMAT, timesteps=steps, dt=e.dt, name=name)
+    made = ext.with_facts(graph, sfx=ext.FORMAT, timesteps=steps, dt=e.dt, name=name)
+    check_size(made)
+    return made
 
 
 __all__ = ["export"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sfx.toolchain.formats.nir import bridge as nir_bridge
-from sfx.toolchain.formats.nir import ext
+from sfx.toolchain.formats.nir import ext, size
 from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.ir import evaluate
 from sfx.toolchain.ir import graph as g
@@ -390,6 +390,26 @@ def test_unknown_types_in_files_are_listed(tmp_path):
     ]
 
 
+def test_no_more_is_written_than_is_read(tmp_path, monkeypatch):
+    """The count before writing is that of the file; one more than the limit is refused."""
+    path = tmp_path / "a.nir"
+    nir_bridge.write(attention(), path)
+    items = 0
+
+    def count(*_):
+        nonlocal items
+        items += 1
+
+    with h5py.File(path) as file:
+        file.visititems(count)
+    assert items > 50
+    monkeypatch.setattr(size, "MAX_ITEMS", items)
+    nir_bridge.from_graph(attention())
+    monkeypatch.setattr(size, "MAX_ITEMS", items - 1)
+    with pytest.raises(SfxError, match="SFX-E219"):
+        nir_bridge.from_graph(attention())
+
+
 def test_files_that_are_not_nir(tmp_path):
     def code(path: Path) -> str:
         with pytest.raises(SfxError) as error:
@@ -406,8 +426,8 @@ def test_files_that_are_not_nir(tmp_path):
     assert code(path) == "SFX-E201"
     nir_bridge.write(attention(), path)
     whole = path.read_bytes()
-    for size in (100, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:size])
+    for end in (100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:end])
         assert code(path) == "SFX-E201"
     path.write_bytes(whole)
     with h5py.File(path, "r+") as file:

@@ -51,15 +51,15 @@ def from_graph(graph: Graph) -> nir.NIRGraph:
                 nodes[name] = ext.junction(arriving)
                 edges += [(p, name) for p in group]
                 edges.append((name, node.name))
-    made = nir.NIRGraph(nodes, edges, type_check=False)  # checked above; NIR takes nodes^2 steps
-    check_size(made)
-    return ext.with_facts(
-        made,
+    made = ext.with_facts(
+        nir.NIRGraph(nodes, edges, type_check=False),  # checked above; NIR takes nodes^2 steps
         sfx=ext.FORMAT,
         timesteps=graph.timesteps,
         dt=graph.dt,
         name=graph.name,
     )
+    check_size(made)
+    return made
 
 
 def _write_conv(op: g.Conv2d, arriving: Shape, shape: Shape, dt: float) -> nir.NIRNode:

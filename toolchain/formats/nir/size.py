@@ -13,7 +13,7 @@ from ..hdf5 import MAX_ITEMS
 
 def check_size(graph: nir.NIRGraph) -> None:
     """Raises InputError SFX-E219 for a graph that a file could not contain (`hdf5.MAX_ITEMS`)."""
-    items = _items(graph.to_dict())
+    items = _items({"version": nir.version, "node": graph.to_dict()})
     if items > MAX_ITEMS:
         raise InputError(
             "SFX-E219",
