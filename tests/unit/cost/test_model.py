@@ -15,6 +15,7 @@ from sfx.toolchain.compiler.cost.model import Cost, estimate
 from sfx.toolchain.compiler.cost.proxy import op_proxy
 from sfx.toolchain.compiler.cost.synops import fan_out, synops
 from sfx.toolchain.ir import connections
+from sfx.toolchain.ir.facts import Coincidence
 from sfx.toolchain.ir.program import Clock, Input, Structured
 from sfx.toolchain.targets import load
 from tests.unit.cost.toy import Counts, toy_counts, toy_placed, toy_target
@@ -225,10 +226,14 @@ def test_the_operation_proxy_by_hand() -> None:
     assert proxy.multiplies == 2 * (sum(per_step[n] for n in graded) + 128)  # kv multiplies
     assert proxy.accumulates == 2 * sum(v for k, v in per_step.items() if k not in graded)
     weighted = ("input->stem.0", "stem->pool.0", "pool->q.0", "pool->k.0", "gate->head.0")
-    assert proxy.dense_macs == sum(per_step[n] for n in weighted) + 128 + 128  # kv and gate join
+    assert proxy.dense_macs == sum(per_step[n] for n in weighted) + 128  # kv multiplies; sums add
     expected = 0.9e-12 * proxy.accumulates + 4.6e-12 * proxy.multiplies
     assert proxy.snn_j == pytest.approx(expected)
     assert proxy.ann_j == pytest.approx(4.6e-12 * proxy.dense_macs)
+    assert not program["q"].neuron.multiplies
+    known = replace(program, facts=(Coincidence("q", "pool->q.0", "pool->q.0"),))
+    coinciding = op_proxy(known, Activity.mean(known, Counts(1, counts)))
+    assert coinciding == replace(proxy, dense_macs=proxy.dense_macs + program["q"].size)
 
 
 def test_synops_do_not_depend_on_the_placement() -> None:

@@ -19,8 +19,8 @@ from sfx.toolchain.app.cli import app
 from sfx.toolchain.app.commands.exit_status import status_of
 from sfx.toolchain.compiler.compile import TO_NEURON_FORM, lower
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
-from sfx.toolchain.compiler.passes.base import Fact, GraphPass, OrderError, Trail, run_passes
-from sfx.toolchain.compiler.passes.facts import NO_BATCH_NORM, NO_MAX_POOL
+from sfx.toolchain.compiler.passes.base import Condition, GraphPass, OrderError, Trail, run_passes
+from sfx.toolchain.compiler.passes.conditions import NO_BATCH_NORM, NO_MAX_POOL
 from sfx.toolchain.compiler.passes.fold_batch_norm import FoldBatchNorm
 from sfx.toolchain.compiler.passes.fold_convs import FoldConvs
 from sfx.toolchain.compiler.passes.lower_max_pool import LowerMaxPool
@@ -49,7 +49,7 @@ def test_every_pass_says_who_it_is() -> None:
 
 @pytest.mark.parametrize("steps", [TO_NEURON_FORM, STEPS])
 def test_what_a_pass_requires_an_earlier_one_ensures(steps: tuple[GraphPass, ...]) -> None:
-    ensured: set[Fact] = set()
+    ensured: set[Condition] = set()
     for step in steps:
         assert set(step.requires) <= ensured, step.name
         ensured |= set(step.ensures)
@@ -77,8 +77,8 @@ class Idle:
     """Ensures what it does nothing for."""
 
     name: ClassVar[str] = "idle"
-    requires: ClassVar[tuple[Fact, ...]] = ()
-    ensures: ClassVar[tuple[Fact, ...]] = (NO_MAX_POOL, NO_BATCH_NORM)
+    requires: ClassVar[tuple[Condition, ...]] = ()
+    ensures: ClassVar[tuple[Condition, ...]] = (NO_MAX_POOL, NO_BATCH_NORM)
 
     def run(self, graph: g.Graph) -> g.Graph:
         """The same."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...ir.facts import Coincidence
 from ...ir.program import Program
 from .activity import Activity
 from .synops import fan_out
@@ -43,11 +44,11 @@ def op_proxy(program: Program, activity: Activity) -> Proxy:
     SNN: each synaptic operation is an accumulate if the spike is binary, a multiply-accumulate if
     it is graded; each neuron of a Product that sends an event has multiplied once.
     Dense twin: one multiply-accumulate per synapse of a weighted projection, and one per neuron
-    that joins several unweighted ones (a product or coincidence of an attention block); the
-    unweighted 0/1 patterns are wiring there.
+    that multiplies two operands (a product or coincidence of an attention block); the unweighted
+    0/1 patterns are wiring there, and a residual's sum is an addition.
     """
     accumulates = multiplies = dense = 0.0
-    joins: dict[str, int] = {}
+    coincide = {fact.population for fact in program.known(Coincidence)}
     for j in program.projections:
         fan = fan_out(program, j)
         ops = float(activity.events[j.pre].sum(axis=0) @ fan)
@@ -55,13 +56,11 @@ def op_proxy(program: Program, activity: Activity) -> Proxy:
             multiplies += ops
         else:
             accumulates += ops
-        if j.connection.storage == "pattern":
-            joins[j.post] = joins.get(j.post, 0) + 1
-        else:
+        if j.connection.storage != "pattern":
             dense += float(fan.sum())
     for p in program:
         if p.neuron.multiplies:
             multiplies += float(activity.events[p.name].sum())
-        if joins.get(p.name, 0) > 1:
+        if p.neuron.multiplies or p.name in coincide:
             dense += p.size
     return Proxy(accumulates, multiplies, dense)

@@ -9,9 +9,9 @@ from typing import ClassVar
 from ...ground.errors import UnsupportedError
 from ...ir.check_program import delays_balanced, phases_set
 from ...ir.program import Clock, Graded, Population, Program, Projection, Structured
-from .base import Fact
+from .base import Condition
 
-BALANCED = Fact(
+BALANCED = Condition(
     "delays that fit the phases",
     lambda program: not [*phases_set(program), *delays_balanced(program)],
 )
@@ -32,8 +32,8 @@ class BalanceDelays:
     """
 
     name: ClassVar[str] = "balance-delays"
-    requires: ClassVar[tuple[Fact, ...]] = ()
-    ensures: ClassVar[tuple[Fact, ...]] = (BALANCED,)
+    requires: ClassVar[tuple[Condition, ...]] = ()
+    ensures: ClassVar[tuple[Condition, ...]] = (BALANCED,)
 
     max_delay: int
 

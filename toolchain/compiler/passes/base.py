@@ -19,7 +19,7 @@ Form = TypeVar("Form")
 
 
 @dataclass(frozen=True)
-class Fact:
+class Condition:
     """Something that is true of a form, in words and as a check of it."""
 
     name: str
@@ -35,12 +35,12 @@ class Pass(Protocol[Form]):
         ...
 
     @property
-    def requires(self) -> tuple[Fact, ...]:
+    def requires(self) -> tuple[Condition, ...]:
         """What must be true of the form that it gets: an earlier pass ensures it."""
         ...
 
     @property
-    def ensures(self) -> tuple[Fact, ...]:
+    def ensures(self) -> tuple[Condition, ...]:
         """What is true of every form that it returns."""
         ...
 

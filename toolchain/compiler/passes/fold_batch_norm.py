@@ -20,8 +20,8 @@ from ...ir.graph import (
     SumPool2d,
     unused,
 )
-from .base import Fact, rewire
-from .facts import NO_BATCH_NORM
+from .base import Condition, rewire
+from .conditions import NO_BATCH_NORM
 from .norms import (
     Norm,
     after_layer,
@@ -51,8 +51,8 @@ class FoldBatchNorm:
     """
 
     name: ClassVar[str] = "fold-batch-norm"
-    requires: ClassVar[tuple[Fact, ...]] = ()
-    ensures: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM,)
+    requires: ClassVar[tuple[Condition, ...]] = ()
+    ensures: ClassVar[tuple[Condition, ...]] = (NO_BATCH_NORM,)
 
     def run(self, graph: Graph) -> Graph:
         """The graph without batch norm."""

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from ...ir.graph import Conv2d, FloatArray, Graph, Node
-from .base import Fact, rewire
-from .facts import NO_BATCH_NORM
+from .base import Condition, rewire
+from .conditions import NO_BATCH_NORM
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class FoldConvs:
     """
 
     name: ClassVar[str] = "fold-convs"
-    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM,)
+    requires: ClassVar[tuple[Condition, ...]] = (NO_BATCH_NORM,)
 
     growth: float = 10.0
 
     @property
-    def ensures(self) -> tuple[Fact, ...]:
+    def ensures(self) -> tuple[Condition, ...]:
         """No such pair is left."""
-        return (Fact("no two convolutions to fold", lambda graph: self._pair(graph) is None),)
+        return (Condition("no two convolutions to fold", lambda graph: self._pair(graph) is None),)
 
     def run(self, graph: Graph) -> Graph:
         """The graph with every such pair folded, first pairs first."""

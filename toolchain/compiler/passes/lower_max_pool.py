@@ -21,8 +21,8 @@ from ...ir.graph import (
     Threshold,
 )
 from ...ir.ranges import ranges
-from .base import Fact
-from .facts import NO_BATCH_NORM, NO_MAX_POOL
+from .base import Condition
+from .conditions import NO_BATCH_NORM, NO_MAX_POOL
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class LowerMaxPool:
     """
 
     name: ClassVar[str] = "lower-max-pool"
-    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM,)
-    ensures: ClassVar[tuple[Fact, ...]] = (NO_MAX_POOL,)
+    requires: ClassVar[tuple[Condition, ...]] = (NO_BATCH_NORM,)
+    ensures: ClassVar[tuple[Condition, ...]] = (NO_MAX_POOL,)
 
     def run(self, graph: Graph) -> Graph:
         """The graph without MaxPool2d."""

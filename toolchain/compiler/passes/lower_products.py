@@ -8,8 +8,8 @@ from typing import ClassVar
 from ...ground.errors import Problem, UnsupportedError
 from ...ir.graph import Graph, Node, Product, Threshold
 from ...ir.ranges import ranges
-from .base import Fact
-from .facts import NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT, is_coincidence
+from .base import Condition
+from .conditions import NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT, is_coincidence
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class LowerProducts:
     """
 
     name: ClassVar[str] = "lower-products"
-    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM, NO_MAX_POOL)
-    ensures: ClassVar[tuple[Fact, ...]] = (NO_SPIKE_PRODUCT,)
+    requires: ClassVar[tuple[Condition, ...]] = (NO_BATCH_NORM, NO_MAX_POOL)
+    ensures: ClassVar[tuple[Condition, ...]] = (NO_SPIKE_PRODUCT,)
 
     def run(self, graph: Graph) -> Graph:
         """Raises UnsupportedError (SFX-E303) listing every product of real values."""

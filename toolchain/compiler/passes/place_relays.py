@@ -19,8 +19,8 @@ from ...ir.graph import (
     SumPool2d,
     unused,
 )
-from .base import Fact
-from .facts import NO_BATCH_NORM, NO_MAX_POOL, NO_SHARED_SUM, NO_SPIKE_PRODUCT
+from .base import Condition
+from .conditions import NO_BATCH_NORM, NO_MAX_POOL, NO_SHARED_SUM, NO_SPIKE_PRODUCT
 
 WEIGHTED = (Conv2d, Linear, SumPool2d, Gather)
 
@@ -40,8 +40,8 @@ class PlaceRelays:
     """
 
     name: ClassVar[str] = "place-relays"
-    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT)
-    ensures: ClassVar[tuple[Fact, ...]] = (NO_SHARED_SUM,)
+    requires: ClassVar[tuple[Condition, ...]] = (NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT)
+    ensures: ClassVar[tuple[Condition, ...]] = (NO_SHARED_SUM,)
 
     def run(self, graph: Graph) -> Graph:
         """The graph with its relays, in time linear in its edges."""

@@ -15,13 +15,15 @@ from ...ir.graph import (
     Scale,
     TimeSum,
 )
-from .base import Fact
-from .facts import NO_BATCH_NORM
+from .base import Condition
+from .conditions import NO_BATCH_NORM
 
 PASSES_SCALE = (*VIEWS, ReduceSum, Product, Integrator, TimeSum)
 """Ops that commute with a factor on one of their operands."""
 
-SCALES_BEHIND = Fact("every scale behind what it commutes with", lambda graph: _next(graph) is None)
+SCALES_BEHIND = Condition(
+    "every scale behind what it commutes with", lambda graph: _next(graph) is None
+)
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class SinkScales:
     """
 
     name: ClassVar[str] = "sink-scales"
-    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM,)
-    ensures: ClassVar[tuple[Fact, ...]] = (SCALES_BEHIND,)
+    requires: ClassVar[tuple[Condition, ...]] = (NO_BATCH_NORM,)
+    ensures: ClassVar[tuple[Condition, ...]] = (SCALES_BEHIND,)
 
     def run(self, graph: Graph) -> Graph:
         """The graph with every Scale as far downstream as it commutes."""

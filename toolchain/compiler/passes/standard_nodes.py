@@ -12,8 +12,8 @@ from ...ground.errors import Problem, UnsupportedError
 from ...ir import graph as g
 from ...ir.float_ops import apply
 from ...ir.graph import FloatArray, Graph, Node
-from .base import Fact
-from .facts import NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT
+from .base import Condition
+from .conditions import NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT
 
 MAX_ENTRIES = 1 << 24
 """Most entries of a dense matrix, 128 MiB."""
@@ -23,7 +23,7 @@ _FLATTENING = (g.Reshape, g.Permute, g.Expand, g.ReduceSum, g.Gather)
 _LINEAR = (g.Conv2d, g.Linear, g.SumPool2d, g.Permute, g.Expand, g.ReduceSum, g.Gather)
 _ANY_SHAPE = (g.Scale, g.Sum, g.LIF, g.IF, g.Threshold, g.Integrator, g.Output)
 
-VECTORS = Fact(
+VECTORS = Condition(
     "no view but one to a vector",
     lambda graph: (
         not graph.of_type(g.Permute, g.Expand, g.ReduceSum, g.Gather)
@@ -42,8 +42,8 @@ class StandardNodes:
     """
 
     name: ClassVar[str] = "standard-nodes"
-    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT)
-    ensures: ClassVar[tuple[Fact, ...]] = (VECTORS,)
+    requires: ClassVar[tuple[Condition, ...]] = (NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT)
+    ensures: ClassVar[tuple[Condition, ...]] = (VECTORS,)
 
     def run(self, graph: Graph) -> Graph:
         """The graph without extension ops but Reshape to a vector.

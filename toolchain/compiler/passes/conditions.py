@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ...ir.graph import BatchNorm, Graph, MaxPool2d, Node, Product, Sum
 from ...ir.ranges import Range, ranges
-from .base import Fact
+from .base import Condition
 
-NO_BATCH_NORM = Fact("no batch norm", lambda graph: not graph.of_type(BatchNorm))
-NO_MAX_POOL = Fact("no max-pool", lambda graph: not graph.of_type(MaxPool2d))
-NO_SHARED_SUM = Fact(
+NO_BATCH_NORM = Condition("no batch norm", lambda graph: not graph.of_type(BatchNorm))
+NO_MAX_POOL = Condition("no max-pool", lambda graph: not graph.of_type(MaxPool2d))
+NO_SHARED_SUM = Condition(
     "no sum that is read more than once",
     lambda graph: all(len(graph.consumers[n.name]) < 2 for n in graph.of_type(Sum)),
 )
@@ -25,4 +25,4 @@ def is_coincidence(node: Node, found: dict[str, Range]) -> bool:
     return all(len(port) == 1 and found[port[0]].binary for port in node.inputs)
 
 
-NO_SPIKE_PRODUCT = Fact("no product of two spike trains", _counts_only)
+NO_SPIKE_PRODUCT = Condition("no product of two spike trains", _counts_only)
