@@ -16,8 +16,9 @@ from ...toolchain.formats.torch_file import trusted_pickle
 from ...toolchain.formats.torch_file.read import read
 from ...toolchain.ground.errors import InputError
 from .. import zoo
+from ..neurons.bare import bare
 from . import checkpoint, factory
-from .weights import weights_in
+from .weights import network_in, weights_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ def load_network(
     model: str | None = None,
     example_shape: tuple[int, ...] | None = None,
     trust_pickle: bool = False,
+    weights: str | None = None,
 ) -> Loaded:
     """Read a file and make the network that its weights belong to.
 
@@ -60,19 +62,29 @@ def load_network(
     model          `pkg.module:factory`; the factory takes no argument and returns the network
     example_shape  (T, *input shape), needed with `model` and for a whole network
     trust_pickle   let Python's unpickler run what the file says (`formats/torch_file`)
+    weights        which of the file's weights to take, see `weights_in`
     Raises InputError (SFX-E1xx): unreadable file, unknown architecture, keys or shapes that do
-    not match, a factory that fails (SFX-E153, with the user's own line).
+    not match, a factory that fails (SFX-E153, with the user's own line), weights asked for of a
+    file that names its architecture (SFX-E157).
     """
     content = trusted_pickle.load(path) if trust_pickle else read(path)
-    if isinstance(content, nn.Module):
-        return Loaded(content.eval(), _example(example_shape, str(path)), None)
+    whole = network_in(content, weights) if trust_pickle else None
+    if whole is not None:
+        return Loaded(whole.eval(), _example(example_shape, str(path)), None)
     if model is not None:
         example = _example(example_shape, model)
-        net = factory.made(model)
-        state, words = weights_in(content, net.state_dict().keys(), str(path))
+        net = bare(factory.made(model))
+        state, words = weights_in(content, net.state_dict().keys(), str(path), weights)
         _load_state(net, state, path, f"the network of {model} must be")
         return Loaded(net.eval(), example, None, words)
     saved = checkpoint.validated(content, str(path))
+    if weights is not None:
+        raise InputError(
+            "SFX-E157",
+            f"names its architecture, so its weights are 'state_dict' and not {weights!a}",
+            where=str(path),
+            hint="leave --weights out, or give the network with --model pkg.module:factory",
+        )
     net = zoo.build(saved.model, saved.config)
     _load_state(net, saved.state_dict, path, "the configuration in the file must be")
     samples = None if saved.calibration is None else np.asarray(saved.calibration)

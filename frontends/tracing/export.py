@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ...toolchain.formats.nir import ext
 from ...toolchain.formats.nir.size import check_size
 from ...toolchain.ground.errors import InputError
+from ..neurons.bare import bare, parts_bare
 from ..neurons.opaque import Opaque
 from .calls import Exported, NeuronCalls, TracedCalls
 from .dims import BATCH, TIME, Axis, Dims
@@ -52,7 +53,8 @@ def export(
     The model runs in eval mode; it is left as it was, its training flags and the states of its
     neurons included. Values of `example` do not matter, only its shape and dtype: the graph
     computes what the model does for one sample of that T. Exports in several threads wait for each
-    other, since tracing sets switches of the whole process.
+    other, since tracing sets switches of the whole process. Of a model in DataParallel or
+    torch.compile, as a whole or in parts, the modules inside are traced.
 
     dt     seconds of one model step; every neuron must have been built with it
     name   stored in the graph
@@ -90,7 +92,8 @@ def traced(
     given = _input(example, input_layout)
     emitter = Emitter(dt)
     emitter.repeats = input_layout == "B"
-    with LOCK, prepared(model, dt) as neurons:
+    model = bare(model)
+    with LOCK, parts_bare(model), prepared(model, dt) as neurons:
         held = tensors(model)
         program = trace(model, given, neurons.values(), loop=input_layout == "step")
         if input_layout == "B":

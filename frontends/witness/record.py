@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from ...toolchain.ground.errors import InputError
+from ..neurons.bare import parts_bare
 from ..neurons.untouched import untouched
 from ..tracing.calls import Exported, NeuronCalls
 from ..tracing.dims import BATCH, TIME, Dims
@@ -82,7 +83,13 @@ def record(exported: Exported, x: Array) -> Recording:
     """
     calls: dict[nn.Module, list[Call]] = {n.module: [] for n in exported.neurons}
     model = exported.model
-    with LOCK, untouched(model.modules(), values=True), _full_precision(), torch.no_grad():
+    with (
+        LOCK,
+        parts_bare(model),
+        untouched(model.modules(), values=True),
+        _full_precision(),
+        torch.no_grad(),
+    ):
         model.eval()
         reset(model)
         with _listening(exported.neurons, calls):

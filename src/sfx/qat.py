@@ -9,9 +9,10 @@
 `import sfx` alone does not import torch; `sfx.qat` does.
 """
 
+from sfx.toolchain.app.api.tuning import prepare
 from sfx.toolchain.compiler.quantize.options import Options
 from sfx.toolchain.qat.model import QatModel
-from sfx.toolchain.qat.prepare import from_program, prepare
+from sfx.toolchain.qat.prepare import from_program
 from sfx.toolchain.qat.store import load, save
 from sfx.toolchain.qat.verify import Equality, verify
 

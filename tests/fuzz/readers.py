@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -79,7 +81,17 @@ def _checkpoints(folder: Path) -> list[bytes]:
     }
     torch.save(content, folder / "a.pt")
     torch.save({"w": torch.ones(2, dtype=torch.half).t()}, folder / "b.pt")
-    return [(folder / n).read_bytes() for n in ("a.pt", "b.pt")]
+    torch.save(
+        {
+            "args": argparse.Namespace(lr=0.1, out=PurePosixPath("/a")),
+            "best": np.float64(0.5),
+            "state": defaultdict(dict, {0: {1}}),
+            "device": torch.device("cuda", 0),
+            "dtype": torch.half,
+        },
+        folder / "c.pt",
+    )
+    return [(folder / n).read_bytes() for n in ("a.pt", "b.pt", "c.pt")]
 
 
 def _safetensors(folder: Path) -> list[bytes]:

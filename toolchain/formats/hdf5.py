@@ -7,6 +7,7 @@ level, because its objects cost a tenth of a millisecond each.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import h5py
 from h5py import h5d, h5g, h5l, h5o, h5t
@@ -40,6 +41,16 @@ def faults(file: h5py.File) -> Iterator[str]:
             yield f"the strings at byte {at} are damaged"
             return
         yield from _items(file, raw)
+
+
+def top(path: Path) -> tuple[str, ...]:
+    """The names in the root of a file, sorted; none if it is no HDF5 file that can be read."""
+    try:
+        with h5py.File(path, "r") as file:
+            keys = [key for key, _ in zip(file.id, range(MAX_ITEMS), strict=False)]
+            return tuple(sorted(key.decode("utf8", "replace") for key in keys))
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError):
+        return ()
 
 
 def _items(file: h5py.File, raw: strings.Content) -> Iterator[str]:

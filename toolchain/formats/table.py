@@ -14,6 +14,8 @@ from pathlib import Path
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK\x03\x04"
+SHARED = (".h5", ".hdf5")
+"""Endings that say that a file is HDF5, not what is in it."""
 
 
 class Holds(Enum):
@@ -37,7 +39,7 @@ class Format:
     """One kind of file.
 
     name       unique; `sfx export --to NAME` where there is an `export`
-    suffixes   those that choose it, as `Path.suffix` gives them
+    suffixes   endings of a file's name that choose it
     holds      what is in it
     what       its name in messages, such as "NIR graph"
     reader     function (path, ReadOptions) -> what the compiler takes of it, a `Source` or
@@ -50,6 +52,8 @@ class Format:
     pickle     `--trust-pickle` is about such files
     convention `--nir-convention`, `--dt` and `--reset` say how it is read
     is_one     tells it by content from the formats below it with the same suffix
+    group      of an HDF5 format: the group in its root that tells it where the name says only
+               that (`SHARED`)
     """
 
     name: str
@@ -64,10 +68,30 @@ class Format:
     pickle: bool = False
     convention: bool = False
     is_one: Callable[[Path], bool] | None = None
+    group: str = ""
 
     def fits(self, path: Path) -> bool:
-        """Whether the suffix of `path` is one of this format's."""
-        return path.suffix in self.suffixes
+        """Whether the name of `path` ends as this format's files do."""
+        if self.group and only_hdf5(path):
+            return self.group in groups_of(path)
+        return path.name.endswith(self.suffixes)
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """All endings of its files' names, also those that say less."""
+        return self.suffixes + (SHARED if self.group else ())
+
+
+def only_hdf5(path: Path) -> bool:
+    """Whether the name says no more than that it is an HDF5 file."""
+    return path.name.endswith(SHARED)
+
+
+def groups_of(path: Path) -> tuple[str, ...]:
+    """The names at the top of an HDF5 file; none if it cannot be read as one."""
+    from .hdf5 import top
+
+    return top(path)
 
 
 def _is_fine_tuned(path: Path) -> bool:
@@ -79,7 +103,7 @@ def _is_fine_tuned(path: Path) -> bool:
 FORMATS: tuple[Format, ...] = (
     Format(
         "torch",
-        (".pt", ".pth"),
+        (".pt", ".pth", ".ckpt", ".pth.tar"),
         Holds.WEIGHTS,
         "torch.save checkpoint",
         reader="toolchain.app.api.readers:network",
@@ -116,6 +140,7 @@ FORMATS: tuple[Format, ...] = (
         export="the source graph",
         begins=HDF5,
         convention=True,
+        group="node",
     ),
     Format(
         "onnx",
@@ -137,6 +162,7 @@ FORMATS: tuple[Format, ...] = (
         writer="toolchain.app.api.exporting:netx",
         export="a sequential model for lava-dl (.net)",
         begins=HDF5,
+        group="layer",
     ),
     Format(
         "bundle",
@@ -161,6 +187,13 @@ def of(path: Path) -> Format | None:
     return next((f for f in FORMATS if f.fits(path) and (f.is_one is None or f.is_one(path))), None)
 
 
+def stem(path: Path) -> str:
+    """The name of a model file without its ending: "net" of net.pth.tar."""
+    endings = sorted((s for f in FORMATS for s in f.suffixes), key=len, reverse=True)
+    found = next((s for s in endings if path.name.endswith(s)), path.suffix)
+    return path.name[: len(path.name) - len(found)] or path.name
+
+
 def with_(holds: Iterable[Holds]) -> list[Format]:
     """The formats that hold one of these, in the table's order."""
     wanted = tuple(holds)
@@ -169,18 +202,22 @@ def with_(holds: Iterable[Holds]) -> list[Format]:
 
 def suffixes(holds: Iterable[Holds] = Holds) -> str:
     """The suffixes of formats that hold one of these: ".pt, .nir or .net"."""
-    return suffixes_of(with_(holds))
+    return _listed(s for f in with_(holds) for s in f.endings)
 
 
 def suffixes_of(formats: Iterable[Format]) -> str:
-    """The suffixes of these formats, each once: ".pt, .nir or .net"."""
-    *most, last = dict.fromkeys(s for f in formats for s in f.suffixes)
+    """The suffixes of these formats that say what a file is: ".pt, .nir or .net"."""
+    return _listed(s for f in formats for s in f.suffixes)
+
+
+def _listed(words: Iterable[str]) -> str:
+    *most, last = dict.fromkeys(words)
     return f"{', '.join(most)} or {last}" if most else last
 
 
 def described(holds: Iterable[Holds]) -> str:
     """Suffixes and what they are: ".nir (NIR graph), .net (lava-dl network)"."""
-    return ", ".join(f"{', '.join(f.suffixes)} ({f.what})" for f in with_(holds))
+    return ", ".join(f"{', '.join(f.endings)} ({f.what})" for f in with_(holds))
 
 
 def begins_as(path: Path) -> list[Format]:

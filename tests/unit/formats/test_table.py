@@ -240,8 +240,8 @@ def test_help_and_messages_list_what_the_table_lists(tmp_path: Path) -> None:
         ("nir", ".net", "SFX-E160", ""),
         ("nir", ".safetensors", "SFX-E110", ".nir or .net"),
         ("nir", ".sfx", "SFX-E601", ".nir or .net"),
-        ("bundle", ".nir", "SFX-E201", ".pt, .pth or .sfx"),
-        ("bundle", ".onnx", "SFX-E171", ".pt, .pth or .sfx"),
+        ("bundle", ".nir", "SFX-E201", ".pt, .pth, .ckpt, .pth.tar or .sfx"),
+        ("bundle", ".onnx", "SFX-E171", ".pt, .pth, .ckpt, .pth.tar or .sfx"),
         ("bundle", ".pt", "SFX-E110", ""),
     ],
 )
@@ -289,3 +289,36 @@ def suffix_tests(text: str) -> list[int]:
         if compared and inside & set(SUFFIXES):
             lines.append(node.lineno)
     return lines
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5"])
+@pytest.mark.parametrize("name", ["nir", "netx"])
+def test_an_hdf5_name_is_looked_into(name: str, suffix: str, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"m{suffix}"
+    shutil.copy(small(name, folder), path)
+    assert table.of(path) == table.named(name)
+    assert SHOWN[name] in api.inspect(path)
+    assert api.compile(path, timesteps=2).program.timesteps == 2
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5"])
+@pytest.mark.parametrize(("content", "said"), [("model_weights", "'model_weights'"), ("", "empty")])
+def test_another_hdf5_file_is_named(content: str, said: str, suffix: str, tmp_path: Path) -> None:
+    import h5py
+
+    path = tmp_path / f"m{suffix}"
+    if content:
+        with h5py.File(path, "w") as file:
+            file.create_group(content)
+    else:
+        path.write_text("no such format")
+    for call in (api.inspect, api.compile):
+        with pytest.raises(InputError, match=said) as error:
+            call(path)
+        assert error.value.code == "SFX-E623"
+        assert "'node'" in str(error.value)
+
+
+def test_the_name_of_a_model_is_its_files_without_its_ending() -> None:
+    names = ("net.pth.tar", "net.v2.pt", "net.h5", "net", "net.nir", ".pt")
+    assert [table.stem(Path(n)) for n in names] == ["net", "net.v2", "net", "net", "net", ".pt"]

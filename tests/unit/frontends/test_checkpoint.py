@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import codecs
 import contextlib
 import io
@@ -10,9 +11,10 @@ import os
 import pickle
 import struct
 import sys
+import types
 import zipfile
-from collections import OrderedDict
-from pathlib import Path
+from collections import OrderedDict, defaultdict
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save_file  # noqa: E402 - after the check for torch
 
 from sfx.frontends.checkpoints.checkpoint import load_checkpoint  # noqa: E402
-from sfx.toolchain.formats.torch_file import safe_pickle  # noqa: E402
+from sfx.toolchain.formats.torch_file import beside, safe_pickle  # noqa: E402
 from sfx.toolchain.formats.torch_file import zip as torch_zip  # noqa: E402
 from sfx.toolchain.formats.torch_file.read import read  # noqa: E402
 from sfx.toolchain.ground.errors import InputError  # noqa: E402
@@ -268,8 +270,74 @@ def test_a_whole_module_is_refused_by_name(tmp_path):
     assert code == "SFX-E111"
     assert "torch.nn.modules.linear.Linear" in text
     assert "state_dict" in text
-    torch.save({"x": np.float64(1)}, tmp_path / "a.pt")
+    torch.save({"x": np.ones(1)}, tmp_path / "a.pt")
     assert "numpy" in problem(tmp_path / "a.pt")[1]
+
+
+BESIDE = {
+    "args": (argparse.Namespace(lr=0.1, layers=[1, 2]), {"lr": 0.1, "layers": [1, 2]}),
+    "namespace": (types.SimpleNamespace(a=1), {"a": 1}),
+    "best": (np.float64(0.625), 0.625),
+    "half": (np.float16(0.5), 0.5),
+    "epoch": (np.int64(-3), -3),
+    "flag": (np.bool_(True), True),
+    "device": (torch.device("cuda", 1), "cuda:1"),
+    "cpu": (torch.device("cpu"), "cpu"),
+    "dtype": (torch.bfloat16, "torch.bfloat16"),
+    "path": (PurePosixPath("/runs/a"), "/runs/a"),
+    "state": (defaultdict(dict, {0: {"step": 3}}), {0: {"step": 3}}),
+    "seen": ({7}, [7]),
+}
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_what_scripts_save_beside_the_weights(tmp_path, protocol):
+    """Arguments, scores and devices are plain data; no class of theirs is imported."""
+    path = tmp_path / "a.pt"
+    net = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(net.parameters())
+    net(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    saved = {k: v for k, (v, _) in BESIDE.items()} | {"optimizer": optimizer.state_dict()}
+    torch.save(saved, path, pickle_protocol=protocol)
+    got = quietly(path)
+    for key, (_, want) in BESIDE.items():
+        assert got[key] == want, key
+        assert type(got[key]) in (dict, safe_pickle.Record, list, str, int, float, bool), key
+    moment = got["optimizer"]["state"][0]["exp_avg"]
+    assert torch.equal(moment, optimizer.state_dict()["state"][0]["exp_avg"])
+
+
+def test_a_lightning_checkpoints_hyper_parameters(tmp_path, monkeypatch):
+    """A dict of the library's own class, made here: the library is not imported to read it."""
+    name = "pytorch_lightning.utilities.parsing"
+    module = types.ModuleType(name)
+    module.AttributeDict = type("AttributeDict", (dict,), {"__module__": name})
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, name, module)
+        for parent in ("pytorch_lightning", "pytorch_lightning.utilities"):
+            patch.setitem(sys.modules, parent, types.ModuleType(parent))
+        torch.save({"hyper_parameters": module.AttributeDict(lr=1)}, tmp_path / "a.ckpt")
+    assert quietly(tmp_path / "a.ckpt") == {"hyper_parameters": {"lr": 1}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x80\x02cargparse\nNamespace\nK\x01\x85\x81.",
+        b"\x80\x02cargparse\nNamespace\n)\x81K\x01b.",
+        b"\x80\x02cargparse\nNamespace\n)\x81}K\x01K\x02sb.",
+        b"\x80\x02cnumpy\ndtype\n(X\x02\x00\x00\x00O8\x89\x88tR.",
+        b"\x80\x02cnumpy\ndtype\n(X\x02\x00\x00\x00f8\x89\x88tR.",
+        b"\x80\x02ccollections\ndefaultdict\n]\x85R.",
+        b"\x80\x02ctorch\ndevice\n)R.",
+        b"\x80\x02cpathlib\nPosixPath\n]\x85R.",
+        b"\x80\x02c__builtin__\nset\nK\x01\x85R.",
+        b"\x80\x02c__builtin__\ndict\n.",
+    ],
+)
+def test_what_lies_about_being_beside_the_weights(tmp_path, body):
+    assert problem(archive(tmp_path / "a.pt", body))[0] == "SFX-E112"
 
 
 @pytest.mark.parametrize(
@@ -493,14 +561,15 @@ def test_any_damage_ends_in_a_clear_refusal(changes):
             "torch._utils _rebuild_parameter", "torch Size", "_codecs encode",
         )
     }  # fmt: skip
+    known = safe_pickle.Known(
+        answers | beside.CALLS, beside.NAMES | frozenset(torch_zip.STORAGES), beside.VALUES
+    )
     codes: set[str] = set()
     global watching
     EVENTS.clear()
     watching = True
     try:
-        safe_pickle.load(
-            bytes(body), answers, frozenset(torch_zip.STORAGES), lambda i: None, "fuzz"
-        )
+        safe_pickle.load(bytes(body), known, lambda i: None, "fuzz")
     except InputError as error:
         codes.add(error.code)
     finally:

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from sfx.frontends.checkpoints.weights import KEYS, weights_in  # noqa: E402
+from sfx.frontends.checkpoints.weights import KEYS, network_in, weights_in  # noqa: E402
 from sfx.toolchain.ground.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
@@ -34,6 +34,11 @@ FORMS = {
         "'state_dict_ema' (not 'state_dict')",
     ),
     "dict in a dict": ({"model": {"state_dict": STATE, "epoch": 1}}, "'model'.'state_dict'"),
+    "a module of Lightning's": (
+        under("net.") | {"loss.weight": STATE["0.bias"]},
+        "(not 'loss.weight'), without 'net.'",
+    ),
+    "compiled inside Lightning": (under("net._orig_mod."), "without '_orig_mod.' and 'net.'"),
     "DataParallel": (under("module."), "without 'module.'"),
     "compiled": (under("_orig_mod."), "without '_orig_mod.'"),
     "both": (
@@ -79,3 +84,51 @@ def test_a_file_without_weights_says_what_it_has(content: object) -> None:
     with pytest.raises(InputError, match="holds no state_dict") as error:
         weights_in(content, STATE.keys(), "w.pt")
     assert error.value.code == "SFX-E151"
+
+
+SEVERAL = {
+    "state_dict": {k: v + 1 for k, v in STATE.items()},
+    "state_dict_ema": STATE,
+    "best": {"student": {f"module.{k}": v + 2 for k, v in STATE.items()}},
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "added", "words"),
+    [
+        ("state_dict", 1, "'state_dict' (not 'state_dict_ema')"),
+        ("state_dict_ema", 0, "'state_dict_ema' (not 'state_dict')"),
+        (
+            "best.student",
+            2,
+            "'best'.'student' (not 'state_dict_ema', 'state_dict'), without 'module.'",
+        ),
+    ],
+)
+def test_the_user_chooses_among_several(key: str, added: int, words: str) -> None:
+    state, said = weights_in(SEVERAL, STATE.keys(), "w.pt", key)
+    assert said == words
+    assert all(torch.equal(state[k], v + added) for k, v in STATE.items())
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "said"),
+    [
+        ("ema", "SFX-E156", "has no 'ema'; its keys are 'state_dict'"),
+        ("best.teacher", "SFX-E156", "has no 'teacher'; its keys are 'student'"),
+        ("best", "SFX-E151", "holds no state_dict"),
+    ],
+)
+def test_a_key_without_weights(key: str, code: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as error:
+        weights_in(SEVERAL, STATE.keys(), "w.pt", key)
+    assert error.value.code == code
+
+
+def test_a_whole_network_in_a_dict_and_wrapped() -> None:
+    inner = net()
+    for content in (inner, {"model": nn.DataParallel(inner)}, {"net": torch.compile(inner)}):
+        assert network_in(content) is inner
+    assert network_in({"ema": inner, "model": net()}, "ema") is inner
+    assert network_in({"model": STATE}) is None
+    assert network_in([inner]) is None

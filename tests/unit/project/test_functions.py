@@ -17,7 +17,9 @@ COMMAND = "a command: typer makes an option of each parameter"
 PUBLIC = "public: users pass these keywords by name, one by one, and they are documented so"
 EXCEPTIONS = {
     "toolchain/app/api/compiling.py compile": PUBLIC,
+    "toolchain/app/api/judging.py judge": PUBLIC,
     "toolchain/app/api/running.py verify": PUBLIC,
+    "toolchain/app/api/tuning.py prepare": PUBLIC,
     "toolchain/app/commands/check.py check": COMMAND,
     "toolchain/app/commands/compile.py compile": COMMAND,
     "toolchain/app/commands/data.py convert": COMMAND,

@@ -42,14 +42,13 @@ LAYERS: dict[str, set[str]] = {
     "toolchain.verify": BACKEND | {"toolchain.formats"},
     "toolchain.report": COMPILER | {"toolchain.compiler", "toolchain.verify", "toolchain.data"},
     "toolchain.qat": COMPILER
-    | {"toolchain.compiler", "toolchain.formats", "toolchain.data"}
-    | {"backends.reference", "frontends.checkpoints", "frontends.tracing"},
+    | {"toolchain.compiler", "toolchain.formats", "toolchain.data", "backends.reference"},
     "toolchain.app": {"toolchain", "frontends", "backends", "sfx"},
     "frontends.events": GROUND,
     "frontends.datasets": GROUND | {"frontends.events"},
     "frontends.neurons": GROUND,
     "frontends.zoo": GROUND | {"frontends.neurons"},
-    "frontends.checkpoints": GROUND | {"toolchain.formats", "frontends.zoo"},
+    "frontends.checkpoints": GROUND | {"toolchain.formats", "frontends.neurons", "frontends.zoo"},
     "frontends.tracing": IR | {"toolchain.formats", "frontends.neurons"},
     "frontends.witness": IR | {"frontends.neurons", "frontends.tracing"},
     "backends.base": IR,

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sfx.frontends.zoo.spikeformer import Spikeformer, SpikeformerConfig, settle_batch_norm
+from sfx.toolchain.app.api.tuning import prepare
 from sfx.toolchain.compiler.quantize.options import Options
 from sfx.toolchain.qat.model import QatModel, Template
-from sfx.toolchain.qat.prepare import prepare
 
 T, SAMPLES, CLASSES = 4, 6, 4
 

@@ -14,6 +14,7 @@ from ...formats.bundle.bundle import Bundle
 from ...ground.errors import InputError
 from ...ground.memory import require
 from ...ir.memory_use import of_run
+from .models import ReadOptions, Source
 from .renamed import renamed
 from .running import events_of
 
@@ -36,6 +37,8 @@ def verify_torch(
     model: str | None = None,
     input_layout: str = "TB",
     trust_pickle: bool = False,
+    weights: str | None = None,
+    dt: float | None = None,
     progress: Progress | None = None,
 ) -> Agreement:
     """Run the torch model and the Program on samples x [K, T, *input shape]; compare every spike.
@@ -52,7 +55,10 @@ def verify_torch(
     events = events_of(program, samples_of(x).x)
     if "qat" in bundle.manifest:
         return _trained(bundle, events, source, progress)
-    exported = _exported(bundle, source, tuple(events.shape[1:]), model, input_layout, trust_pickle)
+    asked = ReadOptions(
+        model, input_layout=input_layout, trust_pickle=trust_pickle, weights=weights, dt=dt
+    )
+    exported = _exported(bundle, source, tuple(events.shape[1:]), asked)
     require(of_run(program, "fast"), "one sample on fast")
     names = {p.name for p in program}
     parts: list[PopulationAgreement] = []
@@ -86,9 +92,7 @@ def _exported(
     bundle: Bundle,
     source: torch.nn.Module | str | Path,
     shape: tuple[int, ...],
-    model: str | None,
-    input_layout: str,
-    trust_pickle: bool,
+    asked: ReadOptions,
 ) -> Exported:
     """The live model, if its graph is the one in the bundle."""
     from ...formats.nir.bridge import write
@@ -96,10 +100,8 @@ def _exported(
     name = str(bundle.manifest["model"]["name"])
     if isinstance(source, str | Path):
         from ...formats.table import FLOAT
-        from .models import ReadOptions, Source
         from .sources import read_for_samples
 
-        asked = ReadOptions(model, input_layout=input_layout, trust_pickle=trust_pickle)
         found = read_for_samples(Path(source), shape, asked, FLOAT)
         exported = found.exported if isinstance(found, Source) else None
     else:
@@ -108,7 +110,11 @@ def _exported(
         from ....frontends.tracing.export import traced
 
         exported = traced(
-            source, torch.zeros(shape[0], 1, *shape[1:]), name=name, input_layout=input_layout
+            source,
+            torch.zeros(shape[0], 1, *shape[1:]),
+            name=name,
+            input_layout=asked.input_layout,
+            dt=1e-3 if asked.dt is None else asked.dt,
         )
     if exported is None:
         raise InputError("SFX-E711", "is not a torch model", where=str(source), hint=HINT)

@@ -17,12 +17,13 @@ from ...ground.errors import InputError, SfxError
 from .beside import fitted, witnessed
 from .dumping import Dump
 from .manifests import calibration_facts, manifest_of, nir_facts, quantize_facts
-from .models import Integers, ReadOptions, Source, of_trained
+from .models import Integers, ReadOptions, Source
 from .renamed import renamed
-from .sources import of_graph, read_for_samples
+from .sources import source_of
 
 if TYPE_CHECKING:
     import nir
+    import torch
 
     from ...compiler.compile import Compiled
     from ...compiler.mapping.place import MappingOptions
@@ -57,9 +58,10 @@ class Job:
 
 @renamed("takes", "input_layout")
 def compile(
-    source: Source | nir.NIRGraph | QatModel | str | Path,
-    target: str = "loihi",
+    source: Source | nir.NIRGraph | torch.nn.Module | QatModel | str | Path,
+    target: str | torch.Tensor = "loihi",
     *,
+    example: torch.Tensor | None = None,
     calibrate: Samples | None = None,
     model: str | None = None,
     timesteps: int | None = None,
@@ -71,6 +73,7 @@ def compile(
     stage: Stage = lambda name: None,
     options: Options | None = None,
     trust_pickle: bool = False,
+    weights: str | None = None,
     memory: int | None = None,
     check: bool = True,
     check_samples: int = 1,
@@ -78,8 +81,10 @@ def compile(
 ) -> Bundle:
     """Compile a model for `target` ('loihi' is loihi2; or a TOML file).
 
-    source: a model file, a loaded one, a NIR graph (of `export`), or what `sfx.qat.prepare` made
-    (or `sfx.qat.save` wrote), whose integers stay as they were trained.
+    source: a model file, a loaded one, a torch module, a NIR graph (of `export`), or what
+    `sfx.qat.prepare` made (or `sfx.qat.save` wrote), whose integers stay as they were trained.
+    example: one sample [T, 1, *input shape] to trace a torch module on, by default of the shape of
+    `calibrate`. It may stand second, in place of the target: `sfx.compile(net, example)`.
     calibrate: samples that choose the scales (`sfx.Data`, an array, tensor, lists or a DATA file);
     default: the samples in the checkpoint, if any.
     timesteps: T of a sample, for a NIR file that does not give it (default: that of `calibrate`),
@@ -87,10 +92,10 @@ def compile(
     net_input: what samples of a `.net` hold whose input neurons take weight x + bias: `raw` (x) or
     `transformed` (that number); needed unless the file leaves no doubt.
     options: method, bits, effort and event counts (`sfx.toolchain.compiler.quantize.options`).
-    model, input_layout: a network of one's own for a bare state_dict, see `load_model`.
+    model, input_layout, weights: a network of one's own for a state_dict, see `load_model`.
     trust_pickle: let a `.pt` run whatever code it holds, see `load_model`; in the manifest.
     memory: bytes that it may use; refused before it starts (SFX-E605) if it needs more.
-    nir_options: dt and conventions of the framework that wrote a NIR file.
+    nir_options: dt and conventions of the framework that wrote a NIR file; dt of a torch model too.
     objective: what the mapping minimizes: cores, latency (the load of the busiest core) or energy;
     or intel: cut as Intel's compiler cuts, each population on cores of its own.
     seed: of the placement.
@@ -107,13 +112,20 @@ def compile(
     from ...targets import load as load_target
 
     start = time.perf_counter()
+    if not isinstance(target, str):
+        example, target = target, "loihi"
     chosen = load_target(target)
     samples = None if calibrate is None else calibration_of(calibrate)
     mapping, count = MappingOptions(objective, seed), check_samples if check else 0
     watch = ignore if dump_passes is None else Dump(Path(dump_passes))
     job = Job(chosen, mapping, stage, options, nir_options, samples, memory, count, watch)
-    asked = ReadOptions(model, None, input_layout, timesteps, trust_pickle, net_input)
-    found = _taken(source, asked, job)
+    dt = None if nir_options is None else nir_options.dt
+    asked = ReadOptions(
+        model, None, input_layout, timesteps, trust_pickle, net_input, weights, dt, example
+    )
+    shape = None if samples is None else tuple(samples.x.shape[1:])
+    stage("read the model")
+    found = source_of(source, shape, asked)
     if isinstance(found, Source):
         made = _quantized(found, timesteps, job)
     else:
@@ -121,19 +133,6 @@ def compile(
         made = _placed(found, job, where)
     stage(f"done in {time.perf_counter() - start:.1f} s")
     return made
-
-
-def _taken(source: Any, asked: ReadOptions, job: Job) -> Source | Integers:
-    """What is compiled: of a file, a NIR graph or a fine-tuned model."""
-    if isinstance(source, Source):
-        return source
-    if hasattr(source, "infer_types"):  # a nir.NIRGraph, without importing nir for it
-        return of_graph(source)
-    if not isinstance(source, str | Path):
-        return of_trained(source.program(), source.template.bits)
-    job.stage("read the model")
-    shape = None if job.calibrate is None else tuple(job.calibrate.x.shape[1:])
-    return read_for_samples(Path(source), shape, asked)
 
 
 def _placed(model: Integers, job: Job, where: str) -> Bundle:

@@ -20,6 +20,10 @@ UNREADABLE = ("SFX-E110", "SFX-E155", "SFX-E160", "SFX-E171", "SFX-E201", "SFX-E
 """What readers say of content that is not of their format."""
 
 
+SHOWN = 8
+"""Names of an HDF5 file that an error lists."""
+
+
 def function(name: str) -> Any:
     """The function that a row of the table names, "module:function" below the package `sfx`."""
     module, _, attribute = name.partition(":")
@@ -51,7 +55,10 @@ def inspect(path: str | Path, nir_options: NirOptions | None = None) -> str:
     A file of unknown suffix is looked at as a checkpoint of torch.save: they have many.
     """
     path = Path(path)
-    found = table.of(path) or table.named("torch")
+    found = table.of(path)
+    if found is None and table.only_hdf5(path):
+        raise _other_hdf5(path)
+    found = found or table.named("torch")
     try:
         text: str = function(found.inspector)(path, nir_options)
     except SfxError as error:
@@ -93,6 +100,8 @@ def _wanted(path: Path, holds: Collection[Holds]) -> Format:
             where=str(path),
             hint="compile it with `sfx compile`, train it on with sfx.qat.load",
         )
+    if found is None and table.only_hdf5(path):
+        raise _other_hdf5(path)
     raise InputError(
         "SFX-E620",
         f"unknown kind of model file '{path.suffix}'"
@@ -100,4 +109,21 @@ def _wanted(path: Path, holds: Collection[Holds]) -> Format:
         else f"holds {found.holds.value}, which is not a model that this command can start from",
         where=str(path),
         hint=f"sfx reads here: {table.described(holds)}",
+    )
+
+
+def _other_hdf5(path: Path) -> InputError:
+    """What to say of an HDF5 name whose file is of no format of ours: what was found in it."""
+    groups = table.groups_of(path)
+    held = ", ".join(f"{name!a}" for name in groups[:SHOWN])
+    kinds = [f for f in table.FORMATS if f.group]
+    wanted = " and ".join(f"a {f.what} has {f.group!r}" for f in kinds)
+    return InputError(
+        "SFX-E623",
+        f"holds at its top {held}, which is no model that is read here"
+        if groups
+        else "is no readable HDF5 file, or an empty one",
+        where=str(path),
+        hint=f"{wanted}; weights of PyTorch are read from "
+        f"{table.suffixes_of([table.named('torch'), table.named('safetensors')])}",
     )

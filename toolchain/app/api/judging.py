@@ -12,15 +12,21 @@ from ...data import Samples, calibration_of, classes_fit, samples_of
 from ...ground.errors import InputError
 from ...ir import graph as g
 from .beside import fitted, witnessed
-from .sources import load_model
+from .models import ReadOptions
+from .renamed import renamed
+from .sources import float_source
 
 if TYPE_CHECKING:
+    import nir
+    import torch
+
     from ...compiler.precision.judge import Judge
     from ...formats.nir.conventions import NirOptions
 
 
+@renamed("takes", "input_layout")
 def judge(
-    path: str | Path,
+    source: str | Path | nir.NIRGraph | torch.nn.Module,
     data: Samples,
     target: str = "loihi",
     *,
@@ -29,13 +35,18 @@ def judge(
     bits: int = 8,
     counts: int | None = None,
     nir_options: NirOptions | None = None,
+    input_layout: str = "TB",
+    timesteps: int | None = None,
+    trust_pickle: bool = False,
+    weights: str | None = None,
     check: bool = True,
     check_samples: int = 1,
 ) -> Judge:
     """Scores choices of bits for a model on the labelled samples of `data`.
 
-    data, calibrate, nir_options, check, check_samples: as of `compile`. A NIR file that does not
-    say T takes that of `data`. Raises InputError: SFX-E622 without labels or calibration samples,
+    source: a float model, as a file, a torch module or a NIR graph; the other names mean what they
+    mean in `compile`. A file that does not say T takes that of `data`.
+    Raises InputError: SFX-E622 without labels or calibration samples,
     SFX-E617 for labels that are no class of the model, SFX-E180 to E185 as `compile`.
     """
     from ....backends.fast.backend import FastBackend
@@ -46,20 +57,23 @@ def judge(
     from ...targets import load as load_target
 
     data = samples_of(data)
-    source = load_model(path, model=model, example_shape=tuple(data.x.shape[1:]))
-    samples, origin = source.calibration, "checkpoint"
+    dt = None if nir_options is None else nir_options.dt
+    asked = ReadOptions(model, None, input_layout, timesteps, trust_pickle, weights=weights, dt=dt)
+    read = float_source(source, tuple(data.x.shape[1:]), asked)
+    samples, origin = read.calibration, "checkpoint"
     if calibrate is not None:
         samples, origin = calibration_of(calibrate).x, "--calibrate"
     if data.y is None or samples is None:
         what = "labels y" if data.y is None else "calibration samples: give --calibrate"
-        raise InputError("SFX-E622", f"judging accuracy needs {what}", where=str(path))
-    steps = None if "timesteps" in source.graph.metadata else int(data.x.shape[1])
-    imported = to_graph(source.graph, timesteps=steps, options=nir_options)
+        raise InputError("SFX-E622", f"judging accuracy needs {what}", where=read.name)
+    if timesteps is None and "timesteps" not in read.graph.metadata:
+        timesteps = int(data.x.shape[1])
+    imported = to_graph(read.graph, timesteps=timesteps, options=nir_options)
     classes_fit(data.y, math.prod(imported.of_type(g.Output)[0].shape))
     samples = fitted(samples, imported, "calibration samples")
     x = fitted(data.x, imported, "samples")
     widest = max((samples, x), key=lambda given: int(given.max())).astype(np.int64)
-    found = witnessed(source, imported, samples, origin, check_samples if check else 0)
+    found = witnessed(read, imported, samples, origin, check_samples if check else 0)
     graph = lower(imported, entering(imported, widest, Options(counts=counts)))
     found = None if found is None else found.beside(graph)
     fast, chosen = FastBackend(), load_target(target)

@@ -15,6 +15,7 @@ from ...ir.program import Program
 
 if TYPE_CHECKING:
     import nir
+    import torch
 
     from ....frontends.tracing.calls import Exported
     from .witnessing import Witnessed
@@ -30,6 +31,9 @@ class ReadOptions:
     timesteps      T, for a file that does not say it, or instead of what a `.net` says
     trust_pickle   let a `.pt` run whatever code it holds
     net_input      what samples of a `.net` hold: raw or transformed
+    weights        key of the weights in a training script's file, None: looked for
+    dt             seconds of one step of a torch model, None: 1 ms
+    example        [T, 1, *input shape] to trace a torch module on, None: of `example_shape`
     """
 
     model: str | None = None
@@ -38,6 +42,9 @@ class ReadOptions:
     timesteps: int | None = None
     trust_pickle: bool = False
     net_input: str | None = None
+    weights: str | None = None
+    dt: float | None = None
+    example: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...formats.table import stem
 from .models import Integers, ReadOptions, Source, of_trained
 
 
@@ -20,13 +21,16 @@ def network(path: Path, options: ReadOptions) -> Source:
         model=options.model,
         example_shape=options.example_shape,
         trust_pickle=options.trust_pickle,
+        weights=options.weights,
     )
     own = options.model is not None or not hasattr(found.net, "example_input")
     layout = options.input_layout if own else "TB"
-    exported = traced(found.net, found.example, name=path.stem, input_layout=layout)
+    name = stem(path)
+    dt = 1e-3 if options.dt is None else options.dt
+    exported = traced(found.net, found.example, name=name, input_layout=layout, dt=dt)
     return Source(
         exported.graph,
-        path.stem,
+        name,
         "",
         found.samples,
         options.trust_pickle,
@@ -39,7 +43,7 @@ def nir(path: Path, options: ReadOptions) -> Source:
     """A NIR graph as it is in the file."""
     from ...formats.nir.file import read_model
 
-    return Source(read_model(path), path.stem, "", None)
+    return Source(read_model(path), stem(path), "", None)
 
 
 def onnx(path: Path, options: ReadOptions) -> Source:

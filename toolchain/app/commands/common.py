@@ -95,6 +95,14 @@ TrustOpt = Annotated[
         "from before torch 1.6). Use it only for files that you trust",
     ),
 ]
+WeightsOpt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        help="Which weights of a training script's file to take, such as state_dict where "
+        "state_dict_ema would be; KEY.KEY leads into a dict in a dict",
+    ),
+]
 InputOpt = Annotated[
     Path, typer.Option("--input", metavar="DATA", help="Samples: .npz with x and y")
 ]
@@ -126,7 +134,11 @@ ConventionOpt = Annotated[
 ]
 DtOpt = Annotated[
     float | None,
-    typer.Option("--dt", metavar="SECONDS", help="Length of a time step in a .nir file"),
+    typer.Option(
+        "--dt",
+        metavar="SECONDS",
+        help="Length of a time step in a .nir file, or of a torch model's neurons",
+    ),
 ]
 ResetOpt = Annotated[
     str | None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ...formats import table
 from .bits import (
     BitsOpt,
     CountsOpt,
@@ -35,6 +36,7 @@ from .common import (
     StepsOpt,
     TargetOpt,
     TrustOpt,
+    WeightsOpt,
     nir_options,
     optional_data,
     out,
@@ -80,6 +82,7 @@ def compile(
     objective: ObjectiveOpt = "latency",
     seed: SeedOpt = 0,
     trust_pickle: TrustOpt = False,
+    weights: WeightsOpt = None,
     beside: CheckOpt = True,
     check_samples: CheckSamplesOpt = 1,
     memory: MemoryOpt = None,
@@ -92,7 +95,7 @@ def compile(
     from .. import api
 
     start = time.perf_counter()
-    destination = output or model.parent / f"{model.stem}.sfx"
+    destination = output or model.parent / f"{table.stem(model)}.sfx"
     to_write(destination)
     with stages(f"compiling {model.name} for {target}") as stage:
         bundle = api.compile(
@@ -108,6 +111,7 @@ def compile(
             seed=seed,
             stage=stage,
             trust_pickle=trust_pickle,
+            weights=weights,
             check=beside,
             check_samples=check_samples,
             dump_passes=dump,

@@ -9,6 +9,7 @@ import typer
 
 from .common import (
     BundleArg,
+    DtOpt,
     FactoryOpt,
     InputLayoutOpt,
     InputOpt,
@@ -17,6 +18,7 @@ from .common import (
     MemoryOpt,
     OldLayoutOpt,
     TrustOpt,
+    WeightsOpt,
     out,
     progress_bar,
     read_data,
@@ -80,6 +82,8 @@ def verify(
     input_layout: InputLayoutOpt = "TB",
     takes: OldLayoutOpt = None,
     trust_pickle: TrustOpt = False,
+    weights: WeightsOpt = None,
+    dt: DtOpt = None,
     memory: MemoryOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
@@ -91,8 +95,9 @@ def verify(
     to_write(kept)
     loaded, samples = api.load(bundle), read_data(data, limit)
     if against == "torch":
-        asked = {"model": factory, "input_layout": takes or input_layout}
-        _against_torch(loaded, samples, _needed(source), json_file, asked, trust_pickle)
+        asked: dict[str, Any] = {"model": factory, "input_layout": takes or input_layout}
+        asked |= {"weights": weights, "dt": dt, "trust_pickle": trust_pickle}
+        _against_torch(loaded, samples, _needed(source), json_file, asked)
         return
     other = None if witness is None else api.load(witness, balanced=False).program
     unit = ", population by population" if mode == "layerwise" else ""
@@ -124,16 +129,13 @@ def _against_torch(
     source: Path,
     json_file: Path | None,
     asked: dict[str, Any],
-    trust_pickle: bool,
 ) -> None:
     """Compare with the torch model itself; `asked`: how its file is read."""
     from ...report.verified import agreement_summary
     from .. import api
 
     with progress_bar(f"torch: {samples.samples} samples") as progress:
-        agreement = api.verify_torch(
-            bundle, samples, source, trust_pickle=trust_pickle, progress=progress, **asked
-        )
+        agreement = api.verify_torch(bundle, samples, source, progress=progress, **asked)
     out.print(agreement_summary(agreement))
     write_json(json_file, agreement.as_dict())
     if not agreement.passed:

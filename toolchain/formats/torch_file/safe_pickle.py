@@ -5,8 +5,9 @@ Python's unpickler imports and calls whatever a file names. Here opcodes are rea
 looked up, it is a name; only names that the caller lists are accepted, and "calling" one calls the
 caller's own function for it. Everything else is refused before anything happens.
 
-Accepted: None, bool, int (8 bytes), float, str, bytes, list, tuple, dict, OrderedDict, references
-to objects already built, persistent ids, and REDUCE of a listed global.
+Accepted: None, bool, int (8 bytes), float, str, bytes, list, tuple, dict, OrderedDict, sets (as
+lists), references to objects already built, persistent ids, and a call (REDUCE, NEWOBJ) of a
+listed global.
 """
 
 from __future__ import annotations
@@ -43,6 +44,18 @@ class Name:
     text: str
 
 
+class Record(dict[str, Any]):
+    """An object of which only its attributes are kept, as names with values."""
+
+
+class Built:
+    """Something of the caller's that takes the state which BUILD brings."""
+
+    def build(self, state: Any) -> None:
+        """Take `state`. Raises Malformed."""
+        raise NotImplementedError
+
+
 class _Mark:
     """Where a MARK opcode stands on the stack."""
 
@@ -54,13 +67,23 @@ class Malformed(Exception):
     """The opcodes make no sense together; the message says which."""
 
 
-def load(
-    data: bytes, calls: Mapping[str, Call], names: frozenset[str], persistent: Call, where: str
-) -> Any:
+@dataclass(frozen=True)
+class Known:
+    """The globals that are accepted, each as "module name".
+
+    calls   -> our function for it, given the tuple of arguments
+    names   those that may only be arguments of a call or parts of a persistent id
+    values  -> what it is, as plain data
+    """
+
+    calls: Mapping[str, Call]
+    names: frozenset[str]
+    values: Mapping[str, str]
+
+
+def load(data: bytes, known: Known, persistent: Call, where: str) -> Any:
     """The object that `data` describes.
 
-    calls       "module name" -> our function for it, given the tuple of arguments
-    names       further globals that may appear as values (in persistent ids)
     persistent  our function for a persistent id, given the id (a tuple)
 
     Raises InputError: SFX-E111 a global or opcode that is not allowed, SFX-E112 malformed,
@@ -71,10 +94,10 @@ def load(
             "SFX-E113", f"its pickle has {len(data)} bytes, the limit is {MAX_BYTES}", where=where
         )
     try:
-        found = _scan(data, set(calls) | names, where)
+        found = _scan(data, {*known.calls, *known.names, *known.values}, where)
         if found:
             raise InputError.of(_shortened(found, where))
-        result = _Machine(data, calls, names, persistent, where).run()
+        result = _Machine(data, known, persistent, where).run()
         _check_size(result, where)
     except InputError:
         raise
@@ -118,15 +141,8 @@ def _shortened(problems: list[Problem], where: str) -> list[Problem]:
 class _Machine:
     """Stack and memo of one pickle."""
 
-    def __init__(
-        self,
-        data: bytes,
-        calls: Mapping[str, Call],
-        names: frozenset[str],
-        persistent: Call,
-        where: str,
-    ) -> None:
-        self.data, self.calls, self.names = data, calls, names
+    def __init__(self, data: bytes, known: Known, persistent: Call, where: str) -> None:
+        self.data, self.known = data, known
         self.persistent, self.where = persistent, where
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
@@ -173,9 +189,10 @@ class _Machine:
         self.memo[index] = self.stack[-1]
 
     def push_name(self, text: str) -> None:
-        if text not in self.calls and text not in self.names:
+        known = self.known
+        if text not in known.calls and text not in known.names and text not in known.values:
             raise InputError.of([_forbidden(text, self.where)])
-        self.stack.append(Name(text))
+        self.stack.append(known.values[text] if text in known.values else Name(text))
 
     def stack_global(self) -> None:
         name, module = self.pop(), self.pop()
@@ -187,16 +204,26 @@ class _Machine:
         arguments, function = self.pop(), self.pop()
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
             raise Malformed("a call of something that is not a function")
-        if function.text not in self.calls:
+        call = self.known.calls.get(function.text)
+        if call is None:
             raise InputError.of([_forbidden(function.text, self.where)])
-        self.stack.append(self.calls[function.text](arguments))
+        self.stack.append(call(arguments))
 
     def build(self) -> None:
-        """State for an OrderedDict (the `_metadata` of a state_dict) is dropped; no other type."""
+        """The attributes of a record; what a `Built` takes.
+
+        State for an OrderedDict (the `_metadata` of a state_dict) is dropped. Others have none.
+        """
         state = self.pop()
-        self.top(OrderedDict)
-        if not isinstance(state, dict):
+        target = self.stack[-1] if self.stack else None
+        if isinstance(target, Built):
+            target.build(state)
+            return
+        target = self.top(OrderedDict)
+        if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
             raise Malformed("a state that is not a dict")
+        if isinstance(target, Record):
+            target.update(state)
 
     def set_items(self, items: list[Any]) -> None:
         target = self.top(dict)
@@ -212,7 +239,7 @@ class _Machine:
         self.stack.append(tuple(reversed(items)))
 
 
-_SUBTYPES: dict[type, tuple[type, ...]] = {dict: (OrderedDict,)}
+_SUBTYPES: dict[type, tuple[type, ...]] = {dict: (OrderedDict, Record), OrderedDict: (Record,)}
 
 
 def _integer(machine: _Machine, value: int) -> None:
@@ -277,6 +304,9 @@ _HANDLERS: dict[str, Callable[[_Machine, Any], None]] = {
     "BINBYTES8": _push,
     "EMPTY_DICT": lambda m, a: m.stack.append({}),
     "EMPTY_LIST": lambda m, a: m.stack.append([]),
+    "EMPTY_SET": lambda m, a: m.stack.append([]),  # a set is read as a list
+    "ADDITEMS": _append_many,
+    "FROZENSET": lambda m, a: m.stack.append(m.pop_to_mark()),
     "EMPTY_TUPLE": lambda m, a: m.stack.append(()),
     "TUPLE": lambda m, a: m.stack.append(tuple(m.pop_to_mark())),
     "TUPLE1": lambda m, a: m.tuple_of(1),
@@ -294,6 +324,7 @@ _HANDLERS: dict[str, Callable[[_Machine, Any], None]] = {
     "GLOBAL": lambda m, a: m.push_name(a),
     "STACK_GLOBAL": lambda m, a: m.stack_global(),
     "REDUCE": lambda m, a: m.reduce(),
+    "NEWOBJ": lambda m, a: m.reduce(),
     "BUILD": lambda m, a: m.build(),
     "BINPERSID": _persistent,
 }
@@ -307,7 +338,7 @@ def _check_size(root: Any, where: str) -> None:
     stack: list[tuple[Any, bool]] = [(root, False)]
     while stack:
         value, ready = stack.pop()
-        if isinstance(value, Name):
+        if isinstance(value, Name | Built):
             raise Malformed("a global is in the place of a value")
         children = _children(value)
         if ready:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ...ground.errors import InputError
-from . import safe_pickle
+from . import beside, safe_pickle
 
 STORAGES: dict[str, torch.dtype] = {
     "torch DoubleStorage": torch.float64,
@@ -105,16 +105,24 @@ class _Archive:
             raise self.error("SFX-E110", "was saved on a big-endian machine")
         return safe_pickle.load(
             self.read(self.entries[pickles[0]]),
+            self.known(),
+            self.storage,
+            self.where,
+        )
+
+    def known(self) -> safe_pickle.Known:
+        """What torch.save writes, and what scripts keep beside the weights."""
+        return safe_pickle.Known(
             {
+                **beside.CALLS,
                 "collections OrderedDict": self.ordered_dict,
                 "torch._utils _rebuild_tensor_v2": self.tensor,
                 "torch._utils _rebuild_parameter": self.parameter,
                 "torch Size": self.size,
                 "_codecs encode": self.encoded,
             },
-            frozenset(STORAGES),
-            self.storage,
-            self.where,
+            beside.NAMES | frozenset(STORAGES),
+            beside.VALUES,
         )
 
     def read(self, info: zipfile.ZipInfo) -> bytes:
