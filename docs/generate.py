@@ -54,7 +54,16 @@ def neurons() -> str:
         ("Norse", ", ".join(f"`{name}`" for name in norse.KINDS)),
         ("SpikingJelly", ", ".join(f"`{n}`" for n in spikingjelly.NEURONS)),
         ("snnTorch", ", ".join(f"`{name}`" for name in snntorch.STATES)),
-        ("sfx", "`GreaterEqualLIF`, `MultiStep` around it or a cell of Norse's"),
+        (
+            "sfx",
+            "`GreaterEqualLIF`, `IntegerLIF`, `MultiSpike`, `MultiStep` around a cell of these or "
+            "of Norse's",
+        ),
+        (
+            "authors' own code",
+            "integer neurons, whatever they are called: modules without parameters that compute "
+            "round(clamp(v, 0, D)) / norm (`MultiSpike`, `mem_update`)",
+        ),
     ]
     return table(("library", "neurons"), rows)
 

@@ -29,12 +29,14 @@ class Sending:
     """Where neurons put what they send [B, S, n], and what is counted [S, n] (added to).
 
     ends  [blocks, 2]: least and greatest value sent by each block of neurons, zero included
+    bias  [n] of neurons that have one
     """
 
     out: Values
     events: Values
     active: Values
     ends: Values
+    bias: Values | None = None
 
 
 Steps = Callable[[Any, Mapping[str, Values], Sending], None]

@@ -30,8 +30,13 @@ def numbered(spec: LifSpec) -> int:
     return number
 
 
+def levels(v: Tensor, s: LifSpec) -> Tensor:
+    """How many spikes an integer neuron sends at v, which has their type."""
+    return torch.round(torch.clamp(v / s.threshold, 0.0, float(s.most)))
+
+
 def membranes(steps: Iterator[Tensor], s: LifSpec) -> Iterator[tuple[Tensor, Tensor]]:
-    """(v before its reset, whether it fires) at every step: the equations of `LifSpec`.
+    """(v before its reset, whether or how often it fires) at every step: `LifSpec`'s equations.
 
     steps  the input of each step, asked for one by one: it may depend on the spikes before
     """
@@ -41,6 +46,11 @@ def membranes(steps: Iterator[Tensor], s: LifSpec) -> Iterator[tuple[Tensor, Ten
             v, i = torch.full_like(step, s.start), torch.zeros_like(step)
         i = i + s.syn * (s.w_in * step - i)
         v = v + (s.decay * ((s.leak - v) + s.gain * i) if s.decay else s.gain * step)
+        if s.fires == "round":
+            counts = levels(v, s)
+            yield v, counts
+            v = v - counts * s.threshold
+            continue
         fired = v >= s.threshold if s.reached else v > s.threshold
         yield v, fired
         after = v - (s.drop or s.threshold) if s.subtract else torch.full_like(v, s.reset)

@@ -40,9 +40,11 @@ class Opaque:
 
     rests   the value of each of its state variables at rest
     inside  whether the neuron is all that the module computes; False with input weights of its own
+    unit    what the module returns for one spike: the weights behind it absorb a factor
     """
 
     inside = False
+    unit = 1.0
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Our own neuron modules: `MultiStep` around a cell of Norse's, or around `GreaterEqualLIF`."""
+"""Our own neuron modules: `GreaterEqualLIF`, integer neurons, `MultiStep` around a cell."""
 
 from __future__ import annotations
 
@@ -8,28 +8,33 @@ from torch import Tensor, nn
 from ...toolchain.ground.errors import UnsupportedError
 from . import norse
 from .ge_lif import GreaterEqualLIF
+from .integer import IntegerLIF, MultiSpike
 from .libraries import as_single
 from .multistep import MultiStep
 from .opaque import Method, Opaque, Run, handing_on
 from .spec import LifSpec
+from .stateless import Stateless, rounding, staircase
 
 
 def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
-    """The constants of a MultiStep, or of a GreaterEqualLIF alone; None for what is no neuron.
+    """The constants of a MultiStep, a cell of ours alone, a MultiSpike; None for what is no neuron.
 
     Raises UnsupportedError SFX-E105 for a MultiStep whose cell is not mapped.
     """
-    if isinstance(module, GreaterEqualLIF):
-        return _greater_equal(module, path)
-    if not isinstance(module, MultiStep):
-        return None
-    if isinstance(module.cell, GreaterEqualLIF):
-        return _greater_equal(module.cell, path)
-    return norse.read_cell(module.cell, dt, path)
+    if isinstance(module, MultiSpike):
+        return staircase(module.most, path)
+    cell = module.cell if isinstance(module, MultiStep) else module
+    if isinstance(cell, GreaterEqualLIF):
+        return _greater_equal(cell, path)
+    if isinstance(cell, IntegerLIF):
+        return rounding(1.0 - cell.keep, as_single(cell.threshold), cell.most, path)
+    return norse.read_cell(cell, dt, path) if isinstance(module, MultiStep) else None
 
 
 def opaque(module: nn.Module, spec: LifSpec) -> Opaque:
     """What computes in the neuron's place during a trace."""
+    if isinstance(module, MultiSpike):
+        return Stateless(module, spec, module.norm)
     return _Anew(module, spec) if isinstance(module, MultiStep) else _Stepped(module, spec, [0.0])
 
 
@@ -46,7 +51,7 @@ class _Anew(Opaque):
 
 
 class _Stepped(Opaque):
-    """A GreaterEqualLIF alone: `spikes, membrane = neuron(x, membrane)`."""
+    """A cell of ours alone: `spikes, membrane = neuron(x, membrane)`."""
 
     def methods(self) -> dict[str, Method]:
         """forward."""

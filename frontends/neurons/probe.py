@@ -113,7 +113,8 @@ def _inputs(opaque: Opaque) -> Tensor:
     shape = _neurons(opaque)
     lanes = max(8, min(LANES, 2**18 // max(1, math.prod(shape))))
     generator = torch.Generator().manual_seed(0)
-    eighths = torch.randint(-8, 25, (STEPS, lanes, *shape), generator=generator)
+    top = 25 + 8 * opaque.spec.most
+    eighths = torch.randint(-8, top, (STEPS, lanes, *shape), generator=generator)
     level = eighths / 8
     for lane, value in enumerate(CONSTANT[: lanes // 2]):
         level[:, lane] = value
@@ -181,7 +182,7 @@ def _expected(opaque: Opaque, x: Tensor) -> tuple[Tensor, Tensor]:
     same = sure.clone()
     for (v, fired), (rounded, _) in zip(ours, theirs, strict=True):
         largest = max(largest, float(v.abs().max()))
-        near = (v - _threshold(spec)).abs() <= TOLERANCE * torch.finfo(x.dtype).eps * largest
+        near = _distance(v, spec) <= TOLERANCE * torch.finfo(x.dtype).eps * largest
         same = same & (v == rounded.double()) & exact
         sure = sure & (same | ~near)
         if opaque.recurrent is not None:  # one uncertain neuron reaches all of its sample
@@ -221,7 +222,18 @@ def _threshold(s: LifSpec) -> float:
     return s.threshold
 
 
+def _distance(v: Tensor, s: LifSpec) -> Tensor:
+    """From the membrane to the nearest value at which what is sent changes."""
+    if s.fires != "round":
+        return (v - _threshold(s)).abs()
+    step = torch.clamp(torch.floor(v / s.threshold), 0, s.most - 1)
+    return (v - (step + 0.5) * s.threshold).abs()
+
+
 def _exact_threshold(s: LifSpec) -> bool:
+    """Whether float32 compares with the very number; a quotient is exact for powers of two."""
+    if s.fires == "round" and math.frexp(s.threshold)[0] != 0.5:
+        return False
     return _single(_threshold(s))
 
 
@@ -235,7 +247,8 @@ def _single(value: float) -> bool:
 def overridden(module: nn.Module, package: str) -> list[str]:
     """Names of the library's methods that its subclass, or this instance, has its own of."""
     classes = type(module).__mro__
-    first = next(i for i, c in enumerate(classes) if c.__module__.partition(".")[0] == package)
+    of = (i for i, c in enumerate(classes) if c.__module__.partition(".")[0] == package)
+    first = next(of, len(classes))
     names = set(vars(module)).union(*(vars(c) for c in classes[:first]))
     library: set[str] = set()
     for cls in classes[first:]:
@@ -247,7 +260,7 @@ def overridden(module: nn.Module, package: str) -> list[str]:
 
 def _package(module: nn.Module) -> str:
     of = (c.__module__.partition(".")[0] for c in type(module).__mro__)
-    return next(p for p in of if p in READERS)
+    return next((p for p in of if p in READERS), "")
 
 
 def _no_hooks_inside(module: nn.Module, path: str) -> None:

@@ -19,6 +19,10 @@ class LifSpec:
     drop 0 stands for the threshold. A current i <- a i + x with v <- b v + i (snnTorch's Synaptic)
     has syn = 1 - a, w_in = 1 / syn, decay = 1 - b, gain = 1 / decay.
 
+    fires "round": an integer neuron, which sends n = round(clamp(v / threshold, 0, most)), the even
+    one of two, and from which a subtracting reset takes n * threshold. With decay = gain = 1 it
+    keeps nothing: it is no neuron with a state, but a function of its input (`stateless`).
+
     A recurrent module (snnTorch's RLeaky) is such a neuron and a linear node R, with NIR edges
     neuron -> R -> neuron: R reads the spikes of the step before, its bias counts at every step.
     """
@@ -34,3 +38,10 @@ class LifSpec:
     start: float = 0.0
     drop: float = 0.0
     reached: bool = False
+    fires: str = "once"
+    most: int = 0
+
+    @property
+    def stateless(self) -> bool:
+        """Whether what it sends follows from this step's input alone, whatever axes that has."""
+        return self.fires == "round" and self.decay == self.gain == self.syn == self.w_in == 1.0

@@ -6,6 +6,9 @@ With v starting at v_reset (neuron.BaseNode, 0.0.0.0.14):
     v <- v - (v - v_reset) / tau + x            LIFNode, decay_input=False
     v <- v + x                                  IFNode
     1/tau = sigmoid(w)                          ParametricLIFNode
+    v <- v - v / tau + x                        ILIFNode (2.0), which sends
+                                                n = round(clamp(v / v_threshold, 0, D))
+                                                and then has v <- v - n v_threshold
     spike when v >= v_threshold;  v <- v_reset, or v - v_threshold if v_reset is None
 
 v and v_threshold are compared as float32 numbers (v - v_threshold >= 0 is the same comparison). The
@@ -24,9 +27,10 @@ from ...toolchain.ground.errors import UnsupportedError
 from .libraries import as_single, library_class
 from .opaque import Method, Opaque, Run
 from .spec import LifSpec
+from .stateless import rounding
 from .untouched import untouched
 
-NEURONS = ("LIFNode", "ParametricLIFNode", "IFNode")
+NEURONS = ("LIFNode", "ParametricLIFNode", "IFNode", "ILIFNode")
 
 
 def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
@@ -59,6 +63,8 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
             where=path,
             hint="use a surrogate function with spiking=True",
         )
+    if kind == "ILIFNode":
+        return _started(_integer(module, path), module, path)
     spec = _started(_spec(module, kind), module, path)
     return _strict(spec) if _misses_a_tie(module) else spec
 
@@ -169,6 +175,12 @@ def _spec(module: nn.Module, kind: str) -> LifSpec:
     gain = 1.0 if module.decay_input else 1 / decay
     soft = rest is None
     return LifSpec(decay, threshold, gain, v, v, soft, start=v, reached=True)
+
+
+def _integer(module: nn.Module, path: str) -> LifSpec:
+    """I-LIF: its surrogate function, round(clamp(., 0, D)), holds D."""
+    most = int(_number(getattr(module.surrogate_function, "max_spike_count", 0)))
+    return rounding(1 / _tau(module), as_single(_number(module.v_threshold)), most, path)
 
 
 def _tau(module: nn.Module) -> float:

@@ -35,6 +35,7 @@ class NeuronCalls:
     calls  numbers of the calls, from 0: one for all steps, or those of steps 0, 1, ... as traced
     total  calls of the module in one forward, as traced
     methods  of the module that were one op in the trace
+    unit   what the module returns for one spike
     """
 
     node: str
@@ -44,6 +45,7 @@ class NeuronCalls:
     calls: tuple[int, ...]
     total: int
     methods: tuple[str, ...] = ("forward",)
+    unit: float = 1.0
 
     @property
     def over_time(self) -> bool:

@@ -56,6 +56,8 @@ class Emitter:
         self.problems: list[Problem] = []
         self.fed: dict[str, str] = {}
         """Neuron that is run step by step -> what feeds it."""
+        self.stateless: dict[tuple[int, str], str] = {}
+        """(neuron without a state, what feeds a single step of it) -> its node."""
         self.fires = False
         """Whether there is a neuron."""
         self.traced_calls: dict[str, TracedCalls] = {}

@@ -124,6 +124,7 @@ def _calls(node: str, path: str, opaque: Opaque, traced_calls: TracedCalls) -> N
         tuple(traced_calls.calls),
         traced_calls.total,
         methods,
+        opaque.unit,
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from ..neurons.levels_op import NAME as LEVELS
 from ..neurons.lif_op import NAME as LIF
 from ..neurons.refusal import Refusal
 from ..neurons.step_op import NAME
@@ -56,8 +57,9 @@ class Partial:
 Carried = State | Partial
 
 STEPWISE = {
-    LIF, NAME, "aten::select", "aten::unbind", "aten::stack", "aten::cat", "aten::zeros_like",
-    "aten::new_zeros", "aten::full_like", "aten::new_full", "aten::ones_like", "aten::new_ones",
+    LIF, NAME, LEVELS, "aten::select", "aten::unbind", "aten::stack", "aten::cat",
+    "aten::zeros_like", "aten::new_zeros", "aten::full_like", "aten::new_full",
+    "aten::ones_like", "aten::new_ones",
 }  # fmt: skip
 """Ops whose rules see the steps of their operands; to all others a step is like any other."""
 
@@ -87,6 +89,21 @@ def lif(
     call, total = which(node, LIF, number)
     e.traced_calls[name] = TracedCalls(number, x.dims, total, [call])
     return [replace(x, name=name, reduce=None), *[State(name, ENDED)] * (2 * len(rests))]
+
+
+@rule(LEVELS)
+def levels(e: Emitter, node: fx.Node, x: Stream, state: list[Any], number: int) -> Stream:
+    """An integer neuron without a memory: elementwise, the same at every step of a loop."""
+    needs_steps(x, "a neuron runs")
+    call, total = which(node, LEVELS, number)
+    known = e.stateless.get((number, x.name)) if x.step is not None else None
+    if known is None:
+        known = add_neuron(e, x, number)
+        e.traced_calls[known] = TracedCalls(number, x.dims, total)
+        if x.step is not None:
+            e.stateless[number, x.name] = known
+    e.traced_calls[known].calls.append(call)
+    return replace(x, name=known)
 
 
 def _neurons_axes(dims: Dims) -> Dims:

@@ -34,6 +34,10 @@ COMPARES = (
     "only a neuron module compares: use one of SpikingJelly, snnTorch or Norse instead of a neuron "
     "written out in forward()"
 )
+INTEGERS = (
+    "an integer neuron is a module of its own, round(clamp(x, 0, D)) and nothing else: use "
+    "MultiSpike or integer_lif of sfx.frontends.neurons.integer, or SpikingJelly's ILIFNode"
+)
 RANDOM = "nothing random is deployed: draw spikes beforehand and give them as samples"
 HINTS: dict[str, str] = {
     "softmax": "attention over spikes needs none: (q k^T) v * scale, then a neuron",
@@ -50,6 +54,8 @@ HINTS: dict[str, str] = {
     "tanh": SPIKING,
     "hardtanh": SPIKING,
     **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne", "where", "heaviside"), COMPARES),
+    "round": INTEGERS,
+    "clamp": INTEGERS,
     "select": "split layers instead of streams; over the time axis take whole steps, x[t]",
     "split": "use one layer per part instead of splitting its output",
     "chunk": "use one layer per part instead of splitting its output",

@@ -8,6 +8,7 @@ from typing import Any, cast
 from torch import fx
 
 from ...toolchain.ground.errors import UnsupportedError
+from ..neurons.levels_op import NAME as LEVELS
 from ..neurons.lif_op import NAME as LIF
 from ..neurons.step_op import NAME as LIF_STEP
 from .prepare import op_name
@@ -19,14 +20,18 @@ PASSED_ON = {"aten::clone", "aten::contiguous", "aten::detach", "aten::alias", "
 def steps_shown(graph: fx.Graph) -> int:
     """The steps that every neuron of a traced graph runs; 0 where it has no neuron.
 
+    Neurons that keep nothing do not tell; where there are no others, the image is shown once.
+
     Raises UnsupportedError SFX-E195 where neurons run different numbers of steps.
     """
     found: dict[Any, int] = {}
     numbers: dict[fx.Node, int] = {}
     alive = ancestors(next(n for n in graph.nodes if n.op == "output"))
+    once = 0
     for node in graph.nodes:
         if node not in alive:
             continue
+        once = 1 if op_name(node) == LEVELS else once
         if op_name(node) == LIF:
             found[node] = int(node.meta["val"][0].shape[0])
         elif op_name(node) == LIF_STEP:
@@ -41,7 +46,7 @@ def steps_shown(graph: fx.Graph) -> int:
             where="model",
             hint="every neuron must be called once per step, from its state of the step before",
         )
-    return counts[0] if counts else 0
+    return counts[0] if counts else once
 
 
 def ancestors(end: fx.Node | None) -> set[fx.Node]:

@@ -37,8 +37,8 @@ CAUSES = {
     "forward(); a pool or product of event counts; a layer used under two names",
     "SFX-E182": "usual causes: the reduction over the steps; a constant in forward() that depends "
     "on T or the batch; a hook on the last layers",
-    "SFX-E183": "on the chip a spike is 0 or 1: put a factor into the weights of the next layer, "
-    "and use a surrogate whose forward is a step",
+    "SFX-E183": "on the chip a spike is 0 or 1, or a whole number of an integer neuron: put a "
+    "factor into the weights of the next layer, and use a surrogate whose forward is a step",
 }
 HINT = "; --no-check (check=False) compiles it all the same, on record"
 
@@ -87,9 +87,23 @@ def compare(graph: Graph, recordings: Sequence[Recording]) -> Witness:
 def compare_lowered(graph: Graph, recordings: Sequence[Recording], witness: Witness) -> Witness:
     """The same record beside the graph in neuron form: what the passes made of it. Raises alike."""
     tally = Tally()
+    alone, numbers = _slots_as_neurons(graph)
     for number, recording in enumerate(recordings):
-        Beside(graph, recording.without_currents(), number, tally).run()
+        Beside(alone, recording.without_currents().in_slots(numbers), number, tally).run()
     return replace(witness, lowered=tally.compared)
+
+
+def _slots_as_neurons(graph: Graph) -> tuple[Graph, dict[str, tuple[str, int]]]:
+    """The graph with each slot of an integer neuron as a neuron that fires once; of whom, which."""
+    found: dict[str, tuple[str, int]] = {}
+    nodes: list[Node] = []
+    for node in graph:
+        op = node.op
+        if isinstance(op, g.Slot):
+            found[node.name] = op.of, op.number
+            op = g.LIF(1.0, op.level, reached=op.reached)
+        nodes.append(replace(node, op=op))
+    return graph.with_nodes(nodes) if found else graph, found
 
 
 class Beside:
@@ -127,7 +141,7 @@ class Beside:
     def _neuron(self, node: Node, current: FloatArray, recorded: Recorded) -> None:
         op = node.op
         assert isinstance(op, g.LIF | g.IF)
-        fired = self._binary(node, recorded.sent)
+        fired = self._fired(node, recorded.sent)
         self.tally.neurons[node.name] = fired[0].size
         self.tally.spikes += int(fired.sum())
         if fired.any():
@@ -149,8 +163,12 @@ class Beside:
         self._currents(node, values, torchs, self.cut.sizes[label].error(self.unit))
         return True
 
-    def _binary(self, node: Node, sent: NDArray[Any]) -> NDArray[np.bool_]:
-        wrong = (sent != 0) & (sent != 1)
+    def _fired(self, node: Node, sent: NDArray[Any]) -> NDArray[Any]:
+        """Where torch fired; how often, of an integer neuron."""
+        op = node.op
+        assert isinstance(op, g.LIF | g.IF)
+        most = op.most if op.fires == "round" else 1
+        wrong = (sent != np.rint(sent)) | (sent < 0) | (sent > most)
         if wrong.any():
             at = self._first(wrong)
             raise self._differ(
@@ -158,13 +176,12 @@ class Beside:
                 node,
                 at,
                 float(sent[at]),
-                "0 or 1",
+                "0 or 1" if most == 1 else f"0 to {most}",
                 int(wrong.sum()),
                 wrong.size,
                 "sends",
             )
-        fired: NDArray[np.bool_] = sent != 0
-        return fired
+        return sent.astype(np.int64) if op.fires == "round" else sent != 0
 
     def _currents(self, node: Node, got: FloatArray, torchs: NDArray[Any], off: float) -> None:
         self.tally.compared += got.size
@@ -176,9 +193,7 @@ class Beside:
                 int(wrong.sum()), wrong.size, f"receives (rounding explains {off:.1e})",
             )  # fmt: skip
 
-    def _spikes(
-        self, node: Node, x: NDArray[Any], fired: NDArray[np.bool_], received: float
-    ) -> int:
+    def _spikes(self, node: Node, x: NDArray[Any], fired: NDArray[Any], received: float) -> int:
         """Ties among the spikes that differ; raises for any other difference."""
         op = node.op
         assert isinstance(op, g.LIF | g.IF)
@@ -190,7 +205,8 @@ class Beside:
         part = x.reshape(len(x), -1)[:, cells]
         spikes = fired.reshape(len(x), -1)[:, cells]
         rest = self.rests.get(node.name, 0.0)
-        within = np.abs(v.reshape(len(x), -1)[:, cells] - membrane.threshold(op)) <= membrane.error(
+        away = membrane.distance(op, v.reshape(len(x), -1)[:, cells], spikes)
+        within = away <= membrane.error(
             op, part.astype(np.float64), spikes, self.unit, received, rest
         )
         if received == 0:

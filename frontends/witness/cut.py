@@ -71,7 +71,7 @@ class Cut:
 
 def cut(graph: Graph, recording: Recording) -> Cut:
     """Cut `graph` at the neurons that `recording` knows."""
-    known = {n.name for n in graph if n.name in recording.neurons and _binary(n)}
+    known = {n.name for n in graph if n.name in recording.neurons and _followed(n)}
     inside = _loops(graph, known)
     nodes: list[Node] = []
     given: dict[str, FloatArray] = {}
@@ -98,8 +98,8 @@ def cut(graph: Graph, recording: Recording) -> Cut:
     return Cut(made, tuple(order), given, sizes(made, recording.x))
 
 
-def _binary(node: Node) -> bool:
-    """Whether it is a neuron that fires 0 or 1; others are computed, not followed."""
+def _followed(node: Node) -> bool:
+    """Whether it is a neuron that fires 0 or 1, or an integer one; others are computed only."""
     return isinstance(node.op, g.LIF | g.IF) and node.op.fires != "many"
 
 
@@ -116,11 +116,17 @@ def sizes(graph: Graph, x: Any) -> dict[str, Size]:
     """M and k of every node of a cut graph, without computing a value."""
     found: dict[str, Size] = {}
     steps = graph.timesteps
+    most = {
+        name: float(n.op.most)
+        for n in graph
+        for name in (n.name, DELAYED + n.name)
+        if isinstance(n.op, g.LIF | g.IF) and n.op.fires == "round"
+    }
     for node in graph:
         if isinstance(node.op, g.Input):
             found[node.name] = Size(float(np.abs(x).max(initial=0.0)), 1)
         elif isinstance(node.op, g.LIF | g.IF | g.Threshold) or not node.producers:
-            found[node.name] = Size(1.0, 0)
+            found[node.name] = Size(most.get(node.name, 1.0), 0)
         elif not all(p in found for p in node.producers):  # a loop that no record opens
             found[node.name] = Size(math.inf, 1)
         else:

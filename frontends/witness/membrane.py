@@ -12,7 +12,8 @@ from ...toolchain.ir import graph as g
 from ...toolchain.ir.graph import FloatArray
 from ...toolchain.ir.single import single
 
-Spikes = NDArray[np.bool_]
+Spikes = NDArray[Any]
+"""Whether a neuron fires, or how often it does where it is an integer neuron."""
 LOCAL = 8
 """Roundings of one step: four operations, and the constants they use."""
 
@@ -66,9 +67,33 @@ def threshold(op: g.LIF | g.IF) -> float:
 
 
 def over(op: g.LIF | g.IF, v: FloatArray) -> Spikes:
-    """Where a neuron fires at v."""
+    """Where a neuron fires at v, or how often."""
+    if op.fires == "round":
+        return np.rint(np.clip(single(v / threshold(op)), 0, op.most)).astype(np.int64)
     found: Spikes = v >= threshold(op) if op.reached else v > threshold(op)
     return found
+
+
+def distance(op: g.LIF | g.IF, v: FloatArray, fired: Spikes) -> FloatArray:
+    """How far v is from where the graph would send what torch sent, as `over` does not."""
+    if op.fires != "round":
+        away: FloatArray = np.abs(v - threshold(op))
+        return away
+    nearest = np.where(over(op, v) > fired, fired + 0.5, fired - 0.5)
+    away = np.abs(v - nearest * threshold(op))
+    return away
+
+
+def after(c: Constants, v: FloatArray, fired: Spikes, kind: Any) -> FloatArray:
+    """v after the reset of a step."""
+    fallen: FloatArray
+    if not c.subtract:
+        fallen = np.where(fired, kind(c.reset), v)
+    elif fired.dtype == bool:
+        fallen = np.where(fired, v - kind(c.drop), v)
+    else:
+        fallen = v - kind(c.drop) * fired.astype(v.dtype)
+    return fallen
 
 
 def constants(op: g.LIF | g.IF) -> Constants:
@@ -105,7 +130,7 @@ def follow(op: g.LIF | g.IF, x: NDArray[Any], fired: Spikes, kind: Any = np.floa
         v = v + gain * current if decay is None else v + decay * ((leak - v) + gain * current)
         v = rule.held(v, fired[t])
         found[t] = rule.tested(v, before)
-        v = np.where(fired[t], v - kind(c.drop) if c.subtract else kind(c.reset), v)
+        v = after(c, v, fired[t], kind)
     return found
 
 
@@ -123,7 +148,7 @@ def expanded(op: g.LIF | g.IF, x: NDArray[Any], fired: Spikes, kind: Any) -> Flo
         i = stay * i + enter * x[t].astype(kind)
         v = rule.held(keep * v + (pull + gain * i), fired[t])
         found[t] = rule.tested(v, before)
-        v = np.where(fired[t], v - kind(c.drop) if c.subtract else kind(c.reset), v)
+        v = after(c, v, fired[t], kind)
     return found
 
 
@@ -150,10 +175,11 @@ def error(
         v = rule.held(c.keep * v + c.pull + c.gain * i, fired[t])
         off = abs(c.keep) * off + abs(c.gain) * off_i + LOCAL * unit * size
         twice = LOCAL * abs(c.drop) * (op.fires == "twice")
-        found[t] = off + unit * (abs(c.threshold) * (rest > 0) + twice)
-        v = np.where(fired[t], v - c.drop if c.subtract else c.reset, v)
-        after = off + 2 * unit * (np.abs(v) + abs(c.drop))
-        off = np.where(fired[t], after if c.subtract else unit * (abs(c.reset) + rest), off)
+        quotient = LOCAL * np.abs(v) * (op.fires == "round")
+        found[t] = off + unit * (abs(c.threshold) * (rest > 0) + twice + quotient)
+        v = after(c, v, fired[t], float)
+        shed = off + 2 * unit * (np.abs(v) + abs(c.drop) * fired[t])
+        off = np.where(fired[t], shed if c.subtract else unit * (abs(c.reset) + rest), off)
     return found
 
 

@@ -8,7 +8,7 @@ the neuron, or the next one, receives.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,6 +63,15 @@ class Recording:
         """Spikes only: a byte for each neuron and step."""
         spikes = {n: Recorded(None, h.sent.astype(np.uint8)) for n, h in self.neurons.items()}
         return replace(self, neurons=spikes)
+
+    def in_slots(self, slots: Mapping[str, tuple[str, int]]) -> Recording:
+        """Numbers as binary spikes: node -> (integer neuron, from which number on it fires)."""
+        whole = {n for n, _ in slots.values()}
+        neurons = {n: held for n, held in self.neurons.items() if n not in whole}
+        for name, (of, number) in slots.items():
+            if of in self.neurons:
+                neurons[name] = Recorded(None, (self.neurons[of].sent > number).astype(np.uint8))
+        return replace(self, neurons=neurons)
 
     @property
     def fired(self) -> frozenset[str]:
@@ -246,7 +255,16 @@ def _recorded_of(neuron: NeuronCalls, made: list[Call], steps: int) -> Recorded 
     fired = _joined(sent, neuron.dims, steps)
     if fired is None:
         return "its module returned no tensor of the neurons' shape"
-    return Recorded(_joined(received, neuron.dims, steps), fired)
+    return Recorded(_joined(received, neuron.dims, steps), _counted(fired, neuron.unit))
+
+
+def _counted(sent: Array, unit: float) -> Array:
+    """Spikes of what a module returns, which divides them (MultiSpike): whole up to rounding."""
+    if unit == 1.0:
+        return sent
+    counts = sent / np.asarray(unit, sent.dtype)
+    whole = np.rint(counts)
+    return np.where(np.abs(counts - whole) <= 4 * np.finfo(sent.dtype).eps * whole, whole, counts)
 
 
 def _joined(values: tuple[Tensor | None, ...], dims: Dims, steps: int) -> Array | None:

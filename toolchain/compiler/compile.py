@@ -16,7 +16,7 @@ from ..ir.check import check_graph
 from ..ir.check_facts import holding
 from ..ir.check_program import check_program
 from ..ir.find_facts import with_facts
-from ..ir.graph import Graph, Input
+from ..ir.graph import LIF, Graph, Input
 from ..ir.matched import Silence
 from ..ir.memory_use import of_compile
 from ..ir.placed import PlacedProgram
@@ -30,6 +30,7 @@ from .passes.balance_delays import BalanceDelays
 from .passes.base import GraphPass, Trail, Watch, ignore, run_passes
 from .passes.fold_batch_norm import FoldBatchNorm
 from .passes.fold_convs import FoldConvs
+from .passes.integer_slots import IntegerSlots
 from .passes.lower_max_pool import LowerMaxPool
 from .passes.lower_products import LowerProducts
 from .passes.place_relays import PlaceRelays
@@ -61,19 +62,43 @@ class Compiled:
     silent: tuple[Silence, ...] = ()
 
 
-def lower(graph: Graph, input_high: int | None = None, trail: Trail | None = None) -> Graph:
+def lower(
+    graph: Graph,
+    input_high: int | None = None,
+    trail: Trail | None = None,
+    slots: IntegerSlots | None = None,
+) -> Graph:
     """The graph in neuron form: one projection between any two neurons.
 
     input_high: the largest value that may enter, which the input then declares; None: what it
     declares already, else 1. A maximum or a product of spikes is not lowered as one of counts, so
-    the quantizer takes no data beyond it. trail: sees the graph after each pass. Raises
-    UnsupportedError (SFX-E22x) for neurons that have no integer form.
+    the quantizer takes no data beyond it. trail: sees the graph after each pass. slots: how integer
+    neurons become binary spikes, None: they send numbers. Raises UnsupportedError (SFX-E22x) for
+    neurons that have no integer form.
     """
     check_graph(graph)
     refuse_forms(graph)
     high = input_high or entering(graph, None, None)
     bounded = (replace(n, op=Input(high)) if isinstance(n.op, Input) else n for n in graph)
-    return run_passes(graph.with_nodes(bounded), TO_NEURON_FORM, check_graph, trail)
+    passes = TO_NEURON_FORM
+    if slots is not None:
+        passes = (*passes[:-1], slots, passes[-1])
+    return run_passes(graph.with_nodes(bounded), passes, check_graph, trail)
+
+
+def slots_for(graph: Graph, target: Target, options: Options | None) -> IntegerSlots | None:
+    """How integer neurons become binary spikes on `target`; None where they send numbers.
+
+    A number is one message, one population and one copy of the weights behind it, D slots are up to
+    D of each: where spikes carry a payload, it always costs less. So slots are for targets without
+    one, or for whoever asks for them.
+    """
+    binary = not target.limits.payload_bits
+    asked = (options or Options()).integer_spikes
+    found = any(isinstance(n.op, LIF) and n.op.keeps_nothing for n in graph)
+    if not (binary or asked == "slots") or not found:
+        return None
+    return IntegerSlots(relayed=not binary)
 
 
 def entering(graph: Graph, data: IntArray | None, options: Options | None) -> int:
@@ -110,7 +135,8 @@ def compile_graph(
     trail = Trail(watch)
     watch("imported", graph)
     data = None if calibration is None else calibration.astype(np.int64)
-    neuron_form = lower(graph, entering(graph, data, options), trail)
+    slots = slots_for(graph, target, options)
+    neuron_form = lower(graph, entering(graph, data, options), trail, slots)
     lowered(neuron_form)
     samples = 0 if calibration is None else len(calibration)
     require(of_compile(neuron_form, samples), "compiling it", allowed=memory)

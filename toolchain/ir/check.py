@@ -18,6 +18,8 @@ from . import graph as g
 from .graph import Graph, Node, Op, Shape
 
 REDUCTIONS = ("mean", "sum", "none")
+MOST_LEVELS = 200
+"""Spikes of one step of an integer neuron: they fit a byte, and published nets have up to 16."""
 
 
 class ShapeProblem(ValueError):
@@ -191,13 +193,26 @@ def _firing_problems(op: g.LIF | g.IF) -> Iterator[tuple[str, str]]:
         yield "SFX-E214", f"threshold is {op.threshold:g}, but it fires as often as that fits"
     if op.fires == "twice" and not op.subtract:
         yield "SFX-E214", "fires is 'twice', which needs a reset that subtracts"
-    if op.most < 0 or (op.most and op.fires != "many"):
+    if op.most < 0 or (op.most and op.fires not in ("many", "round")):
         yield (
             "SFX-E214",
             f"most is {op.most}, but must be above 0, of a neuron that fires many times",
         )
+    if op.fires == "round":
+        yield from _rounding_problems(op)
     if op.hold < 0:
         yield "SFX-E214", f"hold is {op.hold} steps, but must be at least 0"
+
+
+def _rounding_problems(op: g.LIF | g.IF) -> Iterator[tuple[str, str]]:
+    if not 1 <= op.most <= MOST_LEVELS:
+        yield "SFX-E214", f"most is {op.most}, but must be 1..{MOST_LEVELS} of an integer neuron"
+    if op.threshold <= 0 or not op.subtract or op.drop or op.hold or op.floor is not None:
+        yield (
+            "SFX-E214",
+            "an integer neuron (fires 'round') has a threshold above 0 and subtracts it for every "
+            "spike: no drop, hold or floor of its own",
+        )
 
 
 # --- loops ----------------------------------------------------------------------------------

@@ -79,6 +79,8 @@ class Neuron:
     def _fired(self, v: FloatArray) -> FloatArray:
         """How often each neuron fires at v, after the membrane of the step before."""
         threshold = self.threshold
+        if self.op.fires == "round":
+            return np.rint(np.clip(single(v / threshold), 0.0, self.op.most))
         if self.op.fires == "many":
             n = np.maximum(np.floor(single(v / threshold)), 0.0)
             fewer: FloatArray = n if self.op.reached else n - ((n > 0) & (v <= n * threshold))

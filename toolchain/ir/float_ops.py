@@ -10,6 +10,7 @@ import numpy as np
 from . import graph as g
 from .check import window
 from .graph import FloatArray, Op
+from .single import single
 
 
 @singledispatch
@@ -118,6 +119,12 @@ def _permute(op: g.Permute, x: FloatArray) -> FloatArray:
 @apply.register
 def _threshold(op: g.Threshold, x: FloatArray) -> FloatArray:
     return (x > op.threshold).astype(np.float64)
+
+
+@apply.register
+def _slot(op: g.Slot, x: FloatArray) -> FloatArray:
+    v, level = single(x), float(single(op.level))
+    return ((v >= level) if op.reached else (v > level)).astype(np.float64)
 
 
 @apply.register

@@ -174,11 +174,13 @@ class Expand(Op):
 
 # --- neurons --------------------------------------------------------------------------------
 
-FIRING = ("once", "many", "twice")
+FIRING = ("once", "many", "twice", "round")
 """How often a neuron fires in one step.
 
 once   1 where v > threshold
 many   n, the largest number with v > n * threshold, and a subtracting reset takes off n * drop
+round  n, the whole number next to v / threshold (the even one of two) in 0..most; the reset takes
+       off n * threshold: an integer neuron (I-LIF, MultiSpike)
 twice  as `once`, but where v is above the threshold after the last reset, it has to pass it by
        another drop: v > threshold + drop (a threshold tested both before and after the input)
 """
@@ -201,7 +203,7 @@ class LIF(Op):
     fires  one of `FIRING`
     hold   steps after a spike at which v is held at `reset`, whatever arrives; i goes on
     reached  fires on v >= threshold
-    most   spikes of one step at the most with `fires` "many", 0: as many as fit
+    most   spikes of one step at the most with `fires` "many" (0: as many as fit) and "round"
     floor  v is at least this after the reset; None: no bound
     """
 
@@ -222,6 +224,20 @@ class LIF(Op):
     reached: bool = False
     most: int = 0
     floor: float | None = None
+
+    @property
+    def keeps_nothing(self) -> bool:
+        """Whether it is an integer neuron that is a function of its input alone."""
+        alone = self.decay == self.gain == self.syn == self.w_in == 1.0 and self.leak == 0.0
+        return alone and self.fires == "round"
+
+    @property
+    def levels(self) -> tuple[tuple[float, bool], ...]:
+        """Where what an integer neuron sends rises by one; whether v need only reach the level.
+
+        Halves are rounded to the even number: 1.5 thresholds are two spikes, 2.5 are two as well.
+        """
+        return tuple(((j + 0.5) * self.threshold, j % 2 == 1) for j in range(self.most))
 
 
 @dataclass(frozen=True)
@@ -260,6 +276,20 @@ class Threshold(Op):
 
     neuron = True
     threshold: float
+
+
+@dataclass(frozen=True)
+class Slot(Op):
+    """Spike `number` (from 0) of the integer neuron `of`: 1 where it sends more than `number`.
+
+    Only in neuron form. Stateless: x > level, or x >= level if `reached`, x as a float32 number.
+    """
+
+    neuron = True
+    level: float
+    reached: bool
+    of: str
+    number: int
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from .neurons.graded import Graded
 from .neurons.graded_relu import GradedReLU
 from .neurons.input import Input
 from .neurons.lif import LIF
+from .neurons.multi_level import MultiLevel
 from .neurons.product import Product
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Graded",
     "GradedReLU",
     "Input",
+    "MultiLevel",
     "NeuronProgram",
     "Population",
     "Product",

@@ -59,7 +59,9 @@ def _range(graph: g.Graph, node: g.Node, operands: list[Range], input_high: int)
     match op:
         case g.Input():
             return Range(0, op.high or input_high, True)
-        case g.LIF() | g.IF() | g.Threshold():
+        case g.LIF() | g.IF() if op.fires in ("many", "round") and op.most:
+            return Range(0, op.most, True)
+        case g.LIF() | g.IF() | g.Threshold() | g.Slot():
             return SPIKES
         case g.ReLU():
             return Range(max(operands[0].low, 0), max(operands[0].high, 0), operands[0].whole)

@@ -13,7 +13,7 @@ from .bounds import port_bounds
 from .connections import matrix
 from .last_step import ticking
 from .neurons.lif import LIF, current_bound
-from .program import Population, Program
+from .program import MultiLevel, Population, Program
 
 
 def silent_at_the_end(program: Program) -> set[str]:
@@ -21,6 +21,7 @@ def silent_at_the_end(program: Program) -> set[str]:
 
     * a LIF from which the tick takes at least as much as can drive it: after a step v is at most
       the threshold, so it cannot fire at the next one if u + bias <= 0
+    * levels that the same drive cannot pass
     * what is quiet without input, such as a Product or a relay, with a port that only such
       populations reach
     """
@@ -29,11 +30,29 @@ def silent_at_the_end(program: Program) -> set[str]:
     for p in program:
         if isinstance(p.neuron, LIF):
             silent = bool(np.all(_drive(program, p, clocks) <= 0))
+        elif isinstance(p.neuron, MultiLevel):
+            silent = not p.neuron.down and bool(
+                np.all(_ticked(program, p, clocks) <= p.neuron.up[0])
+            )
         else:
             silent = p.neuron.quiet and any(_quiet(program, p, k, found) for k in p.neuron.ports)
         if silent:
             found.add(p.name)
     return found
+
+
+def _ticked(program: Program, p: Population, clocks: set[str]) -> IntArray:
+    """The most that levels can be compared with at the last step [size]."""
+    assert isinstance(p.neuron, MultiLevel)
+    tick = np.zeros(p.size, np.int64)
+    for j in program.incoming[p.name]:
+        if j.pre in clocks:
+            column = np.asarray(matrix(j, program[j.pre].size, p.size).sum(axis=1)).ravel()
+            weight = scale_exponent(column, j.weight_exp)
+            tick = tick + (weight if j.lag == 0 else weight.clip(0))
+    steady = port_bounds(program, p, without=clocks)["a_in"]
+    most: IntArray = steady.high + np.broadcast_to(p.neuron.bias, p.shape).ravel() + tick
+    return most
 
 
 def _drive(program: Program, p: Population, clocks: set[str]) -> IntArray:

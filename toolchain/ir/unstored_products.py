@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import graph as g
 from .graph import FloatArray, Graph, Node, Op
 
-SPIKING = (g.LIF, g.IF, g.Threshold)
+SPIKING = (g.LIF, g.IF, g.Threshold, g.Slot)
 """Ops that send 0 or 1 (or a few spikes at once, see `graph.FIRING`)."""
 
 
@@ -59,7 +59,7 @@ def _spikes(graph: Graph, name: str) -> bool:
 
 def is_binary(op: Op) -> bool:
     """Whether an op sends 0 or 1."""
-    return isinstance(op, SPIKING) and getattr(op, "fires", "once") != "many"
+    return isinstance(op, SPIKING) and getattr(op, "fires", "once") in ("once", "twice")
 
 
 def operands_of(values: dict[str, FloatArray], product: Node) -> tuple[FloatArray, FloatArray]:

@@ -130,6 +130,30 @@ def graded(a: Any, vth: int, positive: bool, out: Any, events: Any, active: Any,
 
 
 @compiled
+def multi_level(
+    a: Any, bias: Any, up: Any, down: Any, out: Any, events: Any, active: Any, ends: Any
+) -> None:
+    """MultiLevel. a, out [B, S, n]; bias [n]; up, down: levels, int64; the rest as of `graded`."""
+    lanes, steps, n = a.shape
+    for block in numba.prange((n + BLOCK - 1) // BLOCK):
+        low, high = np.int64(0), np.int64(0)
+        for b in range(lanes):
+            for t in range(steps):
+                for i in range(block * BLOCK, min(n, (block + 1) * BLOCK)):
+                    now, drive = np.int64(a[b, t, i]), np.int64(bias[i])
+                    v, value = now + drive, np.int64(0)
+                    for level in up:
+                        value += np.int64(v > level)
+                    for level in down:
+                        value -= np.int64(v < level)
+                    out[b, t, i] = value
+                    active[t, i] += np.uint8((now | drive) != 0)
+                    events[t, i] += np.uint8(value != 0)
+                    low, high = min(low, value), max(high, value)
+        ends[block, 0], ends[block, 1] = low, high
+
+
+@compiled
 def product(
     a1: Any, a2: Any, exp: int, vth: int, out: Any, events: Any, active: Any, ends: Any
 ) -> None:

@@ -13,6 +13,7 @@ from ....toolchain.ir.loops import groups, is_loop
 from ....toolchain.ir.program import (
     LIF,
     Input,
+    MultiLevel,
     Population,
     Program,
     Projection,
@@ -57,9 +58,9 @@ class Prepared:
         self.bias = {
             p.name: arranged(lif.bias_of(p), C_ORDER, self.layout[p.name]).astype(np.int32)
             for p in program
-            if isinstance(p.neuron, LIF)
+            if isinstance(p.neuron, LIF | MultiLevel)
         }
-        self.biased = frozenset(n for n, bias in self.bias.items() if bias.any())
+        self.biased = frozenset(p.name for p in program if p.neuron.biased)
         self.small = frozenset(
             n for n, bias in self.bias.items() if np.abs(bias).max(initial=0) <= 1 << 24
         )

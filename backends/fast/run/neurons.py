@@ -66,7 +66,7 @@ def steps(
     rule = RULES[type(n)]
     assert isinstance(rule, Stateless), "all others are run elsewhere"
     ends = np.zeros((-(-p.size // kernels.BLOCK), 2), dtype=np.int64)
-    rule.steps(n, ports, Sending(out, events, active, ends))
+    rule.steps(n, ports, Sending(out, events, active, ends, planned.bias))
     low, high = int(ends[:, 0].min()), int(ends[:, 1].max())
     if planned.checked and (low < min(p.low, 0) or high > max(p.high, 0)):
         raise out_of_range(p, low, high)

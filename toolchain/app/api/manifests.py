@@ -41,7 +41,8 @@ def quantize_facts(options: Options | None) -> dict[str, Any]:
     from ...compiler.quantize.options import Options
 
     chosen = options or Options()
-    return {
+    asked = {} if chosen.integer_spikes == "auto" else {"integer_spikes": chosen.integer_spikes}
+    return asked | {
         "method": chosen.method,
         "bits": chosen.bits,
         "layers": dict(sorted(chosen.layers.items())),

@@ -42,10 +42,23 @@ CountsOpt = Annotated[
         "else 255). A smaller bound leaves more bits for the membrane",
     ),
 ]
+IntegerOpt = Annotated[
+    str,
+    typer.Option(
+        "--integer-spikes",
+        help="Neurons that send up to D spikes in a step (I-LIF, MultiSpike): graded (one number), "
+        "slots (D binary spikes), or auto (graded where the target's spikes carry numbers)",
+    ),
+]
 
 
 def quantize_options(
-    bits: int, layers: list[str] | None, method: str, effort: float, counts: int | None = None
+    bits: int,
+    layers: list[str] | None,
+    method: str,
+    effort: float,
+    counts: int | None = None,
+    integer_spikes: str = "auto",
 ) -> Options:
     """The options as given. Raises InputError (SFX-E324, E325, E327, E329)."""
     from ...compiler.quantize.options import Options
@@ -53,7 +66,7 @@ def quantize_options(
     chosen: dict[str, int] = {}
     for text in layers or ():
         chosen |= from_file(Path(text)) if text.endswith(".toml") else _pairs(text)
-    return Options(method, bits, chosen, effort, counts)
+    return Options(method, bits, chosen, effort, counts, integer_spikes)
 
 
 def _pairs(text: str) -> dict[str, int]:

@@ -12,6 +12,7 @@ from .bits import (
     BitsOpt,
     CountsOpt,
     EffortOpt,
+    IntegerOpt,
     LayerBitsOpt,
     MethodOpt,
     quantize_options,
@@ -69,6 +70,7 @@ def compile(
     method: MethodOpt = "calibrated",
     effort: EffortOpt = 1.0,
     counts: CountsOpt = None,
+    integer_spikes: IntegerOpt = "auto",
     picture: Annotated[
         Path | None,
         typer.Option(
@@ -116,7 +118,7 @@ def compile(
             check_samples=check_samples,
             dump_passes=dump,
             memory=None if memory is None else memory << 20,
-            options=quantize_options(bits, layer_bits, method, effort, counts),
+            options=quantize_options(bits, layer_bits, method, effort, counts, integer_spikes),
         )
         api.save(bundle, destination)
     seconds = time.perf_counter() - start

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from ...ground.errors import Problem, UnsupportedError
 from ...ir import graph as g
+from ...ir.check import loops
 
 
 def refuse_forms(graph: g.Graph) -> None:
-    """Raises UnsupportedError (SFX-E220 to E223, E225): neurons that have no integer form."""
-    problems = [p for n in graph for p in [_problem(n)] if p is not None]
+    """Raises UnsupportedError (SFX-E220 to E223, E225, E226): neurons that have no integer form."""
+    problems = [p for n in graph for p in [_problem(n, graph)] if p is not None]
     if problems:
         raise UnsupportedError.of(problems)
 
 
-def _problem(node: g.Node) -> Problem | None:
+def _problem(node: g.Node, graph: g.Graph) -> Problem | None:
     where, op = node.module or node.name, node.op
     if isinstance(op, g.Delay):
         return Problem(
@@ -32,6 +33,8 @@ def _problem(node: g.Node) -> Problem | None:
             "train it to fire once (sinabs: spike_fn=SingleSpike; rockpool: max_spikes_per_dt=1) "
             "and say so with --nir-convention",
         )
+    if op.fires == "round":
+        return _integer_problem(node, op, graph)
     if op.fires == "twice":
         return Problem(
             "SFX-E221",
@@ -54,3 +57,20 @@ def _problem(node: g.Node) -> Problem | None:
             "train without a lower bound (sinabs: min_v_mem=None)",
         )
     return None
+
+
+def _integer_problem(node: g.Node, op: g.LIF | g.IF, graph: g.Graph) -> Problem | None:
+    """What an integer neuron may not have."""
+    current = isinstance(op, g.LIF) and (op.syn != 1.0 or op.w_in != 1.0)
+    own = any(node.name in loop for loop in loops({n.name: n.producers for n in graph}))
+    if not (current or own or op.start or op.unit):
+        return None
+    what = (
+        "a synaptic current" if current else "a loop onto itself" if own else "a start of its own"
+    )
+    return Problem(
+        "SFX-E226",
+        node.module or node.name,
+        f"an integer neuron (up to {op.most} spikes a step) with {what} is not mapped",
+        "use a plain I-LIF, v <- keep v + x from 0, or neurons that fire once",
+    )

@@ -11,6 +11,7 @@ from ...ground.errors import InputError
 from ...ir import graph as g
 
 METHODS = ("calibrated", "naive")
+INTEGER_SPIKES = ("auto", "graded", "slots")
 BITS = LOIHI.weight_bits
 """Bits of a synaptic weight unless an option says otherwise; a target may hold fewer."""
 FEW_BITS = 5
@@ -34,6 +35,8 @@ class Options:
     bits     of a weight, 2..8; at most those that a synapse of the target holds
     layers   bits of some populations, by name of the population or of its module
     effort   how much rounding search: 0 none, 1 what a compile of a large net affords, more: longer
+    integer_spikes  of neurons that send up to D spikes in a step: graded (one number), slots (D
+             binary spikes), or auto: graded where the target's spikes carry a payload
     counts   the most events that enter a neuron in a step, 1..255; None: what the model says of its
              input, else 1 if the calibration data have no more, else 255
     """
@@ -43,12 +46,19 @@ class Options:
     layers: Mapping[str, int] = field(default_factory=dict)
     effort: float = 1.0
     counts: int | None = None
+    integer_spikes: str = "auto"
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             hint = f"one of: {', '.join(METHODS)}"
             raise InputError(
                 "SFX-E324", f"there is no quantization method '{self.method}'", hint=hint
+            )
+        if self.integer_spikes not in INTEGER_SPIKES:
+            raise InputError(
+                "SFX-E324",
+                f"integer spikes as '{self.integer_spikes}'",
+                hint=f"one of: {', '.join(INTEGER_SPIKES)}",
             )
         for name, bits in [("bits", self.bits), *self.layers.items()]:
             if not 2 <= bits <= BITS:

@@ -29,7 +29,9 @@ from .cells.cell import add_cell
 from .cells.draft import ONE, helpers
 from .fit.real import is_plain
 from .fit.terms import Term, block, constant_terms, whole_terms
+from .levels import add_levels
 from .options import Options
+from .slots import add_slot
 from .state.quantizer_state import QuantizerState, drive, own_weight, projection
 from .state.values import Values, coincidences, over_steps
 from .weighted import add_lif, add_output, add_relu, add_stream
@@ -141,6 +143,8 @@ def _input(state: QuantizerState, node: g.Node, calibration: IntArray | None, hi
 def _population(state: QuantizerState, node: g.Node) -> None:
     """Append the population(s) and projections of one neuron node."""
     match node.op:
+        case g.LIF() if node.op.keeps_nothing:
+            add_levels(state, node)
         case g.LIF() | g.IF():
             wires = wires_into(state.graph, node)
             if is_plain(node, own=any(w.source == node.name for w in wires)):
@@ -148,6 +152,8 @@ def _population(state: QuantizerState, node: g.Node) -> None:
             else:
                 _full_bits(state, node)
                 add_cell(state, node, wires)
+        case g.Slot():
+            add_slot(state, node)
         case g.Threshold():
             _whole(state, node, _stateless(node.op, state.arithmetic))
         case g.ReLU():

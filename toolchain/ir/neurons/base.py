@@ -28,8 +28,9 @@ class Width(NamedTuple):
 class NeuronProgram:
     """What each neuron of a population computes at each hardware step.
 
-    A subclass is a frozen dataclass. Its fields are whole numbers and int64 arrays, which bundles
-    hold by the names of class and fields; its docstring is the rule.
+    A subclass is a frozen dataclass. Its fields are whole numbers, tuples of them for all neurons
+    alike, and int64 arrays, which bundles hold by the names of class and fields; its docstring is
+    the rule.
 
     ports        what projections can lead to
     state        what a neuron keeps from step to step, besides what it sends
@@ -61,6 +62,11 @@ class NeuronProgram:
         return bool(self.state)
 
     @property
+    def biased(self) -> bool:
+        """True if it may send, or hold, something where nothing arrives."""
+        return False
+
+    @property
     def arrays(self) -> tuple[IntArray, ...]:
         """All arrays, one value per neuron or one for all."""
         return tuple(v for v in vars(self).values() if isinstance(v, np.ndarray))
@@ -68,7 +74,8 @@ class NeuronProgram:
     @property
     def scalars(self) -> tuple[object, ...]:
         """All numbers that are no arrays."""
-        return tuple(v for v in vars(self).values() if not isinstance(v, np.ndarray))
+        held = [v for v in vars(self).values() if not isinstance(v, np.ndarray)]
+        return tuple(n for v in held for n in (v if isinstance(v, tuple) else (v,)))
 
     def some(self, shape: tuple[int, ...], neurons: IntArray, spare: int = 0) -> NeuronProgram:
         """The program of these neurons (flat indices) of a population of this shape.

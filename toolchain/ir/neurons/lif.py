@@ -47,6 +47,11 @@ class LIF(NeuronProgram):
         return self.reset
 
     @property
+    def biased(self) -> bool:
+        """Whether a bias drives it."""
+        return bool(self.bias.any())
+
+    @property
     def bias(self) -> IntArray:
         """bias_mant << bias_exp, or >> -bias_exp (floor) if negative; shaped as bias_mant."""
         return scale_exponent(self.bias_mant, self.bias_exp)
