@@ -26,7 +26,7 @@ from sfx.toolchain.formats.nir.bridge import to_graph  # noqa: E402
 from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from sfx.toolchain.ir import program as p  # noqa: E402
 from sfx.toolchain.targets import load as load_target  # noqa: E402
-from tests.e2e.integer_nets import SmallV3, counts, representable  # noqa: E402
+from tests.e2e.integer_nets import OverTime, SmallV3, counts, representable  # noqa: E402
 
 SAMPLES, SEED = 4, 2
 Array = np.ndarray
@@ -116,6 +116,26 @@ def test_the_witness_compares_every_message_and_sees_a_wrong_one() -> None:
     sent.ravel()[int(np.argmax(sent.ravel() == 4))] = 3
     with pytest.raises(InputError, match=r"SFX-E180 mlp\.0"):
         compare(graph, [recording])
+
+
+def over_time(steps: int) -> tuple[Any, Any]:
+    model = representable(OverTime(), SEED)
+    return model, to_graph(traced(model, torch.zeros(steps, 1, 6)).graph)
+
+
+@pytest.mark.parametrize("spikes", ["graded", "slots"])
+def test_a_membrane_is_nothing_at_one_step(spikes: str) -> None:
+    model, graph = over_time(1)
+    x = np.random.default_rng(0).integers(0, 4, (20, 1, 6))
+    options = Options(integer_spikes=spikes)
+    compiled = compile_graph(graph, load_target("loihi"), x, options=options)
+    assert all(r.exact for r in compiled.records)
+    assert compiled.silent == ()
+    with torch.no_grad():
+        want = model(torch.from_numpy(x).float().transpose(0, 1)).numpy()
+    program = compiled.placed.program
+    for backend in (ReferenceBackend(), FastBackend()):
+        assert np.array_equal(backend.run(program, x).sums / program.readout.scale, want)
 
 
 @pytest.mark.needs_lava

@@ -30,7 +30,7 @@ from .passes.balance_delays import BalanceDelays
 from .passes.base import GraphPass, Trail, Watch, ignore, run_passes
 from .passes.fold_batch_norm import FoldBatchNorm
 from .passes.fold_convs import FoldConvs
-from .passes.integer_slots import IntegerSlots
+from .passes.integer_slots import IntegerSlots, without_memory
 from .passes.lower_max_pool import LowerMaxPool
 from .passes.lower_products import LowerProducts
 from .passes.place_relays import PlaceRelays
@@ -79,6 +79,7 @@ def lower(
     check_graph(graph)
     refuse_forms(graph)
     high = input_high or entering(graph, None, None)
+    graph = without_memory(graph)
     bounded = (replace(n, op=Input(high)) if isinstance(n.op, Input) else n for n in graph)
     passes = TO_NEURON_FORM
     if slots is not None:
@@ -135,7 +136,7 @@ def compile_graph(
     trail = Trail(watch)
     watch("imported", graph)
     data = None if calibration is None else calibration.astype(np.int64)
-    slots = slots_for(graph, target, options)
+    slots = slots_for(without_memory(graph), target, options)
     neuron_form = lower(graph, entering(graph, data, options), trail, slots)
     lowered(neuron_form)
     samples = 0 if calibration is None else len(calibration)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from ...ir.graph import LIF, Graph, Node, Slot, Sum
-from .base import Fact
-from .facts import NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT
+from ...ir.graph import IF, LIF, Graph, Node, Op, Slot, Sum
+from .base import Condition
+from .conditions import NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT
 
-NO_INTEGER_NEURON = Fact(
+NO_INTEGER_NEURON = Condition(
     "no integer neuron without a memory",
     lambda graph: not any(isinstance(n.op, LIF) and n.op.keeps_nothing for n in graph),
 )
@@ -28,8 +28,8 @@ class IntegerSlots:
     """
 
     name: ClassVar[str] = "integer-slots"
-    requires: ClassVar[tuple[Fact, ...]] = (NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT)
-    ensures: ClassVar[tuple[Fact, ...]] = (NO_INTEGER_NEURON,)
+    requires: ClassVar[tuple[Condition, ...]] = (NO_BATCH_NORM, NO_MAX_POOL, NO_SPIKE_PRODUCT)
+    ensures: ClassVar[tuple[Condition, ...]] = (NO_INTEGER_NEURON,)
 
     relayed: bool = True
 
@@ -66,3 +66,20 @@ class IntegerSlots:
             slot = Slot(level, reached, node.name, j)
             nodes.append(replace(node, name=f"{node.name}.slot{j}", op=slot, inputs=(port,)))
         return nodes
+
+
+def without_memory(graph: Graph) -> Graph:
+    """Integer neurons of a sample of one step keep nothing, whatever their decay: they say so."""
+    if graph.timesteps > 1:
+        return graph
+    return graph.with_nodes(replace(n, op=_alone(n.op)) for n in graph)
+
+
+def _alone(op: Op) -> Op:
+    if not isinstance(op, LIF | IF) or op.fires != "round" or op.start:
+        return op
+    gain = op.gain if isinstance(op, IF) else op.decay * op.gain * op.syn * op.w_in
+    leak = op.decay * op.leak if isinstance(op, LIF) else 0.0
+    if leak or gain <= 0:
+        return op
+    return LIF(1.0, op.threshold / gain, subtract=True, fires="round", most=op.most)

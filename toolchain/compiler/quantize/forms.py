@@ -8,7 +8,7 @@ from ...ir.check import loops
 
 
 def refuse_forms(graph: g.Graph) -> None:
-    """Raises UnsupportedError (SFX-E220 to E223, E225, E226): neurons that have no integer form."""
+    """Raises UnsupportedError (SFX-E220 to E228): neurons that have no integer form."""
     problems = [p for n in graph for p in [_problem(n, graph)] if p is not None]
     if problems:
         raise UnsupportedError.of(problems)
@@ -64,13 +64,24 @@ def _integer_problem(node: g.Node, op: g.LIF | g.IF, graph: g.Graph) -> Problem 
     current = isinstance(op, g.LIF) and (op.syn != 1.0 or op.w_in != 1.0)
     own = any(node.name in loop for loop in loops({n.name: n.producers for n in graph}))
     if not (current or own or op.start or op.unit):
-        return None
+        alone = isinstance(op, g.LIF) and op.keeps_nothing
+        return None if alone or graph.timesteps == 1 else _remembers(node, op)
     what = (
         "a synaptic current" if current else "a loop onto itself" if own else "a start of its own"
     )
     return Problem(
-        "SFX-E226",
+        "SFX-E228",
         node.module or node.name,
         f"an integer neuron (up to {op.most} spikes a step) with {what} is not mapped",
         "use a plain I-LIF, v <- keep v + x from 0, or neurons that fire once",
+    )
+
+
+def _remembers(node: g.Node, op: g.LIF | g.IF) -> Problem:
+    return Problem(
+        "SFX-E227",
+        node.module or node.name,
+        f"an integer neuron (up to {op.most} spikes a step) that keeps a membrane over the steps "
+        "is not mapped",
+        "train at one step (T = 1), or use neurons without a memory (MultiSpike)",
     )
