@@ -30,18 +30,17 @@ def parts_bare(net: nn.Module) -> Iterator[None]:
         for name, child in parent._modules.items()
         if child is not None and _inside(parent) is None and _inside(child) is not None
     ]
-    compiled = [(m, m._compiled_call_impl) for m in net.modules()]
+    own = "_compiled_call_impl"  # of a module that was compiled in place; others have none
+    compiled = [(m, m.__dict__.pop(own)) for m in net.modules() if own in m.__dict__]
     for parent, name, child in wrapped:
         parent._modules[name] = bare(child)
-    for module, _ in compiled:
-        module._compiled_call_impl = None
     try:
         yield
     finally:
         for parent, name, child in wrapped:
             parent._modules[name] = child
         for module, call in compiled:
-            module._compiled_call_impl = call
+            module.__dict__[own] = call
 
 
 def _inside(net: nn.Module) -> nn.Module | None:

@@ -1,6 +1,8 @@
-"""SpikingJelly's neurons: LIFNode, ParametricLIFNode, IFNode (activation_based), in both modes.
+"""SpikingJelly's neurons: LIFNode, ParametricLIFNode, IFNode, in both modes.
 
-With v starting at v_reset (neuron.BaseNode, 0.0.0.0.14):
+Those of `activation_based` (since 0.0.0.0.13) have a step mode; those of `clock_driven`, which most
+published code imports (up to 0.0.0.0.14), have a class for each: LIFNode and MultiStepLIFNode.
+With v starting at v_reset (neuron.BaseNode, 0.0.0.0.12, 0.0.0.0.14 and 2.0.0):
 
     v <- v + (x - (v - v_reset)) / tau          LIFNode, decay_input=True
     v <- v - (v - v_reset) / tau + x            LIFNode, decay_input=False
@@ -30,7 +32,36 @@ from .spec import LifSpec
 from .stateless import rounding
 from .untouched import untouched
 
-NEURONS = ("LIFNode", "ParametricLIFNode", "IFNode", "ILIFNode")
+EQUATIONS = {
+    "LIFNode": "LIF",
+    "ParametricLIFNode": "PLIF",
+    "IFNode": "IF",
+    "SimpleLIFNode": "LIF",
+    "SimpleIFNode": "IF",
+    "HalfThresholdIFNode": "IF",
+    "ILIFNode": "ILIF",
+    "MultiStepLIFNode": "LIF",
+    "MultiStepParametricLIFNode": "PLIF",
+    "MultiStepIFNode": "IF",
+}
+"""Class -> which of the equations above; the last three are of `clock_driven`, over all steps."""
+NEURONS = tuple(EQUATIONS)
+SPIKES = "its output is no spike: use LIFNode"
+TRAINED_ONLY = "it differs from LIFNode in training alone: deploy a LIFNode with the same constants"
+READ_OUT = (
+    "leave it out and take the mean or sum over T of the layer before it: the read-out adds up "
+    "without a membrane"
+)
+INSTEAD = {
+    "LIAFNode": SPIKES,
+    "KLIFNode": "use ParametricLIFNode: its output is a step of the membrane, not of k times it",
+    "CUBALIFNode": "use snnTorch's Synaptic, which has a current and a membrane",
+    "OTTTLIFNode": TRAINED_ONLY,
+    "SLTTLIFNode": TRAINED_ONLY,
+    "NonSpikingIFNode": READ_OUT,
+    "NonSpikingLIFNode": READ_OUT,
+}
+"""Neurons that are refused, with what to use; others have a dynamics of their own."""
 
 
 def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
@@ -38,24 +69,10 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
 
     Raises UnsupportedError SFX-E105 for another neuron, and for another layer that keeps a state.
     """
-    names = [c.__name__ for c in type(module).__mro__ if "spikingjelly" in c.__module__]
-    if "MemoryModule" in names and "BaseNode" not in names and "Dropout" not in names:
-        raise UnsupportedError(
-            "SFX-E105",
-            f"the layer {type(module).__name__} keeps a state and is not mapped",
-            where=path,
-            hint="only neurons may couple the time steps",
-        )
-    if "BaseNode" not in names:
-        return None
     kind = library_class(module, "spikingjelly")
-    if kind not in NEURONS:
-        raise UnsupportedError(
-            "SFX-E105",
-            f"the neuron {type(module).__name__} is not mapped",
-            where=path,
-            hint=f"use one of: {', '.join(NEURONS)}",
-        )
+    if kind not in EQUATIONS:
+        _refuse_neurons(module, kind, path)
+        return None
     if not getattr(module.surrogate_function, "spiking", True):
         raise UnsupportedError(
             "SFX-E105",
@@ -65,13 +82,35 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
         )
     if kind == "ILIFNode":
         return _started(_integer(module, path), module, path)
-    spec = _started(_spec(module, kind), module, path)
+    spec = _started(_spec(module, EQUATIONS[kind]), module, path)
     return _strict(spec) if _misses_a_tie(module) else spec
+
+
+def _refuse_neurons(module: nn.Module, kind: str, path: str) -> None:
+    """Raise for a neuron that is not mapped, and for a layer that keeps a state."""
+    classes = [c for c in type(module).__mro__ if c.__module__.startswith("spikingjelly.")]
+    names = {c.__name__ for c in classes}
+    of_neurons = any("neuron" in c.__module__.split(".")[1:] for c in classes)
+    if of_neurons:
+        others = [n for n in NEURONS if not n.startswith(("Simple", "Half", "MultiStep"))]
+        raise UnsupportedError(
+            "SFX-E105",
+            f"the neuron {type(module).__name__} is not mapped",
+            where=path,
+            hint=INSTEAD.get(kind, f"use one of: {', '.join(others)}"),
+        )
+    if "MemoryModule" in names and "Dropout" not in names:
+        raise UnsupportedError(
+            "SFX-E105",
+            f"the layer {type(module).__name__} keeps a state and is not mapped",
+            where=path,
+            hint="only neurons may couple the time steps",
+        )
 
 
 def opaque(module: nn.Module, spec: LifSpec) -> Opaque:
     """What computes in the neuron's place during a trace."""
-    return _InMemory(module, spec)
+    return _InMemory(module, spec) if hasattr(module, "step_mode") else _ClockDriven(module, spec)
 
 
 class _InMemory(Opaque):
@@ -110,7 +149,7 @@ class _InMemory(Opaque):
 
     def _multi(self, x: Tensor) -> Tensor:
         spikes, self.module.v, every_v = self.over_time(x, [self._v(x[0])])
-        if self.module.store_v_seq:
+        if getattr(self.module, "store_v_seq", True):
             self.module.v_seq = every_v
         return spikes
 
@@ -118,6 +157,36 @@ class _InMemory(Opaque):
         """The membrane as it is now: a number after a reset."""
         v = self.module.v
         return v if isinstance(v, Tensor) else torch.full_like(x, v)
+
+
+class _ClockDriven(_InMemory):
+    """The same of `clock_driven`: the class says whether forward() takes one step or all."""
+
+    def methods(self) -> dict[str, Method]:
+        """The one there is."""
+        return {"forward": self._multi if _takes_all(self.module) else self._single}
+
+    def runs(self) -> dict[str, Run]:
+        """The same, step by step where it takes one."""
+        forward = self.module.forward
+
+        def steps(x: Tensor) -> Tensor:
+            self.module.reset()
+            self.module.backend = "torch"  # the others compute the same where they are installed
+            return cast(Tensor, forward(x)) if all_at_once else torch.stack([forward(s) for s in x])
+
+        all_at_once = _takes_all(self.module)
+        return {"forward": steps}
+
+
+def _takes_all(module: nn.Module) -> bool:
+    """Whether a neuron of `clock_driven` is one that takes all steps at once."""
+    return library_class(module, "spikingjelly").startswith("MultiStep")
+
+
+def _after_reset(module: Any, name: str) -> Any:
+    """An attribute as `reset` leaves it; `clock_driven` resets the threshold too."""
+    return module._memories_rv.get(name, getattr(module, name))
 
 
 def _started(spec: LifSpec, module: Any, path: str) -> LifSpec:
@@ -144,8 +213,9 @@ def _misses_a_tie(module: Any) -> bool:
     and x = threshold - v_reset every kind of charge leaves v there, but for a v_reset that rounds;
     IFNode and decay_input=False add x to a v at rest.
     """
-    rest = 0.0 if module.v_reset is None else float(module.v_reset)
-    threshold = _number(module.v_threshold)
+    reset = _after_reset(module, "v_reset")
+    rest = 0.0 if reset is None else float(reset)
+    threshold = _number(_after_reset(module, "v_threshold"))
     x = torch.full((1, 1, 1), threshold - rest)
     keeps = getattr(module, "decay_input", False)
     with untouched(module.modules(), values=True), torch.no_grad():
@@ -153,23 +223,28 @@ def _misses_a_tie(module: Any) -> bool:
         module.reset()
         module.v = torch.full((1, 1), threshold if keeps else rest)
         try:
-            made = (
-                module.multi_step_forward(x)
-                if module.step_mode == "m"
-                else (module.single_step_forward(x[0]))
-            )
+            made = _run(module, x)
         except Exception:  # the probe that follows says what is wrong
             return False
     return isinstance(made, Tensor) and bool((made == 0).all())
 
 
+def _run(module: Any, x: Tensor) -> Any:
+    """What the module makes of one step [1, ...], by the method that forward() comes to."""
+    if hasattr(module, "step_mode"):
+        all_at_once = module.step_mode == "m"
+        return module.multi_step_forward(x) if all_at_once else module.single_step_forward(x[0])
+    module.backend = "torch"
+    return module.forward(x if _takes_all(module) else x[0])
+
+
 def _spec(module: nn.Module, kind: str) -> LifSpec:
-    rest = module.v_reset
+    rest = _after_reset(module, "v_reset")
     v = 0.0 if rest is None else as_single(float(rest))
-    threshold = as_single(_number(module.v_threshold))
-    if kind == "IFNode":
+    threshold = as_single(_number(_after_reset(module, "v_threshold")))
+    if kind == "IF":
         return LifSpec(0.0, threshold, reset=v, subtract=rest is None, start=v, reached=True)
-    weight = module.w if kind == "ParametricLIFNode" else None
+    weight = module.w if kind == "PLIF" else None
     decay = float(weight.detach().sigmoid()) if isinstance(weight, Tensor) else 1 / _tau(module)
     # without decay_input, x is added whole: decay * gain = 1
     gain = 1.0 if module.decay_input else 1 / decay

@@ -32,6 +32,12 @@ pytestmark = [
 FILES = {
     m.__name__.rsplit(".", 1)[-1]: m.CASES for m in (families, norse, own, snntorch, spikingjelly)
 }
+try:
+    from tests.models import clock_driven
+
+    FILES["clock_driven"] = clock_driven.CASES
+except ImportError:  # SpikingJelly 2 does not have it
+    pass
 MODELS = {f"{file}: {name}": case for file, cases in FILES.items() for name, case in cases.items()}
 SAMPLES = 2
 SLOW = ("families: zoo: qkformer", "families: zoo: spike_driven_v2")

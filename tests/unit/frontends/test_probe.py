@@ -18,6 +18,7 @@ norse = pytest.importorskip("norse.torch", reason="Norse is not installed")
 from spikingjelly.activation_based import neuron, surrogate  # noqa: E402
 from tests.unit.frontends.frameworks import lively, same_output  # noqa: E402
 from tests.unit.frontends.models import events  # noqa: E402
+from tests.unit.frontends.written import Written  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from sfx.frontends.neurons import registry  # noqa: E402
@@ -45,7 +46,7 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.fc(x)
-        if isinstance(self.lif, neuron.BaseNode | MultiStep):
+        if isinstance(self.lif, neuron.BaseNode | Written | MultiStep):
             return self.head(self.lif(y)).mean(0)
         state, spikes = None, []
         for step in y:
@@ -59,7 +60,7 @@ class Gain(neuron.IFNode):
         return super().multi_step_forward(2 * x_seq)
 
 
-class Charge(neuron.ParametricLIFNode):
+class Charge(Written):
     def neuronal_charge(self, x: Tensor) -> None:
         self.v = 0.5 * self.v + 2 * x
 
@@ -80,21 +81,22 @@ class Refractory(neuron.IFNode):
         return torch.stack(spikes)
 
 
-class Analog(neuron.ParametricLIFNode):
+class Analog(Written):
     def single_step_forward(self, x: Tensor) -> Tensor:
-        self.v_float_to_tensor(x)
+        if hasattr(self, "v_float_to_tensor"):  # before 2.0
+            self.v_float_to_tensor(x)
         self.neuronal_charge(x)
         y = torch.relu(self.v)
         self.neuronal_reset(self.neuronal_fire())
         return y
 
 
-class SoftInside(neuron.ParametricLIFNode):
+class SoftInside(Written):
     def neuronal_reset(self, spike: Tensor) -> None:
         self.v = self.v - spike * self.v_threshold
 
 
-class Fires(neuron.ParametricLIFNode):
+class Fires(Written):
     def neuronal_fire(self) -> Tensor:
         return (self.v >= 0.5 * self.v_threshold).to(self.v)
 

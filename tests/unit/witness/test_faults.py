@@ -35,6 +35,7 @@ from sfx.toolchain.formats.nir.bridge import to_graph  # noqa: E402
 from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
 from sfx.toolchain.ir.graph import Graph, Node  # noqa: E402
+from tests.unit.frontends.written import Written  # noqa: E402
 from tests.unit.witness.nets import Net, chain, fire, lin  # noqa: E402
 
 ONES = np.ones((8, 1))
@@ -140,21 +141,21 @@ class Refractory(neuron.IFNode):  # type: ignore[misc]
         return torch.stack(out)
 
 
-class Charge(neuron.ParametricLIFNode):  # type: ignore[misc]
+class Charge(Written):  # type: ignore[misc]
     """Overrides the charge."""
 
     def neuronal_charge(self, x: Tensor) -> None:
         self.v = 0.5 * self.v + 2 * x
 
 
-class Fire(neuron.ParametricLIFNode):  # type: ignore[misc]
+class Fire(Written):  # type: ignore[misc]
     """Overrides the firing."""
 
     def neuronal_fire(self) -> Tensor:
         return (self.v >= 2 * self.v_threshold).to(self.v)
 
 
-class Reset(neuron.ParametricLIFNode):  # type: ignore[misc]
+class Reset(Written):  # type: ignore[misc]
     """Overrides the reset."""
 
     def neuronal_reset(self, spike: Tensor) -> None:

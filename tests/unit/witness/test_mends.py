@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,10 @@ def forward_covered(patch: Patch) -> None:
 def counts_as_bits(patch: Patch) -> None:
     """Event counts are lowered as if they were 0 or 1."""
     patch.setattr(compiler, "entering", lambda graph, data, options: 1)
+
+
+PROXIES = tuple(int(n) for n in torch.__version__.split(".")[:2]) < (2, 6)
+"""Whether torch.export shows forward() proxies of its layers."""
 
 
 def proxies(patch: Patch) -> None:
@@ -275,7 +279,7 @@ class Mend:
     code: str
     where: str = "n"
     refused: str = ""
-    x: np.ndarray[Any, Any] = ONES
+    x: np.ndarray[Any, Any] = field(default_factory=lambda: ONES)
 
 
 def plif(**options: Any) -> nn.Module:
@@ -347,6 +351,8 @@ def checked(model: nn.Module, x: np.ndarray[Any, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", MENDS)
 def test_without_its_mend_a_fault_is_seen(name: str, monkeypatch: Patch) -> None:
     mend = MENDS[name]
+    if mend.out is proxies and not PROXIES:
+        pytest.skip("this torch's export shows forward() its layers as they are")
     mend.out(monkeypatch)
     with pytest.raises(SfxError) as error:
         checked(mend.model(), mend.x)

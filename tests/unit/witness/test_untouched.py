@@ -21,7 +21,7 @@ import sfx  # noqa: E402
 from sfx.frontends.neurons.untouched import untouched  # noqa: E402
 from sfx.frontends.tracing.export import traced  # noqa: E402
 from sfx.frontends.witness.record import record  # noqa: E402
-from sfx.toolchain.ground.errors import InputError  # noqa: E402
+from sfx.toolchain.ground.errors import SfxError  # noqa: E402
 from tests.unit.witness.nets import Net, fire, lin  # noqa: E402
 
 
@@ -119,6 +119,6 @@ def test_a_model_that_is_refused_comes_back_too() -> None:
     node.surrogate_function.forward = lambda x: 3 * (x >= 0).float()
     model(torch.ones(3, 1, 1))
     before = marked(model)
-    with contextlib.suppress(InputError):
+    with contextlib.suppress(SfxError):
         sfx.export(model, torch.ones(8, 1, 1))
     assert marked(model) == before
