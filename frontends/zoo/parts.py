@@ -111,13 +111,20 @@ class SpikingSelfAttention(nn.Module):
     """
 
     def __init__(
-        self, config: PublicConfig, dim: int, *, scale: float, order: str, bias: bool = False
+        self,
+        config: PublicConfig,
+        dim: int,
+        *,
+        scale: float,
+        order: str,
+        bias: bool = False,
+        conv: type[nn.Conv1d] = nn.Conv1d,
     ) -> None:
         super().__init__()
         self.heads, self.scale, self.order = config.heads, scale, order
-        add_branches(self, "qkv", config, nn.Conv1d, dim, bias)
+        add_branches(self, "qkv", config, conv, dim, bias)
         self.attn_lif = attention_neuron(config)
-        add_conv(self, "proj", nn.Conv1d(dim, dim, 1))
+        add_conv(self, "proj", conv(dim, dim, 1))
         add_lif(self, "proj", config)
 
     def forward(self, x: Tensor) -> Tensor:

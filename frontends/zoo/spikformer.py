@@ -53,11 +53,26 @@ class SpikingPatchSplitting(PatchSplitting):
         return x + spikes(self, "rpe", x)
 
 
-class MapConv(nn.Conv1d):
-    """A 1x1 kernel over tokens [B, C, N] of a square map, in the Conv2d that the ImageNet code has.
+# The authors' three codes write these 1x1 kernels over tokens as a Linear, a Conv1d and a Conv2d.
+# torch adds the products of each in another order, which decides about a sum at the threshold, so
+# each preset computes as its code does. A trace adds in no order and has the plain Conv1d.
 
-    torch adds a Conv2d's products in another order than a Conv1d's, which decides about a sum at
-    the threshold; on the DVS code's maps both orders are one. A trace has the plain Conv1d.
+
+class LinearConv(nn.Conv1d):
+    """A 1x1 kernel over tokens [B, C, N], added up as the CIFAR code's Linear."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents [B, C', N] of x [B, C, N]."""
+        if torch.compiler.is_compiling():
+            return super().forward(x)
+        tokens = x.transpose(1, 2).contiguous()  # else torch adds the bias in a step of its own
+        return functional.linear(tokens, self.weight[..., 0], self.bias).transpose(1, 2)
+
+
+class MapConv(nn.Conv1d):
+    """A 1x1 kernel over tokens [B, C, N] of a square map, added up as the ImageNet code's Conv2d.
+
+    On the DVS code's maps that is as its Conv1d.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,12 +85,17 @@ class MapConv(nn.Conv1d):
 
 
 def _block(config: SpikformerConfig) -> Block:
-    """Counts [T, B, D, N] of counts."""
-    scale, order = config.attention_scale, config.order
+    """Counts [T, B, D, N] of counts. A bias of q, k and v marks the CIFAR code."""
+    cifar = config.qkv_bias
     attention = SpikingSelfAttention(
-        config, config.dim, scale=scale, order=order, bias=config.qkv_bias
+        config,
+        config.dim,
+        scale=config.attention_scale,
+        order=config.order,
+        bias=config.qkv_bias,
+        conv=LinearConv if cifar else nn.Conv1d,
     )
-    mlp = SpikeMlp(config, config.dim, MapConv, ("fc1", "fc2"))
+    mlp = SpikeMlp(config, config.dim, LinearConv if cifar else MapConv, ("fc1", "fc2"))
     return Block(attention, mlp, dead_norms=config.dim)
 
 

@@ -9,8 +9,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch import nn  # noqa: E402
+
 from sfx.frontends import zoo  # noqa: E402
-from sfx.frontends.zoo.spikformer import SPIKFORMER, Spikformer, SpikformerConfig  # noqa: E402
+from sfx.frontends.zoo.spikformer import (  # noqa: E402
+    SPIKFORMER,
+    LinearConv,
+    MapConv,
+    Spikformer,
+    SpikformerConfig,
+)
 from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from tests.unit.zoo import published as pub  # noqa: E402
 
@@ -232,3 +240,19 @@ def test_values_that_do_not_fit_are_refused(fields: dict[str, object]) -> None:
 def test_an_input_of_another_shape_is_refused() -> None:
     with pytest.raises(InputError, match=r"SFX-E122.*not \[T, B, 3, 32, 32\]"):
         pub.seeded(Spikformer, TINY)(torch.zeros(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize(("kind", "channels", "edge"), [("linear", 96, 8), ("conv2d", 512, 14)])
+def test_kernels_round_as_the_authors_layers(kind: str, channels: int, edge: int) -> None:
+    """Not close: equal. (A Conv1d differs from the Conv2d in most sums of such sizes.)"""
+    torch.manual_seed(0)
+    ours = (LinearConv if kind == "linear" else MapConv)(channels, 4 * channels, 1)
+    x = torch.randint(0, 3, (16, channels, edge, edge)).float()
+    if kind == "linear":
+        theirs = nn.functional.linear(
+            x.flatten(2).transpose(1, 2).contiguous(), ours.weight[..., 0], ours.bias
+        ).transpose(1, 2)
+    else:
+        theirs = nn.functional.conv2d(x, ours.weight[..., None], ours.bias).flatten(2)
+    assert torch.equal(ours(x.flatten(2)), theirs)
+    assert theirs.abs().max() > 1
