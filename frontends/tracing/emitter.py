@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,6 +62,10 @@ class Emitter:
         """Whether there is a neuron."""
         self.traced_calls: dict[str, TracedCalls] = {}
         """Neuron -> the calls of its module that it stands for."""
+        self.gathers: dict[tuple[str, int, tuple[int, ...]], str] = {}
+        """What was chosen of a node -> the node that does it."""
+        self.joins: dict[tuple[str, ...], str] = {}
+        """Parts of a concatenation -> the node that joins them."""
         self.repeats = False
         """Whether the model repeats its input over the steps itself (export(input_layout="B"))."""
 
@@ -118,6 +122,20 @@ class Emitter:
         full = (1,) * (len(after) - len(before)) + before
         name = self.reshape(name, before, full)
         return name if full == after else self.add(ext.Expand(full, after), "expand", name)
+
+    def gather(self, name: str, shape: Shape, axis: int, index: Sequence[int]) -> str:
+        """`name` with the elements `index` of one axis; one gather where it follows another."""
+        made = self.nodes[name]
+        chosen = tuple(index)
+        if isinstance(made, ext.Gather) and made.axis == axis:
+            chosen = tuple(made.index[i] if i >= 0 else -1 for i in chosen)
+            (name,), shape = self.sources[name], made.input_shape
+        key = (name, axis, chosen)
+        if chosen == tuple(range(shape[axis])):
+            return name
+        if key not in self.gathers:  # the copies of a step choose the same
+            self.gathers[key] = self.add(ext.Gather(shape, axis, chosen), "gather", name)
+        return self.gathers[key]
 
     def scale(self, name: str, shape: Shape, factor: float | Array) -> str:
         """`name` times a constant (one number, or an array of `shape`)."""

@@ -31,7 +31,7 @@ from .prepare import leaves, memories, prepared, tensors, trace
 from .steps import steps_shown
 from .walk import Walk
 
-for _rules in ("ops_view", "ops_math", "ops_linear", "ops_steps"):
+for _rules in ("ops_view", "ops_math", "ops_linear", "ops_select", "ops_steps"):
     importlib.import_module(f"sfx.frontends.tracing.{_rules}")
 
 LOOP_STEPS = 2

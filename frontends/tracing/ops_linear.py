@@ -17,8 +17,12 @@ from ..neurons.refusal import Refusal
 from .dims import Dims, in_step, space
 from .emitter import Array, Emitter, Stream, array, needs_steps, no_time
 from .ops_math import Operand, aligned, shifted, stream_matmul
+from .ops_select import taken
+from .ops_transposed import transposed
 from .ops_view import reordered
 from .rules import result_shape, rule
+
+FLATTEN = "flatten T and B into axis 0 before a convolution"
 
 # --- linear ---------------------------------------------------------------------------------
 
@@ -117,14 +121,13 @@ def addmm(
 def convolution(
     e: Emitter, node: fx.Node, x: Operand, weight: Operand, bias: Operand | None, *geometry: Any
 ) -> Stream:
-    """The general op; transposed ones are refused.
+    """The general op, transposed ones included.
 
     geometry: stride, padding, dilation, transposed, output padding, groups, flags of the library.
     """
-    stride, padding, dilation, transposed, _, groups, *_ = geometry
-    if transposed:
-        hint = "upsampling is not mapped: use Conv2d at the resolution of its input"
-        raise Refusal("SFX-E103", "a transposed convolution", hint)
+    stride, padding, dilation, backwards, _, groups, *_ = geometry
+    if backwards:
+        return _transposed(e, node, x, weight, bias, (stride, padding, dilation, groups))
     return _conv(e, node, x, weight, bias, stride, padding, dilation, groups)
 
 
@@ -142,6 +145,50 @@ def conv(
 ) -> Stream:
     """The undecomposed op of newer torch."""
     return _conv(e, node, x, weight, bias, stride, padding, dilation, groups)
+
+
+@rule("aten::conv_transpose1d", "aten::conv_transpose2d")
+def conv_transpose(
+    e: Emitter,
+    node: fx.Node,
+    x: Operand,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: Sequence[int] = (1,),
+    padding: Sequence[int] = (0,),
+    output_padding: Sequence[int] = (0,),
+    groups: int = 1,
+    dilation: Sequence[int] = (1,),
+) -> Stream:
+    """A convolution for each place in the stride, whose results are interleaved."""
+    return _transposed(e, node, x, weight, bias, (stride, padding, dilation, groups))
+
+
+def _transposed(
+    e: Emitter, node: fx.Node, x: Operand, weight: Operand, bias: Operand | None, geometry: Any
+) -> Stream:
+    if not isinstance(x, Stream) or not isinstance(weight, Tensor):
+        raise Refusal("SFX-E103", "a convolution whose weights are a stream")
+    if space(x.dims.axes[0]) > 1:
+        raise Refusal("SFX-E107", "a transposed convolution of more than time and batch", FLATTEN)
+    rank = weight.dim() - 2
+    *spread, groups = geometry
+    stride, padding, dilation = (_ints(v, rank) for v in spread)
+    if isinstance(bias, Tensor):
+        x = e.as_mean(x)
+    return transposed(e, node, x, weight, bias, (stride, padding, dilation, groups), _unpadded)
+
+
+def _unpadded(e: Emitter, x: Stream, kernel: Array, bias: Array | None, groups: int) -> Stream:
+    """A convolution of stride 1 without padding."""
+    rank = kernel.ndim - 2
+    plane = [n - k + 1 for n, k in zip(x.dims.shape[2:], kernel.shape[2:], strict=True)]
+    dims = _spatial_dims(x.dims, len(kernel), plane)
+    offset = np.zeros(len(kernel), kernel.dtype) if bias is None else bias
+    one, zero = (1,) * rank, (0,) * rank
+    add = _conv1d if rank == 1 else _conv2d
+    name = add(e, x, kernel, offset, one, zero, one, groups, dims.step_shape)
+    return replace(x, name=name, dims=dims)
 
 
 def _conv(
@@ -167,14 +214,14 @@ def _conv(
         raise Refusal(
             "SFX-E107",
             f"axis 0 of the convolution's input {x.dims.shape} holds more than time and batch",
-            "flatten T and B into axis 0 before a convolution",
+            FLATTEN,
         )
     x = e.plain(x)
     offset = array(bias) if isinstance(bias, Tensor) else np.zeros(kernel.shape[0], kernel.dtype)
     if isinstance(bias, Tensor):
         x = e.as_mean(x)
     strides, dilations = _ints(stride, rank), _ints(dilation, rank)
-    pads = _pads(padding, kernel.shape[2:], dilations, rank)
+    x, pads = _padded(e, x, padding, kernel.shape[2:], dilations)
     dims = _spatial_dims(x.dims, kernel.shape[0], result_shape(node)[2:])
     add = _conv1d if rank == 1 else _conv2d
     name = add(e, x, kernel, offset, strides, pads, dilations, groups, dims.step_shape)
@@ -186,17 +233,26 @@ def _ints(values: Sequence[int] | int, rank: int) -> tuple[int, ...]:
     return tuple(int(v) for v in (listed * rank if len(listed) == 1 else listed))
 
 
-def _pads(
-    padding: Sequence[int] | str, kernel: Sequence[int], dilation: Sequence[int], rank: int
-) -> tuple[int, ...]:
+def _padded(
+    e: Emitter,
+    x: Stream,
+    padding: Sequence[int] | str,
+    kernel: Sequence[int],
+    dilation: Sequence[int],
+) -> tuple[Stream, tuple[int, ...]]:
+    """What a convolution pads on both sides; 'same' with an even window has one more behind."""
+    rank = len(kernel)
     if not isinstance(padding, str):
-        return _ints(padding, rank)
+        return x, _ints(padding, rank)
     if padding == "valid":
-        return (0,) * rank
+        return x, (0,) * rank
     reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-    if any(r % 2 for r in reach):
-        raise Refusal("SFX-E107", "padding 'same' with an even window pads unevenly")
-    return tuple(r // 2 for r in reach)
+    if all(r % 2 == 0 for r in reach):
+        return x, tuple(r // 2 for r in reach)
+    for axis, r in enumerate(reach, start=2):
+        whole = [*[-1] * (r // 2), *range(x.dims.shape[axis]), *[-1] * (r - r // 2)]
+        x = taken(e, x, axis, whole, "pads")
+    return x, (0,) * rank
 
 
 def _spatial_dims(dims: Dims, channels: int, plane: Sequence[int]) -> Dims:
@@ -325,10 +381,12 @@ def _pool(
     window = (1,) * (2 - rank) + _ints(kernel, rank)
     step = (1,) * (2 - rank) + (_ints(stride, rank) if len(stride) else window[2 - rank :])
     pad = (0,) * (2 - rank) + _ints(padding, rank)
+    out = result_of(node)[-rank:]
+    if kind == "max":
+        x = _with_last_repeated(e, x, window[-rank:], step[-rank:], pad[-rank:], out)
     plane = tuple(x.dims.shape[-rank:])
     tall = (1,) * (2 - rank) + plane
     channels = math.prod(x.shape) // math.prod(plane)
-    out = result_of(node)[-rank:]
     expected = tuple(
         (n + 2 * p - k) // s + 1 for n, k, s, p in zip(tall, window, step, pad, strict=True)
     )
@@ -340,12 +398,34 @@ def _pool(
         made.input_type = {"input": np.array((channels, *tall))}
         made.output_type = {"output": np.array((channels, *expected))}
     if expected[2 - rank :] != out:
-        raise Refusal("SFX-E107", "a pool with ceil_mode that adds windows", "use ceil_mode=False")
+        raise Refusal("SFX-E107", "a mean with ceil_mode that adds windows", "use ceil_mode=False")
     name = e.reshape(x.name, x.shape, (channels, *tall))
     name = e.add(made, "pool", name, main=True)
     dims = x.dims.with_axes([*x.dims.axes[:-rank], *((n,) for n in out)])
     name = e.reshape(name, (channels, *expected), dims.step_shape)
     return replace(x, name=name, dims=dims)
+
+
+def _with_last_repeated(
+    e: Emitter,
+    x: Stream,
+    window: Sequence[int],
+    step: Sequence[int],
+    pad: Sequence[int],
+    out: Sequence[int],
+) -> Stream:
+    """`x` with its last row and column repeated where ceil_mode adds windows that reach over them.
+
+    Such a window contains the last one anyway, so its maximum stays.
+    """
+    rank = len(out)
+    for axis, k, s, p, count in zip(range(-rank, 0), window, step, pad, out, strict=True):
+        length = x.dims.shape[axis]
+        more = (count - 1) * s + k - length - 2 * p
+        if more > 0 and count > (length + 2 * p - k) // s + 1:
+            index = [*range(length), *[length - 1] * more]
+            x = taken(e, x, len(x.dims.axes) + axis, index, "pads")
+    return x
 
 
 def result_of(node: fx.Node) -> tuple[int, ...]:
@@ -373,6 +453,28 @@ def max_pool(
         raise Refusal("SFX-E107", "a dilated max-pool", "use dilation=1")
     rank = 1 if "1d" in str(node.target) else 2
     made = _pool(e, node, x, "max", kernel, stride, padding, rank)
+    return made if isinstance(node.meta["val"], Tensor) else (made, None)
+
+
+@rule("aten::max_pool3d_with_indices", "aten::max_pool3d")
+def max_pool_of_planes(
+    e: Emitter,
+    node: fx.Node,
+    x: Stream,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
+    ceil_mode: bool = False,
+) -> Any:
+    """Maximum over windows (1, k, k), which are windows of each plane."""
+    needs_steps(x, "a max-pool")
+    sizes, steps = _ints(kernel, 3), _ints(stride, 3) if len(stride) else _ints(kernel, 3)
+    pads, wide = _ints(padding, 3), _ints(dilation, 3)
+    if (sizes[0], steps[0], pads[0]) != (1, 1, 0) or any(d != 1 for d in wide):
+        hint = "use MaxPool2d, or windows (1, k, k): each step and channel is pooled on its own"
+        raise Refusal("SFX-E107", "a max-pool over the third axis from the end", hint)
+    made = _pool(e, node, x, "max", sizes[1:], steps[1:], pads[1:], 2)
     return made if isinstance(node.meta["val"], Tensor) else (made, None)
 
 

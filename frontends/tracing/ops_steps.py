@@ -26,6 +26,7 @@ from .calls import TracedCalls, which
 from .dims import BATCH, TIME, Dims
 from .emitter import Emitter, Stream, needs_steps
 from .neuron import add_neuron
+from .ops_select import joined, taken
 from .rules import HINTS, result_shape, rule
 
 LOOP = (
@@ -225,14 +226,16 @@ def _at(e: Emitter, x: Stream, dim: int, index: int) -> Stream:
     if x.dims.solid(dim) == (TIME,):
         return replace(x, dims=dims, step=index % x.dims.steps)
     if x.dims.shape[dim] > 1:
-        raise Refusal("SFX-E103", "takes a part of a stream", HINTS["select"])
+        x = taken(e, x, dim, [index % x.dims.shape[dim]], "takes")
     step = 0 if TIME in x.dims.axes[dim] else x.step
     return replace(e.view(x, dims), step=step)
 
 
 @rule("aten::stack")
 def stack(e: Emitter, node: fx.Node, parts: list[Any], dim: int = 0) -> Any:
-    """The steps 0 to T-1 of one stream, under a new time axis."""
+    """The steps 0 to T-1 of one stream, under a new time axis, or values side by side."""
+    if _side_by_side(e, parts):
+        return joined(e, node, [_with_axis(e, p, dim) for p in parts], dim)
     whole = _whole(e, parts, "stack")
     if not isinstance(whole, Stream):
         return whole
@@ -243,13 +246,40 @@ def stack(e: Emitter, node: fx.Node, parts: list[Any], dim: int = 0) -> Any:
 
 @rule("aten::cat")
 def cat(e: Emitter, node: fx.Node, parts: list[Any], dim: int = 0) -> Any:
-    """The steps 0 to T-1 of one stream, joined along an axis: that of time, or before its own."""
+    """The steps 0 to T-1 of one stream, or values side by side: padded with zeros, and added."""
+    if _side_by_side(e, parts):
+        return joined(e, node, parts, dim)
     whole = _whole(e, parts, "cat")
     if not isinstance(whole, Stream):
         return whole
     axes = list(whole.dims.axes)
     axes[dim] = (TIME, *axes[dim])
     return replace(whole, dims=whole.dims.with_axes(axes))
+
+
+def _side_by_side(e: Emitter, parts: list[Any]) -> bool:
+    """Whether parts are joined along an axis of space: they are no steps of one stream."""
+    streams = [p for p in parts if isinstance(p, Stream)]
+    if any(isinstance(p, State | Partial) for p in parts) or len(parts) == 1:
+        return False
+    several = len({s.step for s in streams}) > 1
+    return not several and not (len(streams) == len(parts) and _shown(e, streams))
+
+
+def _shown(e: Emitter, streams: list[Stream]) -> bool:
+    """Whether they are an image that the model shows at each of its steps: [image] * T."""
+    first = streams[0]
+    same = all(s == first for s in streams) and first.step is None and first.reduce is None
+    return e.repeats and same and len(streams) == first.dims.steps and not first.dims.holds(TIME)
+
+
+def _with_axis(e: Emitter, part: Any, dim: int) -> Any:
+    """A part of a stack with its new axis of length 1."""
+    if not isinstance(part, Stream):
+        return part.unsqueeze(dim)
+    axes = list(part.dims.axes)
+    axes.insert(dim % (len(axes) + 1), ())
+    return e.view(part, part.dims.with_axes(axes))
 
 
 def _whole(e: Emitter, parts: list[Any], what: str) -> Any:
@@ -262,9 +292,8 @@ def _whole(e: Emitter, parts: list[Any], what: str) -> Any:
     first = streams[0]
     if len(streams) == len(parts) == first.dims.steps == 1:
         return replace(first, step=None)
-    shown = e.repeats and all(s == first and s.reduce is None for s in streams)
-    if shown and first.step is None and len(streams) == len(parts) == first.dims.steps:
-        return first  # torch.stack([image] * T)
+    if len(streams) == len(parts) and _shown(e, streams):
+        return first
     if any(s.step is None for s in streams) or len(streams) < len(parts):
         raise Refusal("SFX-E103", f"the op aten::{what} is not mapped", HINTS[what])
     if {(s.name, s.dims) for s in streams} != {(first.name, first.dims)}:

@@ -45,14 +45,6 @@ def cast_value(e: Emitter, node: fx.Node, x: Stream, *rest: Any, **options: Any)
     return x
 
 
-@rule("aten::slice")
-def whole_slice(e: Emitter, node: fx.Node, x: Stream, *rest: Any, **options: Any) -> Stream:
-    """A slice that takes everything (x[:])."""
-    if result_shape(node) != x.dims.shape:
-        raise Refusal("SFX-E103", "takes a part of a stream", "split the layer before it instead")
-    return x
-
-
 @rule(
     "aten::view", "aten::reshape", "aten::_unsafe_view", "aten::_reshape_alias", "aten::flatten",
     "aten::unflatten", "aten::view_as", "aten::reshape_as", "aten::ravel",

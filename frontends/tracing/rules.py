@@ -56,17 +56,13 @@ HINTS: dict[str, str] = {
     **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne", "where", "heaviside"), COMPARES),
     "round": INTEGERS,
     "clamp": INTEGERS,
-    "select": "split layers instead of streams; over the time axis take whole steps, x[t]",
-    "split": "use one layer per part instead of splitting its output",
-    "chunk": "use one layer per part instead of splitting its output",
-    "slice": "use one layer per part instead of cutting its output",
-    "cat": "use a sum of layers instead of a concatenation",
+    "cat": "join parts of the value at one step; steps only in order, all of them",
     "stack": "stack the steps of one stream, all of them in order",
     "amax": "use MaxPool2d on spikes",
     "max": "use MaxPool2d on spikes",
-    "max_pool3d": "use MaxPool2d: it pools each step on its own",
-    "flip": "reverse the weights of the next layer instead; no step can wait for a later one",
-    "roll": "reorder the weights of the next layer instead; no step can wait for a later one",
+    "as_strided": "use x.unfold(dim, size, step), or slices",
+    "bilinear": "use mode='nearest', or a transposed convolution",
+    "bicubic": "use mode='nearest', or a transposed convolution",
     "scaled_dot_product": "it holds a softmax; write (q k^T) v * scale on spikes",
     "rand_like": RANDOM,
     "bernoulli": RANDOM,
@@ -77,7 +73,8 @@ HINTS: dict[str, str] = {
 
 MAPPED = (
     "mapped: conv1d, conv2d, linear, matmul, batch_norm, max and mean pools, add, sub, mul, "
-    "division by a constant, mean and sum, cumsum over time, views, permutes, broadcasts"
+    "division by a constant, mean and sum, cumsum over time, views, permutes, broadcasts, slices, "
+    "splits, concatenations, padding, nearest upsampling"
 )
 
 

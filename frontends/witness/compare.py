@@ -89,7 +89,8 @@ def compare_lowered(graph: Graph, recordings: Sequence[Recording], witness: Witn
     tally = Tally()
     alone, numbers = _slots_as_neurons(graph)
     for number, recording in enumerate(recordings):
-        Beside(alone, recording.without_currents().in_slots(numbers), number, tally).run()
+        told = recording.without_currents().with_parts(graph).in_slots(numbers)
+        Beside(alone, told, number, tally).run()
     return replace(witness, lowered=tally.compared)
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from ...toolchain.ground.errors import InputError
+from ...toolchain.ir.graph import Graph, Slot
 from ..neurons.bare import parts_bare
 from ..neurons.untouched import untouched
 from ..tracing.calls import Exported, NeuronCalls
@@ -72,6 +73,18 @@ class Recording:
             if of in self.neurons:
                 neurons[name] = Recorded(None, (self.neurons[of].sent > number).astype(np.uint8))
         return replace(self, neurons=neurons)
+
+    def with_parts(self, graph: Graph) -> Recording:
+        """With the spikes of the neurons that a pass made of parts of these."""
+        neurons, rests = dict(self.neurons), dict(self.rests)
+        for node in graph:
+            whole = None if node.part is None else self.neurons.get(node.part.whole)
+            if node.part is None or whole is None:
+                continue
+            name = node.op.of if isinstance(node.op, Slot) else node.name
+            neurons[name] = Recorded(None, node.part.of(whole.sent, lead=1))
+            rests[name] = self.rests.get(node.part.whole, 0.0)
+        return replace(self, neurons=neurons, rests=rests)
 
     @property
     def fired(self) -> frozenset[str]:

@@ -72,8 +72,8 @@ def counted(net: Net, x: Tensor) -> Tensor:
 
 
 def halves(net: Net, x: Tensor) -> Tensor:
-    first, second = x.chunk(2, 2)
-    return torch.cat([second, first], 2)
+    first, second = x.chunk(2, 0)
+    return torch.cat([second, first], 0)
 
 
 def pooled_steps(x: Tensor) -> Tensor:
@@ -106,14 +106,14 @@ def net(middle: Step, layer: Callable[[], nn.Module] = nn.Identity) -> Callable[
 CASES = (
     Case("an activation without spikes", net(lambda n, x: torch.relu(n.conv.bias.sum() + x))),
     Case("a neuron written out in forward()", net(own_neuron)),
-    Case("parts of the channels", net(halves)),
+    Case("parts of the steps", net(halves)),
     Case("time reversed", net(lambda n, x: x.flip(0))),
-    Case("channels reversed", net(lambda n, x: x.flip(2))),
+    Case("channels sorted", net(lambda n, x: x.sort(2).values)),
     Case("a neuron behind the mean of the steps", net(lambda n, x: n.lif(x.mean(0, True)))),
     Case("a mean over the samples", net(lambda n, x: x - x.mean(1, True))),
     Case("noise", net(lambda n, x: x + torch.rand_like(x))),
     Case("a cast to integers", net(lambda n, x: x.long().float())),
-    Case("upsampling", net(lambda n, x: steps(n.layer, x), lambda: nn.ConvTranspose2d(C, C, 1))),
+    Case("the steps in halves", net(lambda n, x: x[2:])),
     Case("a convolution over time", net(
         lambda n, x: n.layer(x.permute(1, 2, 0, 3, 4)).permute(2, 0, 1, 3, 4),
         lambda: nn.Conv3d(C, C, 3, padding=1))),
@@ -132,7 +132,7 @@ CASES = (
     Case("softmax attention", net(attention)),
     Case("a max-pool over time", net(
         lambda n, x: pooled_steps(x))),
-    Case("ceil_mode", net(lambda n, x: functional.max_pool2d(x.flatten(0, 1), 4, ceil_mode=True))),
+    Case("ceil_mode", net(lambda n, x: functional.avg_pool2d(x.flatten(0, 1), 4, ceil_mode=True))),
     Case("LSTM", net(
         lambda n, x: n.layer(x.flatten(2))[0], lambda: nn.LSTM(C * SIZE**2, 8))),
     Case("a model of images", ImageNet),

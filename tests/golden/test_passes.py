@@ -16,8 +16,10 @@ from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
 from sfx.toolchain.compiler.passes.base import Pass, run_passes
 from sfx.toolchain.compiler.passes.fold_batch_norm import FoldBatchNorm
 from sfx.toolchain.compiler.passes.fold_convs import FoldConvs
+from sfx.toolchain.compiler.passes.fold_gathers import FoldGathers
 from sfx.toolchain.compiler.passes.lower_max_pool import LowerMaxPool
 from sfx.toolchain.compiler.passes.lower_products import LowerProducts
+from sfx.toolchain.compiler.passes.part_axes import PartAxes
 from sfx.toolchain.compiler.passes.place_relays import PlaceRelays
 from sfx.toolchain.compiler.passes.sink_scales import SinkScales
 from sfx.toolchain.compiler.passes.standard_nodes import StandardNodes
@@ -77,6 +79,40 @@ def rep_conv() -> g.Graph:
         node("d", conv(2, 2, 1), (2, 3, 3), "lif"),
         node("e", conv(2, 2, 3, 1), (2, 3, 3), "d"),
         node("last", LIF, (2, 3, 3), "e"),
+    )
+
+
+def halves() -> g.Graph:
+    """A layer and a neuron that are read in halves, and a concatenation behind a norm."""
+    return graph(
+        node("input", g.Input(1), (2, 4, 4)),
+        node("a", conv(4, 2, 3, 1), (4, 4, 4), "input"),
+        node("a.lif", LIF, (4, 4, 4), "a"),
+        node("first", g.Gather(0, (0, 1)), (2, 4, 4), "a.lif"),
+        node("second", g.Gather(0, (2, 3)), (2, 4, 4), "a.lif"),
+        node("b.lif", LIF, (2, 4, 4), "first"),
+        node("left", g.Gather(0, (0, 1, -1, -1)), (4, 4, 4), "b.lif"),
+        node("right", g.Gather(0, (-1, -1, 0, 1)), (4, 4, 4), "second"),
+        node("norm", norm(4), (4, 4, 4), ("left", "right")),
+        node("last", LIF, (4, 4, 4), "norm"),
+    )
+
+
+def choices() -> g.Graph:
+    """A concatenation, uneven padding and repeated rows before layers, and a stride behind one."""
+    return graph(
+        node("input", g.Input(1), (2, 4, 4)),
+        node("left", g.Gather(0, (0, 1, -1, -1)), (4, 4, 4), "input"),
+        node("right", g.Gather(0, (-1, -1, 1, 0)), (4, 4, 4), "input"),
+        node("a", conv(2, 4, 1), (2, 4, 4), ("left", "right")),
+        node("a.lif", LIF, (2, 4, 4), "a"),
+        node("padded", g.Gather(1, (-1, 0, 1, 2, 3)), (2, 5, 4), "a.lif"),
+        node("b", conv(2, 2, 2), (2, 4, 3), "padded"),
+        node("odd", g.Gather(1, (1, 3)), (2, 2, 3), "b"),
+        node("b.lif", LIF, (2, 2, 3), "odd"),
+        node("twice", g.Gather(1, (0, 0, 1, 1)), (2, 4, 3), "b.lif"),
+        node("c", conv(2, 2, 3, 1), (2, 4, 3), "twice"),
+        node("last", LIF, (2, 4, 3), "c"),
     )
 
 
@@ -152,7 +188,9 @@ def skip() -> p.Program:
 CASES: dict[str, tuple[Pass, g.Graph | p.Program]] = {  # type: ignore[type-arg]
     step.name: (step, before)
     for step, before in (
+        (PartAxes(), halves()),
         (FoldBatchNorm(), norms()),
+        (FoldGathers(), choices()),
         (FoldConvs(), rep_conv()),
         (SinkScales(), scaled_attention()),
         (LowerMaxPool(), pools()),

@@ -30,9 +30,11 @@ from .passes.balance_delays import BalanceDelays
 from .passes.base import GraphPass, Trail, Watch, ignore, run_passes
 from .passes.fold_batch_norm import FoldBatchNorm
 from .passes.fold_convs import FoldConvs
+from .passes.fold_gathers import FoldGathers
 from .passes.integer_slots import IntegerSlots, without_memory
 from .passes.lower_max_pool import LowerMaxPool
 from .passes.lower_products import LowerProducts
+from .passes.part_axes import PartAxes
 from .passes.place_relays import PlaceRelays
 from .passes.sink_scales import SinkScales
 from .quantize.forms import refuse_forms
@@ -40,7 +42,9 @@ from .quantize.options import Options
 from .quantize.quantize import quantize
 
 TO_NEURON_FORM: tuple[GraphPass, ...] = (
+    PartAxes(),
     FoldBatchNorm(),
+    FoldGathers(),
     FoldConvs(),
     SinkScales(),
     LowerMaxPool(),

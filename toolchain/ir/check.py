@@ -117,7 +117,7 @@ def _pool(op: g.SumPool2d | g.MaxPool2d, shape: Shape, declared: Shape) -> Shape
 @output_shape.register
 def _gather(op: g.Gather, shape: Shape, declared: Shape) -> Shape:
     _need(0 <= op.axis < len(shape), f"axis {op.axis} of an input {shape}")
-    _need(all(0 <= i < shape[op.axis] for i in op.index), f"an index outside {shape[op.axis]}")
+    _need(all(-1 <= i < shape[op.axis] for i in op.index), f"an index outside {shape[op.axis]}")
     return (*shape[: op.axis], len(op.index), *shape[op.axis + 1 :])
 
 

@@ -129,7 +129,11 @@ def _slot(op: g.Slot, x: FloatArray) -> FloatArray:
 
 @apply.register
 def _gather(op: g.Gather, x: FloatArray) -> FloatArray:
-    return np.take(x, op.index, axis=op.axis + 1)
+    taken = np.take(x, op.index, axis=op.axis + 1)  # -1 takes the last, which is then cleared
+    if op.pads:
+        empty = np.flatnonzero(np.asarray(op.index) < 0)
+        taken[(slice(None),) * (op.axis + 1) + (empty,)] = 0
+    return taken
 
 
 @apply.register

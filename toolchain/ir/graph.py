@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,13 +143,19 @@ class ReduceSum(Op):
 
 @dataclass(frozen=True)
 class Gather(Op):
-    """Elements of one axis in a new order, some repeated or left out. Only in neuron form.
+    """Elements of one axis in a new order, some repeated or left out, or zeros: slices, padding.
 
-    y[..., i, ...] = x[..., index[i], ...] on axis `axis`.
+    y[..., i, ...] = x[..., index[i], ...] on axis `axis`, 0 where index[i] is -1. A concatenation
+    is a sum of values padded so that only one of them is not 0.
     """
 
     axis: int
     index: tuple[int, ...]
+
+    @property
+    def pads(self) -> bool:
+        """Whether some of its values are always 0."""
+        return -1 in self.index
 
 
 # --- views: no arithmetic -------------------------------------------------------------------
@@ -340,6 +346,24 @@ LINEAR = (Conv2d, Linear, SumPool2d, ReduceSum, Gather)
 
 
 @dataclass(frozen=True)
+class Part:
+    """A neuron of the model of which a node is a part.
+
+    whole    its name
+    choices  the elements that the part has, one axis after the other: (axis, index) as in `Gather`
+    """
+
+    whole: str
+    choices: tuple[tuple[int, tuple[int, ...]], ...] = ()
+
+    def of(self, values: NDArray[Any], lead: int) -> NDArray[Any]:
+        """What `values` of the whole neuron, behind `lead` axes, are here."""
+        for axis, index in self.choices:
+            values = np.take(values, index, axis=axis + lead)
+        return values
+
+
+@dataclass(frozen=True)
 class Node:
     """One value of the graph.
 
@@ -348,6 +372,7 @@ class Node:
     inputs  per port (in the order of `op.ports`) the names whose values are summed
     shape   of the output, without batch and time
     module  path of the module in the source model, "" where there is none
+    part    the neuron that a pass took apart, where the node is a part of one
     """
 
     name: str
@@ -355,6 +380,7 @@ class Node:
     inputs: tuple[tuple[str, ...], ...]
     shape: Shape
     module: str = ""
+    part: Part | None = None
 
     @property
     def producers(self) -> tuple[str, ...]:

@@ -46,12 +46,26 @@ def ranges(graph: g.Graph, input_high: int = 1) -> dict[str, Range]:
         operands = []
         for port in node.inputs:
             total = Range(0, 0, True)
-            for p in port:
-                # An edge that closes a loop carries a neuron's spikes; its producer comes later.
-                total = total + (out.get(p, SPIKES))
+            # An edge that closes a loop carries a neuron's spikes; its producer comes later.
+            each = [out.get(p, SPIKES) for p in port]
+            if side_by_side([graph[p].op for p in port]):
+                whole = all(r.whole for r in each)
+                total = Range(min(r.low for r in each), max(r.high for r in each), whole)
+            else:
+                for r in each:
+                    total = total + r
             operands.append(total)
         out[node.name] = _range(graph, node, operands, input_high)
     return out
+
+
+def side_by_side(ops: list[g.Op]) -> bool:
+    """Whether values that are added are padded so that at most one of them is not 0 anywhere."""
+    gathers = [op for op in ops if isinstance(op, g.Gather)]
+    if len(gathers) < 2 or len(gathers) < len(ops) or len({op.axis for op in gathers}) > 1:
+        return False
+    filled = np.array([op.index for op in gathers]) >= 0
+    return bool((filled.sum(axis=0) <= 1).all())
 
 
 def _range(graph: g.Graph, node: g.Node, operands: list[Range], input_high: int) -> Range:
@@ -77,6 +91,9 @@ def _range(graph: g.Graph, node: g.Node, operands: list[Range], input_high: int)
         case g.SumPool2d():
             window = operands[0].times(1, prod(op.kernel))
             return Range(min(window.low, 0), max(window.high, 0), window.whole)
+        case g.Gather() if op.pads:
+            low, high = min(operands[0].low, 0), max(operands[0].high, 0)
+            return Range(low, high, operands[0].whole)
         case g.Product():
             a, b = operands
             ends = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]

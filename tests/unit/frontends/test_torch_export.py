@@ -573,10 +573,10 @@ def test_mixing_time_steps_is_refused_by_name(name):
 
 
 FORMS = {
-    "select": (lambda s: s[:, :, 0], "SFX-E103"),
-    "slice": (lambda s: s[:, :, 1:], "SFX-E103"),
-    "chunk": (lambda s: s.chunk(2, -1)[0], "SFX-E103"),
-    "cat": (lambda s: torch.cat([s, s], -1), "SFX-E103"),
+    "slice of steps": (lambda s: s[1:], "SFX-E104"),
+    "chunk of steps": (lambda s: s.chunk(2, 0)[0], "SFX-E104"),
+    "cat of steps": (lambda s: torch.cat([s, s], 0), "SFX-E104"),
+    "flip of steps": (lambda s: s.flip(0), "SFX-E104"),
     "round": (lambda s: s.round(), "SFX-E103"),
     "compare": (lambda s: (s > 0).double(), "SFX-E103"),
     "divide by a stream": (lambda s: s / (s + 1), "SFX-E103"),
@@ -586,11 +586,9 @@ FORMS = {
     "batch statistics": (
         lambda s: F.batch_norm(s.flatten(0, 1), None, None, training=True), "SFX-E103"
     ),
-    "transposed": (
-        lambda s: F.conv_transpose1d(s.flatten(0, 1), torch.ones(3, 2, 2).double()), "SFX-E103"
-    ),
+    "max over channels": (lambda s: F.max_pool3d(s.unsqueeze(3), (3, 1, 1)), "SFX-E107"),
     "uneven adaptive pool": (lambda s: F.adaptive_avg_pool1d(s.flatten(0, 1), 3), "SFX-E107"),
-    "ceil mode": (lambda s: F.max_pool1d(s.flatten(0, 1), 3, ceil_mode=True), "SFX-E107"),
+    "ceil mode": (lambda s: F.avg_pool1d(s.flatten(0, 1), 3, ceil_mode=True), "SFX-E107"),
     "pool without its padding": (
         lambda s: F.avg_pool1d(s.flatten(0, 1), 3, padding=1, count_include_pad=False), "SFX-E107"
     ),

@@ -8,7 +8,7 @@ found where it is written and not in what comes out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from ...ground.errors import SfxError
@@ -116,7 +116,4 @@ def rewire(nodes: Sequence[Node], replaced: dict[str, str]) -> list[Node]:
             name = replaced[name]
         return name
 
-    return [
-        Node(n.name, n.op, tuple(tuple(map(resolve, port)) for port in n.inputs), n.shape, n.module)
-        for n in nodes
-    ]
+    return [replace(n, inputs=tuple(tuple(map(resolve, port)) for port in n.inputs)) for n in nodes]

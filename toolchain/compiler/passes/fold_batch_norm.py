@@ -10,6 +10,7 @@ from ...ir.graph import (
     BatchNorm,
     Conv2d,
     FloatArray,
+    Gather,
     Graph,
     Linear,
     Node,
@@ -76,7 +77,7 @@ def _into_layer_before(graph: Graph, node: Node) -> Graph | None:
         at = graph[at.producers[0]]
         if isinstance(at.op, Conv2d | Linear):
             break
-        if not isinstance(at.op, (*VIEWS, Scale)) or at.op == Scale(0.0):
+        if not isinstance(at.op, (*VIEWS, Scale, Gather)) or at.op == Scale(0.0):
             return None
         earlier = before(norm, at, graph[at.producers[0]].shape)
         if earlier is None:
@@ -119,7 +120,7 @@ def _into_layers_behind(graph: Graph, node: Node) -> Graph | None:
     return graph.with_nodes([*kept, replace(node, op=Sum())])
 
 
-_PASSED = (Scale, Sum, SumPool2d, ReduceSum)
+_PASSED = (Scale, Sum, SumPool2d, ReduceSum, Gather)
 """Linear ops without weights that a constant goes through, besides views."""
 
 

@@ -13,6 +13,7 @@ from ...ir.graph import (
     Conv2d,
     Expand,
     FloatArray,
+    Gather,
     Linear,
     Node,
     Permute,
@@ -72,10 +73,27 @@ def before(norm: Norm, node: Node, shape: Shape) -> Norm | None:
     if isinstance(op, Permute):
         back = np.argsort(op.order)
         return norm.each(lambda a: a.transpose(back))
+    if isinstance(op, Gather):
+        return _before_choice(norm, op, shape)
     assert isinstance(op, Expand)
     one = norm.each(lambda a: a[tuple(slice(0, n) for n in shape)])
     parts = zip((one.scale, one.mean, one.bias), (norm.scale, norm.mean, norm.bias), strict=True)
     return one if all(np.array_equal(np.broadcast_to(a, b.shape), b) for a, b in parts) else None
+
+
+def _before_choice(norm: Norm, op: Gather, shape: Shape) -> Norm | None:
+    """Constants of the elements that are chosen; None where padding or copies need their own."""
+    if op.pads or len(set(op.index)) < len(op.index):
+        return None
+    at = (slice(None),) * op.axis + (list(op.index),)
+    whole = Norm(np.ones(shape), np.zeros(shape), np.zeros(shape))
+    for into, values in (
+        (whole.scale, norm.scale),
+        (whole.mean, norm.mean),
+        (whole.bias, norm.bias),
+    ):
+        into[at] = values
+    return whole
 
 
 def behind(
@@ -91,6 +109,8 @@ def behind(
     if isinstance(op, Expand):
         return np.broadcast_to(scale, node.shape), np.broadcast_to(shift, node.shape)
     moved = apply(op, shift[None])[0].reshape(node.shape)
+    if isinstance(op, Gather):  # what is padded may have any scale: that of its neighbours
+        return np.take(scale, [max(i, 0) for i in op.index], axis=op.axis), moved
     if isinstance(op, Reshape | Permute):
         return apply(op, scale[None])[0].reshape(node.shape), moved
     assert isinstance(op, ReduceSum | SumPool2d)

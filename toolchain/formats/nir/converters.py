@@ -298,6 +298,10 @@ def _reshape(b: GraphBuilder, node: ext.Reshape) -> None:
     b.add(g.Reshape(), shape=node.output_shape)
 
 
+def _gather(b: GraphBuilder, node: ext.Gather) -> None:
+    b.add(g.Gather(node.axis, node.index))
+
+
 def _batch_norm(b: GraphBuilder, node: ext.BatchNorm) -> None:
     weight, bias, mean, var = (_f64(a) for a in (node.weight, node.bias, node.mean, node.var))
     b.add(g.BatchNorm(weight, bias, mean, var, node.eps, node.axis))
@@ -327,6 +331,7 @@ CONVERTERS: dict[type[nir.NIRNode], Callable[[GraphBuilder, Any], None]] = {
     ext.ReduceSum: _reduce_sum,
     ext.Permute: _permute,
     ext.Reshape: _reshape,
+    ext.Gather: _gather,
     ext.MaxPool2d: _max_pool,
     ext.BatchNorm: _batch_norm,
     ext.GroupedConv2d: _conv2d,

@@ -166,6 +166,32 @@ class Reshape(Extension):
 
 
 @dataclass(eq=False)
+class Gather(Extension):
+    r"""Elements of one axis in a new order, some repeated or left out, or zeros where `index` is
+    -1: slices, padding, upsampling. A concatenation is a sum of values that were padded so.
+
+    .. math::
+        y_{\dots i \dots} = x_{\dots \text{index}[i] \dots}, \quad 0 \text{ where index}[i] = -1
+    """
+
+    input_shape: Ints
+    axis: int
+    index: Ints
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape)
+        self.axis, self.index = int(self.axis), _ints(self.index)
+        if not 0 <= self.axis < len(self.input_shape):
+            raise ValueError(f"no axis {self.axis} in {self.input_shape}")
+        length = self.input_shape[self.axis]
+        if not self.index or not all(-1 <= i < length for i in self.index):
+            raise ValueError(f"an index outside -1..{length - 1}, or none")
+        made = [*self.input_shape]
+        made[self.axis] = len(self.index)
+        _types(self, self.input_shape, tuple(made))
+
+
+@dataclass(eq=False)
 class MaxPool2d(Extension):
     r"""Maximum over windows of (C, H, W), padded with minus infinity.
 
@@ -268,6 +294,7 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     ReduceSum,
     Permute,
     Reshape,
+    Gather,
     MaxPool2d,
     BatchNorm,
     GroupedConv2d,

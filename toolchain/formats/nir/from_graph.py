@@ -97,6 +97,7 @@ WRITERS: dict[type[Op], Callable[[Any, Shape, Shape, float], nir.NIRNode]] = {
     g.Reshape: lambda op, i, o, dt: ext.Reshape(i, o),
     g.Permute: lambda op, i, o, dt: ext.Permute(i, op.order),
     g.Expand: lambda op, i, o, dt: ext.Expand(i, o),
+    g.Gather: lambda op, i, o, dt: ext.Gather(i, op.axis, op.index),
     g.LIF: _write_neuron,
     g.IF: _write_neuron,
     g.Threshold: lambda op, i, o, dt: nir.Threshold(np.full(o, op.threshold)),

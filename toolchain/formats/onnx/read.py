@@ -189,6 +189,20 @@ class _Reader:
         name = self._name(node.name or node.output[0])
         self.put(node.output[0], op, (self.producers(node.input[0]),), shape, name)
 
+    def select(self, node: onnx.NodeProto, axis: int, index: list[int]) -> None:
+        """A Gather of the operand, or of what earlier axes made of it; one on one axis of it."""
+        done = self.values.get(node.output[0])
+        source = (done,) if done else self.producers(node.input[0])
+        made = self.nodes[source[0]].op
+        if len(source) == 1 and isinstance(made, g.Gather) and made.axis == axis:
+            index = [-1 if i < 0 else made.index[i] for i in index]
+            (source,) = self.nodes[source[0]].inputs
+        op = g.Gather(axis, tuple(index))
+        shape = output_shape(op, self.nodes[source[0]].shape, ())
+        if math.prod(shape) > MAX_VALUES:
+            raise _Refused(f"makes a value of shape {shape}")
+        self.put(node.output[0], op, (source,), shape, self._name(node.name or node.output[0]))
+
     def stream(self, node: onnx.NodeProto, index: int) -> str:
         if node.input[index] not in self.values:
             raise _Refused("an operand that does not depend on the input")
@@ -394,6 +408,38 @@ def _expand(r: _Reader, node: onnx.NodeProto) -> None:
     r.step(node, g.Expand(), tuple(shape[1:]))
 
 
+def _gather(r: _Reader, node: onnx.NodeProto) -> None:
+    index = np.asarray(r.const(node, 1))
+    shape = r.nodes[r.stream(node, 0)].shape
+    axis = int(attributes(node).get("axis", 0)) % (len(shape) + 1)
+    if axis == 0:
+        raise _Refused("takes single time steps")
+    length = shape[axis - 1]
+    if index.ndim != 1 or not index.size or index.min() < -length or index.max() >= length:
+        raise _Refused("a Gather with indices of another shape, or outside the axis")
+    r.select(node, axis - 1, [int(i) % length for i in index])
+
+
+def _pad(r: _Reader, node: onnx.NodeProto) -> None:
+    a = attributes(node)
+    pads = [int(n) for n in a.get("pads", r.const(node, 1) if len(node.input) > 1 else ())]
+    fill = r.const(node, 2) if len(node.input) > 2 and node.input[2] else a.get("value", 0.0)
+    shape = r.nodes[r.stream(node, 0)].shape
+    rank = len(shape) + 1
+    plain = a.get("mode", b"constant") in (b"constant", "constant") and not np.any(fill)
+    if not plain or len(node.input) > 3 or len(pads) != 2 * rank or pads[0] or pads[rank]:
+        raise _Refused("a Pad other than zeros on axes behind that of time")
+    if max(map(abs, pads)) > MAX_VALUES:
+        raise _Refused(f"a Pad of {max(map(abs, pads))}")
+    if not any(pads):
+        r.values[node.output[0]] = r.stream(node, 0)
+    for axis, n in enumerate(shape):
+        before, after = pads[axis + 1], pads[rank + axis + 1]
+        kept = range(max(0, -before), n - max(0, -after))
+        if before or after:
+            r.select(node, axis, [-1] * max(0, before) + [*kept] + [-1] * max(0, after))
+
+
 def _identity(r: _Reader, node: onnx.NodeProto) -> None:
     if node.output[0] == r.graph.output[0].name:
         return r.step(node, g.Output("none"))
@@ -436,6 +482,8 @@ READERS: dict[str, Callable[[_Reader, onnx.NodeProto], None]] = {
     "Flatten": _flatten,
     "Transpose": _transpose,
     "Expand": _expand,
+    "Gather": _gather,
+    "Pad": _pad,
     "Identity": _identity,
     "Constant": _constant,
     f"{DOMAIN}.SumPool": _pool(g.SumPool2d),

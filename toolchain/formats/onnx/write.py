@@ -162,6 +162,20 @@ def _shaped(op_name: str, lead: int) -> Callable[..., None]:
     return write
 
 
+def _gather(w: _Writer, n: g.Node, op: g.Gather, x: Ports) -> None:
+    """Gather; where values are 0, one 0 is appended to the axis before, which -1 then takes."""
+    axis, index, source = op.axis + 1, np.array(op.index, np.int64), x[0]
+    if op.pads:
+        length = w.graph[n.producers[0]].shape[op.axis]
+        before, after = [0] * (len(n.shape) + 1), [0] * (len(n.shape) + 1)
+        after[axis] = 1
+        pads = w.constant(f"{n.name}/pads", np.array([*before, *after], np.int64))
+        source = f"{n.name}/padded"
+        w.nodes.append(helper.make_node("Pad", [x[0], pads], [source], source))
+        index = np.where(index < 0, length, index)
+    w.add("Gather", [source, w.constant(f"{n.name}/index", index)], n, axis=axis)
+
+
 def _neuron(w: _Writer, n: g.Node, op: Any, x: Ports) -> None:
     numbers = [w.constant(f"{n.name}/{k}", np.float64(getattr(op, k))) for k in NUMBERS[type(op)]]
     flags = {"subtract": int(op.subtract)} if hasattr(op, "subtract") else {}
@@ -200,6 +214,7 @@ WRITERS: dict[type[g.Op], Callable[..., None]] = {
     g.ReduceSum: _reduce_sum,
     g.Reshape: _shaped("Reshape", -1),
     g.Expand: _shaped("Expand", 1),
+    g.Gather: _gather,
     g.Permute: lambda w, n, op, x: w.add("Transpose", x, n, perm=[0, *(i + 1 for i in op.order)]),
     g.Product: lambda w, n, op, x: w.add("Mul", x, n),
     g.TimeSum: lambda w, n, op, x: w.add("TimeSum", x, n),

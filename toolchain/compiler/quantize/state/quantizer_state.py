@@ -173,10 +173,15 @@ def with_weights(
 
 
 def _selection(layer: g.Gather, shape: g.Shape, weight: np.generic) -> p.Sparse:
-    """One synapse per post neuron, from the element it selects."""
+    """One synapse per post neuron, from the element it selects; none where that is padding."""
     source = np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape)
-    chosen = np.take(source, layer.index, axis=layer.axis).ravel()
-    return p.Sparse(np.arange(chosen.size + 1), chosen, np.full(chosen.size, weight))
+    chosen = np.take(source, layer.index, axis=layer.axis)
+    column = [1] * len(shape)
+    column[layer.axis] = -1
+    inside = np.broadcast_to((np.array(layer.index) >= 0).reshape(column), chosen.shape).ravel()
+    chosen = chosen.ravel()[inside]
+    indptr = np.concatenate([[0], np.cumsum(inside)]).astype(np.int64)
+    return p.Sparse(indptr, chosen, np.full(chosen.size, weight))
 
 
 def _chw(shape: g.Shape) -> tuple[int, int, int]:
