@@ -66,6 +66,8 @@ class Emitter:
         """What was chosen of a node -> the node that does it."""
         self.joins: dict[tuple[str, ...], str] = {}
         """Parts of a concatenation -> the node that joins them."""
+        self.written: dict[str, tuple[str, Tensor]] = {}
+        """Node that was written over by constants -> what it was before, and the constants."""
         self.repeats = False
         """Whether the model repeats its input over the steps itself (export(input_layout="B"))."""
 
@@ -127,6 +129,11 @@ class Emitter:
         """`name` with the elements `index` of one axis; one gather where it follows another."""
         made = self.nodes[name]
         chosen = tuple(index)
+        if isinstance(made, ext.Gather) and made.axis > axis:  # in the order of the axes
+            (source,) = self.sources[name]
+            inner = self.gather(source, made.input_shape, axis, chosen)
+            narrowed = (*made.input_shape[:axis], len(chosen), *made.input_shape[axis + 1 :])
+            return self.gather(inner, narrowed, made.axis, made.index)
         if isinstance(made, ext.Gather) and made.axis == axis:
             chosen = tuple(made.index[i] if i >= 0 else -1 for i in chosen)
             (name,), shape = self.sources[name], made.input_shape

@@ -20,7 +20,7 @@ from ...toolchain.formats.nir import ext
 from ..neurons.refusal import Refusal
 from .dims import BATCH, TIME, in_step
 from .emitter import Array, Emitter, Stream, no_time
-from .ops_math import shifted, timed
+from .ops_math import at_one_step, shifted, timed
 from .ops_view import reordered, widened
 from .rules import result_shape, rule
 
@@ -231,22 +231,63 @@ def _written(
     inside, outside = places
     at = {place: i for i, place in enumerate(inside)}
     spread = [at.get(i, -1) for i in range(shape[dim])]
-    fixed = torch.zeros(shape)
+    fixed = torch.zeros(shape, dtype=torch.float64)
+    values: list[tuple[Any, list[int]]] = [(x, outside), (part, spread)]
+    if isinstance(x, Stream) and x.name in e.written:  # the constants in it are written over, too
+        base, constant = e.written[x.name]
+        values[:1] = [(replace(x, name=base), outside), (constant, outside)]
     streams: list[Stream] = []
-    for value, index in ((x, outside), (part, spread)):
+    for value, index in values:
         if isinstance(value, Stream):
             streams.append(taken(e, value, dim, index, "writes over"))
             continue
-        given = torch.as_tensor(value).float().expand([*shape[:dim], -1, *shape[dim + 1 :]])
+        given = torch.as_tensor(value).double().expand([*shape[:dim], -1, *shape[dim + 1 :]])
         chosen = torch.tensor([i for i in index if i >= 0], dtype=torch.long)
-        holes = [i for i, n in enumerate(index) if n >= 0]
-        fixed.index_copy_(dim, torch.tensor(holes, dtype=torch.long),
-                          given.index_select(dim, chosen))  # fmt: skip
+        holes = torch.tensor([i for i, n in enumerate(index) if n >= 0], dtype=torch.long)
+        fixed.index_add_(dim, holes, given.index_select(dim, chosen))
     whole = streams[0]
     if len(streams) == 2:
         first, second = streams[0], _beside(e, streams[1], streams[0], dim)
         whole = replace(first, name=_sum(e, [first, second]))
-    return shifted(e, e.as_mean(whole), fixed, shape) if bool(fixed.any()) else whole
+    if not bool(fixed.any()):
+        return whole
+    before = padded_before_norm(e, whole, at_one_step(whole, fixed))
+    if before is not None:
+        return replace(whole, name=before)
+    made = shifted(e, e.as_mean(whole), fixed, shape)
+    if whole.reduce is None:
+        e.written[made.name] = whole.name, fixed
+    return made
+
+
+def padded_before_norm(e: Emitter, x: Stream, border: Array) -> str | None:
+    """Padding behind a batch norm with what that makes of 0, as padding with zeros before it.
+
+    Up to the rounding in which the model computes the border; None where it is anything else.
+    """
+    name, gathers = x.name, list[ext.Gather]()
+    while isinstance(made := e.nodes[name], ext.Gather):
+        gathers.insert(0, made)
+        (name,) = e.sources[name]
+    if not isinstance(made, ext.BatchNorm) or made.axis != 0 or not gathers:
+        return None
+    inside = np.ones(made.input_shape)
+    for gather in gathers:
+        empty = (slice(None),) * gather.axis + (np.flatnonzero(np.array(gather.index) < 0),)
+        inside = np.take(inside, gather.index, axis=gather.axis)
+        inside[empty] = 0
+    column = (-1, *[1] * (inside.ndim - 1))
+    share = made.mean / np.sqrt(made.var + made.eps) * made.weight
+    unit = 8 * float(np.finfo(made.weight.dtype).eps) * (np.abs(made.bias) + np.abs(share))
+    expected = (1 - inside) * (made.bias - share).reshape(column)
+    if np.any(np.abs(border - expected) > (1 - inside) * unit.reshape(column)):
+        return None
+    (name,) = e.sources[name]
+    for gather in gathers:
+        shape = tuple(int(n) for n in e.nodes[name].output_type["output"])
+        name = e.gather(name, shape, gather.axis, gather.index)
+    fields = (made.weight, made.bias, made.mean, made.var, made.eps, made.axis)
+    return e.add(ext.BatchNorm(x.shape, *fields), "batch_norm", name)
 
 
 @rule("aten::copy", "aten::fill")

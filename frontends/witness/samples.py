@@ -41,7 +41,7 @@ def drawn(
 
 def _candidates(shape: tuple[int, ...], example: Array | None, image: bool) -> Iterator[Array]:
     if example is not None and example.any():
-        yield example
+        yield np.broadcast_to(example[:1], shape) if image else example
     rng = np.random.default_rng(SEED)
     where = (1, *shape[1:]) if image else shape
     for rate in RATES:

@@ -4,6 +4,7 @@ and sample the Program's spikes are torch's own, on every backend."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ class Net(nn.Module):
         return self.layers[name]
 
 
-def conv(inner: int, outer: int, kernel: int = 1, **options: int) -> nn.Conv2d:
+def conv(inner: int, outer: int, kernel: int = 1, **options: Any) -> nn.Conv2d:
     return nn.Conv2d(inner, outer, kernel, **options)
 
 
@@ -155,6 +156,30 @@ def pad_of_ones(m, y):
 @net(4, mix=lambda: nn.Conv2d(8, 4, 3))
 def reflected(m, y):
     return m.lif2(m.each(lambda s: m["mix"](F.pad(s, (1, 1, 1, 1), mode="reflect")), y))
+
+
+@net(
+    4,
+    norm=lambda: nn.BatchNorm2d(8),
+    first=lambda: conv(8, 8, bias=False),
+    deep=lambda: conv(8, 8, 3, groups=8, bias=False),
+    last=lambda: conv(8, 4),
+)
+def border_of_a_norm(m, y):
+    """RepConv of Spike-driven Transformer V2: the border is written over by the norm of 0."""
+
+    def rep(s):
+        norm = m["norm"]
+        z = norm(m["first"](s))
+        value = norm.bias - norm.running_mean * norm.weight / torch.sqrt(norm.running_var)
+        z = F.pad(z, [1] * 4)
+        z[:, :, 0:1, :] = value.view(1, -1, 1, 1)
+        z[:, :, -1:, :] = value.view(1, -1, 1, 1)
+        z[:, :, :, 0:1] = value.view(1, -1, 1, 1)
+        z[:, :, :, -1:] = value.view(1, -1, 1, 1)
+        return m["last"](m["deep"](z))
+
+    return m.lif2(m.each(rep, y))
 
 
 @net(8, 9)

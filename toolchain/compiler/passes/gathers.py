@@ -83,6 +83,16 @@ def with_pads(op: Conv2d, axis: int, left: int, right: int) -> Conv2d | None:
     return replace(op, weight=np.pad(op.weight, widths), padding=(padding[0], padding[1]))
 
 
+def zeros_around(gather: Gather, length: int) -> tuple[int, int] | None:
+    """Zeros before and behind an axis of `length` that is kept whole; None for another choice."""
+    inside = [i for i, n in enumerate(gather.index) if n >= 0]
+    if [gather.index[i] for i in inside] != list(range(length)) or not gather.pads:
+        return None
+    if inside != list(range(inside[0], inside[0] + length)):
+        return None
+    return inside[0], len(gather.index) - inside[0] - length
+
+
 def across(gather: Gather, shape: Shape, other: Shape, *, after: bool) -> Gather | None:
     """The Gather that does on a value of shape `other` what `gather` does on one of `shape`.
 

@@ -26,7 +26,17 @@ from ...ir.graph import (
 )
 from ...ir.ranges import side_by_side
 from .base import Condition, rewire
-from .gathers import POINTWISE, across, chosen, groups_of, needed, of_groups, outputs
+from .gathers import (
+    POINTWISE,
+    across,
+    chosen,
+    groups_of,
+    needed,
+    of_groups,
+    outputs,
+    with_pads,
+    zeros_around,
+)
 
 CHANNELWISE = (SumPool2d, MaxPool2d)
 """Ops on (C, H, W) that compute each channel from its own."""
@@ -80,11 +90,34 @@ def _is_done(graph: Graph) -> bool:
 def _taken_up(graph: Graph) -> Graph:
     """Every split moved up to the next neuron."""
     while True:
+        graph = _padded_before(graph)
         found = (n for n in reversed(graph.nodes) if not n.op.neuron and _parted(graph, n))
         made = next((m for n in found if (m := _up(graph, n)) is not None), None)
         if made is None:
             return graph
         graph = made
+
+
+def _padded_before(graph: Graph) -> Graph:
+    """Zeros around what a 1x1 convolution without bias makes are zeros around what it reads."""
+    for node in graph.of_type(Gather):
+        gather = node.op
+        assert isinstance(gather, Gather)
+        before = graph[node.producers[0]]
+        op = before.op
+        if len(node.producers) > 1 or len(graph.consumers[before.name]) > 1 or gather.axis == 0:
+            continue
+        edges = zeros_around(gather, before.shape[gather.axis])
+        plain = isinstance(op, Conv2d) and op.weight.shape[2:] == (1, 1) and op.stride == (1, 1)
+        if edges is None or not plain or not isinstance(op, Conv2d) or op.bias.any():
+            continue
+        padding = op.padding[gather.axis - 1]
+        folded = with_pads(op, gather.axis, padding + edges[0], padding + edges[1])
+        if folded is not None:
+            moved = replace(before, op=folded, shape=node.shape)
+            kept = [moved if n.name == before.name else n for n in graph if n.name != node.name]
+            return _padded_before(graph.with_nodes(rewire(kept, {node.name: before.name})))
+    return graph
 
 
 def _next_neuron(graph: Graph, whole: set[str]) -> str | None:
