@@ -138,6 +138,69 @@ def test_a_membrane_is_nothing_at_one_step(spikes: str) -> None:
         assert np.array_equal(backend.run(program, x).sums / program.readout.scale, want)
 
 
+def ilif() -> tuple[Compiled, dict[str, Array], Array]:
+    """Neurons that remember, T = 5; in torch a quarter and a half of the membrane stay."""
+    model, graph = over_time(5)
+    x = np.random.default_rng(0).integers(0, 2, (SAMPLES, 5, 6))
+    seen: dict[str, Array] = {}
+    for name in ("first", "second"):
+        module = model.get_submodule(name)
+        module.register_forward_hook(
+            lambda m, i, out, name=name: seen.__setitem__(name, out.transpose(0, 1).numpy())
+        )
+    with torch.no_grad():
+        model(torch.from_numpy(x).float().transpose(0, 1))
+    return compile_graph(graph, load_target("loihi"), x), seen, x
+
+
+def test_neurons_that_remember_send_what_torch_sends() -> None:
+    compiled, truth, x = ilif()
+    program = compiled.placed.program
+    assert all(r.exact for r in compiled.records if r.population in truth)
+    assert max(int(v.max()) for v in truth.values()) > 1
+    for garbage in (None, 1):
+        stream = ReferenceBackend().stream(program, x, garbage=garbage).spikes
+
+        def sent(name: str, stream: Any = stream) -> Array:
+            return align(stream[name], program[name].phase, SAMPLES, program.timesteps)
+
+        assert compared(program, truth, sent) == 320
+    quick = FastBackend().layers(program, x)
+    assert compared(program, truth, quick.__getitem__) == 320
+    onnx = OnnxBackend().run(program, x)
+    assert np.array_equal(onnx.sums, ReferenceBackend().run(program, x).sums)
+
+
+def test_a_membrane_that_keeps_too_little_is_seen() -> None:
+    """The comparison can fail: the feedback takes off one unit more than a threshold."""
+    compiled, truth, x = ilif()
+    program = compiled.placed.program
+    name = "first.feedback->first"
+    (wrong,) = (j for j in program.projections if j.name == name)
+    assert isinstance(wrong.connection, p.Structured)
+    less = replace(wrong, connection=replace(wrong.connection, weight=0))
+    joints = tuple(less if j is wrong else j for j in program.projections)
+    stream = ReferenceBackend().layers(replace(program, projections=joints), x)
+    with pytest.raises(AssertionError, match="first"):
+        compared(program, truth, stream.__getitem__)
+
+
+@pytest.mark.needs_lava
+@pytest.mark.slow
+def test_lava_remembers_the_same() -> None:
+    pytest.importorskip("lava")
+    from sfx.backends.lava.backend import LavaBackend
+
+    compiled, truth, x = ilif()
+    program = compiled.placed.program
+    stream = LavaBackend().stream(program, x).spikes
+
+    def sent(name: str) -> Array:
+        return align(stream[name], program[name].phase, SAMPLES, program.timesteps)
+
+    assert compared(program, truth, sent) == 320
+
+
 @pytest.mark.needs_lava
 @pytest.mark.slow
 @pytest.mark.parametrize(("spikes", "values"), [("graded", 30_000), ("slots", 120_000)])

@@ -64,8 +64,7 @@ def _integer_problem(node: g.Node, op: g.LIF | g.IF, graph: g.Graph) -> Problem 
     current = isinstance(op, g.LIF) and (op.syn != 1.0 or op.w_in != 1.0)
     own = any(node.name in loop for loop in loops({n.name: n.producers for n in graph}))
     if not (current or own or op.start or op.unit):
-        alone = isinstance(op, g.LIF) and op.keeps_nothing
-        return None if alone or graph.timesteps == 1 else _remembers(node, op)
+        return None
     what = (
         "a synaptic current" if current else "a loop onto itself" if own else "a start of its own"
     )
@@ -74,14 +73,4 @@ def _integer_problem(node: g.Node, op: g.LIF | g.IF, graph: g.Graph) -> Problem 
         node.module or node.name,
         f"an integer neuron (up to {op.most} spikes a step) with {what} is not mapped",
         "use a plain I-LIF, v <- keep v + x from 0, or neurons that fire once",
-    )
-
-
-def _remembers(node: g.Node, op: g.LIF | g.IF) -> Problem:
-    return Problem(
-        "SFX-E227",
-        node.module or node.name,
-        f"an integer neuron (up to {op.most} spikes a step) that keeps a membrane over the steps "
-        "is not mapped",
-        "train at one step (T = 1), or use neurons without a memory (MultiSpike)",
     )

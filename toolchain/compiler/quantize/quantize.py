@@ -27,6 +27,7 @@ from ...ir.wires import Wire, sources, wires_into
 from .cells.accumulator import accumulator
 from .cells.cell import add_cell
 from .cells.draft import ONE, helpers
+from .cells.integer import add_integer
 from .fit.real import is_plain
 from .fit.terms import Term, block, constant_terms, whole_terms
 from .levels import add_levels
@@ -145,6 +146,9 @@ def _population(state: QuantizerState, node: g.Node) -> None:
     match node.op:
         case g.LIF() if node.op.keeps_nothing:
             add_levels(state, node)
+        case g.LIF() | g.IF() if node.op.fires == "round":
+            _full_bits(state, node)
+            add_integer(state, node)
         case g.LIF() | g.IF():
             wires = wires_into(state.graph, node)
             if is_plain(node, own=any(w.source == node.name for w in wires)):
