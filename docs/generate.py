@@ -106,6 +106,21 @@ def passes() -> str:
     return table(("pass", "before and after", "requires", "ensures"), rows)
 
 
+def recordings() -> str:
+    """Formats of a single recording by suffix."""
+    from sfx.frontends.events.formats import FORMATS
+
+    return table(("file", "what is read"), ((f"`{k}`", f.about) for k, f in FORMATS.items()))
+
+
+def data_sets() -> str:
+    """Data sets by name, with their files."""
+    from sfx.frontends.datasets.find import READERS
+
+    rows = ((f"`{name}`", first_sentence(read)) for name, read in READERS.items())
+    return table(("`--from`", "files"), rows)
+
+
 def hardware_rules() -> str:
     """Every rule of the target, with Loihi 2's numbers in place."""
     from sfx.toolchain.targets import load, rules
@@ -124,6 +139,8 @@ def page() -> str:
         "PyTorch: refused, with what to use instead": refused_ops(),
         "NIR": nir_nodes(),
         "ONNX": onnx_operators(),
+        "Data sets (`sfx data convert`, `sfx.data.EventDataset`)": data_sets(),
+        "Recordings (`--from recordings`)": recordings(),
         "Passes": passes(),
         "Hardware rules": hardware_rules(),
     }

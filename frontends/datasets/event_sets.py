@@ -1,4 +1,4 @@
-"""N-MNIST, N-Caltech101 and CIFAR10-DVS: one folder per class, one recording per file."""
+"""N-MNIST, N-Caltech101, CIFAR10-DVS and ASL-DVS: one folder per class, one recording per file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from pathlib import Path
 
 from ...toolchain.ground.errors import InputError
 from ..events.aedat2 import SIZE, read_cifar10_dvs
+from ..events.aedat4 import read_aedat4
+from ..events.asl import SIZE as ASL
+from ..events.asl import read_asl_dvs
 from ..events.atis import NCALTECH101, NMNIST, read_ncaltech101, read_nmnist
+from ..events.checked import inside
+from ..events.events import Events
 from .options import no_split
 from .source import Source, held_out, of_files
 
@@ -36,5 +41,17 @@ def ncaltech101(root: Path, split: str | None, every: int) -> Source:
 
 
 def cifar10_dvs(root: Path, split: str | None, every: int) -> Source:
-    """`airplane/cifar10_airplane_0.aedat`, ...: no split of its own."""
-    return held_out(of_files(root, (".aedat",), SIZE, read_cifar10_dvs), split, every)
+    """`airplane/cifar10_airplane_0.aedat`, ..., or `.aedat4`, as Tonic downloads them: no split."""
+    source = of_files(root, (".aedat", ".aedat4"), SIZE, _read_cifar10_dvs)
+    return held_out(source, split, every)
+
+
+def _read_cifar10_dvs(file: Path) -> Events:
+    if file.suffix.lower() == ".aedat":
+        return read_cifar10_dvs(file)
+    return inside(read_aedat4(file).events, SIZE, file)
+
+
+def asl_dvs(root: Path, split: str | None, every: int) -> Source:
+    """`a/a_0001.mat`, ..., `y/...`: no split of its own."""
+    return held_out(of_files(root, (".mat",), ASL, read_asl_dvs), split, every)

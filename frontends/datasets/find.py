@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ..events.columns import ORDER
-from .event_sets import cifar10_dvs, ncaltech101, nmnist
+from .event_sets import asl_dvs, cifar10_dvs, ncaltech101, nmnist
 from .gesture import dvs_gesture
+from .heidelberg import SPLITS, heidelberg
 from .images import images
 from .mnist import mnist
 from .options import option
@@ -22,11 +24,19 @@ _PLAIN = {
     "ncaltech101": ncaltech101,
     "dvs-gesture": dvs_gesture,
     "cifar10-dvs": cifar10_dvs,
+    "asl-dvs": asl_dvs,
     "mnist": mnist,
 }
 _STATED = {"recordings": recordings, "spikingjelly": spikingjelly}
 """Sets of files that do not say all of themselves."""
-NAMES = (*_PLAIN, "images", *_STATED)
+NAMES = (*_PLAIN, "images", *SPLITS, *_STATED)
+READERS: dict[str, Callable[..., Source]] = {
+    **_PLAIN,
+    "images": images,
+    **dict.fromkeys(SPLITS, heidelberg),
+    **_STATED,
+}
+"""What reads each set; the first line of its docstring says which files."""
 
 
 def find(
@@ -45,7 +55,7 @@ def find(
     """The samples of a data set as it was downloaded to `path`; none is read yet.
 
     name   one of `NAMES`
-    split  `train` or `test`; None takes all of a set without a split of its own
+    split  `train` or `test` (SSC also `valid`); None takes all of a set without its own split
     every  a set without a split of its own: every `every`-th sample of each class is for `test`
     limit  at most so many samples, spread evenly over the set
     size   `images` only: (H, W) to resize and cut to
@@ -59,6 +69,8 @@ def find(
     root = Path(path)
     if name == "images":
         source = images(root, split, every, size, gray)
+    elif name in SPLITS:
+        source = heidelberg(name, root, split)
     elif name in _STATED:
         source = _STATED[name](root, split, every, Stated(sensor, unit, columns))
     elif name in _PLAIN:

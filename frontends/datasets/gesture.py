@@ -4,6 +4,8 @@
     user01_led.aedat                          a recording, AEDAT 3.1
     user01_led_labels.csv                     class, startTime_usec, endTime_usec; classes 1 to 11
 
+or as Tonic downloads them, cut already: ibmGestureTrain/user01_led/0.npy, ibmGestureTest/...
+
 Sample k is the events with start <= t < end, its time counted from its start; label = class - 1.
 """
 
@@ -17,6 +19,8 @@ import numpy as np
 
 from ...toolchain.ground.errors import InputError
 from ..events.aedat3 import SIZE, read_dvs_gesture
+from ..events.checked import inside
+from ..events.columns import read_npy_file
 from ..events.events import Events
 from .options import no_split
 from .source import Source
@@ -52,13 +56,15 @@ class Gesture:
 
 
 def dvs_gesture(root: Path, split: str | None, every: int) -> Source:
-    """The gestures of the `train` or `test` trials.
+    """`trials_to_*.txt`, `user*.aedat`, `user*_labels.csv`; or Tonic's `ibmGestureTrain/*/*.npy`.
 
     Raises `InputError` SFX-E135 for a missing or malformed list or label file.
     """
     del every  # the set has a split of its own
     if split not in ("train", "test"):
         raise no_split(split)
+    if (folder := root / f"ibmGesture{split.capitalize()}").is_dir():
+        return _of_tonic(folder)
     trials = _lines(root / f"trials_to_{split}.txt")
     gestures = [g for name in trials for g in read_labels(root / name)]
     if not gestures:
@@ -74,6 +80,23 @@ def dvs_gesture(root: Path, split: str | None, every: int) -> Source:
 
     labels = np.array([g.label for g in gestures], np.int64)
     return Source(SIZE, CLASSES, labels, read)
+
+
+def _of_tonic(folder: Path) -> Source:
+    """`user01_led/0.npy`, ...: numbers [M, 4], x, y, p, milliseconds; the file names the class."""
+    files = sorted(folder.glob("user*/*.npy"))
+    wrong = [f for f in files if f.stem not in _NUMBERS]
+    if wrong or not files:
+        what = "is not named after a class" if wrong else "holds no user*/*.npy"
+        raise _refuse(wrong[0] if wrong else folder, what, "Tonic names files 0.npy to 10.npy")
+
+    def read(index: int) -> Events:
+        return inside(read_npy_file(files[index], "ms", "xypt").events, SIZE, files[index])
+
+    return Source(SIZE, CLASSES, np.array([int(f.stem) for f in files], np.int64), read)
+
+
+_NUMBERS = tuple(map(str, range(len(CLASSES))))
 
 
 def read_labels(recording: Path) -> list[Gesture]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...toolchain.ground.errors import InputError
+from ..events.checked import inside
 from ..events.columns import ORDER
 from ..events.events import Events
 from ..events.formats import FORMATS, read_recording
@@ -36,7 +37,10 @@ class Stated:
 
 
 def recordings(root: Path, split: str | None, every: int, stated: Stated) -> Source:
-    """The recordings below `root`. Raises `InputError` SFX-E135, SFX-E138, SFX-E142."""
+    """`train/CLASS/*`, `test/CLASS/*`; `CLASS/*`; files without classes; or one file.
+
+    Raises `InputError` SFX-E135, SFX-E138, SFX-E142, and what the first file's reader raises.
+    """
     chosen = split_folder(root, split)
     if chosen is not None:
         return _source(Files.below(chosen, tuple(FORMATS)), stated)
@@ -68,8 +72,7 @@ def _source(files: Files, stated: Stated) -> Source:
     def read(index: int) -> Events:
         file = files.files[index]
         events = read_recording(file, stated.unit, stated.order).events
-        _inside(events, sensor, file)
-        return events
+        return inside(events, sensor, file)
 
     return Source(sensor, files.classes, files.labels, read)
 
@@ -90,13 +93,3 @@ def split_folder(root: Path, split: str | None) -> Path | None:
     if not known[split]:
         raise InputError("SFX-E135", f"has no folder {split}", where=str(root))
     return known[split][0]
-
-
-def _inside(events: Events, sensor: tuple[int, int], file: Path) -> None:
-    outside = np.flatnonzero((events.y >= sensor[0]) | (events.x >= sensor[1]))
-    if len(outside):
-        i = int(outside[0])
-        place = f"event {i} is at x = {events.x[i]}, y = {events.y[i]}"
-        what = f"{place}, outside a sensor of {sensor[0]}x{sensor[1]} (rows x columns)"
-        hint = "--sensor HxW is the size of the sensor that recorded it, --columns the order"
-        raise InputError("SFX-E142", what, where=str(file), hint=hint)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..events.events import Events, count_events, fit, saturated
-from ..events.spikingjelly import RULES, framed
+from ..events.spikingjelly import RULES, TIME, framed
 from . import given
 from .options import STEPS, Frames, option
 from .source import Image, Source
@@ -42,6 +42,9 @@ def _shape(source: Source, frames: Frames) -> tuple[int, ...]:
         raise option(
             f"--crop is {crop[0]}x{crop[1]}, the sensor has {source.sensor[0]}x{source.sensor[1]}"
         )
+    if source.line and frames.by == TIME:
+        what = "SpikingJelly divides the times of SHD and SSC as floats, unlike its other sets"
+        raise option(what, "--from spikingjelly reads the frames that it wrote")
     if source.line:
         return (steps, (frames.size or crop)[1])
     return (steps, 2, *(frames.size or crop))

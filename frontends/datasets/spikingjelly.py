@@ -32,7 +32,10 @@ _HINT = (
 
 
 def spikingjelly(root: Path, split: str | None, every: int, stated: Stated) -> Source:
-    """The samples of one such folder. Raises `InputError` SFX-E135, SFX-E138, SFX-E139."""
+    """`frames_number_...`, `duration_...` or `events_np`: `train/CLASS/*.npz` or `CLASS/*.npz`.
+
+    Raises `InputError` SFX-E135, SFX-E138, SFX-E139.
+    """
     inner = [f.name for f in root.iterdir() if _made(f)] if root.is_dir() else []
     if inner:
         what = f"holds {', '.join(sorted(inner))}"

@@ -75,3 +75,15 @@ def _whole(
         raise refuse(code, path, f"has {name} up to {values.max()}", HINT)
     whole: NDArray[np.int64] = values.astype(np.int64)
     return whole // 1000 if scale < 1 else whole * int(scale)
+
+
+def inside(events: Events, sensor: tuple[int, int], path: str | os.PathLike[str]) -> Events:
+    """The events, if all lie on a sensor of (rows, columns). Raises `InputError` SFX-E142."""
+    outside = np.flatnonzero((events.y >= sensor[0]) | (events.x >= sensor[1]))
+    if len(outside):
+        i = int(outside[0])
+        place = f"event {i} is at x = {events.x[i]}, y = {events.y[i]}"
+        what = f"{place}, outside a sensor of {sensor[0]}x{sensor[1]} (rows x columns)"
+        hint = "--sensor HxW is the size of the sensor that recorded it, --columns the order"
+        raise refuse("SFX-E142", path, what, hint)
+    return events

@@ -1,9 +1,10 @@
-"""One's own recordings: columns x, y, t and p in .csv, .txt, .npy and .npz.
+"""One's own recordings: columns x, y, t and p in .csv, .txt, .npy, .npz and .mat.
 
     .csv, .txt  a line per event, numbers between commas, semicolons, tabs or spaces; lines that
                 begin with # are passed over. A first line of names says the columns' order.
     .npy        a structured array with fields x, y, t, p, as Tonic's are; or numbers [M, 4]
     .npz        arrays x, y, t, p, as in SpikingJelly's `events_np`; or one array like a .npy
+    .mat        arrays x, y, t, p, such as ASL-DVS's x, y, ts, pol
 
 Names may be spelled in other usual ways (`NAMES`). Without names the order is x, y, t, p, or what
 the caller says.
@@ -27,6 +28,7 @@ from ...toolchain.ground.npy import NUMBERS, RECORDS, read_npy
 from .checked import HINT, events_of
 from .events import Recording
 from .file import read_bytes, refuse
+from .matlab import Columns, mat_arrays
 
 CODE = "SFX-E140"
 ORDER = "xytp"
@@ -37,7 +39,6 @@ NAMES = {
     "p": ("p", "pol", "polarity", "on"),
 }
 _SEPARATORS = (",", ";", "\t")
-Columns = dict[str, NDArray[Any]]
 
 
 def read_text(path: str | os.PathLike[str], unit: str = "us", order: str = ORDER) -> Recording:
@@ -67,15 +68,24 @@ def read_npy_file(path: str | os.PathLike[str], unit: str = "us", order: str = O
 def read_npz_file(path: str | os.PathLike[str], unit: str = "us", order: str = ORDER) -> Recording:
     """A .npz file. Raises `InputError` SFX-E140, SFX-E605 where memory does not suffice."""
     arrays = npz_arrays(path, CODE, HINT)
+    if len(arrays) == 1:
+        return _recording(_of_array(next(iter(arrays.values())), order, path), path, unit)
+    return _recording(named_columns(arrays, path), path, unit)
+
+
+def read_mat_file(path: str | os.PathLike[str], unit: str = "us", order: str = ORDER) -> Recording:
+    """A MATLAB file. Raises `InputError` SFX-E140, and SFX-E148 as `mat_arrays` does."""
+    del order  # its arrays have names
+    return _recording(named_columns(mat_arrays(path), path), path, unit)
+
+
+def named_columns(arrays: Columns, path: str | os.PathLike[str]) -> Columns:
+    """The arrays that are called x, y, t and p, or as `NAMES` says. Raises `InputError`."""
     named = _by_name([name.lower() for name in arrays])
-    if len(named) == 4:
-        listed = list(arrays.values())
-        columns = {name: listed[i].reshape(-1) for name, i in named.items()}
-    elif len(arrays) == 1:
-        columns = _of_array(next(iter(arrays.values())), order, path)
-    else:
+    if len(named) < 4:
         raise refuse(CODE, path, f"has the arrays {', '.join(arrays)}", HINT)
-    return _recording(columns, path, unit)
+    listed = list(arrays.values())
+    return {name: listed[i].reshape(-1) for name, i in named.items()}
 
 
 def npz_arrays(path: str | os.PathLike[str], code: str, hint: str) -> Columns:

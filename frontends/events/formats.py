@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...toolchain.ground.errors import InputError
+from .aedat4 import read_aedat4
 from .checked import UNITS
-from .columns import ORDER, read_npy_file, read_npz_file, read_text
+from .columns import ORDER, read_mat_file, read_npy_file, read_npz_file, read_text
+from .event_stream import read_es
 from .events import Recording
+from .prophesee_dat import read_dat
+from .prophesee_raw import read_raw
 
 Path_ = str | os.PathLike[str]
 
@@ -39,6 +43,11 @@ FORMATS: dict[str, Format] = {
         "structured array of Tonic's with x, y, t, p; or numbers [M, 4]", columns=read_npy_file
     ),
     ".npz": Format("arrays x, y, t, p, as SpikingJelly's `events_np`", columns=read_npz_file),
+    ".mat": Format("MATLAB 5 with arrays x, y, t, p", columns=read_mat_file),
+    ".aedat4": Format("AEDAT 4.0 of DV and dv-processing, plain, LZ4 or Zstandard", read_aedat4),
+    ".dat": Format("Prophesee's CD events, version 2", read_dat),
+    ".raw": Format("Prophesee's EVT 2.0 and EVT 3.0", read_raw),
+    ".es": Format("Event Stream version 2, DVS events", read_es),
 }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from sfx.toolchain.formats.bundle.bundle import Bundle, pack
 from tests.fuzz import damage
 from tests.fuzz.commands import COMMANDS, bundles
-from tests.fuzz.data_sets import DATA_SETS
+from tests.fuzz.data_sets import DATA_SETS, RECORDINGS
 from tests.fuzz.draw import Draw
 
 Damage = Callable[[Draw, bytes], bytes]
@@ -286,6 +286,25 @@ def _read_target(path: Path) -> object:
     return load(path)
 
 
+def _other_npy(draw: Draw, content: bytes) -> bytes:
+    return damage.npy(draw)
+
+
+def _values(draw: Draw, content: bytes) -> bytes:
+    """Bytes behind the header of a .npy file, of which none is left out."""
+    broken = damage.raw(draw, content[128:])[: len(content) - 128]
+    return content[:128] + broken.ljust(len(content) - 128, b"\0")
+
+
+RECORDING_DAMAGE: dict[str, tuple[Damage, ...]] = {
+    "columns.csv": (damage.lines,),
+    "columns.npy": (_other_npy, _values),
+    "columns.npz": (_plain,),
+    "spikingjelly": (_plain,),
+    "heidelberg": (damage.hdf5,),
+}
+"""What is broken in files that hold others, or lines."""
+
 READERS = (
     Reader("checkpoint", ".pt", _read_pt, _checkpoints, (_plain,)),
     Reader("safetensors", ".safetensors", _read_pt, _safetensors, (damage.safetensors,)),
@@ -299,6 +318,7 @@ READERS = (
     Reader("target", ".toml", _read_target, _targets, (damage.lines,)),
     Reader("ledger", ".json", _read_ledger, _ledgers, (damage.json_text,)),
     *(Reader(*entry) for entry in DATA_SETS),
+    *(Reader(name, *entry, RECORDING_DAMAGE.get(name, ())) for name, entry in RECORDINGS.items()),
     *(Reader(name, ".sfx", run, bundles, (_bundle, _bundle, _bundle)) for name, run in COMMANDS),
 )
 

@@ -61,14 +61,17 @@ def text(values: dict[str, Any]) -> str:
 
 
 def picture(x: NDArray[Any], title: str, path: Path) -> None:
-    """Draws one sample [T, C, H, W] into a .png or .svg, one panel per step.
+    """Draws one sample into a .png or .svg: [T, C, H, W] one panel per step, [T, units] one in all.
 
     C = 2: OFF blue, ON red, darker for more events; C = 1: gray; C = 3: red, green, blue.
     Raises `InputError` SFX-E615 for another shape, SFX-E603 if it cannot be written.
     """
+    if x.ndim == 2:
+        _raster(x, title, path)
+        return
     if x.ndim != 4 or x.shape[1] not in (1, 2, 3):
         shape = list(x.shape)
-        hint = "a picture needs [T, C, H, W] with 1, 2 or 3 channels"
+        hint = "a picture needs [T, C, H, W] with 1, 2 or 3 channels, or [T, units]"
         raise InputError("SFX-E615", f"a sample has shape {shape}", hint=hint)
     columns = min(COLUMNS, len(x))
     rows = -(-len(x) // columns)
@@ -82,6 +85,19 @@ def picture(x: NDArray[Any], title: str, path: Path) -> None:
             panel.set_xticks([])
             panel.set_yticks([])
         figure.suptitle(f"{title}    ON red, OFF blue" if x.shape[1] == 2 else title)
+    save(figure, path)
+
+
+def _raster(x: NDArray[Any], title: str, path: Path) -> None:
+    """Units over steps, darker for more events."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.0, 4.0), layout="constrained")
+        panel = figure.add_subplot()
+        ink = np.sqrt(x.T / max(float(x.max()), 1.0))
+        panel.imshow(ink, cmap="gray_r", vmin=0, aspect="auto", interpolation="nearest")
+        panel.set_xlabel("step")
+        panel.set_ylabel("unit")
+        panel.set_title(title, fontsize=9)
     save(figure, path)
 
 

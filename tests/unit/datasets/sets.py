@@ -6,12 +6,14 @@ import gzip
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.unit.events.files import Row, aedat3, atis, cifar10_dvs, packet
+from tests.unit.events.files import Row, aedat3, atis, cifar10_dvs, mat, packet
 
 
 def rows(seed: int, size: tuple[int, int], count: int = 40, start: int = 0) -> list[Row]:
@@ -118,10 +120,50 @@ def spikingjelly(root: Path) -> None:
             np.savez(folder / "a.npz", frames=frames)
 
 
+def heidelberg(
+    path: Path, count: int, float_type: str = "f2", spikes: int | None = None, **layout: Any
+) -> None:
+    """A file of SHD or SSC with `count` samples of about 60 spikes in 1.4 s."""
+    rng = np.random.default_rng(count)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        types = {"times": h5py.vlen_dtype(float_type), "units": h5py.vlen_dtype("u2")}
+        times, units = (
+            file.create_dataset(f"spikes/{name}", (count,), dtype, **layout)
+            for name, dtype in types.items()
+        )
+        for i in range(count):
+            size = spikes or int(rng.integers(30, 90))
+            times[i] = np.sort(rng.random(size) * 1.4).astype(float_type)
+            units[i] = rng.integers(0, 700, size).astype("u2")
+        file["labels"] = np.arange(count) % 4
+        file["extra/keys"] = np.array([b"zero", b"null", b"one", b"eins"])
+
+
+def shd(root: Path) -> None:
+    for split, count in (("train", 5), ("test", 4)):
+        heidelberg(root / f"shd_{split}.h5", count)
+
+
+def ssc(root: Path) -> None:
+    for split, count in (("train", 5), ("valid", 4), ("test", 4)):
+        heidelberg(root / f"ssc_{split}.h5", count)
+
+
+def asl(root: Path) -> None:
+    for c, letter in enumerate("acd"):
+        for i in range(3):
+            content = mat(rows(10 * c + i, (180, 240)), compressed=i == 1)
+            _file(root / letter / f"{letter}_{i:04}.mat", content)
+
+
 SETS: dict[str, Callable[[Path], None]] = {
     "nmnist": nmnist,
     "ncaltech101": ncaltech101,
     "cifar10-dvs": cifar,
+    "asl-dvs": asl,
+    "shd": shd,
+    "ssc": ssc,
     "dvs-gesture": gesture,
     "images": images,
     "mnist": mnist,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from hypothesis import strategies as st
 from sfx.frontends.events.events import Events
 from sfx.frontends.events.formats import read_recording
 from sfx.toolchain.ground.errors import InputError
-from tests.unit.events.files import Row
+from tests.unit.events.files import Row, npy, npz, structured
 
 ROWS: list[Row] = [(3, 0, 1, 5000), (0, 7, 0, 5250), (65535, 2, 1, 5250), (1, 1, 0, 9000)]
 
@@ -27,27 +25,6 @@ def decoded(events: Events) -> list[Row]:
 def expected(rows: list[Row]) -> list[Row]:
     first = min((row[3] for row in rows), default=0)
     return [(x, y, p, t - first) for x, y, p, t in rows]
-
-
-def structured(rows: list[Row]) -> np.ndarray:
-    """As Tonic's readers give events."""
-    dtype = [("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", bool)]
-    found = np.zeros(len(rows), dtype)
-    for name, column in zip("xypt", np.array(rows, np.int64).reshape(-1, 4).T, strict=True):
-        found[name] = column
-    return found
-
-
-def npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def npz(**arrays: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
 
 
 x, y, p, t = (np.array(c) for c in zip(*ROWS, strict=True))

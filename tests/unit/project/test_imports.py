@@ -45,7 +45,7 @@ LAYERS: dict[str, set[str]] = {
     | {"toolchain.compiler", "toolchain.formats", "toolchain.data", "backends.reference"},
     "toolchain.app": {"toolchain", "frontends", "backends", "sfx"},
     "frontends.events": GROUND,
-    "frontends.datasets": GROUND | {"frontends.events"},
+    "frontends.datasets": GROUND | {"toolchain.formats", "frontends.events"},
     "frontends.neurons": GROUND,
     "frontends.zoo": GROUND | {"frontends.neurons"},
     "frontends.checkpoints": GROUND | {"toolchain.formats", "frontends.neurons", "frontends.zoo"},

@@ -42,8 +42,9 @@ def convert(
         str,
         typer.Option(
             "--from",
-            help="nmnist, ncaltech101, dvs-gesture, cifar10-dvs, images, mnist, spikingjelly (its "
-            "folders of frames or events) or recordings (folders of event files, or one)",
+            help="nmnist, ncaltech101, dvs-gesture, cifar10-dvs, asl-dvs, shd, ssc, images, mnist, "
+            "spikingjelly (its folders of frames or events) or recordings (folders of event files, "
+            "or one)",
         ),
     ],
     output: Annotated[
@@ -77,7 +78,7 @@ def convert(
         SizeOpt, typer.Option(metavar="HxW", help="Crop to the central HxW pixels")
     ] = None,
     size: Annotated[SizeOpt, typer.Option(metavar="HxW", help="Scale to HxW pixels")] = None,
-    split: Annotated[str | None, typer.Option(help="train or test")] = None,
+    split: Annotated[str | None, typer.Option(help="train or test; of SSC also valid")] = None,
     every: Annotated[
         int,
         typer.Option(
