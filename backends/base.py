@@ -102,6 +102,20 @@ class Backend(Protocol):
         ...
 
 
+def each_alone(one: Callable[[IntArray], Stream], x: IntArray) -> Stream:
+    """The records of samples that are run by themselves, one after the other (`Program.apart`).
+
+    one  runs one sample [1, T, *input shape] from the reset on, T steps; x [K, T, *input shape]
+    """
+    streams = [one(x[i : i + 1]) for i in range(len(x))]
+
+    def joined(maps: list[Mapping[str, IntArray]]) -> dict[str, IntArray]:
+        return {name: np.concatenate([m[name] for m in maps]) for name in maps[0]}
+
+    spikes, u, v = (joined([getattr(s, k) for s in streams]) for k in ("spikes", "u", "v"))
+    return Stream(len(x), spikes, u, v)
+
+
 def align(record: IntArray, phase: int, samples: int, timesteps: int) -> IntArray:
     """Hardware-step record [H, *shape] -> model time [K, T, *shape]: h = k*T + t + phase."""
     body = record[phase : phase + samples * timesteps]
@@ -110,4 +124,4 @@ def align(record: IntArray, phase: int, samples: int, timesteps: int) -> IntArra
 
 def lif_names(program: Program) -> list[str]:
     """Names of the LIF populations: those with u and v."""
-    return [p.name for p in program.populations if p.neuron.state]
+    return [p.name for p in program.populations if p.neuron.recorded]

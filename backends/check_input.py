@@ -17,7 +17,7 @@ from ..toolchain.ir.program import Input, Program
 def events(program: Program, x: ArrayLike) -> IntArray:
     """x [K, T, *input shape] as int64. Raises InputError (SFX-E510, SFX-E511).
 
-    Values are 0/1 for a binary input, 0..2^payload_bits - 1 for counts.
+    Values are 0/1 for a binary input, 0..2^payload_bits - 1 for counts, of either sign if signed.
     """
     p = program.input
     expected = (program.timesteps, *p.shape)
@@ -31,21 +31,21 @@ def events(program: Program, x: ArrayLike) -> IntArray:
             hint="samples first, then the T model steps, then the input's shape",
         )
     assert isinstance(p.neuron, Input)
-    high = (1 << p.neuron.payload_bits) - 1 if p.neuron.payload_bits else 1
+    low, high = p.neuron.low, p.neuron.high
     try:
         with np.errstate(invalid="ignore"):  # NaN and infinity are refused, not warned of
             whole = array if array.dtype == np.int64 else as_int(array)  # it may be large
     except (ValueError, TypeError):
-        raise _values(p.name, "values that are not whole numbers", high) from None
-    if whole.min(initial=0) < 0 or whole.max(initial=0) > high:
-        raise _values(p.name, f"values in {whole.min()}..{whole.max()}", high)
+        raise _values(p.name, "values that are not whole numbers", low, high) from None
+    if whole.min(initial=0) < low or whole.max(initial=0) > high:
+        raise _values(p.name, f"values in {whole.min()}..{whole.max()}", low, high)
     return whole
 
 
-def _values(where: str, got: str, high: int) -> InputError:
+def _values(where: str, got: str, low: int, high: int) -> InputError:
     return InputError(
         "SFX-E511",
-        f"events hold {got}, the input population sends whole numbers 0..{high}",
+        f"events hold {got}, the input population sends whole numbers {low}..{high}",
         where=where,
         hint="clip or bin the events; an input with payload_bits > 0 takes counts",
     )

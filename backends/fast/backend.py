@@ -125,6 +125,9 @@ class FastBackend:
         x [K, T, *input shape]. Raises InputError (SFX-E510, E511).
         """
         x = check_input.events(program, x)
+        if program.apart and len(x) > 1:
+            each = [self.layers(program, x[i : i + 1]) for i in range(len(x))]
+            return {p.name: np.concatenate([sent[p.name] for sent in each]) for p in program}
         samples, timesteps = x.shape[:2]
         steps = samples * timesteps
         sent: dict[str, IntArray] = {}
@@ -152,8 +155,13 @@ class FastBackend:
             if self.device == "cpu":
                 needed = ready.sample_bytes(program.timesteps)
                 require(needed, "one sample on fast", where=program.name, allowed=self.most)
-            self._ready = _Readied(ready, initial_conditions(program, ready))
+            self._ready = _Readied(ready, _before(program, ready))
         return self._ready
+
+
+def _before(program: Program, ready: Prepared) -> InitialConditions:
+    """What holds before a sample: nothing where the host resets it."""
+    return InitialConditions() if program.apart else initial_conditions(program, ready)
 
 
 def _on_cpu(ready: _Readied, x: IntArray, lanes: int, progress: Progress | None) -> Ran:

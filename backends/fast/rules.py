@@ -10,7 +10,7 @@ import numpy as np
 
 from ...toolchain.ground.arith import IntArray
 from ...toolchain.ground.arithmetic import Arithmetic
-from ...toolchain.ir.program import Conv2d
+from ...toolchain.ir.program import Conv2d, Population
 from .layout import Values
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ class Leaky(NeuronRule):
 
 @dataclass(frozen=True)
 class Host(NeuronRule):
-    """The host drives them."""
+    """The host drives them. encoded  (population, events [B, S, n]) -> what an input sends."""
+
+    encoded: Callable[[Population, IntArray], Values] = lambda p, x: x
 
 
 def plain(send: Callable[[Any, Mapping[str, Values]], Values]) -> Steps:

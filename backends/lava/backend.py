@@ -13,7 +13,7 @@ from ...toolchain.ground.arith import IntArray
 from ...toolchain.ground.errors import BackendError
 from ...toolchain.ir.program import Program
 from .. import check_input
-from ..base import Counts, Progress, Result, Stream, align
+from ..base import Counts, Progress, Result, Stream, align, each_alone
 from . import runtime, widths
 from .connections import RULES as CONNECTIONS
 from .job import Directory, Job, columns, width
@@ -62,6 +62,8 @@ class LavaBackend:
         runtime.require()
         check_input.balanced(program)
         x = check_input.events(program, x)
+        if program.apart and len(x) > 1:
+            return each_alone(lambda sample: self.stream(program, sample, states=states), x)
         steps = len(x) * program.timesteps + program.last_phase
         job = Job(program, x, steps, states, self.verbose)
         return self._record(job, progress)

@@ -1,7 +1,8 @@
 """Program -> connected Lava processes.
 
-The host-driven populations (the input and the clocks) become no process: whoever runs the
-network drives them, sfx with a RingBuffer, a user with what they like. All ports are flat.
+The host-driven populations (the input and the clocks) become no process, or one that encodes
+what the host sends: whoever runs the network drives them, sfx with a RingBuffer, a user with what
+they like. All ports are flat.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from . import limits, widths
 from .choose import choose
 from .connections import RULES as CONNECTIONS
 from .neurons import RULES as NEURONS
-from .rules import Process
+from .rules import Host, Process
 from .runtime import require
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 class LavaNetwork:
     """A Program as connected Lava processes, without sources and sinks.
 
-    neurons      population name -> neuron process (LIF, LIFReset, GradedVec, ...), flat
+    neurons      population name -> neuron process (LIF, LIFReset, GradedVec, ...), flat; for an
+                 input that encodes its events, what encodes them
     connections  projection name -> connection process (Dense, Sparse, Conv, Delay...)
     inputs       host-driven population (the input, the clocks) -> the InPorts that its events
                  enter. Shape (neurons,), but (width, height, channels) for a Conv: use `drive`
@@ -71,6 +73,9 @@ class LavaNetwork:
             )
         from .wires import connect_in
 
+        if population in self.neurons:
+            port.connect(self.neurons[population].a_in)
+            return
         for j in self.program.outgoing[population]:
             connect_in(port, j, self.connections[j.name])
 
@@ -115,7 +120,9 @@ def build(program: Program) -> LavaNetwork:
             "multiprocessing, or import lava before it is set",
         ) from error
     with _own_log_handlers():
-        cells = {p.name: _process(p, program.timesteps) for p in program if not p.neuron.driven}
+        cells = {
+            p.name: made for p in program if (made := _process(p, program.timesteps)) is not None
+        }
         wires = {
             j.name: lava.connection(j, choose(j, program[j.pre]), program[j.pre], program[j.post])
             for j in program.projections
@@ -127,7 +134,9 @@ def build(program: Program) -> LavaNetwork:
             lava.connect_in(cells[j.pre].s_out, j, wires[j.name])
         lava.connect_out(wires[j.name], _in_port(cells[j.post], j))
     inputs = {
-        p.name: tuple(wires[j.name].s_in for j in program.outgoing[p.name])
+        p.name: (cells[p.name].a_in,)
+        if p.name in cells
+        else tuple(wires[j.name].s_in for j in program.outgoing[p.name])
         for p in program
         if p.neuron.driven
     }
@@ -136,8 +145,11 @@ def build(program: Program) -> LavaNetwork:
 
 
 def _process(population: Population, timesteps: int) -> Any:
+    """The neurons; None where the host drives them and nothing encodes what it sends."""
     rule = NEURONS[type(population.neuron)]
-    assert isinstance(rule, Process), "the host drives it"
+    if isinstance(rule, Host):
+        return None if rule.encoder is None else rule.encoder(population)
+    assert isinstance(rule, Process), "a rule is a Process or a Host"
     return rule.make(population, timesteps)
 
 

@@ -55,7 +55,7 @@ def columns(program: Program, *, lif_only: bool = False) -> dict[str, slice]:
     out: dict[str, slice] = {}
     at = 0
     for p in program:
-        if lif_only and not p.neuron.state:
+        if lif_only and not p.neuron.recorded:
             continue
         out[p.name] = slice(at, at + p.size)
         at += p.size

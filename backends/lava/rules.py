@@ -29,12 +29,15 @@ class Process(NeuronRule):
 
 @dataclass(frozen=True)
 class Host(NeuronRule):
-    """No process: the host drives it.
+    """The host drives it.
 
-    sends  (population, events [K*T, size], steps, T) -> what is sent [neurons, steps]
+    sends    (population, events [K*T, size], steps, T) -> what the host sends [neurons, steps]
+    encoder  population -> the Lava process, flat, that turns it into what the population sends;
+             None: nothing does
     """
 
     sends: Callable[[Population, IntArray, int, int], IntArray]
+    encoder: Callable[[Population], Any] | None = None
 
 
 def as_matrix(projection: Projection, pre: Population) -> Kind:

@@ -73,7 +73,7 @@ def assemble(job: Job, directory: Directory) -> tuple[LavaNetwork, Record, dict[
         if p.neuron.driven:
             source = RingBuffer(data=host_events(job, p))
             names[source.id] = p.name
-            outputs[p.name] = source.s_out
+            outputs.setdefault(p.name, source.s_out)
             network.drive(p.name, source.s_out)
     if job.states:
         for name, where in columns(job.program, lif_only=True).items():
@@ -93,7 +93,7 @@ def run(job: Job, directory: Directory) -> Outcome:
     directory.set_phase("building")
     network, record, names = assemble(job, directory)
     directory.set_phase("starting")
-    probes = PROBES if job.states and any(p.neuron.state for p in job.program) else {}
+    probes = PROBES if job.states and any(p.neuron.recorded for p in job.program) else {}
     config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=probes)
     executable = record.compile(config, {"pypy_channel_size": limits.CHANNEL_SLOTS})
     order = [names[p.id] for p in executable.proc_builders]

@@ -15,7 +15,7 @@ from ...toolchain.ground.arith import IntArray
 from ...toolchain.ground.errors import BackendError
 from ...toolchain.ir.program import Program
 from .. import check_input
-from ..base import Counts, Progress, Result, Stream, align
+from ..base import Counts, Progress, Result, Stream, align, each_alone
 from . import parts
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ def execute(
     A resumable model runs in parts of PART steps, any other in one. Raises BackendError
     (SFX-E532) if ONNX Runtime cannot load or run it.
     """
+    if program.apart and len(x) > 1:
+        return each_alone(lambda sample: execute(model, program, sample, threads), x)
     total = len(x) * program.timesteps + program.last_phase
     events = np.zeros((total, *program.input.shape), dtype=np.int64)
     events[: len(x) * program.timesteps] = x.reshape(-1, *program.input.shape)

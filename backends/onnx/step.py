@@ -105,7 +105,8 @@ def _population(
     if isinstance(form, Host):
         return form.sends(at, p, step.events, program.timesteps, moments.is_)
     assert isinstance(form, Cell), "a form is a Cell or a Host"
-    ports = _ports(program, p, step, lines)
+    driven = p.neuron.driven
+    ports = {"events": step.events} if driven else _ports(program, p, step, lines)
     kept = p.neuron.state
     before = start = tuple(step.body.name(f"{p.name}/{k} before") for k in kept)
     if kept and p.stateful:

@@ -10,7 +10,7 @@ import numpy as np
 from ...toolchain.ground.arith import IntArray
 from ...toolchain.ir.program import Input, Population, Program
 from .. import check_input
-from ..base import Counts, Progress, Result, Stream, lif_names
+from ..base import Counts, Progress, Result, Stream, each_alone, lif_names
 from . import layers
 from .counting import Counter
 from .garbage import before_phase
@@ -45,6 +45,12 @@ class ReferenceBackend:
         """
         check_input.balanced(program)
         x = check_input.events(program, x)
+        if program.apart and len(x) > 1:
+
+            def one(sample: IntArray) -> Stream:
+                return self.stream(program, sample, states=states, garbage=garbage)
+
+            return each_alone(one, x)
         samples, timesteps = x.shape[:2]
         total = samples * timesteps + program.last_phase
         if isinstance(garbage, int):
@@ -106,7 +112,11 @@ class ReferenceBackend:
         Uses `lag`, neither phases nor delays, so it takes unbalanced Programs too.
         x [K, T, *input shape]. Raises InputError (SFX-E510, E511).
         """
-        return layers.run(program, check_input.events(program, x))
+        x = check_input.events(program, x)
+        if not program.apart:
+            return layers.run(program, x)
+        each = [layers.run(program, x[i : i + 1]) for i in range(len(x))]
+        return {p.name: np.concatenate([sent[p.name] for sent in each]) for p in program}
 
 
 def _recorded(

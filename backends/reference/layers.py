@@ -21,6 +21,7 @@ def run(program: Program, x: IntArray) -> dict[str, IntArray]:
     """What every population sends [K, T, *shape], from x [K, T, *input shape]."""
     samples, timesteps = x.shape[:2]
     rules = synapses.build_all(program)
+    x = neurons.encoded(program.input, x)
     sent: dict[str, IntArray] = {}  # [K*T, *shape]
 
     def arriving(j: Projection) -> IntArray:

@@ -42,7 +42,7 @@ class Pipeline:
         observe: Observer = _ignore,
         replace: Replacement = send_as_computed,
     ) -> None:
-        self.program, self.x = program, x
+        self.program, self.x = program, neurons.encoded(program.input, x)
         self.lanes = len(x)
         self.observe, self.replace = observe, replace
         self.rules = synapses.build_all(program)

@@ -48,7 +48,9 @@ class Cell(NeuronRule):
 class Host(NeuronRule):
     """Neurons that the host drives.
 
-    sends  (x [B, H, *input shape], population, h, T) -> what is sent at step h [B, *shape]
+    sends    (x [B, H, *input shape], population, h, T) -> what is sent at step h [B, *shape]
+    encoded  (the sample's events, population) -> x
     """
 
     sends: Callable[[IntArray, Population, int, int], IntArray]
+    encoded: Callable[[IntArray, Population], IntArray] = lambda x, population: x

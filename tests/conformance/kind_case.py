@@ -20,6 +20,9 @@ from sfx.toolchain.ir.program import (
     Structured,
 )
 
+DECLARED = (1 << 23) - 1
+"""What neurons are said to send of which no bound is known."""
+
 
 @dataclass(frozen=True, eq=False)
 class KindCase:
@@ -36,18 +39,23 @@ class KindCase:
 
     @property
     def program(self) -> Program:
-        """Balanced; every port receives the same."""
+        """Balanced; every port receives the same. Neurons that only the host resets read what was
+        sent a step ago.
+        """
         steps, size = self.x.shape
-        bits = int(self.x.max()).bit_length()
-        source = Input(0 if bits == 1 else bits)
-        cell = Population("cell", (self.expected.shape[1],), self.neuron, phase=1)
+        bits = int(np.abs(self.x).max()).bit_length()
+        source = Input(0 if bits == 1 else bits, int(self.x.min() < 0))
+        lag = int(self.neuron.host_reset)
+        cell = Population("cell", (self.expected.shape[1],), self.neuron, phase=1 - lag)
         joints = tuple(
-            Projection(f"in->{port}", "in", "cell", self.connection, port, self.weight_exp, 0, 1)
+            Projection(f"in->{port}", "in", "cell", self.connection, port, self.weight_exp, lag, 1)
             for port in self.neuron.ports
         )
-        populations = (Population("in", (size,), source, 0, source.high, 0), cell)
+        populations = (Population("in", (size,), source, source.low, source.high, 0), cell)
         program = Program(populations, joints, steps, Readout("cell", 1.0, (0,) * cell.size))
         low, high = sent_range(cell, port_bounds(program, cell))
+        if self.neuron.unproved:
+            low, high = -DECLARED, DECLARED
         return replace(program, populations=(populations[0], replace(cell, low=low, high=high)))
 
 

@@ -83,7 +83,7 @@ def test_a_backend_sends_what_is_expected(name: str, backend: str) -> None:
         got = run.layers(program, case.x[None])["cell"][0]
     else:
         sent = run.stream(program, case.x[None]).spikes["cell"]
-        got = align(sent, 1, 1, program.timesteps)[0]
+        got = align(sent, program["cell"].phase, 1, program.timesteps)[0]
     assert np.array_equal(got, case.expected)
     assert np.array_equal(run.run(program, case.x[None]).sums[0], case.expected.sum(axis=0))
 

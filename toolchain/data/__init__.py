@@ -2,6 +2,7 @@
 
 from .door import Samples, calibration_of, classes_fit, samples_of
 from .read import Data, at_every_step, check_input, read
+from .whole import not_negative
 
 __all__ = [
     "Data",
@@ -10,6 +11,7 @@ __all__ = [
     "calibration_of",
     "check_input",
     "classes_fit",
+    "not_negative",
     "read",
     "samples_of",
 ]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..ground.arith import IntArray
 from ..ground.errors import InputError
 from .read import Data, checked, read
+from .whole import not_negative
 
 Samples = Any
 """Data or anything else with x and y, the path of a DATA file, or x alone: a numpy array, a torch
@@ -23,10 +24,11 @@ tensor, nested lists."""
 
 
 def samples_of(given: Samples, where: str = "samples") -> Data:
-    """`given` as checked Data: x [K, T, ...] whole counts >= 0, y [K] whole numbers or None.
+    """`given` as checked Data: x [K, T, ...] and y [K] whole numbers, y or None.
 
     Raises InputError: SFX-E610 a file that cannot be read, SFX-E611 what holds no whole numbers of
-    events (fractions, NaN, infinity, objects, wrong shapes, nothing), SFX-E616 negative ones.
+    events (fractions, NaN, infinity, objects, wrong shapes, nothing). Whether they may be negative,
+    the input says (`check_input`).
     """
     if isinstance(given, str | os.PathLike):
         return read(Path(given))
@@ -36,8 +38,12 @@ def samples_of(given: Samples, where: str = "samples") -> Data:
 
 
 def calibration_of(given: Samples) -> Data:
-    """`samples_of` for samples that choose scales. Raises InputError (SFX-E618) for silence too."""
+    """`samples_of` for samples that choose scales.
+
+    Raises InputError for silence (SFX-E618) and values below 0 (SFX-E616) too.
+    """
     data = samples_of(given, "calibrate")
+    not_negative(data.x, "calibrate")
     if not data.x.any():
         raise InputError(
             "SFX-E618",

@@ -15,8 +15,8 @@ from ..ground.arith import IntArray
 from ..ground.errors import InputError
 from ..ground.memory import require
 from ..ground.npy import NotNumbers, read_npy
-from ..ir.program import Population
-from .whole import whole_events, whole_labels
+from ..ir.program import Input, Population
+from .whole import not_negative, whole_events, whole_labels
 
 FRAMES = "frames that SpikingJelly made become DATA by sfx data convert --from spikingjelly FOLDER"
 RECORDING = "recordings become DATA by sfx data convert --from recordings PATH"
@@ -41,7 +41,7 @@ def read(path: str | Path, limit: int | None = None) -> Data:
     """Read a DATA file, the first `limit` samples. Raises InputError.
 
     SFX-E605 what does not fit into memory, with what is made of it, SFX-E610 what cannot be read,
-    SFX-E611 and E616 what is not counts of events, as `whole` says.
+    SFX-E611 what is not whole numbers, as `whole` says.
     """
     where = str(path)
     hint = "DATA is an .npz file with x [samples, steps, ...] and optionally y [samples]"
@@ -51,7 +51,7 @@ def read(path: str | Path, limit: int | None = None) -> Data:
 
 
 def checked(x: NDArray[Any], y: NDArray[Any] | None, where: str) -> Data:
-    """Data of two arrays. Raises InputError (SFX-E611, E616)."""
+    """Data of two arrays. Raises InputError (SFX-E611)."""
     events = whole_events(x, where)
     return Data(events, None if y is None else whole_labels(y, len(events), where))
 
@@ -118,7 +118,7 @@ def at_every_step(x: NDArray[Any], shape: tuple[int, ...], timesteps: int) -> ND
 
 
 def check_input(x: NDArray[Any], population: Population, timesteps: int, where: str) -> None:
-    """Raise InputError (SFX-E612) if `x` cannot enter the Program's input population."""
+    """Raise InputError (SFX-E612, E616) if `x` cannot enter the Program's input population."""
     wanted = (timesteps, *population.shape)
     if x.shape[1:] != wanted:
         raise InputError(
@@ -129,10 +129,15 @@ def check_input(x: NDArray[Any], population: Population, timesteps: int, where: 
             f"{', '.join(map(str, population.shape))}] that are shown at every step",
         )
     low, high = int(x.min(initial=0)), int(x.max(initial=0))
-    if low < 0 or high > population.high:
+    takes = population.neuron
+    assert isinstance(takes, Input)
+    if not takes.signed:
+        not_negative(x, where)
+    if low < takes.low or high > takes.high:
         raise InputError(
             "SFX-E612",
-            f"values reach {low if low < 0 else high}, but the input takes 0..{population.high}",
+            f"values reach {low if low < takes.low else high}, but the input takes "
+            f"{takes.low}..{takes.high}",
             where=where,
             hint="compile with --calibrate on data of the same kind, or clip the counts",
         )

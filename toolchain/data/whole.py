@@ -24,7 +24,7 @@ MOST = np.iinfo(np.int32).max
 
 
 def whole_events(x: NDArray[Any], where: str) -> NDArray[Any]:
-    """x as integers: of its own type if it has one. Raises InputError (SFX-E611, E616)."""
+    """x as integers: of its own type if it has one. Raises InputError (SFX-E611)."""
     if x.dtype.kind not in "biuf":
         raise InputError(
             "SFX-E611", f"x has type {x.dtype}; numbers are needed", where=where, hint=FORM
@@ -43,11 +43,19 @@ def whole_events(x: NDArray[Any], where: str) -> NDArray[Any]:
     if high > MOST:
         what = f"x reaches {high:g}, more events than any input takes in one step"
         raise InputError("SFX-E611", what, where=where, hint=BIN)
+    if low < -MOST:
+        what = f"x reaches down to {low:g}, less than any input takes"
+        raise InputError("SFX-E611", what, where=where, hint=BIN)
+    return x if x.dtype.kind in "iu" else x.astype(np.int64)
+
+
+def not_negative(x: NDArray[Any], where: str) -> None:
+    """Raises InputError (SFX-E616) for values below 0, which only some inputs take."""
+    low = x.min(initial=0)
     if low < 0:
         what = f"x reaches down to {low:g}; counts of events are not negative"
         hint = "give OFF events a channel of their own"
         raise InputError("SFX-E616", what, where=where, hint=hint)
-    return x if x.dtype.kind in "iu" else x.astype(np.int64)
 
 
 def _whole(x: NDArray[Any]) -> bool:

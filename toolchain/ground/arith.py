@@ -18,6 +18,9 @@ IntArray = NDArray[np.int64]
 INPUT_SHIFT = 6
 """Synaptic input and threshold are shifted left by 6 before they meet u and v."""
 
+WORD_BITS = 32
+"""Of the integers that Lava computes with, at all widths: numpy's int32 wraps there."""
+
 SignMode = Literal["mixed", "excitatory", "inhibitory"]
 
 
@@ -40,7 +43,7 @@ def wrap(x: IntArray, bits: int) -> IntArray:
 
 def wrap32(x: IntArray) -> IntArray:
     """Wrap to a signed 32-bit integer, as numpy's int32 arithmetic in Lava does."""
-    return wrap(x, 32)
+    return wrap(x, WORD_BITS)
 
 
 def truncate_shift(x: IntArray, bits: int) -> IntArray:

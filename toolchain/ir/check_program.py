@@ -235,7 +235,7 @@ def sums_fit(program: Program) -> Iterator[Problem]:
         yield from p.neuron.sum_faults(
             p.name, p.shape, ports, steady, program.timesteps, program.arithmetic
         )
-        if p.neuron.binary or p.name not in loops:
+        if not p.neuron.unproved and (p.neuron.binary or p.name not in loops):
             yield from ranges_hold(p, ports)
 
 
@@ -269,7 +269,10 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
     clock provably silences at every sample's last step (lag 1), and inside a loop with a Product
     that a clock gates, which takes that value away. A lag below 0, at least -(T-1), reads the next
     sample's first steps: legal only from a population that sends at a sample's last step alone.
+    Where each sample is run by itself, there is nothing to carry.
     """
+    if program.apart:
+        return
     clocks, ticks = clocked(program), ticking(program)
     early = {name for f in program.known(SampleTotal) for name in f.reads}
     silent = {name for f in program.known(Cell) for name in f.silent}
@@ -305,9 +308,14 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
 
 def phases_set(program: Program) -> Iterator[Problem]:
     """Phases are at least 0, the input's is 0, and a clock's is at least 1: its tick one step
-    before clears accumulators of what they held before the first sample.
+    before clears accumulators of what they held before the first sample. Where each sample is run
+    by itself, all are 0: no state is cleared between the first step and a later phase.
     """
     for p in program:
+        if program.apart and p.phase > 0:
+            what = f"phase is {p.phase}, but only the host resets these neurons: it must be 0"
+            yield Problem("SFX-E350", p.name, what, "let every projection have a lag of 1")
+            continue
         least = 1 if isinstance(p.neuron, Clock) else 0
         if p.phase < least or (isinstance(p.neuron, Input) and p.phase != 0):
             expected = "0" if isinstance(p.neuron, Input) else f"at least {least}"

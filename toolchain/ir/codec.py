@@ -41,7 +41,10 @@ CLASSES: dict[str, Any] = {
         facts.Cell,
     )
 }
-NOT_SAID: dict[str, dict[str, Any]] = {"Program": {"facts": None, "arithmetic": LOIHI}}
+NOT_SAID: dict[str, dict[str, Any]] = {
+    "Program": {"facts": None, "arithmetic": LOIHI},
+    "Input": {"signed": 0},
+}
 """Fields that are left out where they have this value, as in files from before there were any."""
 
 

@@ -31,18 +31,22 @@ from .connection_kinds.structured import Structured
 from .facts import Fact
 from .neurons.base import NeuronProgram
 from .neurons.clock import Clock
+from .neurons.delta import Delta
 from .neurons.graded import Graded
 from .neurons.graded_relu import GradedReLU
 from .neurons.input import Input
 from .neurons.lif import LIF
 from .neurons.multi_level import MultiLevel
 from .neurons.product import Product
+from .neurons.sigma import Sigma
+from .neurons.sigma_delta import SigmaDelta
 
 __all__ = [
     "LIF",
     "Clock",
     "Connection",
     "Conv2d",
+    "Delta",
     "Dense",
     "Graded",
     "GradedReLU",
@@ -55,6 +59,8 @@ __all__ = [
     "Projection",
     "Readout",
     "Shape",
+    "Sigma",
+    "SigmaDelta",
     "Sparse",
     "Structured",
     "View",
@@ -201,6 +207,11 @@ class Program:
     def known(self, kind: type[F]) -> tuple[F, ...]:
         """The facts of one kind."""
         return tuple(f for f in self.facts or () if isinstance(f, kind))
+
+    @property
+    def apart(self) -> bool:
+        """True if each sample is run by itself: only the host can clear what neurons keep."""
+        return any(p.neuron.host_reset for p in self.populations)
 
     @property
     def input(self) -> Population:

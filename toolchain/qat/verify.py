@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..data import Samples, samples_of
+from ..data import Samples, not_negative, samples_of
 from ..ir.program import Program
 from .model import QatModel
 
@@ -58,6 +58,7 @@ def verify(
 
     expected_of = program or model.program()
     x = samples_of(x, "x").x
+    not_negative(x, "x")
     device = next(model.parameters()).device
     compared = mismatches = 0
     first = None

@@ -87,7 +87,7 @@ def cause(
         return None
     reset = p.stateful and step >= p.phase and (step - p.phase) % program.timesteps == 0
     u = v = None
-    if p.neuron.state:
+    if p.neuron.recorded:
         fresh = reset or step == 0
         u = 0 if fresh else int(alone.u[label][step - 1].ravel()[0])
         v = 0 if fresh else int(alone.v[label][step - 1].ravel()[0])

@@ -189,7 +189,7 @@ def compare_population(
     label: what `got` calls the population, if not by its name. Raises as `compare`.
     """
     population = program[name]
-    quantities = QUANTITIES if states and population.neuron.state else QUANTITIES[:1]
+    quantities = QUANTITIES if states and population.neuron.recorded else QUANTITIES[:1]
     compared = mismatches = 0
     found: Mismatch | None = None
     for quantity in quantities:

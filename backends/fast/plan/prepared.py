@@ -5,6 +5,7 @@ Types that hold every sum, memory orders, what is contracted and which layers ar
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,10 +73,25 @@ class Prepared:
         }
         self.neurons = {
             p.name: PlannedNeurons(
-                p, self.bias.get(p.name), self.bound[p.name], not wide, program.arithmetic
+                self._arranged(p),
+                self.bias.get(p.name),
+                self.bound[p.name],
+                not wide,
+                program.arithmetic,
             )
             for p in program
         }
+
+    def _arranged(self, p: Population) -> Population:
+        """`p` with the arrays of its program in its layout, [size]; biases of LIFs are apart."""
+        if isinstance(p.neuron, LIF) or not p.neuron.arrays:
+            return p
+        arrays = {
+            name: arranged(np.broadcast_to(v, p.shape).reshape(-1), C_ORDER, self.layout[p.name])
+            for name, v in vars(p.neuron).items()
+            if isinstance(v, np.ndarray)
+        }
+        return replace(p, neuron=replace(p.neuron, **arrays))
 
     def _accumulators(self) -> dict[str, accumulators.Accumulator]:
         """Those whose sums need no wrap."""

@@ -15,11 +15,13 @@ import numpy as np
 from ....toolchain.ground.arith import IntArray, wrap32
 from ....toolchain.ir.program import LIF, Clock, Input, Population, Projection
 from ..layout import C_ORDER, Values, arranged
+from ..neurons import RULES
 from ..neurons.lif import decays_of
 from ..plan import accumulators, contractions
 from ..plan.convolutions import PairConv
 from ..plan.prepared import Prepared
 from ..plan.spans import Span, Window
+from ..rules import Host
 from . import neurons
 from .arena import Arena
 from .arrivals import add, drive, put
@@ -174,6 +176,9 @@ class Run:
         return tally
 
     def _events(self, p: Population, x: IntArray) -> None:
+        rule = RULES[type(p.neuron)]
+        assert isinstance(rule, Host), "the host drives the input"
+        x = rule.encoded(p, x)
         self.sent[p.name].values[:] = x
         self._tally(p).events[:] += np.count_nonzero(x, axis=0).astype(np.uint8)
 

@@ -10,6 +10,7 @@ from ....toolchain.ground.arith import IntArray
 from ....toolchain.ground.arithmetic import Arithmetic
 from ....toolchain.ir.kinds import Rules
 from ....toolchain.ir.neurons.base import NeuronProgram
+from ....toolchain.ir.program import Population
 from ..types import Cell, Host, NeuronRule, Ports
 
 RULES = Rules("the reference", __name__, NeuronRule)
@@ -22,6 +23,13 @@ def host(neuron: NeuronProgram) -> Host | None:
     """The rule of a program that the host drives; None of all others."""
     rule = RULES[type(neuron)]
     return rule if isinstance(rule, Host) else None
+
+
+def encoded(population: Population, x: IntArray) -> IntArray:
+    """What the input population sends for the sample's events x [B, H, *shape]."""
+    rule = host(population.neuron)
+    assert rule is not None, "the host drives the input"
+    return rule.encoded(x, population)
 
 
 def initial(neuron: NeuronProgram, shape: tuple[int, ...]) -> State:

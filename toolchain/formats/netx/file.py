@@ -6,7 +6,7 @@ have no exact counterpart are refused by name, all at once, before anything is b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,9 @@ from .inputs import UNITY, InputTransform
 MAX_TEXT = 64
 """Longest name of a type, in bytes."""
 SUPPORTED_LAYERS = ("input", "conv", "flatten", "dense")
-SUPPORTED_NEURONS = ("LOIHI", "CUBA")
+SUPPORTED_NEURONS = ("LOIHI", "CUBA", "SDNN")
+MESSAGE_BITS = 16
+"""Of what a sigma-delta neuron sends, where the file does not say; its sign is one of them."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,18 @@ class Neuron:
     du: int
     dv: int
     vth: int
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Sigma-delta neurons: the threshold of a change, and the bits of what they send.
+
+    sums  they send the sum of their input, at every step, instead of changes (`sigma_output`)
+    """
+
+    vth: int
+    message_bits: int
+    sums: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +61,7 @@ class Layer:
     index: int
     kind: str
     shape: tuple[int, ...]
-    neuron: Neuron | None = None
+    neuron: Neuron | Changes | None = None
     weight: IntArray | None = None
     bias: IntArray | None = None
     stride: tuple[int, int] = (1, 1)
@@ -197,7 +211,7 @@ def _check_rank(weight: IntArray, rank: int, where: str) -> None:
         raise InputError("SFX-E163", what, where=where)
 
 
-def _neuron(group: h5py.Group, where: str) -> Neuron:
+def _neuron(group: h5py.Group, where: str) -> Neuron | Changes:
     where = f"{where}/neuron"
     if not isinstance(group, h5py.Group):
         raise InputError("SFX-E163", "is an array, not a neuron", where=where)
@@ -209,6 +223,8 @@ def _neuron(group: h5py.Group, where: str) -> Neuron:
             where=where,
             hint=f"supported: {', '.join(SUPPORTED_NEURONS)}",
         )
+    if kind == "SDNN":
+        return _changes(group, where)
     i_decay, v_decay, vth = (
         _whole(group.get(k), where, k) for k in ("iDecay", "vDecay", "vThMant")
     )
@@ -219,6 +235,24 @@ def _neuron(group: h5py.Group, where: str) -> Neuron:
         ("refDelay", _whole(group.get("refDelay", 1), where, "refDelay"), 0, 1, "Lava has none"),
         ("gradedSpike", _whole(group.get("gradedSpike", 0), where, "gradedSpike"), 0, 0, ""),
     )
+    _check_ranges(rules, where)
+    return Neuron(i_decay - 1, v_decay, vth)
+
+
+def _changes(group: h5py.Group, where: str) -> Changes:
+    """netx reads the threshold and whether sums are sent; every activation is its ReLU."""
+    vth = _whole(group.get("vThMant"), where, "vThMant")
+    bits = _whole(group.get("messageBits", MESSAGE_BITS), where, "messageBits")
+    _check_ranges((("vThMant", vth, 0, (1 << 19) - 1, ""), ("messageBits", bits, 2, 24, "")), where)
+    activation = _text(group, where, "activation") if "activation" in group else "relu"
+    if activation != "relu":
+        what = f"activation {activation!r}, which netx replaces by relu"
+        raise InputError("SFX-E162", what, where=where, hint="train with relu")
+    return Changes(vth, bits, "sigma_output" in group)
+
+
+def _check_ranges(rules: Iterable[tuple[str, int, int, int, str]], where: str) -> None:
+    """Raises SfxError (SFX-E162) for values outside: (name, value, low, high, hint) each."""
     bad = [
         Problem("SFX-E162", where, f"{name} is {value}, but must be in {low}..{high}", hint)
         for name, value, low, high, hint in rules
@@ -226,16 +260,15 @@ def _neuron(group: h5py.Group, where: str) -> Neuron:
     ]
     if bad:
         raise SfxError.of(bad)
-    return Neuron(i_decay - 1, v_decay, vth)
 
 
-def _text(group: h5py.Group, where: str) -> str:
-    item = group.get("type")
+def _text(group: h5py.Group, where: str, key: str = "type") -> str:
+    item = group.get(key)
     if isinstance(item, h5py.Dataset) and item.size == 1 and _is_short(item):
         value = np.asarray(item[()]).reshape(-1)[0]
         if isinstance(value, bytes | str):
             return value.decode("ascii", "replace") if isinstance(value, bytes) else value
-    raise InputError("SFX-E163", "has no field 'type' with one name", where=where)
+    raise InputError("SFX-E163", f"has no field {key!r} with one name", where=where)
 
 
 def _is_short(item: h5py.Dataset) -> bool:

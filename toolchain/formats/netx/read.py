@@ -1,7 +1,9 @@
 """A lava-dl network (`.net`, netx's HDF5) as an integer Program, without quantization.
 
 The file holds integers already, so nothing is scaled or rounded: every population has the spikes,
-u and v that lava-dl's own netx gives on Lava (docs/adr/0002-netx-becomes-a-program.md).
+u and v that lava-dl's own netx gives on Lava (docs/adr/0002-netx-becomes-a-program.md). A
+sigma-delta network keeps netx's own time too: each layer reads what the one before sent a step
+ago, and begins with its bias at the first step (`sigma_delta`).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from ...ir.program import (
     Conv2d,
     Dense,
     Input,
+    NeuronProgram,
     Population,
     Program,
     Projection,
@@ -32,8 +35,9 @@ from ...ir.program import (
     Structured,
 )
 from . import inputs as netx_input
+from . import sigma_delta
 from . import weights as netx_weights
-from .file import Layer, NetFile, Neuron, read_file
+from .file import Changes, Layer, NetFile, Neuron, read_file
 
 BIAS_MAX = (1 << 12) - 1
 MAX_EXPONENT = 7
@@ -54,9 +58,10 @@ def read(
     Samples are `timesteps` long (default: the file's simulation/tSample) and reset at their
     start, as netx does with reset_interval; delays are not balanced yet.
 
-    An input layer with a neuron takes int(weight * x + bias) at every step, which netx sets as that
+    A spiking input layer takes int(weight * x + bias) at every step, which netx sets as that
     neuron's bias. Samples are graded events 0..2^input_bits - 1: x, or with data='transformed' that
-    number itself (`sfx.toolchain.formats.netx.inputs`; None: raw where the file leaves no doubt).
+    number itself (`sfx.toolchain.formats.netx.inputs`; None: raw where the file leaves no doubt). A
+    sigma-delta input takes that number, of either sign.
     skip_input: leave that neuron out (netx's skip_layers=1); its spikes are the input then.
     The read-out counts the spikes of the last layer.
 
@@ -75,10 +80,14 @@ def read(
             hint="give --timesteps",
         )
     kind = netx_input.TRANSFORMED if skip_input else data
+    first = file.layers[0]
+    if first.kind == "input" and isinstance(first.neuron, Changes):
+        sigma_delta.applied(first.transform, kind, str(path))
     populations, projections = _build(file, str(path), skip_input, input_bits, kind)
     last = populations[-1]
     readout = Readout(last.name, 1.0, (0,) * last.size)
-    return Program(tuple(populations), tuple(projections), steps, readout, name=path.stem)
+    made = Program(tuple(populations), tuple(projections), steps, readout, name=path.stem)
+    return sigma_delta.in_netx_time(made, str(path))
 
 
 def input_facts(path: str | os.PathLike[str], data: str | None) -> dict[str, object] | None:
@@ -89,7 +98,10 @@ def input_facts(path: str | os.PathLike[str], data: str | None) -> dict[str, obj
     first = read_file(Path(path)).layers[0]
     if first.kind != "input" or first.neuron is None:
         return None
-    taken = netx_input.applied(first.transform, data, str(path))
+    if isinstance(first.neuron, Changes):
+        taken = sigma_delta.applied(first.transform, data, str(path))
+    else:
+        taken = netx_input.applied(first.transform, data, str(path))
     kind = netx_input.RAW if taken == first.transform else netx_input.TRANSFORMED
     return {"weight": first.transform.weight, "bias": first.transform.bias, "data": kind}
 
@@ -121,7 +133,11 @@ def _source(
 ) -> tuple[Population, list[Layer]]:
     """The Input population, and the layers that follow it."""
     first = layers[0] if layers else None
+    if first is not None and prod(first.shape) > MAX_NEURONS:
+        raise _too_large("layer/0", first.shape)
     if first is not None and first.kind == "input":
+        if isinstance(first.neuron, Changes) and not skip_input:
+            return sigma_delta.input_population(first, bits), layers[1:]
         graded = first.neuron is not None and not skip_input
         shape, payload = first.shape, bits if graded else 0
         rest = layers if graded else layers[1:]
@@ -151,8 +167,10 @@ def _connect(
         wires = _dense(layer, pre, flat, where)
     else:
         wires = _conv(layer, pre, where)
-    neuron = _neuron(layer, shape, where)
-    post = Population(layer.name, shape, neuron, module=f"/{where}")
+    post = Population(layer.name, shape, _neuron(layer, shape, where), module=f"/{where}")
+    if isinstance(layer.neuron, Changes):
+        low, high = sigma_delta.declared(layer.neuron)
+        post = replace(post, low=low, high=high)
     names = [f"{pre.name}->{post.name}", f"{pre.name}->{post.name}.negative"]
     projections = tuple(
         Projection(name, pre.name, post.name, connection, weight_exp=exponent)
@@ -161,9 +179,11 @@ def _connect(
     return post, projections
 
 
-def _neuron(layer: Layer, shape: Shape, where: str) -> LIF:
+def _neuron(layer: Layer, shape: Shape, where: str) -> NeuronProgram:
     """netx puts the bias on exponent 6, the scale of synaptic input."""
     n = layer.neuron
+    if isinstance(n, Changes):
+        return sigma_delta.neuron(layer, n, _bias(layer.bias, shape, where), where)
     assert isinstance(n, Neuron), "layers without a neuron are refused or skipped before"
     if layer.kind == "input":
         # netx sets the image as the bias; as input to a current that forgets at once it is the

@@ -38,6 +38,8 @@ class NeuronProgram:
     driven       by the host: it receives nothing and takes no core
     quiet        it keeps no state and sends 0 where one of its ports receives 0
     multiplies   it multiplies what its ports receive
+    host_reset   only the host can clear its state, so each sample is run by itself
+    unproved     no bound of a step says what it sends: its range is declared and counted
     microcode    it runs as microcode of Loihi 2, not as the fixed LIF of Loihi 1
     colour       of its populations in pictures
     """
@@ -48,6 +50,8 @@ class NeuronProgram:
     driven: ClassVar[bool] = False
     quiet: ClassVar[bool] = False
     multiplies: ClassVar[bool] = False
+    host_reset: ClassVar[bool] = False
+    unproved: ClassVar[bool] = False
     microcode: ClassVar[bool] = True
     colour: ClassVar[str] = "#72b7b2"
 
@@ -65,6 +69,11 @@ class NeuronProgram:
     def biased(self) -> bool:
         """True if it may send, or hold, something where nothing arrives."""
         return False
+
+    @property
+    def recorded(self) -> bool:
+        """True if its state is a current u and a membrane v, which runs record."""
+        return self.state == ("u", "v")
 
     @property
     def arrays(self) -> tuple[IntArray, ...]:

@@ -11,7 +11,10 @@ from .base import NeuronProgram, Width, constant
 
 @dataclass(frozen=True)
 class Input(NeuronProgram):
-    """Events from the host: 0/1 if `payload_bits` is 0, else counts up to 2^payload_bits - 1."""
+    """Events from the host: 0/1 if `payload_bits` is 0, else counts up to 2^payload_bits - 1.
+
+    signed  1: whole numbers of either sign, of that magnitude at most
+    """
 
     ports = ()
     driven = True
@@ -19,6 +22,12 @@ class Input(NeuronProgram):
     colour = "#4c78a8"
 
     payload_bits: int = 0
+    signed: int = 0
+
+    @property
+    def low(self) -> int:
+        """The least event."""
+        return -self.high if self.signed else 0
 
     @property
     def high(self) -> int:
@@ -27,8 +36,9 @@ class Input(NeuronProgram):
 
     def widths(self, arithmetic: Arithmetic) -> tuple[Width, ...]:
         """A payload, signed (24 bits on Loihi 2)."""
-        return (Width("payload_bits", self.payload_bits, 0, arithmetic.payload_bits - 1),)
+        bits = Width("payload_bits", self.payload_bits, 0, arithmetic.payload_bits - 1)
+        return bits, Width("signed", self.signed, 0, 1)
 
     def sends(self, ports: Ports) -> Bound:
-        """Counts."""
-        return constant(0, self.high)
+        """Counts, or numbers of either sign."""
+        return constant(self.low, self.high)

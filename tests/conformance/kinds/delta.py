@@ -1,0 +1,3 @@
+"""Delta encodes the input: its cases are whole Programs, in `test_sigma_delta`."""
+
+CASES = ()
