@@ -115,8 +115,9 @@ def test_tinynets_input_is_intels(data_dir: Path) -> None:
 
 @pytest.mark.needs_data
 def test_tinynets_layers_are_intels(data_dir: Path) -> None:
-    """Its first step is its bias; its last layer sums the weights of all that sent anything: Intel's
-    test gives that layer no message bits, so its messages are binary.
+    """Its first step is its bias; its last layer sums the weights of all that sent anything.
+
+    Intel's test gives that layer no message bits, so its messages are binary.
     """
     home = folder("tinynet_sdnn", data_dir)
     bias, messages = np.load(home / "layer1_bias.npy"), np.load(home / "layer1.npy")

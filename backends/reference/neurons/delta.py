@@ -11,7 +11,7 @@ from .input import events
 
 
 def change(n: Delta | SigmaDelta, sent: IntArray, x: IntArray) -> tuple[IntArray, IntArray]:
-    """Integer semantics 2.4: what was sent after this step, and what is sent now.
+    """Integer semantics 2.5: what was sent after this step, and what is sent now.
 
     d = i32(x - sent);  s' = d where |d| >= vth << e, else 0     not strict
     |-2^31| is -2^31, as of any int32.

@@ -25,7 +25,7 @@ def reset(shape: tuple[int, ...]) -> State:
 
 
 def step(n: Sigma, state: State, a_in: IntArray) -> tuple[State, IntArray]:
-    """Integer semantics 2.4, Sigma: sigma = i32(sigma + a_in);  s = sigma."""
+    """Integer semantics 2.5, Sigma: sigma = i32(sigma + a_in);  s = sigma."""
     sigma = wrap32(state.sigma + a_in)
     return State(sigma), sigma
 

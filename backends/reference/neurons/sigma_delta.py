@@ -27,7 +27,7 @@ def reset(shape: tuple[int, ...]) -> State:
 
 
 def step(n: SigmaDelta, state: State, a_in: IntArray) -> tuple[State, IntArray]:
-    """One step of integer semantics 2.4, SigmaDelta. a_in [B, *shape] -> new state, what is sent.
+    """One step of integer semantics 2.5, SigmaDelta. a_in [B, *shape] -> new state, what is sent.
 
     sigma = i32(sigma + a_in);  x = i32(sigma + i32(bias << e));  x = max(x, 0) where relu
     then as Delta

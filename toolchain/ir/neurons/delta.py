@@ -16,7 +16,7 @@ EXPONENTS = 0, 7
 
 @dataclass(frozen=True)
 class Delta(Input):
-    """Values from the host as Lava's Delta encodes them, in fixed point (semantics 2.4).
+    """Values from the host as Lava's Delta encodes them, in fixed point (semantics 2.5).
 
     x = i32(event << e), e = spike_exp + state_exp
     d = i32(x - sent);  s' = d where |d| >= vth << e, else 0         (not strict)

@@ -13,7 +13,7 @@ from .delta import any_word
 
 @dataclass(frozen=True, eq=False)
 class Sigma(NeuronProgram):
-    """Lava's Sigma in fixed point (semantics 2.4): sigma = i32(sigma + a_in);  s = sigma."""
+    """Lava's Sigma in fixed point (semantics 2.5): sigma = i32(sigma + a_in);  s = sigma."""
 
     state = ("sigma",)
     host_reset = True

@@ -17,7 +17,7 @@ from .delta import any_word, change_widths
 
 @dataclass(frozen=True, eq=False)
 class SigmaDelta(NeuronProgram):
-    """Lava's SigmaDelta in fixed point, without cum_error (semantics 2.4).
+    """Lava's SigmaDelta in fixed point, without cum_error (semantics 2.5).
 
     sigma = i32(sigma + a_in)                                        (a_in is not shifted)
     x = i32(sigma + (bias << e)), e = spike_exp + state_exp;  x = max(x, 0) where `relu`
@@ -40,6 +40,11 @@ class SigmaDelta(NeuronProgram):
     spike_exp: int = 6
     state_exp: int = 6
     relu: int = 1
+
+    @property
+    def biased(self) -> bool:
+        """Whether a bias may make it send where nothing arrives."""
+        return bool(self.bias.any())
 
     def input_limit(self, arithmetic: Arithmetic) -> int:
         """A word."""
