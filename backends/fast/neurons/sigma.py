@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-Whole = Callable[[Any, IntArray], tuple[IntArray, NDArray[np.bool_]]]
-"""(program, a_in [B, S, n]) -> what is sent, and where a state or a bias is there to update."""
+Whole = Callable[[Any, IntArray, Values | None], tuple[IntArray, NDArray[np.bool_]]]
+"""(program, a_in [B, S, n], bias [n]) -> what is sent, and where a state or a bias is there to
+update.
+"""
 
 
 def of_whole_samples(send: Whole) -> Stateless:
@@ -26,7 +28,7 @@ def of_whole_samples(send: Whole) -> Stateless:
 
     def steps(n: Any, ports: Mapping[str, Values], to: Sending) -> None:
         a = ports["a_in"].astype(np.int64)
-        s, busy = send(n, a)
+        s, busy = send(n, a, to.bias)
         to.out[...] = s
         to.events[...] += np.count_nonzero(s, axis=0).astype(np.uint8)
         to.active[...] += np.count_nonzero(busy | (a != 0), axis=0).astype(np.uint8)
@@ -50,4 +52,4 @@ def sums(a_in: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
     return sigma, before
 
 
-RULE = of_whole_samples(lambda n, a_in: sums(a_in))
+RULE = of_whole_samples(lambda n, a_in, bias: sums(a_in))

@@ -5,7 +5,6 @@ Types that hold every sum, memory orders, what is contracted and which layers ar
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from ....toolchain.ir.program import (
     Population,
     Program,
     Projection,
+    SigmaDelta,
 )
 from ..layout import C_ORDER, Layout, arranged
 from ..neurons import RULES, lif
@@ -59,7 +59,7 @@ class Prepared:
         self.bias = {
             p.name: arranged(lif.bias_of(p), C_ORDER, self.layout[p.name]).astype(np.int32)
             for p in program
-            if isinstance(p.neuron, LIF | MultiLevel)
+            if isinstance(p.neuron, LIF | MultiLevel | SigmaDelta)
         }
         self.biased = frozenset(p.name for p in program if p.neuron.biased)
         self.small = frozenset(
@@ -73,7 +73,7 @@ class Prepared:
         }
         self.neurons = {
             p.name: PlannedNeurons(
-                self._arranged(p),
+                p,
                 self.bias.get(p.name),
                 self.bound[p.name],
                 not wide,
@@ -81,17 +81,6 @@ class Prepared:
             )
             for p in program
         }
-
-    def _arranged(self, p: Population) -> Population:
-        """`p` with the arrays of its program in its layout, [size]; biases of LIFs are apart."""
-        if isinstance(p.neuron, LIF) or not p.neuron.arrays:
-            return p
-        arrays = {
-            name: arranged(np.broadcast_to(v, p.shape).reshape(-1), C_ORDER, self.layout[p.name])
-            for name, v in vars(p.neuron).items()
-            if isinstance(v, np.ndarray)
-        }
-        return replace(p, neuron=replace(p.neuron, **arrays))
 
     def _accumulators(self) -> dict[str, accumulators.Accumulator]:
         """Those whose sums need no wrap."""
