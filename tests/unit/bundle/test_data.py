@@ -73,5 +73,13 @@ def test_missing_and_truncated_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("x", [np.ones((2, 4, 3)), np.full((2, 5, 3), 2), np.full((2, 5, 3), -1)])
 def test_input_that_does_not_fit_is_refused(x: np.ndarray) -> None:
-    with pytest.raises(InputError, match="SFX-E612"):
+    code = "SFX-E616" if x.min() < 0 else "SFX-E612"
+    with pytest.raises(InputError, match=code):
         check_input(x.astype(np.int64), Population("in", (3,), Input()), 5, "d.npz")
+
+
+def test_a_signed_input_takes_either_sign() -> None:
+    signed = Population("in", (3,), Input(2, 1), -3, 3)
+    check_input(np.full((2, 5, 3), -3), signed, 5, "d.npz")
+    with pytest.raises(InputError, match=r"SFX-E612.*reach -4, but the input takes -3..3"):
+        check_input(np.full((2, 5, 3), -4), signed, 5, "d.npz")

@@ -132,12 +132,19 @@ def test_unsupported_layers_are_named(path: Path, kind: str) -> None:
     assert "conv, flatten, dense" in message
 
 
-@pytest.mark.parametrize("kind", ["SDNN", "RF_PHASE", "ALIF"])
+@pytest.mark.parametrize("kind", ["RF_PHASE", "ALIF"])
 def test_unsupported_neurons_are_named(path: Path, kind: str) -> None:
     with h5py.File(path, "a") as file:
         del file["layer/1/neuron/type"]
         file["layer/1/neuron/type"] = kind.encode()
     refused(path, "SFX-E162", repr(kind), "layer/1", "CUBA")
+
+
+def test_sigma_delta_and_spiking_layers_do_not_mix(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        del file["layer/1/neuron/type"]
+        file["layer/1/neuron/type"] = b"SDNN"
+    refused(path, "SFX-E162", "sigma-delta and spiking layers", "two networks")
 
 
 def test_links_to_other_places(path: Path, tmp_path: Path) -> None:
