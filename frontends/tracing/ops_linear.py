@@ -210,7 +210,11 @@ def _conv(
         raise Refusal("SFX-E103", f"a {rank}-D convolution", "use Conv1d or Conv2d on each step")
     for axis in range(1, len(x.dims.axes)):
         no_time(x, axis, "a convolution over the time axis")
-    if len(x.dims.axes) != rank + 2 or space(x.dims.axes[0]) > 1:
+    apart = space(x.dims.axes[0])
+    if len(x.dims.axes) == rank + 2 and apart > 1 and not isinstance(padding, str):
+        sizes = (_ints(stride, rank), _ints(padding, rank), _ints(dilation, rank))
+        return _conv_of_windows(e, node, x, kernel, bias, sizes, groups)
+    if len(x.dims.axes) != rank + 2 or apart > 1:
         raise Refusal(
             "SFX-E107",
             f"axis 0 of the convolution's input {x.dims.shape} holds more than time and batch",
@@ -226,6 +230,52 @@ def _conv(
     add = _conv1d if rank == 1 else _conv2d
     name = add(e, x, kernel, offset, strides, pads, dilations, groups, dims.step_shape)
     return replace(x, name=name, dims=dims)
+
+
+def _conv_of_windows(
+    e: Emitter,
+    node: fx.Node,
+    x: Stream,
+    kernel: Array,
+    bias: Any,
+    sizes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]],
+    groups: int,
+) -> Stream:
+    """A convolution of windows beside the samples, [T B w, C, ...]: the same one in each window.
+
+    As one of groups, [T B, w C, ...], whose weights are repeated; a 1x1 convolution without them:
+    [T B, C, w H, W].
+    """
+    axis = x.dims.axes[0]
+    count = space(axis)
+    marks = tuple(f for f in axis if isinstance(f, str))
+    if axis != (*marks, count):
+        raise Refusal("SFX-E107", "windows that stand before time and batch", FLATTEN)
+    rank = kernel.ndim - 2
+    (channels, *plane), out = x.dims.shape[1:], result_shape(node)[1:]
+    offset = array(bias) if isinstance(bias, Tensor) else np.zeros(len(kernel), kernel.dtype)
+    if isinstance(bias, Tensor):
+        x = e.as_mean(x)
+    add = _conv1d if rank == 1 else _conv2d
+    pixels = kernel.shape[2:] == sizes[0] == (1,) * rank and not any(sizes[1])
+    apart = e.view(x, x.dims.with_axes([marks, (count,), (channels,), *((n,) for n in plane)]))
+    if pixels:
+        moved = reordered(e, apart, [0, 2, 1, *range(3, 3 + rank)])
+        dims = _spatial_dims(moved.dims, channels, [count * plane[0], *plane[1:]])
+        given = e.view(moved, dims)
+        made = _spatial_dims(dims, out[0], dims.shape[2:])
+        name = add(e, given, kernel, offset, *sizes, groups, made.step_shape)
+        y = replace(given, name=name, dims=made)
+        y = e.view(y, made.with_axes([marks, (out[0],), (count,), *((n,) for n in plane)]))
+        y = reordered(e, y, [0, 2, 1, *range(3, 3 + rank)])
+    else:
+        given = e.view(apart, _spatial_dims(apart.dims, count * channels, plane))
+        made = _spatial_dims(given.dims, count * out[0], out[1:])
+        tiled = np.tile(kernel, (count, *[1] * (rank + 1)))
+        wide = np.tile(offset, count)
+        name = add(e, given, tiled, wide, *sizes, count * groups, made.step_shape)
+        y = replace(given, name=name, dims=made)
+    return e.view(y, y.dims.with_axes([axis, *((n,) for n in out)]))
 
 
 def _ints(values: Sequence[int] | int, rank: int) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from ..neurons.refusal import Refusal
 from .dims import BATCH, TIME, in_step
 from .emitter import Array, Emitter, Stream, no_time
 from .ops_math import at_one_step, shifted, timed
-from .ops_view import reordered, widened
+from .ops_view import becomes_time, reordered, widened
 from .rules import result_shape, rule
 
 STEPS = (
@@ -34,6 +34,8 @@ def taken(e: Emitter, x: Stream, dim: int, index: Sequence[int], what: str) -> S
     """`x` with the elements `index` of tensor axis `dim`, 0 where the index is -1."""
     if list(index) == list(range(x.dims.shape[dim])):
         return x
+    if becomes_time(e, x, x.dims.axes, len(index)) and dim == 0 and not any(index):
+        return e.view(x, x.dims.with_axes([(TIME, *x.dims.axes[0]), *x.dims.axes[1:]]))
     if TIME in x.dims.solid(dim):
         raise Refusal("SFX-E104", f"{what} a part of the time steps", STEPS)
     axis = x.dims.axes[dim]

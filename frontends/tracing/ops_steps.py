@@ -254,7 +254,7 @@ def cat(e: Emitter, node: fx.Node, parts: list[Any], dim: int = 0) -> Any:
         return whole
     axes = list(whole.dims.axes)
     axes[dim] = (TIME, *axes[dim])
-    return replace(whole, dims=whole.dims.with_axes(axes))
+    return e.view(whole, whole.dims.with_axes(axes))
 
 
 def _side_by_side(e: Emitter, parts: list[Any]) -> bool:

@@ -118,7 +118,7 @@ def widened(e: Emitter, x: Stream, shape: Sequence[int]) -> Stream:
         x = e.held(e.view(x, x.dims.with_axes(axes)))
         axes = (*axes[:first], (TIME,), *axes[first + 1 :])
         x = e.view(x, x.dims.with_axes(axes))
-    if _becomes_time(e, x, axes, shape[0]):
+    if becomes_time(e, x, axes, shape[0]):
         axes = ((TIME, *axes[0]), *axes[1:])
     padded = e.view(x, x.dims.with_axes(axes))
     wide = x.dims.with_axes(
@@ -129,7 +129,7 @@ def widened(e: Emitter, x: Stream, shape: Sequence[int]) -> Stream:
     return replace(padded, name=name, dims=wide)
 
 
-def _becomes_time(e: Emitter, x: Stream, axes: Sequence[Axis], length: int) -> bool:
+def becomes_time(e: Emitter, x: Stream, axes: Sequence[Axis], length: int) -> bool:
     """Whether a new first axis is that of time: the model repeats an image over its steps."""
     timeless = not x.dims.holds(TIME) and x.reduce is None and x.step is None
     return e.repeats and timeless and x.dims.size(axes[0]) == 1 and length == x.dims.steps > 1
@@ -139,7 +139,7 @@ def _becomes_time(e: Emitter, x: Stream, axes: Sequence[Axis], length: int) -> b
 def repeat(e: Emitter, node: fx.Node, x: Stream, repeats: Sequence[int]) -> Stream:
     """Every axis repeated as a whole: a new axis before it, expanded and merged into it."""
     axes = ((),) * (len(repeats) - len(x.dims.axes)) + x.dims.axes
-    if _becomes_time(e, x, axes, repeats[0]):
+    if becomes_time(e, x, axes, repeats[0]):
         timed = e.view(x, x.dims.with_axes([(TIME, *axes[0]), *axes[1:]]))
         return cast(Stream, repeat(e, node, timed, (1, *repeats[1:])))
     split = [part for axis in axes for part in ((), axis)]

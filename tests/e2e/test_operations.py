@@ -18,6 +18,7 @@ pytestmark = [
 from torch import Tensor, nn  # noqa: E402  (after importorskip)
 from torch.nn import functional as F  # noqa: E402
 
+import sfx  # noqa: E402
 from sfx.backends.base import align  # noqa: E402
 from sfx.backends.fast.backend import FastBackend  # noqa: E402
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
@@ -270,6 +271,35 @@ def windows_of_tokens(m, y):
     return m.lif2(m["mix"](w.flatten(5)).squeeze(-1))
 
 
+@net(
+    4,
+    norm=lambda: nn.BatchNorm2d(8),
+    one=lambda: conv(8, 8, bias=False),
+    three=lambda: conv(8, 4, 3, padding=1),
+)
+def layers_of_windows(m, y):
+    """Windows beside the samples: convolutions and norms see each of the four by itself."""
+    t, b, c, h, w = y.shape
+    z = y.reshape(t, b, c, 2, 3, 2, 3).permute(0, 1, 3, 5, 2, 4, 6).reshape(t, b * 4, c, 3, 3)
+    z = m.lif2(m.each(lambda s: m["norm"](m["one"](s)), z))
+    z = m.lif3(m.each(m["three"], z))
+    z = z.reshape(t, b, 2, 2, 4, 3, 3).permute(0, 1, 4, 2, 5, 3, 6)
+    return z.reshape(t, b, 4, h, w)
+
+
+@net(8)
+def repeats_and_constants(m, y):
+    """1 - spikes, a mean that is taken off, a scalar bias, gains of any sign and size."""
+    centred = y - y.mean(2, keepdim=True)
+    z = m.lif2(centred * 2 + 0.25)
+    return (1 - z) * 3 - 5 * y + m.lif3(y * 2 - z + 0.5)
+
+
+@net(8, 9)
+def pooled_sums_of_whole_weights(m, y):
+    return m.each(lambda s: F.max_pool2d(s * 3 - s.roll(1, 1) * 7, 2), y)
+
+
 @net(8)
 def windows_apart(m, y):
     """Attention inside of windows of 3x3 pixels, which a view puts beside the samples."""
@@ -344,3 +374,48 @@ def _equal(model: Net, x: np.ndarray, truth: dict[str, np.ndarray], logits: np.n
     for p in program:
         assert np.array_equal(quick.counts.events[p.name], result.counts.events[p.name]), p.name
     return compared
+
+
+def _first(x: Tensor, layer: nn.Module) -> Tensor:
+    return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+REPEATS: dict[str, Callable[[Tensor], Tensor]] = {
+    "repeat": lambda x: x.unsqueeze(0).repeat(STEPS, 1, 1, 1, 1),
+    "repeat of fewer axes": lambda x: x.repeat(STEPS, 1, 1, 1, 1),
+    "expand": lambda x: x.unsqueeze(0).expand(STEPS, -1, -1, -1, -1),
+    "expand of fewer axes": lambda x: x.expand(STEPS, *x.shape),
+    "broadcast": lambda x: torch.broadcast_to(x, (STEPS, *x.shape)),
+    "stack": lambda x: torch.stack([x] * STEPS),
+    "stack behind": lambda x: torch.stack([x] * STEPS, 1).transpose(0, 1),
+    "cat": lambda x: torch.cat([x.unsqueeze(0)] * STEPS),
+    "zeros": lambda x: torch.zeros(STEPS, *x.shape) + x,
+    "ones": lambda x: x * torch.ones(STEPS, 1, 1, 1, 1),
+    "tile": lambda x: torch.tile(x, (STEPS, 1, 1, 1, 1)),
+}
+"""Ways in which models show an image [B, C, H, W] at each of their steps."""
+
+
+class Shown(nn.Module):
+    def __init__(self, show: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.show, self.conv = show, nn.Conv2d(3, 8, 3, padding=1)
+        self.lif1, self.head = lif(2.0, 0.5), nn.Linear(8 * 36, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.lif1(_first(self.show(x), self.conv))
+        return self.head(y.flatten(2)).mean(0)
+
+
+@pytest.mark.parametrize("way", REPEATS)
+def test_every_way_to_show_an_image(way: str) -> None:
+    """The graph is that of `repeat`, whose spikes torch is compared with at the export."""
+    torch.manual_seed(1)
+    model = Shown(REPEATS[way]).eval()
+    made = sfx.export(model, torch.ones(STEPS, 1, 3, 6, 6), input_layout="B")
+    torch.manual_seed(1)
+    plain = sfx.export(Shown(REPEATS["repeat"]).eval(), torch.ones(STEPS, 1, 3, 6, 6),
+                       input_layout="B")  # fmt: skip
+    assert sorted(type(n).__name__ for n in made.nodes.values()) == sorted(
+        type(n).__name__ for n in plain.nodes.values()
+    )
