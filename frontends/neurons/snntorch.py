@@ -1,9 +1,10 @@
-"""snnTorch's neurons: Leaky, Synaptic, RLeaky, RSynaptic (snntorch 1.0).
+"""snnTorch's neurons: Leaky, Lapicque, Synaptic, RLeaky, RSynaptic (snntorch 1.0).
 
 They compute one step, `spk, mem = lif(cur, mem)` or, with init_hidden=True, `spk = lif(cur)`:
 
     syn <- alpha * syn + x + recurrent(spk)      Synaptic, RSynaptic; else syn is x + recurrent(spk)
     mem <- beta * mem + syn
+    mem <- (1 - time_step / (R C)) * mem + x * time_step / C          Lapicque, without syn
     spike when mem > threshold (strict)
 
 alpha and beta are clamped to [0, 1]. The reset (`reset_mechanism`, with `reset_delay`):
@@ -33,9 +34,23 @@ from .opaque import Method, Opaque, Run
 from .spec import LifSpec
 from .step_op import Recurrent
 
-STATES = {"Leaky": ("mem",), "Synaptic": ("syn", "mem"), "RLeaky": ("spk", "mem"),
-          "RSynaptic": ("spk", "syn", "mem")}  # fmt: skip
+STATES = {"Leaky": ("mem",), "Lapicque": ("mem",), "Synaptic": ("syn", "mem"),
+          "RLeaky": ("spk", "mem"), "RSynaptic": ("spk", "syn", "mem")}  # fmt: skip
 """Neurons that are mapped, with the states that they take. `spk` is the neuron's own output."""
+INSTEAD = {
+    "Alpha": "it subtracts an inhibitory current from an excitatory one and scales by their time "
+    "constants: use Synaptic, which has one current",
+    "SLSTM": "an LSTM's gates are sigmoids of real values: use RSynaptic, or RLeaky",
+    "SConv2dLSTM": "an LSTM's gates are sigmoids of real values: use a convolution and RLeaky with "
+    "conv2d_channels",
+    "LeakyParallel": "it is a torch.nn.RNN without a reset: use Leaky, which resets",
+    "LeakyKernel": "use Leaky, which computes the same step by step",
+    "StateLeaky": "it has no reset: use Leaky, which resets",
+    "LinearLeaky": "it has no reset: use a Linear and Leaky, which resets",
+    "AssociativeLeaky": "its state is a matrix of real values: use attention over spikes",
+    "DeltaLeaky": "it sends a change, not a spike: use Leaky",
+}
+"""Neurons that are refused: why, and what to use in their place."""
 
 
 def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
@@ -44,13 +59,17 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
     Raises UnsupportedError SFX-E105 for a neuron or a form of one that is not mapped.
     """
     neuron: Any = module
-    if not any(c.__name__ == "SpikingNeuron" for c in type(module).__mro__):
+    kind = library_class(neuron, "snntorch")
+    spiking = any(c.__name__ == "SpikingNeuron" for c in type(module).__mro__)
+    if not spiking and kind not in INSTEAD:
         return None
-    kind = _kind(neuron)
-    if kind is None:
+    if kind not in STATES:
+        others = f"use one of: {', '.join(STATES)}"
         raise _refused(path, f"the neuron {type(module).__name__} is not mapped",
-                       f"use one of: {', '.join(STATES)}")  # fmt: skip
+                       INSTEAD.get(kind, others))  # fmt: skip
     _check_form(neuron, path)
+    if kind == "Lapicque":
+        return _lapicque(neuron, path)
     beta = min(max(_number(neuron.beta, "beta", path), 0.0), 1.0)
     threshold = _number(neuron.threshold, "threshold", path)
     alpha = 0.0
@@ -70,6 +89,22 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
         w_in=1.0 / syn,
         drop=threshold / beta if subtract and beta < 1 else 0.0,
     )
+
+
+def _lapicque(neuron: Any, path: str) -> LifSpec:
+    """A resistor and a capacitor: as Leaky, with a factor on its input."""
+    names = ("R", "C", "time_step")
+    r, c, step = (_number(getattr(neuron, n), n, path) for n in names)
+    keep = float(1 - torch.tensor(step) / (torch.tensor(r) * torch.tensor(c)))
+    factor = float(torch.tensor(r) * (1 / (torch.tensor(r) * torch.tensor(c))) * step)
+    if not 0 < keep < 1 or not factor > 0:
+        raise _refused(path, f"Lapicque that keeps {keep:g} of its membrane and adds {factor:g} "
+                       "of its input", "choose them so that 0 < time_step < R C")  # fmt: skip
+    threshold = _number(neuron.threshold, "threshold", path)
+    subtract = _subtracts(neuron, "Lapicque", keep, path)
+    drop = threshold / keep if subtract else 0.0
+    decay = 1.0 - keep
+    return LifSpec(decay, threshold, factor / decay, subtract=subtract, drop=drop)
 
 
 def opaque(module: nn.Module, spec: LifSpec) -> Opaque:
@@ -104,7 +139,7 @@ def _check_form(neuron: Any, path: str) -> None:
 
 def _subtracts(neuron: Any, kind: str, beta: float, path: str) -> bool:
     """Whether the reset subtracts; refuses the forms that are no reset of the Graph's neurons."""
-    mechanism, delayed = neuron.reset_mechanism, neuron.reset_delay
+    mechanism, delayed = neuron.reset_mechanism, getattr(neuron, "reset_delay", True)
     if mechanism == "none":
         raise _refused(path, "reset_mechanism='none': spikes without a reset",
                        "use 'subtract' or 'zero'")  # fmt: skip

@@ -78,6 +78,8 @@ NEURONS: dict[str, Callable[[], nn.Module]] = {
     "Leaky, learned": lambda: snn.Leaky(0.75, learn_beta=True, learn_threshold=True),
     "Leaky, zero": lambda: snn.Leaky(beta=0.5, reset_mechanism="zero"),
     "Leaky, zero at once": lambda: snn.Leaky(0.5, reset_mechanism="zero", reset_delay=False),
+    "Lapicque": lambda: snn.Lapicque(R=2.0, C=2.0, time_step=1.0, threshold=0.5),
+    "Lapicque of beta": lambda: snn.Lapicque(beta=0.5),
     "integrator": lambda: snn.Leaky(beta=1.0, threshold=4.0),
     "integrator, zero": lambda: snn.Leaky(beta=1.0, threshold=4.0, reset_mechanism="zero"),
     "Synaptic": lambda: snn.Synaptic(alpha=0.5, beta=0.75, threshold=3.0),
@@ -210,7 +212,11 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "per neuron": (lambda: snn.Leaky(torch.tensor([0.5, 0.25])), "differs between neurons"),
     "graded": (lambda: snn.Leaky(0.5, graded_spikes_factor=2.0), "weights of the next layer"),
     "other surrogate": (lambda: snn.Leaky(0.5, spike_grad=torch.sigmoid), "x > 0"),
-    "kind": (lambda: snn.Lapicque(beta=0.5), "Lapicque is not mapped"),
+    "two currents": (lambda: snn.Alpha(alpha=0.8, beta=0.5), "Alpha is not mapped[^!]*Synaptic"),
+    "LSTM": (lambda: snn.SLSTM(5, 5), "SLSTM is not mapped[^!]*RSynaptic"),
+    "LSTM of images": (lambda: snn.SConv2dLSTM(2, 2, 3), "SConv2dLSTM is not mapped[^!]*RLeaky"),
+    "in parallel": (lambda: snn.LeakyParallel(5, 5), "LeakyParallel is not mapped[^!]*Leaky"),
+    "a capacitor that empties": (lambda: snn.Lapicque(R=0.5, C=1.0), "0 < time_step < R C"),
 }  # fmt: skip
 
 
