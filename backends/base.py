@@ -10,7 +10,8 @@ shape], samples first. Two kinds of record:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -64,18 +65,32 @@ class Counts:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """sums [K, classes]: output spikes summed over T plus the read-out's offset (integers)."""
+    """sums [K, classes]: output spikes summed over T plus the read-out's offset (integers).
+
+    left  by population of a measured range: values that it sent outside of it (semantics 7.1)
+    """
 
     backend: str
     sums: IntArray
     counts: Counts
     seconds: float
+    left: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def predictions(self) -> IntArray:
         """Index of the largest sum; the lower index where two are equal."""
         best: IntArray = np.argmax(self.sums, axis=1).astype(np.int64)
         return best
+
+
+def joined(results: Sequence[Result]) -> Result:
+    """Of one backend and one Program, in the order of the samples."""
+    counts, left = results[0].counts, Counter(results[0].left)
+    for r in results[1:]:
+        counts = counts.plus(r.counts)
+        left.update(r.left)
+    sums = np.concatenate([r.sums for r in results])
+    return Result(results[0].backend, sums, counts, sum(r.seconds for r in results), dict(left))
 
 
 class Backend(Protocol):
@@ -120,6 +135,11 @@ def align(record: IntArray, phase: int, samples: int, timesteps: int) -> IntArra
     """Hardware-step record [H, *shape] -> model time [K, T, *shape]: h = k*T + t + phase."""
     body = record[phase : phase + samples * timesteps]
     return body.reshape(samples, timesteps, *record.shape[1:])
+
+
+def left_ranges(program: Program, sent: Mapping[str, IntArray]) -> dict[str, int]:
+    """By population of a measured range: how many of the values sent [...] lie outside of it."""
+    return {p.name: p.left(sent[p.name]) for p in program if p.measured is not None}
 
 
 def lif_names(program: Program) -> list[str]:

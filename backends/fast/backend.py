@@ -21,6 +21,7 @@ from .plan.spans import Span
 from .run.arena import Arena
 from .run.execute import execute
 from .run.lead_in import initial_conditions
+from .run.neurons import LeftRange
 from .run.sent import Sent
 from .run.state import InitialConditions, State
 from .run.tallies import MOST_LANES, Counted, CountsOnDemand, PairTally, Tally, tallies_of
@@ -28,8 +29,8 @@ from .run.tallies import MOST_LANES, Counted, CountsOnDemand, PairTally, Tally, 
 if TYPE_CHECKING:
     from .run.device import OnDevice
 
-Ran = tuple[IntArray, Mapping[str, Counted]]
-"""Output spikes summed over T [K, output size], and what was counted."""
+Ran = tuple[IntArray, Mapping[str, Counted], Mapping[str, int]]
+"""Output spikes summed over T [K, output size], what was counted, and what left its range."""
 _ONE_AT_A_TIME = threading.Lock()
 """A run takes all cores, and its buffers and numba's threads serve one caller at a time."""
 MEMORY = 64 << 20
@@ -93,10 +94,15 @@ class FastBackend:
         start = time.perf_counter()
         ready = self._prepared(program)
         run = _on_cpu if self.device == "cpu" else self._on_device
-        sums, tallies = run(ready, x, self._lanes(ready.plan), progress)
+        try:
+            sums, tallies, left = run(ready, x, self._lanes(ready.plan), progress)
+        except LeftRange:  # what is planned for the ranges does not hold what comes of it
+            wide = Prepared(program, wide=True)
+            any_width = _Readied(wide, initial_conditions(program, wide))
+            sums, tallies, left = _on_cpu(any_width, x, self._lanes(wide), progress)
         sums += np.asarray(program.readout.offset, dtype=np.int64)
         seconds = time.perf_counter() - start
-        return Result(self.name, sums, _counts(tallies, len(x)), seconds)
+        return Result(self.name, sums, _counts(tallies, len(x)), seconds, left)
 
     def _lanes(self, ready: Prepared) -> int:
         """Samples that fit into the memory allowed."""
@@ -116,7 +122,8 @@ class FastBackend:
             sums.append(self._device.run(x[i : i + lanes], tallies).cpu().numpy())
             if progress is not None:
                 progress(min(i + lanes, len(x)), len(x))
-        return np.concatenate(sums), tallies
+        inside = {p.name: 0 for p in ready.plan.program if p.measured is not None}
+        return np.concatenate(sums), tallies, inside
 
     def layers(self, program: Program, x: IntArray) -> dict[str, IntArray]:
         """What every population sends [K, T, *shape], K samples streamed back to back.
@@ -169,18 +176,21 @@ def _on_cpu(ready: _Readied, x: IntArray, lanes: int, progress: Progress | None)
     output = program[program.readout.population]
     tallies = _tallies(ready)
     sums = np.zeros((len(x), output.size), dtype=np.int64)
+    left = {p.name: 0 for p in program if p.measured is not None}
     for i in range(0, len(x), lanes):
         batch = slice(i, i + lanes)
 
         def keep(p: Population, s: Sent, state: State | None, batch: slice = batch) -> None:
             if p is output:
                 sums[batch] = s.flat.sum(axis=1, dtype=np.int64)
+            if p.name in left:
+                left[p.name] += p.left(s.values)
 
         span = Span(program.timesteps)
         execute(ready.plan, x[batch], span, ready.initial, keep, tallies, ready.arena)
         if progress is not None:
             progress(min(i + lanes, len(x)), len(x))
-    return sums, tallies
+    return sums, tallies, left
 
 
 def _tallies(ready: _Readied) -> dict[str, Tally | PairTally]:

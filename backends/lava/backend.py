@@ -13,7 +13,7 @@ from ...toolchain.ground.arith import IntArray
 from ...toolchain.ground.errors import BackendError
 from ...toolchain.ir.program import Program
 from .. import check_input
-from ..base import Counts, Progress, Result, Stream, align, each_alone
+from ..base import Counts, Progress, Result, Stream, align, each_alone, joined, left_ranges
 from . import runtime, widths
 from .connections import RULES as CONNECTIONS
 from .job import Directory, Job, columns, width
@@ -117,6 +117,10 @@ class LavaBackend:
             return align(record.spikes[name], program[name].phase, samples, timesteps)
 
         readout = program.readout
+        left = left_ranges(program, {p.name: model_time(p.name) for p in program})
+        if samples > 1 and any(left.values()):
+            # What left its range may reach the next sample, and each is to run alone.
+            return joined([self.run(program, x[i : i + 1]) for i in range(samples)])
         sums = model_time(readout.population).sum(axis=1).reshape(samples, -1)
         events = {p.name: (model_time(p.name) != 0).sum(axis=0).astype(np.int64) for p in program}
         return Result(
@@ -124,6 +128,7 @@ class LavaBackend:
             sums + np.asarray(readout.offset, dtype=np.int64),
             Counts(samples, events, {}),
             time.perf_counter() - start,
+            left,
         )
 
 

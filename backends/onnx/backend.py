@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from ...toolchain.ground.arith import IntArray
 from ...toolchain.ground.errors import BackendError
 from ...toolchain.ir.program import Program
 from .. import check_input
-from ..base import Counts, Progress, Result, Stream, align, each_alone
+from ..base import Counts, Progress, Result, Stream, align, each_alone, joined, left_ranges
 from . import parts
 
 if TYPE_CHECKING:
@@ -75,19 +75,23 @@ class OnnxBackend:
         start = time.perf_counter()
         model = export(program, resumable=True)
         size = _samples_at_once(program)
-        sums: list[IntArray] = []
-        counts: Counts | None = None
-        for i in range(0, len(x), size):
-            part = x[i : i + size]
-            record = execute(model, program, part, self.threads)
-            read, events = _model_time(program, record)
-            sums.append(read)
-            here = Counts(len(part), events, {})
-            counts = here if counts is None else counts.plus(here)
+        results: list[Result] = []
+        for part in (x[i : i + size] for i in range(0, len(x), size)):
+            found = self._part(model, program, part)
+            if len(part) > 1 and any(found.left.values()):
+                # What left its range may reach the next sample, and each is to run alone.
+                alone = (part[i : i + 1] for i in range(len(part)))
+                found = joined([self._part(model, program, one) for one in alone])
+            results.append(found)
             if progress is not None:
-                progress(min(i + size, len(x)), len(x))
-        assert counts is not None, "events of no sample are refused above"
-        return Result(self.name, np.concatenate(sums), counts, time.perf_counter() - start)
+                progress(sum(r.counts.samples for r in results), len(x))
+        return replace(joined(results), seconds=time.perf_counter() - start)
+
+    def _part(self, model: onnx.ModelProto, program: Program, x: IntArray) -> Result:
+        """Samples streamed back to back."""
+        record = execute(model, program, x, self.threads)
+        sums, events, left = _model_time(program, record)
+        return Result(self.name, sums, Counts(len(x), events, {}), 0.0, left)
 
 
 def execute(
@@ -164,11 +168,13 @@ def _samples_at_once(program: Program) -> int:
     return max(1, CHUNK_BYTES // per_sample)
 
 
-def _model_time(program: Program, record: Stream) -> tuple[IntArray, dict[str, IntArray]]:
-    """Read-out sums [K, classes] and events per population [T, *shape]."""
+def _model_time(
+    program: Program, record: Stream
+) -> tuple[IntArray, dict[str, IntArray], dict[str, int]]:
+    """Read-out sums [K, classes], events per population [T, *shape], what left its range."""
     k, steps = record.samples, program.timesteps
     aligned = {p.name: align(record.spikes[p.name], p.phase, k, steps) for p in program}
     sums = aligned[program.readout.population].sum(axis=1).reshape(k, -1)
     offset = np.asarray(program.readout.offset, dtype=np.int64)
     events = {n: np.count_nonzero(s, axis=0).astype(np.int64) for n, s in aligned.items()}
-    return sums + offset, events
+    return sums + offset, events, left_ranges(program, aligned)

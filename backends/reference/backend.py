@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +13,7 @@ from ...toolchain.ir.program import Input, Population, Program
 from .. import check_input
 from ..base import Counts, Progress, Result, Stream, each_alone, lif_names
 from . import layers
-from .counting import Counter
+from .counting import Chunk
 from .garbage import before_phase
 from .pipeline import Pipeline, Replacement, history_depth, send_as_computed
 
@@ -94,8 +95,9 @@ class ReferenceBackend:
         steps = program.timesteps + program.last_phase
         sums: list[IntArray] = []
         counts: Counts | None = None
+        left: Counter[str] = Counter()
         for i, chunk in enumerate(chunks):
-            counter = Counter(program, len(chunk))
+            counter = Chunk(program, len(chunk))
             pipeline = Pipeline(program, chunk, observe=counter.before)
             for h in pipeline.steps(steps):
                 counter.after(h, pipeline.sent)
@@ -103,8 +105,10 @@ class ReferenceBackend:
                     progress(i * steps + h + 1, len(chunks) * steps)
             sums.append(counter.sums)
             counts = counter.counts if counts is None else counts.plus(counter.counts)
+            left.update(counter.left)
         assert counts is not None, "events of no sample are refused above"
-        return Result(self.name, np.concatenate(sums), counts, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        return Result(self.name, np.concatenate(sums), counts, seconds, dict(left))
 
     def layers(self, program: Program, x: IntArray) -> dict[str, IntArray]:
         """What every population sends [K, T, *shape], executed layer by layer in model time.

@@ -11,7 +11,7 @@ from . import neurons
 from .types import Ports
 
 
-class Counter:
+class Chunk:
     """Adds up events, active neurons and the output over the model steps of one chunk."""
 
     def __init__(self, program: Program, lanes: int) -> None:
@@ -20,6 +20,7 @@ class Counter:
         self.events = {n: np.zeros(shape, dtype=np.int64) for n, shape in shapes.items()}
         self.active = {n: np.zeros(shape, dtype=np.int64) for n, shape in shapes.items()}
         output = program[program.readout.population]
+        self.left = {p.name: 0 for p in program if p.measured is not None}
         self.sums = np.zeros((lanes, output.size), dtype=np.int64)
         self.sums += np.asarray(program.readout.offset, dtype=np.int64)
 
@@ -35,6 +36,8 @@ class Counter:
             t = h - self.program[name].phase
             if 0 <= t < self.program.timesteps:
                 self.events[name][t] += np.count_nonzero(s, axis=0)
+                if name in self.left:
+                    self.left[name] += self.program[name].left(s)
                 if name == self.program.readout.population:
                     self.sums += s.reshape(self.lanes, -1)
 

@@ -23,7 +23,16 @@ from .find_facts import with_facts
 from .last_step import clocked, ticking
 from .loops import groups, in_loops
 from .names import MOST_OF_POPULATION, is_clean
-from .program import Clock, Input, Population, Product, Program, Projection
+from .program import (
+    Clock,
+    Graded,
+    Input,
+    Population,
+    Product,
+    Program,
+    Projection,
+    Structured,
+)
 
 Rule = Callable[[Program], Iterator[Problem]]
 
@@ -111,6 +120,8 @@ def integer_types(program: Program) -> Iterator[Problem]:
         yield from _whole(p.name, *p.neuron.scalars, *p.shape, p.low, p.high, p.phase)
         for array in p.neuron.arrays:
             yield from _int64(p.name, array)
+        if p.measured is not None:
+            yield from _whole(p.name, *p.measured.numbers)
     for j in program.projections:
         for array in j.connection.arrays:
             yield from _int64(j.name, array)
@@ -216,6 +227,25 @@ def declared_payload(program: Program) -> Iterator[Problem]:
             )
 
 
+def measured_ranges(program: Program) -> Iterator[Problem]:
+    """A range that was seen and not proved (semantics 7.1) is that of a graded value without a
+    state of its own, which goes along labelled axes only: a sum beyond 24 bits wraps there as it
+    does in a matrix, not as in a convolution.
+    """
+    for p in program:
+        if p.measured is None:
+            continue
+        named = [
+            j.name for j in program.outgoing[p.name] if not isinstance(j.connection, Structured)
+        ]
+        if not isinstance(p.neuron, Graded | Product) or not p.graded:
+            what = f"a {p.neuron.label} that sends {p.low}..{p.high} has a measured range"
+            yield Problem("SFX-E352", p.name, what, "only Graded and Product may have one")
+        elif named:
+            what = f"its range is measured, but {named[0]!r} is no pattern of labelled axes"
+            yield Problem("SFX-E352", p.name, what)
+
+
 # --- sums -----------------------------------------------------------------------------------
 
 
@@ -235,7 +265,8 @@ def sums_fit(program: Program) -> Iterator[Problem]:
         yield from p.neuron.sum_faults(
             p.name, p.shape, ports, steady, program.timesteps, program.arithmetic
         )
-        if not p.neuron.unproved and (p.neuron.binary or p.name not in loops):
+        proved = p.measured is None and not p.neuron.unproved
+        if proved and (p.neuron.binary or p.name not in loops):
             yield from ranges_hold(p, ports)
 
 
@@ -256,7 +287,9 @@ def ports_fit(p: Population, ports: Ports, arithmetic: Arithmetic) -> Iterator[P
 
 
 def ranges_hold(p: Population, ports: Ports) -> Iterator[Problem]:
-    """What a population outside loops can send lies within its declared low..high."""
+    """What a population outside loops can send lies within its declared low..high, unless that is
+    measured: then it is counted at run time.
+    """
     low, high = bounds.sent_range(p, ports)
     if low < p.low or high > p.high:
         what = f"can send {low}..{high}, but declares {p.low}..{p.high}"
@@ -348,6 +381,12 @@ STRUCTURE: tuple[Rule, ...] = (
     sizes,
     producers_first,
 )
-NUMBERS: tuple[Rule, ...] = (exact_weights, exponents, neuron_widths, declared_payload)
+NUMBERS: tuple[Rule, ...] = (
+    exact_weights,
+    exponents,
+    neuron_widths,
+    declared_payload,
+    measured_ranges,
+)
 SUMS: tuple[Rule, ...] = (sums_fit, lags_are_cleared)
 TIME: tuple[Rule, ...] = (phases_set, delays_balanced)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ground.arithmetic import LOIHI, Arithmetic
-from . import facts, placed, program
+from . import facts, measured, placed, program
 from .connection_kinds import CONNECTIONS
 from .neurons import NEURONS
 
@@ -35,6 +35,7 @@ CLASSES: dict[str, Any] = {
         program.View,
         *NEURONS,
         *CONNECTIONS,
+        measured.Measured,
         facts.Coincidence,
         facts.Accumulator,
         facts.SampleTotal,
@@ -44,6 +45,7 @@ CLASSES: dict[str, Any] = {
 NOT_SAID: dict[str, dict[str, Any]] = {
     "Program": {"facts": None, "arithmetic": LOIHI},
     "Input": {"signed": 0},
+    "Population": {"measured": None},
 }
 """Fields that are left out where they have this value, as in files from before there were any."""
 

@@ -21,6 +21,8 @@ from functools import cached_property
 from math import prod
 from typing import TypeVar
 
+import numpy as np
+
 from ..ground.arith import IntArray
 from ..ground.arithmetic import LOIHI, Arithmetic
 from .connection_kinds.base import Connection
@@ -29,6 +31,7 @@ from .connection_kinds.dense import Dense
 from .connection_kinds.sparse import Sparse
 from .connection_kinds.structured import Structured
 from .facts import Fact
+from .measured import Measured
 from .neurons.base import NeuronProgram
 from .neurons.clock import Clock
 from .neurons.delta import Delta
@@ -51,6 +54,7 @@ __all__ = [
     "Graded",
     "GradedReLU",
     "Input",
+    "Measured",
     "MultiLevel",
     "NeuronProgram",
     "Population",
@@ -77,6 +81,7 @@ class Population:
     low, high  every value it sends lies in [low, high]: proved by `ranges`, used for bounds
     phase      hardware step at which it computes model step 0; -1 until delays are balanced
     module     path of the module in the source model, "" for what the compiler added
+    measured   its range was seen on data instead: values outside of it are counted at run time
     """
 
     name: str
@@ -86,6 +91,7 @@ class Population:
     high: int = 1
     phase: int = -1
     module: str = ""
+    measured: Measured | None = None
 
     @property
     def size(self) -> int:
@@ -96,6 +102,10 @@ class Population:
     def graded(self) -> bool:
         """True if its spikes carry a payload (values other than 0 and 1)."""
         return self.low < 0 or self.high > 1
+
+    def left(self, sent: IntArray) -> int:
+        """How many of these values lie outside of its range."""
+        return int(np.count_nonzero((sent < self.low) | (sent > self.high)))
 
     @property
     def stateful(self) -> bool:

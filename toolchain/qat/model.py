@@ -23,6 +23,8 @@ MOST_SHRINKS = 40
 """More often than a mantissa has bits: what then does not fit is not trained."""
 OFFSET_LIMIT = 1 << 52
 """Of the read-out, which the host adds in whole numbers."""
+SIGN = 31
+"""A shift that leaves only the sign of a product."""
 LIF_FIELDS = {"du", "dv", "vth", "bias_mant", "bias_exp", "reset"}
 
 
@@ -235,6 +237,14 @@ def _supported(q: p.Population) -> None:
             f"no torch rule for the neuron {what}",
             where=q.module or q.name,
             hint="compile the float model with `sfx compile`; fine-tuning it is not possible yet",
+        )
+    if q.measured is not None or (isinstance(q.neuron, p.Product) and q.neuron.exp >= SIGN):
+        raise UnsupportedError(
+            "SFX-E360",
+            "its range was measured with these weights, or it compares in 32 bits, which has no "
+            "gradient",
+            where=q.module or q.name,
+            hint="train the float model; --proved refuses such neurons when it is compiled",
         )
     if max(-q.low, q.high) >= straight.EXACT32:
         raise UnsupportedError(

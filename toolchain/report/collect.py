@@ -15,6 +15,7 @@ from ..ir.placed import PlacedProgram
 from ..targets.links import Link
 from ..targets.load import load
 from ..targets.target import Target
+from .degraded import degraded
 
 METHOD = (
     "Dynamic energy: event counts times energies fitted to Loihi silicon; an estimate, not a "
@@ -28,7 +29,7 @@ METHOD = (
     "convention for comparing papers, not the energy of a device.",
 )
 
-SHOWN_ELSEWHERE = ("quantization", "silent", "target_table")
+SHOWN_ELSEWHERE = ("quantization", "silent", "ranges", "target_table")
 """Parts of a manifest that the report shows as tables of their own."""
 
 
@@ -76,6 +77,9 @@ def collect(
         "witness": manifest.get("witness"),
         "quantization": list(manifest.get("quantization", ())),
         "silent": list(manifest.get("silent", ())),
+        "ranges": list(manifest.get("ranges", ())),
+        "degraded": degraded(manifest.get("quantization", ())),
+        "left_range": None,
         "manifest": {k: v for k, v in manifest.items() if k not in SHOWN_ELSEWHERE},
         "notes": _notes(placed, target, cost),
     }

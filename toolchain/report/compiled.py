@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..ir.record import LayerRecord
+from .degraded import degraded_lines
+from .ranges import range_lines
 from .silent import NOTES, silence_lines
 from .units import share
 from .witness import witness_lines
@@ -51,7 +53,12 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
     if not manifest["quantization"]:
         return Group(head, written)
     silent = [Text(line) for line in silence_lines(manifest.get("silent", ()))]
-    return Group(head, Text(), quantization_table(manifest["quantization"]), *silent, written)
+    said = [
+        *(Text(line) for line in range_lines(manifest.get("ranges", ()))),
+        *(Text(line, style="bold") for line in degraded_lines(manifest["quantization"])),
+    ]
+    table = quantization_table(manifest["quantization"])
+    return Group(head, Text(), table, *silent, *said, written)
 
 
 def _witness(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from ..ir.record import LayerRecord
 from ..targets.load import load
 from ..targets.target import Target
 from .compiled import notes
+from .degraded import degraded_lines
 from .pictures import (
     MOST_ROWS,
     Spikes,
@@ -24,6 +25,7 @@ from .pictures import (
     raster,
     svg,
 )
+from .ranges import left_lines, range_lines
 from .rounding import compared
 from .silent import silence_lines
 from .units import count, share, si, si_range
@@ -76,7 +78,12 @@ def page(
         manifest=json.dumps(values["manifest"], indent=1),
         witness=witness_lines(values["witness"]),
         records=[(r, ", ".join(filter(None, notes(r)))) for r in records],
-        silent=silence_lines(values["silent"]),
+        silent=[
+            *silence_lines(values["silent"]),
+            *range_lines(values["ranges"]),
+            *degraded_lines(values["quantization"]),
+        ],
+        left=left_lines(values["left_range"] or {}),
         energy_rows=ENERGY_ROWS,
         latency_rows=LATENCY_ROWS,
         shown_cores=shown,

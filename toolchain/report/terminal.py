@@ -9,6 +9,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .degraded import degraded_lines
+from .ranges import left_lines, range_lines
 from .silent import silence_lines
 from .units import count, share, si, si_range
 from .witness import witness_lines
@@ -25,6 +27,10 @@ def summary(values: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield Text(line)
     for line in silence_lines(values["silent"]):
         yield Text(line)
+    for line in (*range_lines(values["ranges"]), *degraded_lines(values["quantization"])):
+        yield Text(line)
+    for line in left_lines(values["left_range"] or {}):
+        yield Text(line, style="bold red" if any(values["left_range"].values()) else "")
     if values["equivalence"] is not None:
         yield _equivalence(values["equivalence"])
     if values["accuracy"] is not None:

@@ -9,6 +9,7 @@ from rich.text import Text
 from ..verify.agreement import Agreement
 from ..verify.compare import Verdict
 from ..verify.replay import Replay, Row
+from .ranges import left_lines
 from .units import share
 
 SHOWN_STEPS = 12
@@ -41,6 +42,7 @@ def verify_summary(verdict: Verdict) -> RenderableType:
     if verdict.first_mismatch is not None:
         lines.append(Text(f"  first       {verdict.first_mismatch}"))
         lines += [Text(f"              {line}") for line in verdict.cause]
+    lines += _ranges(verdict)
     if verdict.silent:
         names = ", ".join(verdict.silent)
         lines.append(Text(f"  warning     never fired, so nothing was shown there: {names}"))
@@ -51,6 +53,16 @@ def verify_summary(verdict: Verdict) -> RenderableType:
         if p.mismatches:
             table.add_row(p.population, f"{p.compared:,}", f"{p.mismatches:,}", f"{p.spikes:,}")
     return Group(*lines, Text(), table)
+
+
+def _ranges(verdict: Verdict) -> list[Text]:
+    """What left its measured range: counted in both, and said loudly."""
+    found = left_lines(verdict.left)
+    if not any(verdict.left.values()):
+        return [Text(f"  ranges      {line}") for line in found]
+    both = ", ".join(f"{n} {count:,}" for n, count in verdict.left_witness.items() if count)
+    lines = [*found, f"counted by {verdict.against}: {both or 'none'}"]
+    return [Text(f"  ranges      {line}", style="bold red") for line in lines]
 
 
 def agreement_summary(found: Agreement) -> RenderableType:

@@ -18,6 +18,11 @@ class Record(Protocol):
     """What a backend's stream returns: arrays [H, *shape] by population name."""
 
     @property
+    def samples(self) -> int:
+        """Samples that were streamed."""
+        ...
+
+    @property
     def spikes(self) -> Mapping[str, IntArray]:
         """What left each population at each hardware step."""
         ...
@@ -64,6 +69,8 @@ class PopulationVerdict:
     """Values compared and differing in one population, and the spikes it sent in the reference.
 
     neurons   how many it has;  covered  those that were compared
+    left      values outside of its measured range that those sent, in the reference and in the
+              witness; None where its range is proved
     """
 
     population: str
@@ -72,6 +79,8 @@ class PopulationVerdict:
     spikes: int
     neurons: int
     covered: int
+    left: int | None = None
+    left_witness: int | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,18 @@ class Verdict:
         return self.mismatches == 0 and self.compared > 0
 
     @property
+    def left(self) -> dict[str, int]:
+        """By population of a measured range: values outside of it, in the reference."""
+        return {p.population: p.left for p in self.populations if p.left is not None}
+
+    @property
+    def left_witness(self) -> dict[str, int]:
+        """The same in the witness."""
+        return {
+            p.population: p.left_witness for p in self.populations if p.left_witness is not None
+        }
+
+    @property
     def silent(self) -> tuple[str, ...]:
         """Populations without a spike: there the comparison says nothing about spikes."""
         return tuple(p.population for p in self.populations if p.spikes == 0)
@@ -140,6 +161,8 @@ class Verdict:
             "spikes": sum(p.spikes for p in self.populations),
             "mismatches": self.mismatches,
             "silent": list(self.silent),
+            "left_range": self.left,
+            "left_range_witness": self.left_witness,
             "first_mismatch": None if self.first_mismatch is None else asdict(self.first_mismatch),
             "cause": list(self.cause),
             "per_population": [asdict(p) for p in self.populations],
@@ -217,7 +240,16 @@ def compare_population(
         spikes = spikes[:, neurons]
     count = int(np.count_nonzero(spikes))
     covered = population.size if neurons is None else len(neurons)
-    return PopulationVerdict(name, compared, mismatches, count, population.size, covered), found
+    left = left_witness = None
+    if population.measured is not None:
+        begin = population.phase
+        steps = slice(begin, begin + expected.samples * program.timesteps)
+        left = population.left(spikes[steps])
+        left_witness = population.left(_values(got, "spikes", label or name)[steps])
+    part = PopulationVerdict(
+        name, compared, mismatches, count, population.size, covered, left, left_witness
+    )
+    return part, found
 
 
 def verdict(
@@ -260,7 +292,13 @@ def _sum(a: PopulationVerdict, b: PopulationVerdict) -> PopulationVerdict:
         mismatches=a.mismatches + b.mismatches,
         spikes=a.spikes + b.spikes,
         covered=a.covered + b.covered,
+        left=_both(a.left, b.left),
+        left_witness=_both(a.left_witness, b.left_witness),
     )
+
+
+def _both(a: int | None, b: int | None) -> int | None:
+    return None if a is None or b is None else a + b
 
 
 def _values(record: Record, quantity: str, name: str) -> IntArray:

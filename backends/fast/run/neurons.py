@@ -72,9 +72,14 @@ def steps(
         raise out_of_range(p, low, high)
 
 
+class LeftRange(BackendError):
+    """A measured range did not hold: sums may be wider than planned."""
+
+
 def out_of_range(p: Population, low: int, high: int) -> BackendError:
     """What p sent is not in its declared range."""
-    return BackendError(
+    kind = BackendError if p.measured is None else LeftRange
+    return kind(
         "SFX-E541",
         f"sends values in {low}..{high}, its declared range is {p.low}..{p.high}; sums are "
         "proved from the declared range",

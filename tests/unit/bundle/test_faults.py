@@ -270,9 +270,9 @@ def test_a_bundle_of_schema_1_is_read_and_mapped_again(tmp_path: Path) -> None:
 def test_a_bundle_of_a_later_schema_says_what_to_do(old: tuple[Path, bytes]) -> None:
     path, _ = old
     entries = bundles.unpack(path)
-    manifest = json.loads(entries["manifest.json"]) | {"schema_version": bundles.SCHEMA_VERSION + 1}
+    manifest = json.loads(entries["manifest.json"]) | {"schema_version": bundles.MEASURED + 1}
     path.write_bytes(bundles.pack(entries | {"manifest.json": json.dumps(manifest).encode()}))
-    with pytest.raises(InputError, match=r"SFX-E602.*schema 4[^$]*newer version of sfx-loihi"):
+    with pytest.raises(InputError, match=r"SFX-E602.*schema 5[^$]*newer version of sfx-loihi"):
         bundles.read(path)
 
 

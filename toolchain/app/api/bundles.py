@@ -154,7 +154,8 @@ def report(
     if result is not None and given is not None and given.y is not None:
         accuracy = float(np.mean(result.predictions == given.y))
     target = target_of(bundle)
-    return collect(bundle.placed, counts, accuracy, bundle.manifest, target, verdict)
+    values = collect(bundle.placed, counts, accuracy, bundle.manifest, target, verdict)
+    return values | {"left_range": None if result is None else dict(result.left)}
 
 
 def target_of(bundle: Bundle) -> Target:

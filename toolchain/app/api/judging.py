@@ -34,6 +34,7 @@ def judge(
     model: str | None = None,
     bits: int = 8,
     counts: int | None = None,
+    ranges: tuple[bool, int] = (False, 100),
     nir_options: NirOptions | None = None,
     input_layout: str = "TB",
     timesteps: int | None = None,
@@ -46,6 +47,7 @@ def judge(
 
     source: a float model, as a file, a torch module or a NIR graph; the other names mean what they
     mean in `compile`. A file that does not say T takes that of `data`.
+    ranges: (proved, margin in percent), as of `Options`.
     Raises InputError: SFX-E622 without labels or calibration samples,
     SFX-E617 for labels that are no class of the model, SFX-E180 to E185 as `compile`.
     """
@@ -88,4 +90,5 @@ def judge(
         bits,
         counts,
         witness=None if found is None else found.result.as_dict(),
+        ranges=ranges,
     )

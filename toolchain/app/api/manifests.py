@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...compiler.quantize.options import Options
     from ...formats.nir.conventions import NirOptions
     from ...ir.placed import PlacedProgram
+    from ...ir.program import Program
     from ...targets.target import Target
 
 
@@ -26,6 +27,7 @@ def manifest_of(name: str, sha256: str, target: Target, placed: PlacedProgram) -
     from ...compiler.compile import statistics
     from ...targets.table import to_table
 
+    measured = range_facts(placed.program)
     return {
         "versions": {"sfx": sfx.__version__, "numpy": np.__version__},
         "model": {"name": name, "sha256": sha256},
@@ -33,7 +35,22 @@ def manifest_of(name: str, sha256: str, target: Target, placed: PlacedProgram) -
         "target": target.name,
         "target_table": to_table(target),
         "statistics": statistics(placed.program) | {"cores": placed.cores, "chips": placed.chips},
-    }
+    } | ({"ranges": measured} if measured else {})
+
+
+def range_facts(program: Program) -> list[dict[str, Any]]:
+    """Of every measured range: what it is, what was seen, the worst case, and the margin in %."""
+    return [
+        {
+            "population": p.name,
+            "range": [p.low, p.high],
+            "seen": [p.measured.seen_low, p.measured.seen_high],
+            "proven": [p.measured.proven_low, p.measured.proven_high],
+            "margin": p.measured.margin,
+        }
+        for p in program
+        if p.measured is not None
+    ]
 
 
 def quantize_facts(options: Options | None) -> dict[str, Any]:
@@ -42,13 +59,21 @@ def quantize_facts(options: Options | None) -> dict[str, Any]:
 
     chosen = options or Options()
     asked = {} if chosen.integer_spikes == "auto" else {"integer_spikes": chosen.integer_spikes}
-    return asked | {
-        "method": chosen.method,
-        "bits": chosen.bits,
-        "layers": dict(sorted(chosen.layers.items())),
-        "effort": chosen.effort,
-        "counts": chosen.counts,
-    }
+    usual = Options()
+    ranges: dict[str, Any] = {}
+    if chosen.proved or chosen.range_margin != usual.range_margin:
+        ranges = {"proved": chosen.proved, "range_margin": chosen.range_margin}
+    return (
+        asked
+        | ranges
+        | {
+            "method": chosen.method,
+            "bits": chosen.bits,
+            "layers": dict(sorted(chosen.layers.items())),
+            "effort": chosen.effort,
+            "counts": chosen.counts,
+        }
+    )
 
 
 def nir_facts(graph: nir.NIRGraph, options: NirOptions | None) -> dict[str, Any]:

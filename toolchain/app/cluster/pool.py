@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,10 @@ def run(
     )
     name = f"{results[0].backend} on Dask"
     sums = np.concatenate([r.sums for r in results])
-    return Result(name, sums, counts, time.perf_counter() - start)
+    left: Counter[str] = Counter()
+    for r in results:
+        left.update(r.left)
+    return Result(name, sums, counts, time.perf_counter() - start, dict(left))
 
 
 def _collect(

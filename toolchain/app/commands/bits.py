@@ -52,6 +52,28 @@ IntegerOpt = Annotated[
 ]
 
 
+ProvedOpt = Annotated[
+    bool,
+    typer.Option(
+        "--proved",
+        help="Refuse a layer whose worst case fits no register (SFX-E310), instead of taking the "
+        "range of its state from the calibration samples",
+    ),
+]
+MarginOpt = Annotated[
+    int,
+    typer.Option(
+        "--range-margin",
+        min=0,
+        max=10_000,
+        metavar="PERCENT",
+        help="How much wider such a range is than what the samples reached",
+    ),
+]
+MARGIN = 100
+"""Of `Options.range_margin`, which a command must not import before it runs."""
+
+
 def quantize_options(
     bits: int,
     layers: list[str] | None,
@@ -59,14 +81,15 @@ def quantize_options(
     effort: float,
     counts: int | None = None,
     integer_spikes: str = "auto",
+    ranges: tuple[bool, int] = (False, MARGIN),
 ) -> Options:
-    """The options as given. Raises InputError (SFX-E324, E325, E327, E329)."""
+    """The options as given; ranges: proved, margin. Raises InputError (SFX-E324 to E329)."""
     from ...compiler.quantize.options import Options
 
     chosen: dict[str, int] = {}
     for text in layers or ():
         chosen |= from_file(Path(text)) if text.endswith(".toml") else _pairs(text)
-    return Options(method, bits, chosen, effort, counts, integer_spikes)
+    return Options(method, bits, chosen, effort, counts, integer_spikes, *ranges)
 
 
 def _pairs(text: str) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .bits import CountsOpt
+from .bits import MARGIN, CountsOpt, MarginOpt, ProvedOpt
 from .common import (
     CalibrateOpt,
     CheckOpt,
@@ -43,6 +43,8 @@ def check(
     input_layout: InputLayoutOpt = "TB",
     takes: OldLayoutOpt = None,
     counts: CountsOpt = None,
+    proved: ProvedOpt = False,
+    range_margin: MarginOpt = MARGIN,
     convention: ConventionOpt = None,
     dt: DtOpt = None,
     reset: ResetOpt = None,
@@ -78,7 +80,7 @@ def check(
                 check=beside,
                 check_samples=check_samples,
                 dump_passes=dump,
-                options=Options(counts=counts),
+                options=Options(counts=counts, proved=proved, range_margin=range_margin),
             )
     except SfxError as error:  # main() prints it and sets the exit status
         problems = [asdict(p) for p in error.problems]
@@ -91,11 +93,18 @@ def check(
 
 
 def _print_result(model: Path, manifest: dict[str, Any]) -> None:
+    from ...report.degraded import degraded_lines
+    from ...report.ranges import range_lines
     from ...report.witness import witness_lines
 
     cores = manifest["statistics"]["cores"]
     out.print(f"{model.name} compiles and fits {manifest['target']}: {cores} cores")
     if manifest.get("weights"):
         out.print(f"weights from {manifest['weights']}", markup=False, soft_wrap=True)
-    for line in witness_lines(manifest.get("witness")):
+    lines = [
+        *witness_lines(manifest.get("witness")),
+        *range_lines(manifest.get("ranges", ())),
+        *degraded_lines(manifest["quantization"]),
+    ]
+    for line in lines:
         out.print(f"  {line}", markup=False, soft_wrap=True)

@@ -9,12 +9,15 @@ import typer
 
 from ...formats import table
 from .bits import (
+    MARGIN,
     BitsOpt,
     CountsOpt,
     EffortOpt,
     IntegerOpt,
     LayerBitsOpt,
+    MarginOpt,
     MethodOpt,
+    ProvedOpt,
     quantize_options,
 )
 from .common import (
@@ -71,6 +74,8 @@ def compile(
     effort: EffortOpt = 1.0,
     counts: CountsOpt = None,
     integer_spikes: IntegerOpt = "auto",
+    proved: ProvedOpt = False,
+    range_margin: MarginOpt = MARGIN,
     picture: Annotated[
         Path | None,
         typer.Option(
@@ -118,7 +123,9 @@ def compile(
             check_samples=check_samples,
             dump_passes=dump,
             memory=None if memory is None else memory << 20,
-            options=quantize_options(bits, layer_bits, method, effort, counts, integer_spikes),
+            options=quantize_options(
+                bits, layer_bits, method, effort, counts, integer_spikes, (proved, range_margin)
+            ),
         )
         api.save(bundle, destination)
     seconds = time.perf_counter() - start
@@ -143,10 +150,14 @@ def _print_result(
 
 def _values(manifest: dict[str, Any]) -> dict[str, Any]:
     """What `--json` says of a bundle."""
+    from ...report.degraded import degraded
+
     return {
         **manifest["statistics"],
         "quantization": manifest["quantization"],
         "nir": manifest.get("nir"),
         "silent": manifest.get("silent", []),
+        "ranges": manifest.get("ranges", []),
+        "degraded": degraded(manifest["quantization"]),
         "witness": manifest.get("witness"),
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...ground.files import writable
-from .bits import BitsOpt, CountsOpt
+from .bits import MARGIN, BitsOpt, CountsOpt, MarginOpt, ProvedOpt
 from .common import (
     CalibrateOpt,
     CheckOpt,
@@ -85,6 +85,8 @@ def quantize(
     ] = None,
     bits: BitsOpt = 8,
     counts: CountsOpt = None,
+    proved: ProvedOpt = False,
+    range_margin: MarginOpt = MARGIN,
     target: TargetOpt = "loihi",
     calibrate: CalibrateOpt = None,
     factory: FactoryOpt = None,
@@ -117,6 +119,7 @@ def quantize(
             model=factory,
             bits=bits,
             counts=counts,
+            ranges=(proved, range_margin),
             nir_options=nir_options(convention, dt, reset),
             timesteps=timesteps,
             input_layout=takes or input_layout,

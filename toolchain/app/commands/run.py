@@ -98,10 +98,12 @@ def _values(bundle: Bundle, samples: Data, result: Result) -> dict[str, Any]:
         "seconds": result.seconds,
         "spikes": sum(total(result.counts.events, name) for name in on_cores),
         "synops": synops(bundle.program, result.counts),
+        "left_range": dict(result.left),
     }
 
 
 def _print_result(values: dict[str, Any]) -> None:
+    from ...report.ranges import left_lines
     from ...report.units import share
 
     accuracy, samples = values["accuracy"], values["samples"]
@@ -115,3 +117,6 @@ def _print_result(values: dict[str, Any]) -> None:
         f"spikes    {values['spikes'] / samples:,.0f} per sample, input not counted\n"
         f"synops    {values['synops'] / samples:,.0f} per sample"
     )
+    left = values["left_range"]
+    for line in left_lines(left):
+        out.print(f"ranges    {line}", style="bold red" if any(left.values()) else None)

@@ -17,7 +17,7 @@ from ...ir.matched import Silence
 from ...ir.program import Program
 from ...ir.record import LayerRecord
 from ..passes.balance_delays import BalanceDelays
-from ..quantize.options import Options
+from ..quantize.options import RANGE_MARGIN, Options
 from ..quantize.quantize import quantize
 
 Runner = Callable[[Program, IntArray], IntArray]
@@ -59,6 +59,8 @@ class Judge:
     silent: tuple[Silence, ...] = ()
     witness: Mapping[str, Any] | None = None
     """What the torch model's run beside its graph found; None: there is not a torch model."""
+    ranges: tuple[bool, int] = (False, RANGE_MARGIN)
+    """`Options.proved` and its margin."""
 
     def __post_init__(self) -> None:
         steps = run(self.graph, self.x.astype(np.float64), keep=[self.output])[self.output]
@@ -86,7 +88,15 @@ class Judge:
         return self.known[key]
 
     def _score(self, layers: Mapping[str, int], effort: float) -> Score:
-        options = Options(bits=self.bits, layers=layers, effort=effort, counts=self.counts)
+        proved, margin = self.ranges
+        options = Options(
+            bits=self.bits,
+            layers=layers,
+            effort=effort,
+            counts=self.counts,
+            proved=proved,
+            range_margin=margin,
+        )
         made = quantize(self.graph, self.calibration, options=options, arithmetic=self.arithmetic)
         if not self.records:
             self.records, self.silent = made.records, made.silent

@@ -25,6 +25,10 @@ COUNT_BITS = 8
 """Payload of an input that carries event counts (design: graded input, 8 bit)."""
 MOST_COUNTS = (1 << COUNT_BITS) - 1
 
+RANGE_MARGIN = 100
+MOST_MARGIN = 10_000
+"""Percent: what a measured range is wider than what was seen, and the most that makes sense."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -39,6 +43,8 @@ class Options:
              binary spikes), or auto: graded where the target's spikes carry a payload
     counts   the most events that enter a neuron in a step, 1..255; None: what the model says of its
              input, else 1 if the calibration data have no more, else 255
+    proved   no range is measured: a population whose worst case fits no register is refused
+    range_margin  percent by which a measured range is wider than what was seen
     """
 
     method: str = "calibrated"
@@ -47,6 +53,8 @@ class Options:
     effort: float = 1.0
     counts: int | None = None
     integer_spikes: str = "auto"
+    proved: bool = False
+    range_margin: int = RANGE_MARGIN
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -65,6 +73,9 @@ class Options:
                 raise InputError(
                     "SFX-E325", f"{bits} bits of a weight, but must be 2..8", where=name
                 )
+        if not 0 <= self.range_margin <= MOST_MARGIN:
+            what = f"a margin of {self.range_margin} percent, but must be 0..{MOST_MARGIN}"
+            raise InputError("SFX-E313", what)
         if self.counts is not None and not 1 <= self.counts <= MOST_COUNTS:
             raise InputError(
                 "SFX-E329", f"{self.counts} events a step, but must be 1..{MOST_COUNTS}"

@@ -25,7 +25,7 @@ from ...ir.ranges import SPIKES, Range, ranges
 from ...ir.record import LayerRecord
 from ...ir.wires import Wire, sources, wires_into
 from .cells.accumulator import accumulator
-from .cells.cell import add_cell
+from .cells.cell import NeedsRanges, add_cell
 from .cells.draft import ONE, helpers
 from .cells.integer import add_integer
 from .fit.real import is_plain
@@ -65,10 +65,30 @@ def quantize(
     """
     options = (options or Options()).within(arithmetic)
     options.check(graph)
+    try:
+        return _quantized(graph, calibration, progress, options, arithmetic, measuring=False)
+    except NeedsRanges:
+        pass  # not within: what is raised then has no other cause
+    return _quantized(graph, calibration, progress, options, arithmetic, measuring=True)
+
+
+def _quantized(
+    graph: g.Graph,
+    calibration: IntArray | None,
+    progress: Progress | None,
+    options: Options,
+    arithmetic: Arithmetic,
+    *,
+    measuring: bool,
+) -> Quantized:
+    """measuring: ranges may come from the data. A net of which a part needs that is more precise
+    if all of it does so.
+    """
     input_high = _input_high(graph, options, calibration)
     neurons = [n for n in graph if n.op.neuron or isinstance(n.op, g.Output)]
     classes = ranges(graph, input_high)
     state = QuantizerState(graph, classes, None, {}, options=options, arithmetic=arithmetic)
+    state.measuring = measuring
     if calibration is not None:
         state.lead = calibration.shape[0], calibration.shape[1]
         rounded = [n.name for n in neurons if not _is_whole(n, classes)]

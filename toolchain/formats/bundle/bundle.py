@@ -35,7 +35,11 @@ SCHEMA_VERSION = 3
 UNPLACED = 1
 """Bundles of this schema are read without their mapping, whose form was another; `sfx.load` maps
 them again. Their Programs are what they were."""
-READ = (UNPLACED, 2, SCHEMA_VERSION)
+MEASURED = 4
+"""Of a bundle whose Program has measured ranges, and of no other: an sfx that does not know them
+would take them for proved ones.
+"""
+READ = (UNPLACED, 2, SCHEMA_VERSION, MEASURED)
 """Before schema 3 a Program states no facts; what it would state is found when it is read."""
 MAX_ENTRIES = 100_000
 MAX_BYTES = 16 << 30
@@ -68,8 +72,9 @@ def write(bundle: Bundle, path: str | Path) -> None:
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
         entries[f"arrays/{i:05d}.npy"] = buffer.getvalue()
+    measured = any(p.measured is not None for p in bundle.program)
     manifest = bundle.manifest | {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": MEASURED if measured else SCHEMA_VERSION,
         "program": digest(bundle.program),
         "sha256": {k: hashlib.sha256(v).hexdigest() for k, v in sorted(entries.items())},
     }
@@ -125,7 +130,7 @@ def _manifest(entries: dict[str, bytes], path: str | Path) -> dict[str, Any]:
         raise InputError(
             "SFX-E602",
             f"has bundle schema {version!r}, but this version of sfx reads {UNPLACED} to "
-            f"{SCHEMA_VERSION}",
+            f"{MEASURED}",
             where=str(path),
             hint="use a newer version of sfx-loihi, or compile the model again with this one",
         )

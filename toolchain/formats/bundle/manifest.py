@@ -85,6 +85,16 @@ class Silent(TypedDict):
     where: str
 
 
+class MeasuredRange(TypedDict):
+    """A range that was seen on the calibration data and not proved: all [least, greatest]."""
+
+    population: str
+    range: list[int]
+    seen: list[int]
+    proven: list[int]
+    margin: int
+
+
 class Needed(TypedDict):
     """What reading a bundle takes."""
 
@@ -110,6 +120,7 @@ class Manifest(Needed, total=False):
     weights: str
     witness: dict[str, Any] | None
     silent: list[Silent]
+    ranges: list[MeasuredRange]
 
 
 def parse(text: bytes) -> dict[str, Any]:

@@ -1,19 +1,23 @@
 """Neurons that one LIF population does not say: a current, a subtracting reset, loops, a start.
 
 A scale is tried from fine to coarse; the first whose registers provably hold is taken (soft cells:
-the one whose rounding disturbs least). Weights are split in two projections where one is too
-coarse, since a loop feeds its errors back.
+the one whose rounding disturbs least). Where none holds the worst case, what the states reached on
+the calibration data bounds them, with a margin (`seen`). Weights are split in two projections
+where one is too coarse, since a loop feeds its errors back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ....ground.arith import IntArray
 from ....ir import facts as f
 from ....ir import graph as g
+from ....ir import program as p
 from ....ir.record import LayerRecord
 from ....ir.wires import Wire
 from ..fit.mantissa import exact_gain
@@ -22,9 +26,11 @@ from ..fit.real import RealCell, real_cell
 from ..state.matched import fields_of
 from ..state.memory import memory_bits
 from ..state.quantizer_state import QuantizerState, inputs_of
+from .compared import compared_cell
 from .draft import Draft
 from .hard import hard_cell
-from .run import spikes
+from .run import values
+from .seen import Seen, seen
 from .soft import soft_cell
 from .terms import Cell
 
@@ -33,9 +39,20 @@ FINEST, COARSEST = 18, -18
 LEAST_THRESHOLD = 16
 """Units of a threshold below which a rounded model would not be the same neuron any more."""
 
-
+MOST_TRIED = 4
+"""Scales that are compared on the data, those first whose rounding should disturb least."""
+WORTH = 1.1
+"""Wrong spikes of a proved cell, per wrong one of a cell that is not, up to which it wins."""
 WORST_WEIGHTS = 0.25
 """Relative rms error of the weights from which it would not be the same net."""
+
+
+Make = Callable[[Draft, RealCell, float], Cell | None]
+"""The populations of a node at a scale; None if a register could overflow."""
+
+
+class NeedsRanges(Exception):
+    """A neuron's worst case fits no register, and ranges were not to be measured so far."""
 
 
 def add_cell(state: QuantizerState, node: g.Node, wires: list[Wire]) -> None:
@@ -49,20 +66,21 @@ def add_cell(state: QuantizerState, node: g.Node, wires: list[Wire]) -> None:
     streams = [state.streams[w.source].scale for w in wires if w.source in state.streams]
     base = streams[0] if streams else _base(state, real)
     cell = _best(draft, real, base)
+    target = state.target(node.name)
+    measured: dict[str, Any] = {}
+    if target is not None:
+        mine = values(state, node.name, cell, state.sent)
+        cell = _with_seen(cell, mine)
+        alone = values(state, node.name, cell, {w.source: state.as_sent(w.source) for w in wires})
+        state.sent[node.name] = mine[node.name].astype(np.uint8)
+        measured = fields_of(target, alone[node.name], mine[node.name])
+        state.listen(node.name, target, mine[node.name])
     state.populations.extend(cell.populations)
     state.projections.extend(cell.projections)
     if cell.silent:
         gather = f"{node.name}.input"
         found = gather if any(q.name == gather for q in cell.populations) else ""
-        state.facts.append(f.Cell(node.name, found, tuple(sorted(cell.silent))))
-    target = state.target(node.name)
-    measured: dict[str, Any] = {}
-    if target is not None:
-        mine = spikes(state, node.name, cell, state.sent)
-        alone = spikes(state, node.name, cell, {w.source: state.as_sent(w.source) for w in wires})
-        state.sent[node.name] = mine.astype(np.uint8)
-        measured = fields_of(target, alone, mine)
-        state.listen(node.name, target, mine)
+        state.facts.append(f.Cell(cell.fires or node.name, found, tuple(sorted(cell.silent))))
     state.records.append(
         LayerRecord(
             node.name,
@@ -86,42 +104,104 @@ def _base(state: QuantizerState, real: RealCell) -> float:
 
 
 def _best(draft: Draft, real: RealCell, base: float) -> Cell:
-    make = soft_cell if real.subtract else hard_cell
-    prescribed = draft.node.op.unit  # type: ignore[attr-defined]  # a LIF or IF, see real_cell
-    if prescribed:
-        cut = tuple(np.trunc(w * prescribed) / prescribed for w in real.weights)
-        cell = make(draft, replace(real, weights=cut), prescribed)
-        if cell is None:
-            raise no_scale(draft.state, draft.inputs, real, _fits(draft))
-        lost = sum(float(np.sum((w - c) ** 2)) for w, c in zip(real.weights, cut, strict=True))
-        power = sum(float(np.sum(w**2)) for w in real.weights)
-        error = float(np.sqrt(lost / power)) if power else 0.0
-        return replace(cell, weight_error=error, exact=cell.exact and not error)
+    """The cell whose registers hold the worst case, else what was seen with a margin."""
+    if draft.node.op.unit:  # type: ignore[attr-defined]  # a LIF or IF, see real_cell
+        found = _prescribed(draft, real)
+    else:
+        found = _at_some_scale(draft, real, base)
+    if found is None:
+        raise no_scale(draft.state, draft.inputs, real, _fits(draft))
+    return found
+
+
+def _at_some_scale(draft: Draft, real: RealCell, base: float) -> Cell | None:
+    """Raises NeedsRanges where only data can tell, and the net was to be proved so far."""
+    proved = _smoothest(_at_scales(_plain(real), draft, real, base))
+    if proved is not None and not draft.state.measuring:
+        return proved
+    if draft.may_measure and not draft.state.measuring:
+        raise NeedsRanges
+    compared = _smoothest(_at_scales(compared_cell, draft, real, base)) if real.subtract else None
+    if not draft.may_measure:
+        return compared
+    reached = seen(draft.state, draft.inputs, real)
+    make = compared_cell if real.subtract else hard_cell
+    cells = [*_at_scales(make, draft.fresh(reached), real, base)]
+    by_proof = [c for c in (proved, compared) if c is not None]
+    return _best_on_data(draft, reached, by_proof, cells)
+
+
+def _best_on_data(
+    draft: Draft, reached: Seen, proved: list[Cell], cells: list[Cell]
+) -> Cell | None:
+    """The fewest wrong spikes; what is proved wins unless it makes clearly more of them."""
+
+    def wrong(cell: Cell) -> int:
+        sent = values(draft.state, draft.node.name, cell, draft.state.sent)[draft.node.name]
+        return int(np.count_nonzero(sent != reached.spikes))
+
+    tried = sorted(cells, key=lambda c: c.roughness)[:MOST_TRIED]
+    counts = [wrong(c) for c in (*proved, *tried)]
+    if not counts:
+        return None
+    least = min(counts)
+    return next(
+        c
+        for i, (c, n) in enumerate(zip((*proved, *tried), counts, strict=True))
+        if n == least or (i < len(proved) and n <= least * WORTH)
+    )
+
+
+def _smoothest(cells: Iterable[Cell]) -> Cell | None:
+    """The first that is exact or is not for a soft reset, else the one that disturbs least."""
     found: Cell | None = None
-    for power in range(FINEST, COARSEST - 1, -1):
-        scale = base * 2.0**power
-        cell = make(Draft(draft.state, draft.node, draft.inputs), real, scale)
-        if cell is None or not (cell.exact or _fine(real, cell)):
-            continue
-        if cell.exact or not real.subtract:
+    for cell in cells:
+        if cell.exact or not cell.soft:
             return cell
         if found is not None and cell.roughness >= found.roughness:
             break  # too fine a scale costs bits of the decay, a coarser one only loses from here
         found = cell
-    if found is None:
-        raise no_scale(draft.state, draft.inputs, real, _fits(draft))
     return found
+
+
+def _prescribed(draft: Draft, real: RealCell) -> Cell | None:
+    """At the scale that the model itself gives, its weights cut to whole numbers."""
+    unit: float = draft.node.op.unit  # type: ignore[attr-defined]  # as above
+    cut = tuple(np.trunc(w * unit) / unit for w in real.weights)
+    cell = _plain(real)(draft, replace(real, weights=cut), unit)
+    if cell is None:
+        return None
+    lost = sum(float(np.sum((w - c) ** 2)) for w, c in zip(real.weights, cut, strict=True))
+    power = sum(float(np.sum(w**2)) for w in real.weights)
+    error = float(np.sqrt(lost / power)) if power else 0.0
+    return replace(cell, weight_error=error, exact=cell.exact and not error)
+
+
+def _plain(real: RealCell) -> Make:
+    """The populations that say it in the fewest."""
+    return soft_cell if real.subtract else hard_cell
+
+
+def _at_scales(make: Make, draft: Draft, real: RealCell, base: float) -> Iterator[Cell]:
+    """Those that fit, from fine to coarse."""
+    for power in range(FINEST, COARSEST - 1, -1):
+        cell = make(draft.fresh(draft.seen), real, base * 2.0**power)
+        if cell is not None and (cell.exact or _fine(real, cell)):
+            yield cell
 
 
 def _fits(draft: Draft) -> Fits:
     """Whether some scale fits the node under other circumstances."""
 
     def fits(state: QuantizerState, real: RealCell) -> bool:
-        make = soft_cell if real.subtract else hard_cell
-        base = draft.node.op.unit or _base(state, real)  # type: ignore[attr-defined]
-        powers = (0,) if draft.node.op.unit else range(FINEST, COARSEST - 1, -1)  # type: ignore[attr-defined]
-        tried = (make(Draft(state, draft.node, draft.inputs), real, base * 2.0**p) for p in powers)
-        return any(c is not None and (c.exact or _fine(real, c)) for c in tried)
+        unit: float = draft.node.op.unit  # type: ignore[attr-defined]  # as above
+        other = Draft(state, draft.node, draft.inputs)
+        if unit:
+            cell = _plain(real)(other, real, unit)
+            return cell is not None and (cell.exact or _fine(real, cell))
+        makes = [_plain(real), *([compared_cell] if real.subtract else [])]
+        base = _base(state, real)
+        return any(next(_at_scales(make, other, real, base), None) for make in makes)
 
     return fits
 
@@ -129,3 +209,15 @@ def _fits(draft: Draft) -> Fits:
 def _fine(real: RealCell, cell: Cell) -> bool:
     few = real.threshold > 0 and cell.threshold < LEAST_THRESHOLD
     return not few and cell.weight_error < WORST_WEIGHTS
+
+
+def _with_seen(cell: Cell, sent: Mapping[str, IntArray]) -> Cell:
+    """The populations with measured ranges say what they sent on the data."""
+
+    def told(q: p.Population) -> p.Population:
+        if q.measured is None:
+            return q
+        low, high = (int(end(initial=0)) for end in (sent[q.name].min, sent[q.name].max))
+        return replace(q, measured=replace(q.measured, seen_low=low, seen_high=high))
+
+    return replace(cell, populations=tuple(told(q) for q in cell.populations))

@@ -18,9 +18,12 @@ from ....ir.wires import Wire, target_size
 from ..fit.terms import Term, constant_terms
 from ..state.quantizer_state import Inputs, QuantizerState, with_weights
 from .accumulator import CLOCK
+from .seen import Ends, Seen
 
 Terms = tuple[Term, ...]
 """The weights of one wire."""
+IntEnds = tuple[int, int]
+"""Least and greatest value."""
 GATE = "gate"
 ONE = "one"
 SCALAR = (("a0", 1),)
@@ -54,6 +57,8 @@ class Draft:
     state: QuantizerState
     node: g.Node
     inputs: Inputs
+    seen: Seen | None = None
+    """What the node's states reached on data, where their worst case fits no register."""
     populations: list[p.Population] = field(default_factory=list)
     projections: list[p.Projection] = field(default_factory=list)
 
@@ -61,6 +66,15 @@ class Draft:
     def size(self) -> int:
         """Neurons of the node."""
         return target_size(self.node)
+
+    @property
+    def may_measure(self) -> bool:
+        """There are data to see ranges on, and nobody wants proofs alone."""
+        return self.state.lead is not None and not self.state.options.proved
+
+    def fresh(self, seen: Seen | None) -> Draft:
+        """Another attempt at the node, with these ranges."""
+        return Draft(self.state, self.node, self.inputs, seen)
 
     @property
     def axes(self) -> tuple[tuple[str, int], ...]:
@@ -78,6 +92,17 @@ class Draft:
         self.populations.append(
             p.Population(name, self.node.shape, neuron, low, high, -1, module),
         )
+        return name
+
+    def add_graded(self, part: str, neuron: p.NeuronProgram, proven: IntEnds, seen: Ends) -> str:
+        """A population of the range that is proven or, where that is wider, of the one `seen`."""
+        low = max(min(int(np.floor(seen[0])), -1), proven[0])
+        high = min(max(int(np.ceil(seen[1])), 2), proven[1])
+        name = self.add(part, neuron, low, high)
+        if (low, high) != proven:
+            assert self.seen is not None, "without data the range is the proven one"
+            measured = p.Measured(*proven, 0, 0, self.seen.margin)
+            self.populations[-1] = replace(self.populations[-1], measured=measured)
         return name
 
     def need(self, name: str) -> str:
@@ -143,8 +168,18 @@ class Draft:
 
     # --- bounds ---
 
-    def reach(self, to: str, port: str = "a_in", only: Sequence[str] | None = None) -> Bound:
-        """What `to` can receive at a step, apart from the clock's ticks; `only` from these."""
+    def reach(
+        self,
+        to: str,
+        port: str = "a_in",
+        only: Sequence[str] | None = None,
+        *,
+        worst: bool = False,
+    ) -> Bound:
+        """What `to` can receive at a step, apart from the clock's ticks; `only` from these.
+
+        worst: also where the range of a population before it is measured.
+        """
         known = {q.name: q for q in (*self.state.populations, *self.populations)}
         low = high = np.zeros(self.size, np.int64)
         for j in self.projections:
@@ -152,7 +187,10 @@ class Draft:
             if j.post != to or j.port != port or j.pre == CLOCK or not listed:
                 continue
             pre = known[j.pre]
-            ends = value_bounds(j, pre.size, self.size, pre.low, pre.high)
+            sent = (pre.low, pre.high)
+            if worst and pre.measured is not None:
+                sent = (pre.measured.proven_low, pre.measured.proven_high)
+            ends = value_bounds(j, pre.size, self.size, *sent)
             low = low + scale_exponent(ends[0], j.weight_exp)
             high = high + scale_exponent(ends[1], j.weight_exp)
         return Bound(low, high)

@@ -143,7 +143,7 @@ def _gathered(
             break
     half = (1 << finer) >> 1
     constant = np.rint(_constant(real) * scale * 2.0**finer).astype(np.int64) + half
-    feed = outside(draft, weights, constant)
+    feed = outside(draft, weights, constant, scale * 2.0**finer)
     for copy in copies:
         draft.same(feed, copy, 1, -finer)
     return weights

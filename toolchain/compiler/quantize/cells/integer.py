@@ -135,7 +135,7 @@ def _cell(draft: Draft, real: RealCell, scale: float, most: int) -> IntegerCell 
     if weights is None or top >= widths.payload_limit or threshold < 1:
         return None
     constant = np.broadcast_to(np.rint(bias), (draft.size,)).astype(np.int64)
-    feed = outside(draft, weights, constant)
+    feed = outside(draft, weights, constant, scale)
     x = draft.populations[-1]
     low, high = _ends(draft, real, x.low, x.high, threshold, most)
     keep = _keep(real.keep_v, max(-low, high), widths.decay_bits)

@@ -22,8 +22,10 @@ from .draft import GATE, ONE
 from .terms import Cell
 
 
-def spikes(state: QuantizerState, node: str, cell: Cell, values: Mapping[str, Values]) -> IntArray:
-    """What `node` sends [K, T, n] if the populations before it send `values`."""
+def values(
+    state: QuantizerState, node: str, cell: Cell, before: Mapping[str, Values]
+) -> dict[str, IntArray]:
+    """What the populations of `node` send [K, T, n] if those before it send `before`."""
     assert state.lead is not None
     samples, steps = state.lead
     mine = {
@@ -42,8 +44,8 @@ def spikes(state: QuantizerState, node: str, cell: Cell, values: Mapping[str, Va
             continue
         if j.pre in mine:
             inner[j.post].append((j, matrix(j, mine[j.pre].size, mine[j.post].size)))
-        elif j.pre in values:
-            ports[j.post, j.port] += drive(state, replace(j, post=node), values)
+        elif j.pre in before:
+            ports[j.post, j.port] += drive(state, replace(j, post=node), before)
         else:
             ports[j.post, j.port] += _helper(j, mine[j.post].size, steps)
     uv = {n: (np.zeros((samples, q.size), np.int64),) * 2 for n, q in mine.items()}
@@ -59,7 +61,7 @@ def spikes(state: QuantizerState, node: str, cell: Cell, values: Mapping[str, Va
                     )
             a = [ports[n, port][:, t] for port in mine[n].neuron.ports]
             uv[n], sent[n][:, t] = _step(mine[n].neuron, uv[n], a, state.arithmetic)
-    return sent[node]
+    return sent
 
 
 def _helper(j: p.Projection, size: int, steps: int) -> IntArray:

@@ -14,47 +14,19 @@ threshold of the size of a 12-bit decay's rounding, and none where v has fewer b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from ....ground.arith import INPUT_SHIFT, IntArray
+from ....ground.arith import INPUT_SHIFT
 from ....ground.arithmetic import Arithmetic
 from ....ir import program as p
 from ....ir.bound import Bound
 from ....ir.neurons.product import PRODUCT_LIMIT
 from ..fit.real import RealCell
-from ..fit.ties import alike, last_silent, threshold_integer
+from ..fit.ties import last_silent, threshold_integer
 from .accumulator import CLOCK
 from .draft import GATE, Draft
-from .terms import (
-    Cell,
-    Weights,
-    all_weights,
-    low_bits,
-    outside,
-)
-
-LEAST_DECAY_BITS = 6
-"""Of a factor that is not exact; the most are those of the target's decays."""
-
-
-@dataclass(frozen=True)
-class Keep:
-    """A factor in 0..1 as number / 2**bits."""
-
-    number: int
-    bits: int
-
-    @property
-    def value(self) -> float:
-        """The factor itself."""
-        return self.number / 2.0**self.bits
-
-    @property
-    def lost(self) -> int:
-        """Low bits that one multiplication needs to be exact."""
-        return self.bits - min(low_bits(np.array([self.number])), self.bits)
+from .states import Integers, Keep, ends_of, full, grain_of, integers_of, keep_of, sent_of
+from .terms import Cell, Weights, all_weights, outside
 
 
 def soft_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
@@ -64,12 +36,12 @@ def soft_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
         return None
     name = draft.node.name
     membrane, current, feedback = (f"{name}.{k}" for k in ("membrane", "current", "feedback"))
-    constant, drop, first = _integers(real, scale)
+    constant, drop, first = integers_of(real, scale)
     numbers = (*constant, np.array([drop, first, real.threshold * scale]))
     widths = draft.state.arithmetic
     if max(float(np.abs(n).max(initial=0)) for n in numbers) >= widths.input_limit:
         return None
-    feed = outside(draft, weights, _full(draft, constant[0]))
+    feed = outside(draft, weights, full(draft, constant[0]), scale)
     stateless = p.LIF(du=widths.full_decay, dv=widths.full_decay, vth=0)
     draft.add("feedback", stateless)
     into = [membrane, current] if real.keep_i else [membrane]
@@ -77,20 +49,19 @@ def soft_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
         draft.same(feed, to, 1, port="a_in1")
         for wire, bare, t in draft.own(weights.terms):
             draft.wire(wire, bare, t, to, pre=feedback, port="a_in1", lag=1)
-    ends = _ends(draft, real, draft.reach(membrane, "a_in1"), constant[1], drop, first, scale)
-    keeps = [_keep(k, ends.most, widths.decay_bits) for k in (real.keep_v, real.keep_i)]
+    ends = ends_of(draft, real, draft.reach(membrane, "a_in1"), constant[1], drop, first, scale)
+    keeps = [keep_of(k, 4 * ends.most, widths.decay_bits) for k in (real.keep_v, real.keep_i)]
     if ends.most >= widths.payload_limit or None in keeps:
         return None
     keep_v, keep_i = (k for k in keeps if k is not None)
     for to, keep, reach in zip(into, (keep_v, keep_i), (ends.v, ends.i), strict=False):
-        low, high = (int(np.floor(e * keep.value)) - 1 for e in reach)
-        draft.add(to.removeprefix(f"{name}."), p.Product(exp=keep.bits), low, high + 2)
+        draft.add(to.removeprefix(f"{name}."), p.Product(exp=keep.bits), *sent_of(reach, keep))
         draft.to_all(GATE, to, keep.number, port="a_in2")
     for source in into:
         for to in into if source == current else [membrane]:
             draft.same(source, to, 1, port="a_in1", lag=1)
     draft.same(feedback, membrane, -drop, port="a_in1", lag=1)
-    draft.constant(membrane, _full(draft, constant[1]), port="a_in1")
+    draft.constant(membrane, full(draft, constant[1]), port="a_in1")
     draft.to_all(CLOCK, membrane, first, port="a_in1", lag=1)
     total = draft.reach(membrane, "a_in1")
     most = int(total.largest.max(initial=0)) + abs(first)
@@ -100,66 +71,6 @@ def soft_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
     if shift is None:
         return None
     return _spikes(draft, real, weights, scale, shift, (keep_v, keep_i), (constant, drop, first))
-
-
-def _full(draft: Draft, values: IntArray) -> IntArray:
-    return np.broadcast_to(values, (draft.size,)).astype(np.int64)
-
-
-def _integers(real: RealCell, scale: float) -> tuple[tuple[IntArray, IntArray], int, int]:
-    """(constant through the current, constant into v), decayed drop, first; in units of M."""
-    through = real.bias_i if real.keep_i else real.bias_i + real.bias_v
-    into_v = np.asarray(real.bias_v if real.keep_i else 0.0)
-    constants = tuple(np.rint(np.asarray(c) * scale).astype(np.int64) for c in (through, into_v))
-    drop, first = (int(np.rint(c * scale)) for c in (real.keep_v * real.drop, real.first))
-    return (constants[0], constants[1]), drop, first
-
-
-@dataclass(frozen=True)
-class _Ends:
-    """Least and greatest i and v over all neurons and the steps of a sample."""
-
-    i: tuple[float, float]
-    v: tuple[float, float]
-
-    @property
-    def most(self) -> float:
-        return max(abs(e) for e in (*self.i, *self.v))
-
-
-def _ends(
-    draft: Draft, real: RealCell, x: Bound, bias: IntArray, drop: int, first: int, scale: float
-) -> _Ends:
-    """The recursion on the bounds of what arrives; each rounding takes off less than 1."""
-    threshold = real.threshold * scale
-    shed = drop / real.keep_v if real.keep_v else 0.0
-    i = np.zeros((2, draft.size))
-    v = np.zeros((2, draft.size))
-    all_i, all_v = np.zeros(2), np.zeros(2)
-    for t in range(draft.state.graph.timesteps):
-        i = real.keep_i * i + np.stack([x.low - 1.0, x.high])
-        kept = real.keep_v * np.stack(
-            [
-                np.minimum(v[0], threshold - shed),
-                np.maximum(v[1] - shed, np.minimum(v[1], threshold)),
-            ]
-        )
-        v = kept + i + bias + np.array([[-1.0], [1.0]]) + (first if t == 0 else 0)
-        all_i = np.array([min(all_i[0], i[0].min()), max(all_i[1], i[1].max())])
-        all_v = np.array([min(all_v[0], v[0].min()), max(all_v[1], v[1].max())])
-    return _Ends((all_i[0], all_i[1]), (all_v[0], all_v[1]))
-
-
-def _keep(factor: float, most: float, finest: int) -> Keep | None:
-    """The fewest bits that are exact, else as many as the 32-bit product leaves room for."""
-    for bits in range(finest + 1):
-        if factor * 2.0**bits == np.rint(factor * 2.0**bits):
-            return Keep(int(factor * 2.0**bits), bits)
-    for bits in range(finest, LEAST_DECAY_BITS - 1, -1):
-        number = int(np.rint(factor * 2.0**bits))
-        if 4 * most * number < PRODUCT_LIMIT:
-            return Keep(number, bits)
-    return None
 
 
 def _shift(total: Bound, first: int, widths: Arithmetic) -> int | None:
@@ -177,7 +88,7 @@ def _spikes(
     scale: float,
     shift: int,
     keeps: tuple[Keep, Keep],
-    integers: tuple[tuple[IntArray, IntArray], int, int],
+    integers: Integers,
 ) -> Cell | None:
     """S and F: what M receives, in units of a_in."""
     (_, into_v), drop, first = integers
@@ -192,7 +103,7 @@ def _spikes(
         for part in sources:
             draft.same(f"{name}.{part}", to, 1, shift, lag=int(part != "input"))
         draft.same(feedback, to, -int(np.rint(drop * unit)), lag=1)
-        draft.constant(to, _full(draft, np.rint(into_v * unit).astype(np.int64)))
+        draft.constant(to, full(draft, np.rint(into_v * unit).astype(np.int64)))
         draft.to_all(CLOCK, to, int(np.rint(first * unit)), lag=1)
         for wire, bare, t in draft.own(coarse.terms):
             draft.wire(wire, bare, t, to, pre=feedback, lag=1)
@@ -202,7 +113,7 @@ def _spikes(
     if int(received.largest.max(initial=0)) + once + silence >= widths.input_limit:
         return None
     draft.to_all(CLOCK, feedback, -silence)
-    grain = _grain(draft, real, weights, scale, keeps, integers)
+    grain = grain_of(draft, real, weights, scale, keeps, integers)
     forgets = grain is not None and _forgets(received, once, grain * unit, widths)
     floors = len(sources) * (shift < 0)
     if forgets and grain is not None:
@@ -240,34 +151,8 @@ def _spikes(
         vth,
         rough,
         (feedback, *(f"{name}.{part}" for part in sources if part != "input")),
+        True,
     )
-
-
-def _grain(
-    draft: Draft,
-    real: RealCell,
-    weights: Weights,
-    scale: float,
-    keeps: tuple[Keep, Keep],
-    integers: tuple[tuple[IntArray, IntArray], int, int],
-) -> float | None:
-    """The step in which every v of a sample lies, in units of M; None if anything is rounded."""
-    (constant, into_v), drop, first = integers
-    real_numbers = (
-        (constant, (real.bias_i if real.keep_i else real.bias_i + real.bias_v) * scale),
-        (into_v, (real.bias_v if real.keep_i else 0.0) * scale),
-        (drop, real.keep_v * real.drop * scale),
-        (first, real.first * scale),
-        (keeps[0].value, real.keep_v),
-        (keeps[1].value, real.keep_i),
-    )
-    if not all(alike(a, b) for a, b in real_numbers) or not weights.exact(real):
-        return None
-    values = [t.weight << t.exponent for w in weights.terms for t in w]
-    values += [np.asarray(c) for c in (constant, into_v, drop, first)]
-    bits = min(low_bits(v) for v in values)
-    bits -= max(k.lost for k in keeps) * (draft.state.graph.timesteps - 1)
-    return 2.0**bits if bits >= 0 else None
 
 
 def _forgets(received: Bound, once: int, grain: float, widths: Arithmetic) -> bool:

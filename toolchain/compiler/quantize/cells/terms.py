@@ -22,6 +22,9 @@ class Cell:
     """One attempt that fits.
 
     scale      integer membrane units per 1.0 of v
+    threshold  in units of what is compared with it
+    soft       its reset subtracts
+    fires      the population that decides on spikes, if it is not the node's own
     silent     populations that a clock silences at a sample's last step
     roughness  what rounding does to v per step, relative to the threshold: to choose by
     """
@@ -37,6 +40,8 @@ class Cell:
     threshold: int
     roughness: float = 0.0
     silent: tuple[str, ...] = ()
+    soft: bool = False
+    fires: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,16 +80,20 @@ def all_weights(draft: Draft, real: RealCell, scale: float, finer: int = 0) -> W
     return Weights(held, scales) if len(held) == len(found) else None
 
 
-def outside(draft: Draft, weights: Weights, constant: IntArray) -> str:
-    """A graded population that sums what arrives from other nodes, and a constant; its name."""
+def outside(draft: Draft, weights: Weights, constant: IntArray, scale: float) -> str:
+    """A graded population that sums what arrives from other nodes, and a constant; its name.
+
+    scale: units of what it sends per 1.0 of v.
+    """
     name = f"{draft.node.name}.input"
     for wire, bare, t in zip(draft.inputs.wires, draft.inputs.bare, weights.terms, strict=True):
         if not draft.is_own(wire):
             draft.wire(wire, bare, t, name)
     draft.constant(name, constant)
     ends = draft.reach(name)
-    draft.add("input", p.Graded(), int(ends.low.min(initial=0)), int(ends.high.max(initial=0)))
-    return name
+    proven = int(ends.low.min(initial=0)), int(ends.high.max(initial=0))
+    seen = proven if draft.seen is None else (draft.seen.x[0] * scale, draft.seen.x[1] * scale)
+    return draft.add_graded("input", p.Graded(), proven, seen)
 
 
 def low_bits(values: IntArray) -> int:

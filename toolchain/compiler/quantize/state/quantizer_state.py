@@ -57,6 +57,8 @@ class QuantizerState:
     """With no more bits of a weight than the arithmetic has (`Options.within`)."""
     arithmetic: Arithmetic = LOIHI
     """The target's widths."""
+    measuring: bool = False
+    """Ranges of states may come from the calibration data."""
     streams: dict[str, Stream] = field(default_factory=dict)
     populations: list[p.Population] = field(default_factory=list)
     projections: list[p.Projection] = field(default_factory=list)

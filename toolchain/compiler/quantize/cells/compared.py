@@ -1,0 +1,220 @@
+"""A reset by subtraction whose threshold is compared in 32 bits: where a LIF's 17 are too few.
+
+    P   -1 where v is above the threshold, else 0: Product(threshold - v, 1) >> 31, the sign of v
+    F   the same, gated: 0 at a sample's last step. It feeds back, so weights on it are negated
+    M   the membrane and, with a synaptic current, I: as in `soft`
+    A   what comes from outside, summed once, with more low bits than M where weights are rounded
+    S   the node: a stateless LIF that makes P's -1 a spike, one step later
+
+The stateless LIF of `soft` receives v with 17 bits, its far negative values included. Here nothing
+is coarser than the membrane, and F is silent at a sample's end whatever v is. It costs one more
+population and one more step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ....ir import program as p
+from ....ir.graph import FloatArray
+from ....ir.neurons.product import PRODUCT_LIMIT
+from ..fit.real import RealCell
+from ..fit.ties import last_silent
+from .accumulator import CLOCK
+from .draft import GATE, ONE, Draft
+from .states import Integers, Keep, ends_of, full, grain_of, integers_of, keep_of, sent_of
+from .terms import Cell, Weights, all_weights, outside
+
+SIGN = 31
+"""Bits by which a 32-bit number is shifted until only its sign is left: -1 or 0."""
+MOST_DECAY_BITS = 16
+"""Of a factor: a membrane that went far from its threshold needs more than a LIF's decay has."""
+MOST_CONSTANT = 1 << 16
+"""Thresholds and other constants stay below: each 32512 of them take one more projection."""
+FINER = 4
+"""Low bits that A may have beyond M: it rounds once a step, not once per weight."""
+
+
+def compared_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
+    """The populations at `scale` units of M per 1.0 of v; None if a register could overflow."""
+    found = _gathered(draft, real, scale)
+    return None if found is None else _around(found, real, scale)
+
+
+@dataclass(frozen=True, eq=False)
+class _Gathered:
+    """A draft that has A, of 2**finer times the scale of M.
+
+    weights, negated: on spikes, those from outside into A; and on F's -1
+    """
+
+    draft: Draft
+    feed: str
+    weights: Weights
+    negated: Weights
+    finer: int
+
+
+def _gathered(draft: Draft, real: RealCell, scale: float) -> _Gathered | None:
+    """With as many low bits for rounded weights as A has space for."""
+    turned = tuple(
+        -w if draft.is_own(wire) else w
+        for w, wire in zip(real.weights, draft.inputs.wires, strict=True)
+    )
+    negated = all_weights(draft, replace(real, weights=turned), scale)
+    plain = all_weights(draft, real, scale)
+    if plain is None or negated is None:
+        return None
+    most = 0 if plain.exact(real) else min(FINER, -draft.state.arithmetic.weight_exp[0])
+    for finer in range(most, -1, -1):
+        weights = all_weights(draft, real, scale, finer)
+        constant = np.rint(_through(real) * scale * 2.0**finer).astype(np.int64)
+        if weights is None or np.abs(constant).max(initial=0) >= MOST_CONSTANT:
+            continue
+        made = draft.fresh(draft.seen)
+        half = (1 << finer) >> 1
+        feed = outside(made, weights, full(made, constant + half), scale * 2.0**finer)
+        if int(made.reach(feed).largest.max(initial=0)) < made.state.arithmetic.payload_limit:
+            return _Gathered(made, feed, weights, negated, finer)
+    return None
+
+
+def _around(found: _Gathered, real: RealCell, scale: float) -> Cell | None:
+    """Everything that reads A."""
+    draft, feed, finer = found.draft, found.feed, found.finer
+    name, widths = draft.node.name, draft.state.arithmetic
+    membrane, current, feedback = (f"{name}.{k}" for k in ("membrane", "current", "feedback"))
+    (_, into_v), drop, first = integers = integers_of(real, scale)
+    largest = max(float(np.abs(into_v).max(initial=0)), abs(drop), abs(first))
+    if max(largest, real.threshold * scale) >= MOST_CONSTANT:
+        return None
+    draft.add("feedback", p.Product(exp=SIGN), -1, 0)
+    draft.to_all(GATE, feedback, 1, port="a_in2")
+    into = [membrane, current] if real.keep_i else [membrane]
+    for to in into:
+        draft.same(feed, to, 1, -finer, port="a_in1")
+        for wire, bare, t in draft.own(found.negated.terms):
+            draft.wire(wire, bare, t, to, pre=feedback, port="a_in1", lag=1)
+    keeps = _states(draft, real, scale, into, integers)
+    if keeps is None:
+        return None
+    draft.same(feedback, membrane, drop, port="a_in1", lag=1)
+    draft.constant(membrane, full(draft, into_v), port="a_in1")
+    draft.to_all(CLOCK, membrane, first, port="a_in1", lag=1)
+    grain = grain_of(draft, real, found.weights, scale, keeps, integers)
+    threshold = _threshold(draft, real, scale, keeps, grain)
+    draft.add("compare", p.Product(exp=SIGN), -1, 0)
+    draft.to_all(ONE, f"{name}.compare", 1, port="a_in2")
+    # A - v is shifted down and not v, which rounds the other way: by one unit, but for ties.
+    level = full(draft, threshold + (finer > 0) - into_v)
+    for to in (f"{name}.compare", feedback):
+        draft.same(feed, to, -1, -finer, port="a_in1")
+        for source in into:
+            draft.same(source, to, -1, port="a_in1", lag=1)
+        for wire, bare, t in draft.own(found.weights.terms):
+            draft.wire(wire, bare, t, to, pre=feedback, port="a_in1", lag=1)
+        draft.same(feedback, to, -drop, port="a_in1", lag=1)
+        draft.constant(to, level, port="a_in1")
+        draft.to_all(CLOCK, to, -first, port="a_in1", lag=1)
+    if not _fit(draft, (feedback, f"{name}.compare", *into), abs(first), keeps):
+        return None
+    draft.add("", p.LIF(widths.full_decay, widths.full_decay, 0, reset=False))
+    draft.same(f"{name}.compare", name, -1)
+    return _cell(draft, real, found.weights, scale, keeps, grain, (feedback, *into))
+
+
+def _through(real: RealCell) -> FloatArray:
+    """The constant that goes the way of what arrives."""
+    return real.bias_i if real.keep_i else real.bias_i + real.bias_v
+
+
+def _states(
+    draft: Draft,
+    real: RealCell,
+    scale: float,
+    into: list[str],
+    integers: Integers,
+) -> tuple[Keep, Keep] | None:
+    """Adds M, and I, with what they keep of themselves; None if no factor has space."""
+    (_, into_v), drop, first = integers
+    x = draft.reach(into[0], "a_in1", worst=True)
+    worst = ends_of(draft, real, x, into_v, drop, first, scale)
+    ends = worst if draft.seen is None else worst.within(draft.seen, scale)
+    if ends.most >= draft.state.arithmetic.payload_limit:
+        return None
+    arrives = int(draft.reach(into[0], "a_in1").largest.max(initial=0))
+    room = arrives + sum(max(map(abs, e)) for e in (ends.v, ends.i)[: len(into)])
+    room += abs(drop) + abs(first) + float(np.abs(into_v).max(initial=0)) + 4
+    keeps = [keep_of(k, room, MOST_DECAY_BITS) for k in (real.keep_v, real.keep_i)]
+    if keeps[0] is None or keeps[1] is None:
+        return None
+    both = (worst.v, ends.v), (worst.i, ends.i)
+    for to, keep, (by_proof, reached) in zip(into, (keeps[0], keeps[1]), both, strict=False):
+        part = to.removeprefix(f"{draft.node.name}.")
+        neuron = p.Product(exp=keep.bits)
+        draft.add_graded(part, neuron, sent_of(by_proof, keep), sent_of(reached, keep))
+        draft.to_all(GATE, to, keep.number, port="a_in2")
+    for source in into:
+        for to in into if source == into[-1] and len(into) > 1 else into[:1]:
+            draft.same(source, to, 1, port="a_in1", lag=1)
+    return keeps[0], keeps[1]
+
+
+def _threshold(
+    draft: Draft, real: RealCell, scale: float, keeps: tuple[Keep, Keep], grain: float | None
+) -> int:
+    """The largest v that does not fire, in units of M."""
+    at = real.threshold * scale
+    if grain is not None:
+        return int(last_silent(at / grain, real.reached) * grain)
+    return last_silent(at - _sunk(draft, real, keeps), real.reached)
+
+
+def _sunk(draft: Draft, real: RealCell, keeps: tuple[Keep, Keep]) -> float:
+    """How far the floors of I and M lower v on average, in units of M."""
+    steps = float(draft.state.graph.timesteps)
+    lost_v, lost_i = (0.5 if k.lost else 0.0 for k in keeps)
+    through_i = lost_i * min(1 / (1 - real.keep_i), steps) if real.keep_i else 0.0
+    stays = min(1 / (1 - real.keep_v), steps) if real.keep_v < 1 else steps
+    return (lost_v + through_i) * stays
+
+
+def _fit(draft: Draft, names: tuple[str, ...], once: int, keeps: tuple[Keep, Keep]) -> bool:
+    """Every sum is a payload, and every product with a gate has 32 bits."""
+    most = max(int(draft.reach(n, "a_in1").largest.max(initial=0)) + once for n in names)
+    largest = max(1, keeps[0].number, keeps[1].number)
+    return most < draft.state.arithmetic.payload_limit and most * largest < PRODUCT_LIMIT
+
+
+def _cell(
+    draft: Draft,
+    real: RealCell,
+    weights: Weights,
+    scale: float,
+    keeps: tuple[Keep, Keep],
+    grain: float | None,
+    silent: tuple[str, ...],
+) -> Cell:
+    """The attempt as the record wants it."""
+    slow = [1 - k + 1 / draft.state.graph.timesteps for k in (real.keep_v, real.keep_i)]
+    off = [abs(k.value - r) for k, r in zip(keeps, (real.keep_v, real.keep_i), strict=True)]
+    units = max(real.threshold * scale, 0.5)
+    rough = 0.0 if grain is not None else 0.5 / units * (1 / slow[0] + 1 / slow[1])
+    at = real.threshold * scale
+    return Cell(
+        tuple(draft.populations),
+        tuple(draft.projections),
+        scale,
+        grain is not None,
+        weights.error(real),
+        weights.dead(real),
+        0.0 if grain is not None else abs(np.rint(at) - at) / (at or 1.0),
+        max(off),
+        int(at),
+        rough + off[0] / slow[0] + off[1] / slow[1],
+        soft=True,
+        silent=silent,
+        fires=f"{draft.node.name}.compare",
+    )
