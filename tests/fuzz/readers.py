@@ -181,9 +181,18 @@ def _nets(folder: Path) -> list[bytes]:
     first = [{"type": "input", "shape": np.array([1, 3, 3])}, conv(kernel, (1, 2, 2), cell)]
     flat = {"type": "flatten", "shape": np.array([1, 1, 4])}
     second = dense(np.arange(8).reshape(2, 4), cell, np.array([1, 2]))
+    change = {"type": "SDNN", "vThMant": 2, "messageBits": 16, "activation": b"relu"}
+    sums = change | {"sigma_output": True}
+    changes = [
+        {"type": "input", "shape": np.array([1, 3, 3]), "neuron": change},
+        conv(kernel, (1, 2, 2), change, np.array([3])),
+        flat,
+        dense(np.arange(8).reshape(2, 4), sums),
+    ]
     return [
         write(folder / "a.net", [*first, flat, second]).read_bytes(),
         write(folder / "b.net", [second]).read_bytes(),
+        write(folder / "c.net", changes).read_bytes(),
     ]
 
 
