@@ -19,6 +19,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.public_models import with_table
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "models.md"
 STORE = ROOT / "benchmarks" / "models.json"
@@ -223,7 +225,7 @@ def main() -> int:
         print(f"{title}: {row.compile_s:.1f} s, {row.peak_gb:.1f} GB", flush=True)
         found = [rows[t] for t in MODELS if t in rows]
         STORE.write_text(json.dumps([asdict(r) for r in found], indent=1) + "\n")
-        PAGE.write_text(page(found))
+        PAGE.write_text(with_table(page(found)))
     print(f"wrote {PAGE.relative_to(ROOT)}")
     return 1 if failed else 0
 

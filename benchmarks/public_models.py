@@ -1,0 +1,239 @@
+"""Public spiking transformers from the authors' own code, at a small size: which compile?
+
+    python benchmarks/public_models.py FOLDER [NAME ...]   run the named ones, or all
+    python benchmarks/public_models.py --table             write the table of docs/models.md again
+
+FOLDER holds a checkout of each repository of `CASES` at its commit. Needs spikingjelly 0.0.0.0.12,
+timm 0.6, torchvision and einops beside sfx, where the code asks for them; nothing of that code is
+here. Norms are made random, so that spikes flow; every neuron layer is compared with torch.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+STORE = ROOT / "benchmarks" / "public_models.json"
+PAGE = ROOT / "docs" / "models.md"
+BEGIN, END = "<!-- written by benchmarks/public_models.py -->", "<!-- end -->"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network: where its code is, and a small configuration.
+
+    file, build  relative to the checkout, and the class in it;  path  what the code imports from
+    shape        of one step of the input;  steps  T;  layout  what forward() takes
+    attributes   set on the built network, as the authors' scripts do
+    """
+
+    title: str
+    repository: str
+    commit: str
+    file: str
+    build: str
+    arguments: Mapping[str, Any]
+    shape: tuple[int, ...] = (3, 32, 32)
+    steps: int = 4
+    layout: str = "B"
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """Name of the checkout."""
+        return self.repository.partition("/")[2]
+
+
+IMAGES = {"img_size_h": 32, "img_size_w": 32, "in_channels": 3, "num_classes": 10}
+DVS = {"img_size_h": 32, "img_size_w": 32, "in_channels": 2, "num_classes": 10}
+SMALL = {"embed_dims": 32, "num_heads": 2, "mlp_ratios": 2, "depths": 1, "T": 4}
+META = {"patch_size": 16, "num_heads": 4, "mlp_ratios": 4, "qkv_bias": False, "depths": 8}
+SDT = ("BICLab/Spike-Driven-Transformer", "3faa82272eb499e4d56ea77707d4536e7c69a54b")
+STATTEN = (
+    "Intelligent-Computing-Lab-Yale/STAtten",
+    "e9048a18b02cdaf824ac2ad82f2e6f5bfcf50134",
+)
+MAX = ("bic-L/MaxFormer", "6ddd4ccde2cc9c4b965059403868e57803b9b6b0")
+SGL = ("ZhangHanN1/SGLFormer", "4821b133c92d2e3baf1a6e4892bd6475f30b98ff")
+V2 = ("BICLab/Spike-Driven-Transformer-V2", "35f245f4f79acf1a2b3ef22698c58ab05c1ede33")
+V3 = ("BICLab/Spike-Driven-Transformer-V3", "00fcd1fd5d9c65fe9a26579ed512a20c6a303deb")
+RES = ("xyshi2000/SpikingResformer", "3f751275dedfda8b0a4ed0bf50e85e02a4335f3e")
+MODEL, NET = "model/spikeformer.py", "SpikeDrivenTransformer"
+V3_FILE = "SDT_V3/Classification/Model_Base/models.py"
+
+CASES: Mapping[str, Case] = {
+    "maxformer": Case(
+        "MaxFormer, CIFAR", *MAX, "cifar10-100/max_former.py", "Max_Former",
+        {"in_channels": 3, "num_classes": 10, "embed_dims": 32, "mlp_ratios": 2, "T": 4},
+        (3, 16, 16),
+    ),
+    "maxformer-dvs": Case(
+        "MaxFormer, event frames", *MAX, "event/max_former.py", "Max_Former",
+        {"in_channels": 2, "num_classes": 10, "embed_dims": 32, "mlp_ratios": 2},
+        (2, 32, 32), layout="BT",
+    ),
+    "sdt-dvs": Case(
+        "Spike-driven Transformer, dvs_mode", *SDT, MODEL, NET,
+        DVS | SMALL | {"pooling_stat": "1111", "dvs_mode": True}, (2, 32, 32), layout="BT",
+    ),
+    "sdt-v2": Case(
+        "Spike-driven Transformer V2", *V2, "classification/models.py", "Spiking_vit_MetaFormer",
+        IMAGES | META | {"embed_dim": [8, 16, 32, 40]}, steps=2, attributes={"T": 2},
+    ),
+    "sdt-v3": Case(
+        "Spike-driven Transformer V3 (E-SpikeFormer)", *V3, V3_FILE,
+        "Spiking_vit_MetaFormer_Spike_SepConv",
+        IMAGES | META | {"embed_dim": [8, 16, 24, 32]}, steps=1,
+    ),
+    "statten": Case(
+        "STAtten, chunks of 2 steps", *STATTEN, MODEL, NET,
+        IMAGES | SMALL | {"pooling_stat": "1100", "chunk_size": 2},
+    ),
+    "statten-whole": Case(
+        "STAtten, one chunk (chunk_size = T)", *STATTEN, MODEL, NET,
+        IMAGES | SMALL | {"pooling_stat": "1100", "chunk_size": 4},
+    ),
+    "statten-sdt": Case(
+        "STAtten, attention_mode SDT", *STATTEN, MODEL, NET,
+        IMAGES | SMALL | {"pooling_stat": "1100", "attention_mode": "SDT"},
+    ),
+    "sglformer": Case(
+        "SGLFormer, CIFAR", *SGL, "cifar10/sglformer.py", "vit_snn",
+        {"in_channels": 3, "num_classes": 10, "embed_dims": 24, "num_heads": 2, "mlp_ratios": 2,
+         "depths": 1, "T": 4},
+    ),
+    "spikingresformer": Case(
+        "SpikingResformer, CIFAR", *RES, "models/spikingresformer.py", "spikingresformer_cifar",
+        {"num_classes": 10, "img_size": 32, "T": 4},
+    ),
+}  # fmt: skip
+
+
+def main() -> int:
+    """Run, or write the page."""
+    words = sys.argv[1:]
+    if words[:1] == ["--table"]:
+        PAGE.write_text(with_table(PAGE.read_text()))
+        return 0
+    if not words:
+        raise SystemExit(__doc__)
+    if words[:1] == ["--one"]:
+        print(json.dumps(run(CASES[words[2]], Path(words[1]))))
+        return 0
+    known = json.loads(STORE.read_text()) if STORE.exists() else {}
+    for name in words[1:] or CASES:
+        command = [sys.executable, __file__, "--one", words[0], name]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(done.stderr[-2000:])
+        known[name] = json.loads(done.stdout.splitlines()[-1])
+        print(name, known[name]["result"], flush=True)
+        STORE.write_text(json.dumps({k: known[k] for k in CASES if k in known}, indent=1) + "\n")
+    PAGE.write_text(with_table(PAGE.read_text()))
+    return 0
+
+
+def network(case: Case, folder: Path) -> Any:
+    """The authors' network, built from their file, with random norms."""
+    import torch
+    from benchmarks.authors import importable
+
+    home = folder / case.folder
+    file = home / case.file
+    package = case.file.startswith("models/")
+    with importable(home if package or "/" not in case.file else file.parent), importable(home):
+        if package:
+            module = importlib.import_module(case.file.removesuffix(".py").replace("/", "."))
+        else:
+            spec = importlib.util.spec_from_file_location(f"{file.stem}_public", file)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = module  # timm's registry looks there
+            spec.loader.exec_module(module)
+        torch.manual_seed(0)
+        model = getattr(module, case.build)(**case.arguments)
+    for name, value in case.attributes.items():
+        setattr(model, name, value)
+    with torch.no_grad():
+        for norm in model.modules():
+            if isinstance(norm, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+                norm.weight.uniform_(1.0, 2.5)
+                norm.bias.uniform_(-0.2, 1.0)
+                norm.running_mean.normal_(0, 0.1)
+                norm.running_var.uniform_(0.2, 0.6)
+    return model.eval()
+
+
+def run(case: Case, folder: Path) -> dict[str, Any]:
+    """Export beside torch, and compile for Loihi 2; what came of it."""
+    import numpy as np
+    import torch
+    from benchmarks.authors import on_cpu
+
+    import sfx
+    from sfx.toolchain.ground.errors import SfxError
+
+    torch.set_num_threads(1)
+    on_cpu()
+    record: dict[str, Any] = {**asdict(case), "arguments": dict(case.arguments)}
+    rng = np.random.default_rng(0)
+    example = torch.from_numpy(rng.integers(0, 2, (case.steps, 1, *case.shape))).float()
+    frames = (2, *([case.steps] if case.layout != "B" else []), *case.shape)
+    data = rng.integers(0, 2, frames)
+    try:
+        graph = sfx.export(network(case, folder), example, input_layout=case.layout)
+        bundle = sfx.compile(graph, calibrate=data, target="hala-point")
+    except SfxError as error:
+        said = [f"{p.code} {p.where.partition(' (')[0]}: {p.what}" for p in error.problems]
+        places = [re.sub(r"\.\d+\.", ".N.", s) for s in said]
+        return record | {"result": "refused", "why": list(dict.fromkeys(places))}
+    program = bundle.program
+    return record | {
+        "result": "compiles",
+        "why": [],
+        "populations": len(program.populations),
+        "neurons": sum(p.size for p in program),
+    }
+
+
+def with_table(page: str) -> str:
+    """The page with the section of public models at its end."""
+    rows = json.loads(STORE.read_text())
+    head = f"""{BEGIN}
+
+## From the authors' own code
+
+Public code, untouched and at a small size, with random live norms: exported, every neuron layer
+compared with torch, and compiled. The zoo's own families (Spikformer, Spikingformer, Spike-driven
+Transformer, its V2, QKFormer) are compared at their published configurations in
+[checkpoints.md](checkpoints.md). Written by `python benchmarks/public_models.py FOLDER`.
+
+| model | code | result | why |
+|---|---|---|---|
+"""
+    lines = [
+        f"| {r['title']} | [{r['repository']}](https://github.com/{r['repository']}/tree/"
+        f"{r['commit']}) `{r['file']}` | {_result(r)} | {'; '.join(r['why'][:4]) or '-'} |"
+        for r in rows.values()
+    ]
+    before = page.partition(BEGIN)[0].rstrip()
+    return f"{before}\n\n{head}" + "\n".join(lines) + f"\n{END}\n"
+
+
+def _result(row: Mapping[str, Any]) -> str:
+    if row["result"] != "compiles":
+        return "refused"
+    return f"compiles: {row['populations']} populations, {row['neurons']:,} neurons"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
