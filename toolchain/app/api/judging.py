@@ -77,7 +77,6 @@ def judge(
     widest = max((samples, x), key=lambda given: int(given.max())).astype(np.int64)
     found = witnessed(read, imported, samples, origin, check_samples if check else 0)
     graph = lower(imported, entering(imported, widest, Options(counts=counts)))
-    found = None if found is None else found.beside(graph)
     fast, chosen = FastBackend(), load_target(target)
     return Judge(
         graph,
@@ -89,6 +88,6 @@ def judge(
         chosen.arithmetic,
         bits,
         counts,
-        witness=None if found is None else found.result.as_dict(),
+        witness=None if found is None else found.beside(graph).result.as_dict(),
         ranges=ranges,
     )
