@@ -142,7 +142,7 @@ def _subtracts(neuron: Any, kind: str, beta: float, path: str) -> bool:
     mechanism, delayed = neuron.reset_mechanism, getattr(neuron, "reset_delay", True)
     if mechanism == "none":
         raise _refused(path, "reset_mechanism='none': spikes without a reset",
-                       "use 'subtract' or 'zero'")  # fmt: skip
+                       "use 'subtract' or 'zero'; a read-out is the layer before")  # fmt: skip
     if mechanism == "zero":
         if delayed and kind != "Leaky":
             raise _refused(path, f"{kind} with reset_mechanism='zero' loses the step after a spike",

@@ -22,6 +22,15 @@ from .inputs import UNITY, InputTransform
 MAX_TEXT = 64
 """Longest name of a type, in bytes."""
 SUPPORTED_LAYERS = ("input", "conv", "flatten", "dense")
+INSTEAD = {
+    "pool": "netx itself cannot build it: use a conv block with a stride",
+    "average": "netx itself cannot build it: leave it out, the host sums the spikes of a class",
+    "convT": "netx itself cannot build it: bring the network in from torch (ConvTranspose2d)",
+    "unpool": "netx itself cannot build it: bring the network in from torch (Upsample)",
+    "dense_rec": "train a feed-forward block, or bring a recurrent layer in from torch (snnTorch's "
+    "RLeaky and RSynaptic, Norse's LIFRecurrent)",
+}
+"""Types of layers that lava-dl writes and that are refused, with what to use."""
 SUPPORTED_NEURONS = ("LOIHI", "CUBA", "SDNN")
 MESSAGE_BITS = 16
 """Of what a sigma-delta neuron sends, where the file does not say; its sign is one of them."""
@@ -136,7 +145,7 @@ def _layer(group: h5py.Group, index: int) -> Layer:
             "SFX-E161",
             f"layers of type {kind!r} are not supported",
             where=where,
-            hint=f"supported: {', '.join(SUPPORTED_LAYERS)}",
+            hint=INSTEAD.get(kind, f"supported: {', '.join(SUPPORTED_LAYERS)}"),
         )
     if kind == "flatten":
         return Layer(index, kind, ())
@@ -151,8 +160,13 @@ def _layer(group: h5py.Group, index: int) -> Layer:
         scale, offset = (_transform(group, where, *p) for p in (("weight", 64), ("bias", 0)))
         return Layer(index, kind, shape, neuron, transform=InputTransform(scale, offset))
     if neuron is None:
-        what = "has no neuron; netx would integrate without end, with 18 bits of threshold"
-        raise InputError("SFX-E162", what, where=where)
+        raise InputError(
+            "SFX-E162",
+            "has no neuron; netx would integrate without end, with 18 bits of threshold",
+            where=where,
+            hint="end with a block that has neurons and count their spikes, or bring the network "
+            "in from torch, where the last layer may be linear",
+        )
     if "delay" in group and np.any(_array(group, "delay", where)):
         raise InputError(
             "SFX-E162",

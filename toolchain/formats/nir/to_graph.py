@@ -23,8 +23,10 @@ from .hdf5 import edge_problems
 from .reading import NEURONS, reading
 
 LATER: dict[str, str] = {
-    "CubaLI": "use a LIF or I node: the synaptic current state is not mapped",
-    "LI": "use LIF or I: a leaky read-out without spikes is not mapped",
+    "CubaLI": "use CubaLIF; as a read-out leave it out: the host adds up what the layer before it "
+    "sends over the steps",
+    "LI": "use LIF or I; as a read-out leave it out: the host adds up what the layer before it "
+    "sends over the steps",
 }
 """NIR nodes that are refused for now, with what to do instead."""
 PARAMETERS = ("tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset")
