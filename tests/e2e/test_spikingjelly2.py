@@ -1,8 +1,8 @@
 """Spikformer and QKFormer of SpikingJelly 2's own model zoo, from training to a verdict.
 
 Trained as its documentation does it, saved as its scripts do, and given to the commands. The
-library is the witness of the graph, ONNX Runtime of the integers. Not marked slow, though each takes
-half a minute: the slow tests do not run in the core environment, the only one that has the library.
+library is the witness of the graph, ONNX Runtime of the integers. Each takes half a minute and is
+not marked slow: the core environment alone has the library, and it runs no slow tests.
 """
 
 from __future__ import annotations
