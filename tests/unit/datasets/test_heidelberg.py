@@ -15,6 +15,7 @@ from sfx.frontends.datasets.sample import sample, shape
 from sfx.frontends.events.events import Events
 from sfx.toolchain.ground.errors import InputError
 from tests.unit.datasets.sets import heidelberg
+from tests.unit.events.others import imported
 
 LAYOUTS: dict[str, dict[str, Any]] = {
     "contiguous": {},
@@ -60,7 +61,7 @@ def test_a_sample_is_units_by_steps(tmp_path: Path) -> None:
 
 
 def test_spikingjelly_divides_by_number_so(tmp_path: Path) -> None:
-    shd = pytest.importorskip("spikingjelly.datasets.shd")
+    shd = imported("spikingjelly.datasets.shd")
     divide = getattr(shd, "integrate_events_by_fixed_frames_number_shd", None)  # of 0.0.0.0.14
     divide = divide or shd._integrate_events_by_fixed_frames_number  # of 2.0.0
     heidelberg(tmp_path / "shd_test.h5", 3)

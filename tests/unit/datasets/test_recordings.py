@@ -13,6 +13,7 @@ from sfx.frontends.datasets.sample import counts, sample, shape
 from sfx.frontends.events.events import Events
 from sfx.toolchain.ground.errors import InputError
 from tests.unit.datasets import sets
+from tests.unit.events.others import imported
 
 
 def test_recordings_by_folder(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_frames_of_units_count_their_classes(tmp_path: Path) -> None:
 
 def test_events_of_spikingjelly_give_its_frames(tmp_path: Path) -> None:
     """events_np read and divided here, beside what SpikingJelly makes of the same file."""
-    datasets = pytest.importorskip("spikingjelly.datasets")
+    datasets = imported("spikingjelly.datasets")
     folder = tmp_path / "events_np" / "3"
     folder.mkdir(parents=True)
     x, y, p, t = np.array(sets.rows(5, (12, 10), 500), np.int64).T

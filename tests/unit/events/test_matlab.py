@@ -17,6 +17,7 @@ from sfx.frontends.events.formats import read_recording
 from sfx.frontends.events.matlab import mat_arrays
 from sfx.toolchain.ground.errors import InputError
 from tests.unit.events.files import Row, mat
+from tests.unit.events.others import imported
 
 scipy_io = pytest.importorskip("scipy.io")
 ROWS: list[Row] = [(5, 6, 1, 1000), (239, 0, 0, 1001), (0, 179, 1, 4000)]
@@ -48,7 +49,7 @@ def test_asl_dvs_reads_back(
 
 
 def test_spikingjelly_reads_asl_dvs_so(tmp_path: Path) -> None:
-    asl = pytest.importorskip("spikingjelly.datasets.asl_dvs")
+    asl = imported("spikingjelly.datasets.asl_dvs")
     file = tmp_path / "a_0001.mat"
     file.write_bytes(mat(ROWS, True))
     write = getattr(asl, "_read_mat_save_to_np", None)  # of 2.0.0

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sfx.frontends.events.events import Events, count_events
 from sfx.frontends.events.spikingjelly import NUMBER, RULES, TIME, framed
+from tests.unit.events.others import imported
 
 SIZE = (3, 4)
 Rows = list[tuple[int, int, int, int]]
@@ -30,7 +31,7 @@ def rows_of(low: int, high: int, most: int = 40) -> st.SearchStrategy[Rows]:
 @given(rows_of(0, 60), st.integers(1, 9), st.sampled_from(RULES))
 def test_its_own_functions_give_the_same_cells(rows: Rows, frames: int, rule: str) -> None:
     """Also where times run backwards; it has no answer where a window holds no event."""
-    datasets = pytest.importorskip("spikingjelly.datasets")
+    datasets = imported("spikingjelly.datasets")
     x, y, p, t = np.array(rows, np.int64).T
     events = {"t": t, "x": x, "y": y, "p": p}
     by = rule.removeprefix("spikingjelly-")
@@ -46,7 +47,7 @@ def test_its_own_functions_give_the_same_cells(rows: Rows, frames: int, rule: st
 @pytest.mark.needs_data
 @pytest.mark.parametrize("rule", RULES)
 def test_real_recordings(data_dir: Path, rule: str) -> None:
-    datasets = pytest.importorskip("spikingjelly.datasets")
+    datasets = imported("spikingjelly.datasets")
     with np.load(data_dir / "nmnist_small.npz") as file:
         rows, offsets = file["events"].astype(np.int64), file["offsets"][:31]
     compared = full = 0
