@@ -139,7 +139,7 @@ def align(record: IntArray, phase: int, samples: int, timesteps: int) -> IntArra
 
 def left_ranges(program: Program, sent: Mapping[str, IntArray]) -> dict[str, int]:
     """By population of a measured range: how many of the values sent [...] lie outside of it."""
-    return {p.name: p.left(sent[p.name]) for p in program if p.measured is not None}
+    return {p.name: p.left(sent[p.name]) for p in program if p.counted}
 
 
 def lif_names(program: Program) -> list[str]:

@@ -98,7 +98,7 @@ class FastBackend:
             sums, tallies, left = run(ready, x, self._lanes(ready.plan), progress)
         except LeftRange:  # what is planned for the ranges does not hold what comes of it
             wide = Prepared(program, wide=True)
-            any_width = _Readied(wide, initial_conditions(program, wide))
+            any_width = _Readied(wide, _before(program, wide))
             sums, tallies, left = _on_cpu(any_width, x, self._lanes(wide), progress)
         sums += np.asarray(program.readout.offset, dtype=np.int64)
         seconds = time.perf_counter() - start
@@ -122,7 +122,7 @@ class FastBackend:
             sums.append(self._device.run(x[i : i + lanes], tallies).cpu().numpy())
             if progress is not None:
                 progress(min(i + lanes, len(x)), len(x))
-        inside = {p.name: 0 for p in ready.plan.program if p.measured is not None}
+        inside = {p.name: 0 for p in ready.plan.program if p.counted}
         return np.concatenate(sums), tallies, inside
 
     def layers(self, program: Program, x: IntArray) -> dict[str, IntArray]:
@@ -176,7 +176,7 @@ def _on_cpu(ready: _Readied, x: IntArray, lanes: int, progress: Progress | None)
     output = program[program.readout.population]
     tallies = _tallies(ready)
     sums = np.zeros((len(x), output.size), dtype=np.int64)
-    left = {p.name: 0 for p in program if p.measured is not None}
+    left = {p.name: 0 for p in program if p.counted}
     for i in range(0, len(x), lanes):
         batch = slice(i, i + lanes)
 

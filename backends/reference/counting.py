@@ -20,7 +20,7 @@ class Chunk:
         self.events = {n: np.zeros(shape, dtype=np.int64) for n, shape in shapes.items()}
         self.active = {n: np.zeros(shape, dtype=np.int64) for n, shape in shapes.items()}
         output = program[program.readout.population]
-        self.left = {p.name: 0 for p in program if p.measured is not None}
+        self.left = {p.name: 0 for p in program if p.counted}
         self.sums = np.zeros((lanes, output.size), dtype=np.int64)
         self.sums += np.asarray(program.readout.offset, dtype=np.int64)
 

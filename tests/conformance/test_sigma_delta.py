@@ -139,6 +139,26 @@ def test_lava_sends_what_the_reference_sends() -> None:
     assert compared == 3 * 18 * (60 + 60 + 7 + 3)
 
 
+def test_what_leaves_its_declared_range_is_counted_alike() -> None:
+    """The bits stay equal, whatever is declared: it only says what is counted."""
+    program = net(1, 9)
+    x = events(program, 2, 1)
+    sent = ReferenceBackend().run(program, x)
+    assert sent.left == {"conv": 0, "dense": 0, "out": 0}
+    narrow = replace(
+        program,
+        populations=tuple(replace(p, low=-9, high=9) if p.name == "dense" else p for p in program),
+    )
+    check_program(narrow, balanced=True)
+    values = ReferenceBackend().stream(program, x).spikes["dense"]
+    outside = int(np.count_nonzero(np.abs(values) > 9))
+    assert outside > 20
+    for backend in (ReferenceBackend(), FastBackend()):
+        found = backend.run(narrow, x)
+        assert found.left == {"conv": 0, "dense": outside, "out": 0}
+        assert found.sums.tolist() == sent.sums.tolist()
+
+
 def test_a_phase_would_let_neurons_start_too_early() -> None:
     program = net(0, 9)
     late = replace(program, projections=tuple(replace(j, lag=0) for j in program.projections))

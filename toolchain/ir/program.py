@@ -94,6 +94,11 @@ class Population:
     measured: Measured | None = None
 
     @property
+    def counted(self) -> bool:
+        """True if its range is not proved: values outside of it are counted at run time."""
+        return self.measured is not None or self.neuron.unproved
+
+    @property
     def size(self) -> int:
         """Number of neurons."""
         return prod(self.shape)

@@ -20,7 +20,8 @@ def left_lines(left: Mapping[str, int]) -> list[str]:
     return [
         f"{LABEL}: {total:,} values ({names}); beyond its range a sum may wrap, so the spikes are "
         "those of the hardware but not of the model",
-        "calibrate on more samples, or compile with a larger --range-margin",
+        "calibrate on more samples, or compile with a larger --range-margin (a `.net` file: export "
+        "it with more messageBits)",
     ]
 
 

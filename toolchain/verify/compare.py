@@ -241,7 +241,7 @@ def compare_population(
     count = int(np.count_nonzero(spikes))
     covered = population.size if neurons is None else len(neurons)
     left = left_witness = None
-    if population.measured is not None:
+    if population.counted:
         begin = population.phase
         steps = slice(begin, begin + expected.samples * program.timesteps)
         left = population.left(spikes[steps])

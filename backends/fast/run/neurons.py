@@ -78,7 +78,7 @@ class LeftRange(BackendError):
 
 def out_of_range(p: Population, low: int, high: int) -> BackendError:
     """What p sent is not in its declared range."""
-    kind = BackendError if p.measured is None else LeftRange
+    kind = LeftRange if p.counted else BackendError
     return kind(
         "SFX-E541",
         f"sends values in {low}..{high}, its declared range is {p.low}..{p.high}; sums are "
