@@ -106,6 +106,7 @@ def test_every_library_that_the_package_imports_is_declared() -> None:
         *extras["onnx"],
         *extras["dask"],
         *extras["search"],
+        *extras["events"],
     ]
     declared = {re.split(r"[<>=; ]", need)[0].lower() for need in needs}
     distribution = {"lava": "lava-nc", "PIL": "pillow"}  # where the two names differ

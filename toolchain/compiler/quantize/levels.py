@@ -20,6 +20,7 @@ from ...ir import program as p
 from ...ir.matched import Silence, silent_side
 from ...ir.record import LayerRecord
 from ...ir.wires import wires_into
+from .fit.counted import counted
 from .fit.lif import COARSER, Form, RealLIF, candidate_gains
 from .fit.mantissa import dead_weights, mantissas, weight_error
 from .fit.no_scale import no_scale
@@ -89,26 +90,6 @@ def add_levels(state: QuantizerState, node: g.Node) -> None:
         if where:
             state.silent.append(Silence(node.name, where))
     state.records.append(record)
-
-
-def counted(target: IntArray, alone: IntArray, sent: IntArray) -> dict[str, Any]:
-    """Fields of the record, every spike of a message counted: 3 in the place of 4 misses one."""
-
-    def missed(a: IntArray, b: IntArray) -> int:
-        return int(np.maximum(a - b, 0).sum())
-
-    fired = int(target.sum())
-    return {
-        "agreement": float(np.mean(alone == target)),
-        "cumulative": float(np.mean(sent == target)),
-        "rate": float(target.mean()),
-        "wrong_spikes": (missed(target, sent) + missed(sent, target)) / max(fired, 1),
-        "spikes": fired,
-        "missed": missed(target, sent),
-        "extra": missed(sent, target),
-        "missed_alone": missed(target, alone),
-        "extra_alone": missed(alone, target),
-    }
 
 
 def _gains(real: RealCell, state: QuantizerState, node: g.Node) -> list[float]:

@@ -18,12 +18,12 @@ from ...ir.graph import FloatArray
 from ...ir.record import LayerRecord
 from ...ir.wires import wires_into
 from .cells.terms import low_bits
+from .fit.counted import counted
 from .fit.lif import COARSER, RealLIF, bias_integers, candidate_gains, run_lif
 from .fit.mantissa import dead_weights, mantissas, weight_error
 from .fit.no_scale import no_scale
 from .fit.real import RealCell
 from .fit.ties import alike, last_silent
-from .levels import counted
 from .state.mantissas import Mantissas
 from .state.memory import memory_bits
 from .state.quantizer_state import Inputs, QuantizerState, drive, inputs_of

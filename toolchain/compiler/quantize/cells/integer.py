@@ -26,11 +26,11 @@ from ....ir.matched import Silence, silent_side
 from ....ir.neurons.product import PRODUCT_LIMIT
 from ....ir.record import LayerRecord
 from ....ir.wires import wires_into
+from ..fit.counted import counted
 from ..fit.mantissa import exact_gain
 from ..fit.no_scale import no_scale
 from ..fit.real import RealCell, real_cell
 from ..fit.ties import alike, last_silent
-from ..levels import counted
 from ..state.memory import memory_bits
 from ..state.quantizer_state import QuantizerState, drive, inputs_of
 from ..state.values import Values
