@@ -94,7 +94,7 @@ def look(module: nn.Module) -> Found | None:
         module.eval()
         try:
             return _found(module)
-        except Exception:  # the user's own code: it takes something else
+        except (Exception, SystemExit):  # the user's own code: it takes something else
             return None
 
 
