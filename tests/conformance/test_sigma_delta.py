@@ -164,3 +164,17 @@ def test_a_phase_would_let_neurons_start_too_early() -> None:
     late = replace(program, projections=tuple(replace(j, lag=0) for j in program.projections))
     with pytest.raises(SfxError, match="SFX-E350"):
         check_program(BalanceDelays(max_delay=8).run(late), balanced=True)
+
+
+@pytest.mark.parametrize("value", [-1, 8, 40, 10**30])
+@pytest.mark.parametrize("name", ["in", "conv"])
+@pytest.mark.parametrize("field", ["spike_exp", "state_exp"])
+def test_exponents_that_no_register_holds_are_refused(name: str, field: str, value: int) -> None:
+    """Also those by which nothing can be shifted: a damaged bundle holds any number."""
+    program = net(0, 9)
+    changed = tuple(
+        replace(p, neuron=replace(p.neuron, **{field: value})) if p.name == name else p
+        for p in program
+    )
+    with pytest.raises(SfxError, match=rf"SFX-E342 {name}.*{field} is {value}"):
+        check_program(replace(program, populations=changed), balanced=True)

@@ -41,8 +41,8 @@ class Delta(Input):
     def widths(self, arithmetic: Arithmetic) -> tuple[Width, ...]:
         """Those of an input, the threshold, the exponents: x is a word."""
         events = super().widths(arithmetic)
-        least = WORD_BITS - 1 - self.spike_exp - self.state_exp
-        fits = Width("payload_bits", self.payload_bits, 0, least - 1)
+        most = word_limit(self.spike_exp, self.state_exp).bit_length() - 2
+        fits = Width("payload_bits", self.payload_bits, 0, most)
         return *events, fits, *change_widths(self.vth, self.spike_exp, self.state_exp)
 
     def sends(self, ports: Ports) -> Bound:
@@ -54,15 +54,20 @@ class Delta(Input):
 
 def change_widths(vth: int, spike_exp: int, state_exp: int) -> tuple[Width, ...]:
     """vth << (spike_exp + state_exp) is compared with a word of 32 bits."""
-    shift = min(max(spike_exp + state_exp, 0), 2 * EXPONENTS[1])
     return (
-        Width("vth", vth, 0, (1 << (WORD_BITS - 1 - shift)) - 1),
+        Width("vth", vth, 0, word_limit(spike_exp, state_exp) - 1),
         Width("spike_exp", spike_exp, *EXPONENTS),
         Width("state_exp", state_exp, *EXPONENTS),
     )
 
 
+def word_limit(*exponents: int) -> int:
+    """What stays inside a word after a shift by these lies below it; exponents taken as legal."""
+    low, high = EXPONENTS
+    return 1 << (WORD_BITS - 1 - sum(min(max(e, low), high) for e in exponents))
+
+
 def any_word(shift: int) -> Bound:
     """What is left of a word of 32 bits after a shift to the right."""
-    half = 1 << (WORD_BITS - 1 - shift)
+    half = word_limit(shift)
     return constant(-half, half - 1)

@@ -12,7 +12,7 @@ from ...ground.arithmetic import Arithmetic
 from ...ground.errors import Problem
 from ..bound import Bound, Ports
 from .base import NeuronProgram, Width
-from .delta import any_word, change_widths
+from .delta import any_word, change_widths, word_limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class SigmaDelta(NeuronProgram):
     ) -> Iterator[Problem]:
         """bias << e fits a word, for every neuron of the population."""
         low, high = self.bias.min(initial=0), self.bias.max(initial=0)
-        limit = 1 << (WORD_BITS - 1 - self.spike_exp - self.state_exp)
+        limit = word_limit(self.spike_exp, self.state_exp)
         if not -limit <= low <= high < limit:
             what = f"bias is in {low}..{high}, but must be in {-limit}..{limit - 1}"
             yield Problem("SFX-E342", where, what)
