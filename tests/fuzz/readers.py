@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sfx.toolchain.formats.bundle.bundle import Bundle, pack
+from sfx.toolchain.ir.program import Program
 from tests.fuzz import damage
 from tests.fuzz.commands import COMMANDS, bundles
 from tests.fuzz.data_sets import DATA_SETS, RECORDINGS
@@ -117,7 +118,15 @@ def _bundles(folder: Path) -> list[bytes]:
         placed = compile_program(random_program(seed, **SMALL), load("loihi"))
         bundles.write(Bundle(placed, b"", {"target": "loihi2"}), folder / f"{seed}.sfx")
         made.append((folder / f"{seed}.sfx").read_bytes())
-    return made
+    bundles.write(Bundle(compile_program(_changes(), load("loihi")), b"", {}), folder / "d.sfx")
+    return [*made, (folder / "d.sfx").read_bytes()]
+
+
+def _changes() -> Program:
+    """Sigma-delta neurons, which no random Program has."""
+    from tests.conformance.test_sigma_delta import net
+
+    return net(0, 3)
 
 
 def _trained(folder: Path) -> list[bytes]:
