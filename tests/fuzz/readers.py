@@ -118,8 +118,11 @@ def _bundles(folder: Path) -> list[bytes]:
         placed = compile_program(random_program(seed, **SMALL), load("loihi"))
         bundles.write(Bundle(placed, b"", {"target": "loihi2"}), folder / f"{seed}.sfx")
         made.append((folder / f"{seed}.sfx").read_bytes())
-    bundles.write(Bundle(compile_program(_changes(), load("loihi")), b"", {}), folder / "d.sfx")
-    return [*made, (folder / "d.sfx").read_bytes()]
+    for name, program in (("d", _changes()), ("e", _levels())):
+        placed = compile_program(program, load("loihi"))
+        bundles.write(Bundle(placed, b"", {}), folder / f"{name}.sfx")
+        made.append((folder / f"{name}.sfx").read_bytes())
+    return made
 
 
 def _changes() -> Program:
@@ -127,6 +130,32 @@ def _changes() -> Program:
     from tests.conformance.test_sigma_delta import net
 
     return net(0, 3)
+
+
+def _levels() -> Program:
+    """A measured range and neurons of several levels, which no random Program has."""
+    from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+    from sfx.toolchain.ir import program as p
+    from sfx.toolchain.ir.measured import Measured
+
+    axes = (("n", 2),)
+    populations = (
+        p.Population("in", (2,), p.Input()),
+        p.Population("sum", (2,), p.Graded(), -2, 2, measured=Measured(-4, 6, -1, 1, 50)),
+        p.Population("level", (2,), p.MultiLevel((1, 2), (-1,)), -1, 2),
+        p.Population("out", (1,), p.Graded(), -2, 4),
+    )
+    links = (
+        p.Dense(np.array([[4, 2], [-4, 2]])),
+        p.Structured(axes, axes),
+        p.Dense(np.ones((1, 2), int)),
+    )
+    joints = tuple(
+        p.Projection(f"{a.name}->{b.name}", a.name, b.name, link)
+        for a, b, link in zip(populations[:-1], populations[1:], links, strict=True)
+    )
+    program = p.Program(populations, joints, 2, p.Readout("out", 1.0, (0,)))
+    return BalanceDelays(max_delay=8).run(program)
 
 
 def _trained(folder: Path) -> list[bytes]:
