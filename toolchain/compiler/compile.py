@@ -115,6 +115,21 @@ def entering(graph: Graph, data: IntArray | None, options: Options | None) -> in
     return (options or Options()).input_high(data, declared[0] if declared else 0)
 
 
+def neuron_form(
+    graph: Graph,
+    target: Target,
+    data: IntArray | None = None,
+    options: Options | None = None,
+    trail: Trail | None = None,
+) -> Graph:
+    """`lower` as the options want it: what may enter, and how integer neurons send on `target`.
+
+    data: the samples that will be seen [K, T, *input shape]. Raises as `entering` and `lower`.
+    """
+    slots = slots_for(without_memory(graph), target, options)
+    return lower(graph, entering(graph, data, options), trail, slots)
+
+
 def compile_graph(
     graph: Graph,
     target: Target,
@@ -140,20 +155,19 @@ def compile_graph(
     trail = Trail(watch)
     watch("imported", graph)
     data = None if calibration is None else calibration.astype(np.int64)
-    slots = slots_for(without_memory(graph), target, options)
-    neuron_form = lower(graph, entering(graph, data, options), trail, slots)
-    lowered(neuron_form)
+    form = neuron_form(graph, target, data, options, trail)
+    lowered(form)
     samples = 0 if calibration is None else len(calibration)
-    require(of_compile(neuron_form, samples), "compiling it", allowed=memory)
+    require(of_compile(form, samples), "compiling it", allowed=memory)
     stage("quantize")
-    quantized = quantize(neuron_form, data, options=options, arithmetic=target.arithmetic)
+    quantized = quantize(form, data, options=options, arithmetic=target.arithmetic)
     trail.add("quantize", quantized.program)
     counted = {r.population: r.rate for r in quantized.records if r.rate is not None}
     chosen = mapping or MappingOptions()
     chosen = replace(chosen, known=counted | dict(chosen.known))
     placed = compile_program(quantized.program, target, stage, chosen, trail)
     seconds = time.perf_counter() - start
-    return Compiled(placed, neuron_form, quantized.records, seconds, quantized.silent)
+    return Compiled(placed, form, quantized.records, seconds, quantized.silent)
 
 
 def compile_program(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,17 +20,20 @@ def from_graph(
     events: NDArray[np.int64],
     target: str = "loihi",
     options: Options | None = None,
+    lowered: Callable[[g.Graph], None] = lambda graph: None,
 ) -> QatModel:
     """A torch model whose forward pass is the integer Program of a float graph.
 
-    events  [K, T, *input shape], whole counts, that choose the scales
+    events   [K, T, *input shape], whole counts, that choose the scales
+    lowered  receives the neuron form before anything is made of it, and may raise
     Raises SfxError: what quantization and mapping refuse, SFX-E360 what has no torch rule.
     """
-    from ..compiler.compile import compile_program, entering, lower
+    from ..compiler.compile import compile_program, neuron_form
     from ..targets import load as load_target
 
     chosen = load_target(target)
-    graph = lower(imported, entering(imported, events, options))
+    graph = neuron_form(imported, chosen, events, options)
+    lowered(graph)
     quantized = quantize(graph, events, options=options, arithmetic=chosen.arithmetic)
     compile_program(quantized.program, chosen)
     return QatModel(template(quantized, graph, target))

@@ -53,6 +53,9 @@ def found_table(judge: Judge, found: Found, full: Score) -> Group:
     table = Table(box=None, pad_edge=False)
     table.add_column("population", overflow="fold")
     table.add_column("bits", justify="right")
-    for name in judge.layers():
-        table.add_row(name, str(found.layers.get(name, judge.bits)))
+    rounded = set(judge.layers())
+    for record in judge.records:
+        if record.population in rounded:
+            bits = found.layers.get(record.population, record.weight_bits)
+            table.add_row(record.population, str(bits))
     return Group(Text(title), table)

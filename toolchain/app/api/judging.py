@@ -10,7 +10,9 @@ import numpy as np
 
 from ...data import Samples, calibration_of, classes_fit, samples_of
 from ...ground.errors import InputError
+from ...ground.memory import require
 from ...ir import graph as g
+from ...ir.memory_use import of_compile
 from .beside import fitted, witnessed
 from .models import ReadOptions
 from .renamed import renamed
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from ...compiler.precision.judge import Judge
+    from ...compiler.quantize.options import Options
     from ...formats.nir.conventions import NirOptions
 
 
@@ -32,14 +35,13 @@ def judge(
     *,
     calibrate: Samples | None = None,
     model: str | None = None,
-    bits: int = 8,
-    counts: int | None = None,
-    ranges: tuple[bool, int] = (False, 100),
+    options: Options | None = None,
     nir_options: NirOptions | None = None,
     input_layout: str = "TB",
     timesteps: int | None = None,
     trust_pickle: bool = False,
     weights: str | None = None,
+    memory: int | None = None,
     check: bool = True,
     check_samples: int = 1,
 ) -> Judge:
@@ -47,12 +49,12 @@ def judge(
 
     source: a float model, as a file, a torch module or a NIR graph; the other names mean what they
     mean in `compile`. A file that does not say T takes that of `data`.
-    ranges: (proved, margin in percent), as of `Options`.
+    options: as of `compile`; what is judged are other bits of single layers.
     Raises InputError: SFX-E622 without labels or calibration samples,
-    SFX-E617 for labels that are no class of the model, SFX-E180 to E185 as `compile`.
+    SFX-E617 for labels that are no class of the model, SFX-E180 to E185 and E605 as `compile`.
     """
     from ....backends.fast.backend import FastBackend
-    from ...compiler.compile import entering, lower
+    from ...compiler.compile import neuron_form
     from ...compiler.precision.judge import Judge
     from ...compiler.quantize.options import Options
     from ...formats.nir.bridge import to_graph
@@ -76,8 +78,9 @@ def judge(
     x = fitted(data.x, imported, "samples")
     widest = max((samples, x), key=lambda given: int(given.max())).astype(np.int64)
     found = witnessed(read, imported, samples, origin, check_samples if check else 0)
-    graph = lower(imported, entering(imported, widest, Options(counts=counts)))
     fast, chosen = FastBackend(), load_target(target)
+    graph = neuron_form(imported, chosen, widest, options)
+    require(of_compile(graph, len(samples)), "quantizing it", allowed=memory)
     return Judge(
         graph,
         samples.astype(np.int64),
@@ -86,8 +89,6 @@ def judge(
         lambda program, x: fast.run(program, x).sums,
         chosen.limits.max_delay,
         chosen.arithmetic,
-        bits,
-        counts,
+        options or Options(),
         witness=None if found is None else found.beside(graph).result.as_dict(),
-        ranges=ranges,
     )

@@ -12,7 +12,10 @@ from ...data import Samples, calibration_of
 from ...formats import table
 from ...formats.table import MODELS, Holds
 from ...ground.errors import InputError
-from .beside import fitted
+from ...ground.memory import require
+from ...ir.graph import Graph
+from ...ir.memory_use import of_compile
+from .beside import fitted, witnessed
 from .models import Integers, ReadOptions
 from .renamed import renamed
 from .sources import source_of
@@ -31,8 +34,9 @@ UNTRAINED = tuple(h for h in MODELS if h is not Holds.TRAINED)
 @renamed("takes", "input_layout")
 def prepare(
     source: torch.nn.Module | nir.NIRGraph | str | Path,
-    target: str = "loihi",
+    target: str | torch.Tensor = "loihi",
     *,
+    example: torch.Tensor | None = None,
     calibrate: Samples | None = None,
     options: Options | None = None,
     net_input: str | None = None,
@@ -42,12 +46,16 @@ def prepare(
     nir_options: NirOptions | None = None,
     trust_pickle: bool = False,
     weights: str | None = None,
+    memory: int | None = None,
+    check: bool = True,
+    check_samples: int = 1,
 ) -> QatModel:
     """A torch model whose forward pass is the integer Program of `source`, to be fine-tuned.
 
     source     a multi-step network in float, trained; a NIR graph of one; a model file; or a
                lava-dl `.net`, which holds integers already
-    target     as for `sfx.compile`, and so are the names that are not listed here
+    target     as for `sfx.compile`, and so are the names that are not listed here; `example` may
+               stand in its place
     calibrate  events [K, T, *input shape], whole counts, that choose the scales (an array, tensor,
                lists, `sfx.Data` or a DATA file); default: the samples in the checkpoint. Training
                data, not test data.
@@ -56,31 +64,44 @@ def prepare(
 
     Before any training the model computes exactly the Program that `sfx.compile` would give.
     Raises SfxError: what export, quantization and mapping refuse (so a model that does not fit
-    fails before it is trained), SFX-E360 what has no torch rule, SFX-E362 no calibration samples,
-    SFX-E364 a fine-tuned model, SFX-E611, E616 calibration samples that are not counts of events.
+    fails before it is trained), SFX-E180 to E185 where the graph is not the torch model, SFX-E360
+    what has no torch rule, SFX-E362 no calibration samples, SFX-E364 a fine-tuned model, SFX-E611,
+    E616 calibration samples that are not counts of events.
     """
     from ...formats.nir.bridge import to_graph
     from ...qat.prepare import from_graph, from_program
 
+    if not isinstance(target, str):
+        example, target = target, "loihi"
     given = None if calibrate is None else calibration_of(calibrate).x
     dt = None if nir_options is None else nir_options.dt
     integers = isinstance(source, str | Path) and table.named("netx").fits(Path(source))
     if integers and timesteps is None and given is not None:
         timesteps = int(given.shape[1])
-    asked = ReadOptions(model, None, input_layout, timesteps, trust_pickle, net_input, weights, dt)
+    asked = ReadOptions(
+        model, None, input_layout, timesteps, trust_pickle, net_input, weights, dt, example
+    )
     if not isinstance(source, str | Path) and given is None:
         raise _without_samples(source, given)
-    found = source_of(source, None if given is None else given.shape[1:], asked, UNTRAINED)
-    if isinstance(found, Integers):
-        return from_program(found.program, target)
-    samples = found.calibration if given is None else given
+    read = source_of(source, None if given is None else given.shape[1:], asked, UNTRAINED)
+    if isinstance(read, Integers):
+        return from_program(read.program, target)
+    samples = read.calibration if given is None else given
     if samples is None or samples.ndim < 3:
         raise _without_samples(source, samples)
-    if timesteps is None and "timesteps" not in found.graph.metadata:
+    if timesteps is None and "timesteps" not in read.graph.metadata:
         timesteps = int(samples.shape[1])
-    graph = to_graph(found.graph, timesteps=timesteps, options=nir_options)
+    graph = to_graph(read.graph, timesteps=timesteps, options=nir_options)
     events = fitted(samples, graph, "calibration samples").astype(np.int64)
-    return from_graph(graph, events, target, options)
+    origin = "checkpoint" if given is None else "--calibrate"
+    found = witnessed(read, graph, events, origin, check_samples if check else 0)
+
+    def lowered(form: Graph) -> None:
+        require(of_compile(form, len(events)), "quantizing it", allowed=memory)
+        if found is not None:
+            found.beside(form)
+
+    return from_graph(graph, events, target, options, lowered)
 
 
 def _without_samples(source: Any, samples: NDArray[Any] | None) -> InputError:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .bits import MARGIN, CountsOpt, MarginOpt, ProvedOpt
+from .bits import (
+    MARGIN,
+    BitsOpt,
+    CountsOpt,
+    EffortOpt,
+    IntegerOpt,
+    LayerBitsOpt,
+    MarginOpt,
+    MethodOpt,
+    ProvedOpt,
+    quantize_options,
+)
 from .common import (
     CalibrateOpt,
     CheckOpt,
@@ -16,10 +27,13 @@ from .common import (
     FactoryOpt,
     InputLayoutOpt,
     JsonOpt,
+    MemoryOpt,
     ModelArg,
     NetInputOpt,
+    ObjectiveOpt,
     OldLayoutOpt,
     ResetOpt,
+    SeedOpt,
     StepsOpt,
     TargetOpt,
     TrustOpt,
@@ -42,7 +56,12 @@ def check(
     net_input: NetInputOpt = None,
     input_layout: InputLayoutOpt = "TB",
     takes: OldLayoutOpt = None,
+    bits: BitsOpt = 8,
+    layer_bits: LayerBitsOpt = None,
+    method: MethodOpt = "calibrated",
+    effort: EffortOpt = 1.0,
     counts: CountsOpt = None,
+    integer_spikes: IntegerOpt = "auto",
     proved: ProvedOpt = False,
     range_margin: MarginOpt = MARGIN,
     convention: ConventionOpt = None,
@@ -50,6 +69,9 @@ def check(
     reset: ResetOpt = None,
     trust_pickle: TrustOpt = False,
     weights: WeightsOpt = None,
+    objective: ObjectiveOpt = "cores",
+    seed: SeedOpt = 0,
+    memory: MemoryOpt = None,
     beside: CheckOpt = True,
     check_samples: CheckSamplesOpt = 1,
     dump: DumpOpt = None,
@@ -58,7 +80,6 @@ def check(
     """Check whether MODEL compiles and fits, and list every problem; nothing is written."""
     from dataclasses import asdict
 
-    from ...compiler.quantize.options import Options
     from ...ground.errors import SfxError
     from .. import api
 
@@ -73,14 +94,18 @@ def check(
                 net_input=net_input,
                 input_layout=takes or input_layout,
                 nir_options=nir_options(convention, dt, reset),
-                objective="cores",
+                objective=objective,
+                seed=seed,
                 stage=stage,
                 trust_pickle=trust_pickle,
                 weights=weights,
                 check=beside,
                 check_samples=check_samples,
                 dump_passes=dump,
-                options=Options(counts=counts, proved=proved, range_margin=range_margin),
+                memory=None if memory is None else memory << 20,
+                options=quantize_options(
+                    bits, layer_bits, method, effort, counts, integer_spikes, (proved, range_margin)
+                ),
             )
     except SfxError as error:  # main() prints it and sets the exit status
         problems = [asdict(p) for p in error.problems]

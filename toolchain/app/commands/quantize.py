@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...ground.files import writable
-from .bits import MARGIN, BitsOpt, CountsOpt, MarginOpt, ProvedOpt
+from .bits import (
+    MARGIN,
+    BitsOpt,
+    CountsOpt,
+    EffortOpt,
+    IntegerOpt,
+    LayerBitsOpt,
+    MarginOpt,
+    MethodOpt,
+    ProvedOpt,
+    quantize_options,
+)
 from .common import (
     CalibrateOpt,
     CheckOpt,
@@ -21,6 +32,7 @@ from .common import (
     InputOpt,
     JsonOpt,
     LimitOpt,
+    MemoryOpt,
     OldLayoutOpt,
     ResetOpt,
     StepsOpt,
@@ -84,7 +96,11 @@ def quantize(
         ),
     ] = None,
     bits: BitsOpt = 8,
+    layer_bits: LayerBitsOpt = None,
+    method: MethodOpt = "calibrated",
+    effort: EffortOpt = 1.0,
     counts: CountsOpt = None,
+    integer_spikes: IntegerOpt = "auto",
     proved: ProvedOpt = False,
     range_margin: MarginOpt = MARGIN,
     target: TargetOpt = "loihi",
@@ -101,6 +117,7 @@ def quantize(
     limit: LimitOpt = None,
     beside: CheckOpt = True,
     check_samples: CheckSamplesOpt = 1,
+    memory: MemoryOpt = None,
     json_file: JsonOpt = None,
 ) -> None:
     """Measure what quantization costs on labelled samples: overall, by layer or within a budget.
@@ -117,9 +134,9 @@ def quantize(
             target,
             calibrate=optional_data(calibrate),
             model=factory,
-            bits=bits,
-            counts=counts,
-            ranges=(proved, range_margin),
+            options=quantize_options(
+                bits, layer_bits, method, effort, counts, integer_spikes, (proved, range_margin)
+            ),
             nir_options=nir_options(convention, dt, reset),
             timesteps=timesteps,
             input_layout=takes or input_layout,
@@ -127,8 +144,9 @@ def quantize(
             weights=weights,
             check=beside,
             check_samples=check_samples,
+            memory=None if memory is None else memory << 20,
         )
-        full = judge.score({}, effort=1.0)
+        full = judge.score({}, effort=effort)
         progress(1, 1)
     _print_score(judge, full)
     values = _values(judge, full) | {"samples": samples.samples}
@@ -140,7 +158,7 @@ def quantize(
             found = _within(judge, ranked, allowed, trials, full)
             values |= _found(found)
             if output is not None:
-                _write(output, found.layers)
+                _write(output, {**judge.options.layers, **found.layers})
     write_json(json_file, values)
 
 

@@ -60,7 +60,8 @@ class IntegerSlots:
         shared = len(port) == 1 and (isinstance(graph[port[0]].op, Sum) or graph[port[0]].op.neuron)
         nodes: list[Node] = []
         if self.relayed and not shared and op.most > 1:
-            nodes.append(Node(f"{node.name}.current", Sum(), node.inputs, node.shape))
+            current = Node(f"{node.name}.current", Sum(), node.inputs, node.shape, node.module)
+            nodes.append(current)
             port = (nodes[0].name,)
         for j, (level, reached) in enumerate(op.levels):
             slot = Slot(level, reached, node.name, j)

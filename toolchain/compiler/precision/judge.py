@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from ...ir.matched import Silence
 from ...ir.program import Program
 from ...ir.record import LayerRecord
 from ..passes.balance_delays import BalanceDelays
-from ..quantize.options import RANGE_MARGIN, Options
+from ..quantize.options import Options
 from ..quantize.quantize import quantize
 
 Runner = Callable[[Program, IntArray], IntArray]
@@ -51,16 +51,14 @@ class Judge:
     runner: Runner
     max_delay: int
     arithmetic: Arithmetic
-    bits: int = 8
-    counts: int | None = None
+    options: Options = field(default_factory=Options)
+    """Of all choices alike, but their bits of single layers and their effort."""
     effort: float = 0.0
     known: dict[tuple[tuple[str, int], ...], Score] = field(default_factory=dict)
     records: tuple[LayerRecord, ...] = ()
     silent: tuple[Silence, ...] = ()
     witness: Mapping[str, Any] | None = None
     """What the torch model's run beside its graph found; None: there is not a torch model."""
-    ranges: tuple[bool, int] = (False, RANGE_MARGIN)
-    """`Options.proved` and its margin."""
 
     def __post_init__(self) -> None:
         steps = run(self.graph, self.x.astype(np.float64), keep=[self.output])[self.output]
@@ -80,7 +78,7 @@ class Judge:
         return int(np.sum(self.real.argmax(axis=1) == self.y))
 
     def score(self, layers: Mapping[str, int], effort: float | None = None) -> Score:
-        """The score of these bits; layers that are not named have `bits`."""
+        """The score of these bits; layers that are not named have those of the options."""
         effort = self.effort if effort is None else effort
         key = (("", round(1000 * effort)), *sorted(layers.items()))
         if key not in self.known:
@@ -88,15 +86,7 @@ class Judge:
         return self.known[key]
 
     def _score(self, layers: Mapping[str, int], effort: float) -> Score:
-        proved, margin = self.ranges
-        options = Options(
-            bits=self.bits,
-            layers=layers,
-            effort=effort,
-            counts=self.counts,
-            proved=proved,
-            range_margin=margin,
-        )
+        options = replace(self.options, layers={**self.options.layers, **layers}, effort=effort)
         made = quantize(self.graph, self.calibration, options=options, arithmetic=self.arithmetic)
         if not self.records:
             self.records, self.silent = made.records, made.silent

@@ -72,10 +72,10 @@ def search(
         (t for t in study.trials if t.value is not None), key=lambda t: float(t.value or 0)
     )
     for trial in ordered[:5]:
-        final = judge.score(dict(trial.params), effort=1.0)
+        final = judge.score(dict(trial.params), effort=judge.options.effort)
         if final.right >= least:
             return Found(dict(trial.params), final, done)
-    return Found({}, judge.score({}, effort=1.0), done)
+    return Found({}, judge.score({}, effort=judge.options.effort), done)
 
 
 def _cost(s: Sensitivity) -> float:
