@@ -39,6 +39,7 @@ from authors_seeds import frames, state
 from torch import Tensor, nn
 
 from sfx.frontends.checkpoints.load import load_torch
+from sfx.frontends.neurons.integer import MultiSpike
 from sfx.frontends.neurons.multistep import MultiStep
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,17 +60,25 @@ def check_files(folder: Path, repository: str) -> None:
             raise SystemExit(f"{name} is not that of commit {REPOSITORIES[repository][1]}")
 
 
+NEURONS = {
+    "clock_driven": ("MultiStepLIFNode", "MultiStepParametricLIFNode"),
+    "activation_based": ("IFNode", "LIFNode", "ParametricLIFNode"),
+}
+"""Package of SpikingJelly, which an installed version may lack -> its neurons with backends."""
+
+
 def on_cpu() -> None:
     """SpikingJelly's neurons with the backend that a CPU has, whatever the code asks for."""
-    from spikingjelly.clock_driven import neuron
+    for package, names in NEURONS.items():
+        if importlib.util.find_spec(f"spikingjelly.{package}") is None:
+            continue
+        neuron = importlib.import_module(f"spikingjelly.{package}.neuron")
+        for kind in (getattr(neuron, name) for name in names):
 
-    for name in ("MultiStepLIFNode", "MultiStepParametricLIFNode"):
-        kind = getattr(neuron, name)
+            def build(self: Any, *a: Any, _plain: Any = kind.__init__, **k: Any) -> None:
+                _plain(self, *a, **(k | {"backend": "torch"}))
 
-        def build(self: Any, *a: Any, _plain: Any = kind.__init__, **k: Any) -> None:
-            _plain(self, *a, **(k | {"backend": "torch"}))
-
-        kind.__init__ = build
+            kind.__init__ = build
 
 
 @contextmanager
@@ -201,15 +210,29 @@ def decouple(case: Case, model: nn.Module, steps: int) -> None:
             setattr(model.get_submodule(owner), name, PerSample(module, steps))
 
 
-def record(model: nn.Module, kind: type, run: Callable[[], Tensor]) -> tuple[Any, Tensor]:
-    """Spikes (bool) of every neuron layer that ran, by its path, and what `run` gave."""
+def is_neuron(module: nn.Module) -> bool:
+    """Whether the module is a neuron layer, of the authors' or of ours."""
+    from spikingjelly.clock_driven.neuron import BaseNode
+
+    integer = type(module).__name__ == "MultiSpike" and not list(module.children())
+    return isinstance(module, (BaseNode, MultiStep)) or integer
+
+
+def sent(module: nn.Module, y: Tensor) -> Tensor:
+    """What the neurons of a layer sent, of their output y: bool, or whole numbers (uint8)."""
+    norm = getattr(module, "Norm", getattr(module, "norm", None))  # theirs, ours
+    return y.bool() if norm is None else torch.round(y * norm).to(torch.uint8)
+
+
+def record(model: nn.Module, run: Callable[[], Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+    """What every neuron layer that ran has sent, by its path, and what `run` gave."""
     found: dict[str, Tensor] = {}
     handles = []
     for path, module in model.named_modules():
-        if isinstance(module, kind):
+        if is_neuron(module):
 
-            def keep(_m: Any, _i: Any, y: Tensor, path: str = path) -> None:
-                found[path.removesuffix(".neuron")] = y.bool()
+            def keep(m: Any, _i: Any, y: Tensor, path: str = path) -> None:
+                found[path.removesuffix(".neuron")] = sent(m, y)
 
             handles.append(module.register_forward_hook(keep))
     y = run()
@@ -229,19 +252,18 @@ def compare(
     case: Case, model: nn.Module, mine: nn.Module, x: Tensor, forced: bool = False
 ) -> dict[str, Any]:
     """Every spike and the logits; `forced` puts their spikes into our layers after comparing."""
-    from spikingjelly.clock_driven.neuron import BaseNode
-
-    truth, logits = record(model, BaseNode, lambda: logits_of(case, model, x))
+    truth, logits = record(model, lambda: logits_of(case, model, x))
     names = {mine.keys.rename(path): path for path in truth}  # type: ignore[operator,union-attr]
     counts: dict[str, list[int]] = {}
     handles = []
     for path, module in mine.named_modules():
-        if isinstance(module, MultiStep):
+        if is_neuron(module):
 
-            def check(_m: Any, _i: Any, y: Tensor, path: str = path) -> Tensor | None:
+            def check(m: Any, _i: Any, y: Tensor, path: str = path) -> Tensor | None:
                 right = laid_out(case, truth[names[path]], y.shape)
-                counts[path] = [y.numel(), int(right.sum()), int((right != y.bool()).sum())]
-                return right.to(y.dtype) if forced else None
+                counts[path] = [y.numel(), int(right.sum()), int((right != sent(m, y)).sum())]
+                norm = m.norm if isinstance(m, MultiSpike) else 1.0
+                return right.to(y.dtype) / norm if forced else None
 
             handles.append(module.register_forward_hook(check))
     with torch.no_grad():
@@ -318,14 +340,13 @@ def golden(case: Case, folder: Path) -> dict[str, Any]:
     x = torch.from_numpy(frames(1, steps, 2, *frame, events=case.events))
     wake(case, model, x[:, :1])
     decouple(case, model, steps)
-    from spikingjelly.clock_driven.neuron import BaseNode
-
-    truth, logits = record(model, BaseNode, lambda: logits_of(case, model, x))
+    truth, logits = record(model, lambda: logits_of(case, model, x))
     spikes = {}
     for path, found in truth.items():
         if case.tokens and found.dim() == 4:
             found = found.transpose(-1, -2)
-        packed = np.packbits(found.reshape(steps, 2, -1).numpy())
+        values = found.reshape(steps, 2, -1).numpy()
+        packed = np.packbits(values) if values.dtype == bool else values
         spikes[path] = [int(found.sum()), hashlib.sha256(packed.tobytes()).hexdigest()[:16]]
     silent = [p for p, (n, _) in spikes.items() if not n]
     if silent:

@@ -24,6 +24,10 @@ REPOSITORIES: Mapping[str, tuple[str, str]] = {
         "BICLab/Spike-Driven-Transformer-V2",
         "35f245f4f79acf1a2b3ef22698c58ab05c1ede33",
     ),
+    "Spike-Driven-Transformer-V3": (
+        "BICLab/Spike-Driven-Transformer-V3",
+        "00fcd1fd5d9c65fe9a26579ed512a20c6a303deb",
+    ),
     "QKFormer": ("zhouchenlin2096/QKFormer", "c2a00e8e54538e76f5954614a60c1d53824bbee9"),
 }
 """Folder of a checkout -> (repository on GitHub, commit)."""
@@ -42,6 +46,9 @@ BLOBS: Mapping[str, str] = {
     "Spike-Driven-Transformer/module/sps.py": "73109bd0aaf9b9dbf1f8796e3ef4441e9482c8fc",
     "Spike-Driven-Transformer-V2/classification/models.py": (
         "a9ef9c290b770fae3327e6a1c4c9399211dd1223"
+    ),
+    "Spike-Driven-Transformer-V3/SDT_V3/Classification/Model_Base/models.py": (
+        "53e17a698fa29012990533f41a5c1263f2a90f3d"
     ),
     "QKFormer/cifar10/model.py": "9a9af29dfe4a44122174e4cf73f473feb85b0fb8",
     "QKFormer/cifar100/model.py": "17c1e482773cc0f4ca0391116def93f6ca7bce46",
@@ -243,6 +250,25 @@ def _spike_driven_v2() -> Iterator[Case]:
             )
 
 
+def _spike_driven_v3() -> Iterator[Case]:
+    small = {k: v for k, v in _sizes(64, 16, 0, 2, 8, 10).items() if k != "embed_dims"}
+    dims = [16, 32, 32, 32]
+    for letter in "tsml":
+        yield Case(
+            f"Spike-driven V3 ImageNet {letter}",
+            "Spike-Driven-Transformer-V3/SDT_V3/Classification/Model_Base/models.py",
+            f"Efficient_Spiking_Transformer_{letter}",
+            "spike_driven_v3",
+            f"imagenet_{letter}",
+            tiny=(
+                small | {"embed_dim": dims},
+                {"dims": tuple(dims), "heads": 2, "image_size": 64, "num_classes": 10},
+            )
+            if letter == "s"
+            else None,
+        )
+
+
 def _qkformer() -> Iterator[Case]:
     for folder, classes in (("cifar10", 10), ("cifar100", 100)):
         yield Case(
@@ -325,6 +351,7 @@ _FAMILIES: tuple[Callable[[], Iterator[Case]], ...] = (
     _spikingformer,
     _spike_driven,
     _spike_driven_v2,
+    _spike_driven_v3,
     _qkformer,
 )
 CASES: Mapping[str, Case] = {case.title: case for family in _FAMILIES for case in family()}
@@ -335,6 +362,7 @@ CLASSES = (
     "vit_snn",
     "SpikeDrivenTransformer",
     "Spiking_vit_MetaFormer",
+    "Spiking_vit_MetaFormer_Spike_SepConv",
     "spiking_transformer",
     "hierarchical_spiking_transformer",
 )

@@ -38,6 +38,11 @@ NETS: dict[str, tuple[str, dict[str, Any]]] = {
     "Spikingformer": ("spikingformer", {}),
     "Spike-driven": ("spike_driven", {}),
     "Spike-driven v2": ("spike_driven_v2", {}),
+    "Spike-driven v3": ("spike_driven_v3", {}),
+    "Spike-driven v3, slots": (
+        "spike_driven_v3",
+        {"image_size": 32, "dims": (4, 8, 16, 16), "heads": 4},
+    ),
     "QKFormer": ("qkformer", {}),
     "Spikeformer, joint, causal": ("spikeformer", {}),
     "Spikeformer, joint": ("spikeformer", {"causal": False, "timesteps": 4}),
@@ -45,6 +50,8 @@ NETS: dict[str, tuple[str, dict[str, Any]]] = {
     "Spikeformer, spatial, PLIF": ("spikeformer", {"attention": "spatial", "neuron": "plif"}),
     "Spikeformer, trained (examples)": ("", {}),
 }
+SLOTS = {"Spike-driven v3, slots"}
+"""Networks whose integer neurons are compiled to one LIF for each of their spikes."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ def network(title: str, seed: int) -> tuple[Any, Any]:
     from sfx.frontends.tracing.export import export
     from sfx.toolchain.app import api
     from sfx.toolchain.compiler.compile import compile_graph
+    from sfx.toolchain.compiler.quantize.options import Options
     from sfx.toolchain.formats.nir.bridge import to_graph
     from sfx.toolchain.targets import load
 
@@ -95,7 +103,8 @@ def network(title: str, seed: int) -> tuple[Any, Any]:
         model = zoo.build(name, config)
         x = awake(model)
         graph = to_graph(export(model, model.example_input()))
-        program = compile_graph(graph, load(TARGET), x).placed.program
+        options = Options(integer_spikes="slots" if title in SLOTS else "auto")
+        program = compile_graph(graph, load(TARGET), x, options=options).placed.program
     high = min(program.input.high, 3)
 
     def samples(k: int) -> Any:

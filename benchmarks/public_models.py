@@ -3,9 +3,10 @@
     python benchmarks/public_models.py FOLDER [NAME ...]   run the named ones, or all
     python benchmarks/public_models.py --table             write the table of docs/models.md again
 
-FOLDER holds a checkout of each repository of `CASES` at its commit. Needs spikingjelly 0.0.0.0.12,
-timm 0.6, torchvision and einops beside sfx, where the code asks for them; nothing of that code is
-here. Norms are made random, so that spikes flow; every neuron layer is compared with torch.
+FOLDER holds a checkout of each repository of `CASES` at its commit. Needs spikingjelly 0.0.0.0.12
+(0.0.0.0.14 for SpikingResformer), timm 0.6, torchvision and einops beside sfx, where the code asks
+for them; nothing of that code is here. Norms are made random, so that spikes flow; every neuron
+layer is compared with torch.
 """
 
 from __future__ import annotations
@@ -170,6 +171,9 @@ def network(case: Case, folder: Path) -> Any:
                 norm.bias.uniform_(-0.2, 1.0)
                 norm.running_mean.normal_(0, 0.1)
                 norm.running_var.uniform_(0.2, 0.6)
+        for path, buffer in model.named_buffers():
+            if "firing_rate" in path:  # what training finds; 0 in a network without it
+                buffer.fill_(0.25)
     return model.eval()
 
 

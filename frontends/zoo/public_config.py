@@ -68,18 +68,15 @@ class CheckedConfig:
 
 
 @dataclass(frozen=True)
-class PublicConfig(CheckedConfig):
+class SizedConfig(CheckedConfig):
     """Fields and checks that every published network has.
 
-    in_channels          C of the input frames
-    image_size           H = W of the input frames, divisible by `reduction`
-    num_classes          number of classes
-    timesteps            T of one sample
-    heads                attention heads
-    mlp_ratio            hidden width of the MLP over its input's
-    tau                  membrane time constant of every neuron, in model steps (2 keeps half)
-    threshold            of every neuron but the attention's; firing is on `>=`
-    attention_threshold  of the neuron inside the attention
+    in_channels  C of the input frames
+    image_size   H = W of the input frames, divisible by `reduction`
+    num_classes  number of classes
+    timesteps    T of one sample
+    heads        attention heads
+    mlp_ratio    hidden width of the MLP over its input's
 
     Raises `InputError` SFX-E121, which lists every bad field.
     """
@@ -90,9 +87,6 @@ class PublicConfig(CheckedConfig):
     timesteps: int = 4
     heads: int = 2
     mlp_ratio: float = 4.0
-    tau: float = 2.0
-    threshold: float = 1.0
-    attention_threshold: float = 0.5
 
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Allowed values of each string field that is not a row of 0s and 1s."""
@@ -122,8 +116,6 @@ class PublicConfig(CheckedConfig):
         if self.image_size % self.reduction:
             what = f"{self.image_size} is not divisible by {self.reduction}"
             found.append(self.problem("image_size", what, "each pool or stride halves the image"))
-        if self.tau < 1:
-            found.append(self.problem("tau", f"is {self.tau} model steps, less than 1"))
         return found
 
     def wrong_types(self) -> list[Problem]:
@@ -147,6 +139,27 @@ class PublicConfig(CheckedConfig):
             return _unless(value in allowed, self, name, f"one of: {', '.join(allowed)}")
         binary = isinstance(value, str) and re.fullmatch("[01]+", value) is not None
         return _unless(binary, self, name, "a row of 0s and 1s")
+
+
+@dataclass(frozen=True)
+class PublicConfig(SizedConfig):
+    """A network of leaky neurons that send one spike in a step, or none.
+
+    tau                  membrane time constant of every neuron, in model steps (2 keeps half)
+    threshold            of every neuron but the attention's; firing is on `>=`
+    attention_threshold  of the neuron inside the attention
+    """
+
+    tau: float = 2.0
+    threshold: float = 1.0
+    attention_threshold: float = 0.5
+
+    def wrong_values(self) -> list[Problem]:
+        """As `CheckedConfig.wrong_values`."""
+        found = super().wrong_values()
+        if self.tau < 1:
+            found.append(self.problem("tau", f"is {self.tau} model steps, less than 1"))
+        return found
 
 
 @dataclass(frozen=True)
@@ -184,7 +197,7 @@ class IsotropicConfig(PublicConfig):
         return found + self.indivisible("dim", self.dim, "2^3 (widths of the stem)", 8)
 
 
-def _unless(right: bool, config: PublicConfig, name: str, what: str) -> Problem | None:
+def _unless(right: bool, config: SizedConfig, name: str, what: str) -> Problem | None:
     return None if right else config.problem(name, f"is {getattr(config, name)!r}, not {what}")
 
 

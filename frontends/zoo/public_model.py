@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...toolchain.ground.errors import InputError
-from .public_config import PublicConfig
+from .public_config import SizedConfig
 
 REPEAT = "time first, then samples; repeat a static image over the T time steps"
 
@@ -120,7 +120,7 @@ class PublicModel(FrameModel):
 
     keys: ClassVar[KeyTable] = KeyTable()
 
-    def __init__(self, config: PublicConfig) -> None:
+    def __init__(self, config: SizedConfig) -> None:
         super().__init__()
         self.config = config
 

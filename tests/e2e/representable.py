@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sfx.frontends.neurons.integer import MultiSpike
 from sfx.frontends.neurons.multistep import MultiStep
 
 
@@ -37,19 +38,23 @@ def make_representable(model: nn.Module, seed: int, gain: float) -> nn.Module:
 
 
 def torch_spikes(model: nn.Module, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Module path -> spikes [K, T, *shape] of every neuron layer; `logits` [K, classes]."""
+    """Module path -> spikes [K, T, *shape] of every neuron layer; `logits` [K, classes].
+
+    An integer neuron's spikes are counted: whole numbers.
+    """
     seen: dict[str, np.ndarray] = {}
 
     def keep(name: str) -> Callable[[object, object, Tensor], None]:
         def record(module: object, inputs: object, output: Tensor) -> None:
-            seen[name] = output.transpose(0, 1).numpy()
+            unit = module.norm if isinstance(module, MultiSpike) else 1
+            seen[name] = (output * unit).transpose(0, 1).numpy()
 
         return record
 
     handles = [
         m.register_forward_hook(keep(n))
         for n, m in model.named_modules()
-        if isinstance(m, MultiStep)
+        if isinstance(m, MultiStep | MultiSpike)
     ]
     with torch.no_grad():
         seen["logits"] = model(torch.from_numpy(x).float().transpose(0, 1)).numpy()

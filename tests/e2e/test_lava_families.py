@@ -29,6 +29,7 @@ TINY: dict[str, dict[str, object]] = {
     "spikingformer": {"image_size": 8, "dim": 8},
     "spike_driven": {"image_size": 8, "dim": 8},
     "spike_driven_v2": {"image_size": 16, "dims": [4, 4, 8, 8], "attention_scale": 1.0},
+    "spike_driven_v3": {"image_size": 16, "dims": [4, 4, 8, 8]},
     "qkformer": {"image_size": 8, "dim": 8, "attention_scale": 0.5},
     "spikeformer": {
         "image_size": 8, "stem": [4], "dim": 4, "heads": 2, "depth": 1, "num_classes": 3,
@@ -61,7 +62,7 @@ def live(name: str, seed: int) -> tuple[torch.nn.Module, np.ndarray]:
 
 
 SEEDS = {"spikformer": 0, "spikingformer": 0, "spike_driven": 0, "spike_driven_v2": 0,
-         "qkformer": 2, "spikeformer": 0}  # fmt: skip
+         "spike_driven_v3": 0, "qkformer": 2, "spikeformer": 0}  # fmt: skip
 
 
 def test_every_model_is_here() -> None:
@@ -73,7 +74,8 @@ def test_lava_agrees_layer_by_layer(name: str) -> None:
     model, x = live(name, SEEDS[name])
     graph = to_graph(export(model, model.example_input()))
     program = compile_graph(graph, load_target("loihi"), x).placed.program
-    assert any(isinstance(q.neuron, p.LIF) and not q.stateful for q in program), "no coincidence"
+    attention = p.Product if name == "spike_driven_v3" else p.LIF
+    assert any(isinstance(q.neuron, attention) and not q.stateful for q in program), "no attention"
     verdict = api.verify(program, x, mode="layerwise")
     assert verdict.equal, verdict.first_mismatch
     assert verdict.silent == (), "nothing was shown of a population that never fired"

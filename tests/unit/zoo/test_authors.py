@@ -22,6 +22,7 @@ torch = pytest.importorskip("torch")
 from benchmarks.authors_seeds import frames, state  # noqa: E402
 
 from sfx.frontends.checkpoints.load import load_torch  # noqa: E402
+from sfx.frontends.neurons.integer import MultiSpike  # noqa: E402
 from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
 from sfx.frontends.zoo.public_model import PublicModel  # noqa: E402
 from tests.unit.zoo import published as pub  # noqa: E402
@@ -72,6 +73,13 @@ def live(model: PublicModel, x: Any) -> PublicModel:
     return model.eval()
 
 
+def sent(neuron: torch.nn.Module, output: torch.Tensor) -> Any:
+    """Spikes of a layer: bool, or an integer neuron's whole numbers."""
+    if isinstance(neuron, MultiSpike):
+        return torch.round(output * neuron.norm).to(torch.uint8).numpy()
+    return output.bool().numpy()
+
+
 @pytest.mark.parametrize("title", FACTS)
 def test_the_authors_spikes_and_logits(title: str, tmp_path: Path) -> None:
     torch.set_num_threads(1)
@@ -81,14 +89,14 @@ def test_the_authors_spikes_and_logits(title: str, tmp_path: Path) -> None:
     steps, _, *frame = model.input_shape
     x = torch.from_numpy(frames(1, steps, 2, *frame, events=facts["events"]))
     live(model, x[:, :1])
-    paths = [p for p, m in model.named_modules() if isinstance(m, MultiStep)]
-    spikes = pub.seen(model, x, paths)
+    neurons = {p: m for p, m in model.named_modules() if isinstance(m, (MultiStep, MultiSpike))}
+    spikes = pub.seen(model, x, neurons)
     expected = {model.keys.rename(path): found for path, found in facts["spikes"].items()}
     assert set(spikes) == set(expected)
     for path, (count, digest) in expected.items():
-        found = spikes[path][1].bool()
+        found = sent(neurons[path], spikes[path][1])
         assert int(found.sum()) == count > 0, path
-        packed = np.packbits(found.reshape(steps, 2, -1).numpy())
+        packed = np.packbits(found) if found.dtype == bool else found
         assert hashlib.sha256(packed.tobytes()).hexdigest()[:16] == digest, path
     with torch.no_grad():
         for logits in (model(x), torch.cat([model(x[:, :1]), model(x[:, 1:])])):
@@ -100,4 +108,4 @@ def test_every_file_of_the_authors_is_here() -> None:
 
     run = {case.file for case in CASES.values()}
     assert {CASES[title].file for title in FACTS} == run
-    assert len(run) == 15
+    assert len(run) == 16

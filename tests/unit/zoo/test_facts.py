@@ -53,6 +53,8 @@ FAMILIES = [
     ("spike_driven", "SpikeDrivenTransformer", "SpikeDrivenConfig", {}, {PAIRS}),
     ("spike_driven_v2", "SpikeDrivenTransformerV2", "SpikeDrivenV2Config",
      {"dims": (8, 16, 16, 16)}, {PAIRS}),
+    ("spike_driven_v3", "SpikeDrivenTransformerV3", "SpikeDrivenV3Config",
+     {"dims": (8, 16, 16, 16)}, {PAIRS}),
     ("qkformer", "QKFormer", "QKFormerConfig", {"dim": 32, "image_size": 16}, {PAIRS}),
 ]  # fmt: skip
 
