@@ -100,7 +100,7 @@ def theirs(case: Case, folder: Path, tiny: bool = False) -> nn.Module:
     home = folder / case.repository
     check_files(folder, case.repository)
     file = folder / case.file
-    with importable(home):
+    with importable(home), importable(file.parent):
         spec = importlib.util.spec_from_file_location(file.stem + "_authors", file)
         assert spec is not None
         assert spec.loader is not None

@@ -29,6 +29,7 @@ REPOSITORIES: Mapping[str, tuple[str, str]] = {
         "00fcd1fd5d9c65fe9a26579ed512a20c6a303deb",
     ),
     "QKFormer": ("zhouchenlin2096/QKFormer", "c2a00e8e54538e76f5954614a60c1d53824bbee9"),
+    "MaxFormer": ("bic-L/MaxFormer", "6ddd4ccde2cc9c4b965059403868e57803b9b6b0"),
 }
 """Folder of a checkout -> (repository on GitHub, commit)."""
 
@@ -55,6 +56,15 @@ BLOBS: Mapping[str, str] = {
     "QKFormer/cifar10-dvs/model.py": "9f54246d323fdd62733b1142fa6cf8420ca9f57b",
     "QKFormer/dvs128-gesture/model.py": "dce3651f19f562b5fb06f1ce77a2bc91057d3fc8",
     "QKFormer/imagenet/qkformer.py": "7e841644ee3989d1179a2d6d88b66de095710562",
+    "MaxFormer/cifar10-100/max_former.py": "be3470ee0475bec24db36058ddbb874c6a142f0a",
+    "MaxFormer/cifar10-100/embedding_hub.py": "3fa8daae8015f00f0967cdec6815d5cbe4131f14",
+    "MaxFormer/cifar10-100/mixer_hub.py": "df0ca62576edbd5c5b6160ef64bada4f1c23e564",
+    "MaxFormer/event/max_former.py": "b1bdb09d02a129542276413a9b217dd6116f53ab",
+    "MaxFormer/event/embedding_hub.py": "0cb8d6a2ae738bd3b6d6af34cf6de8b98e5b3dd7",
+    "MaxFormer/event/mixer_hub.py": "62d484014567ff873fc05a381d586b5cd89d2253",
+    "MaxFormer/imagenet/max_former.py": "a0dadf4524cc976583bc4983aef778995c535f73",
+    "MaxFormer/imagenet/embedding_hub.py": "9f827317d3b0722d9dc6d1d1894e39d17370228f",
+    "MaxFormer/imagenet/mixer_hub.py": "c1e8f82aae22e0b88e1b9610f85813cd192209eb",
 }
 """Files that are run -> git blob at the commit above."""
 
@@ -327,6 +337,54 @@ def _qkformer() -> Iterator[Case]:
             )
 
 
+def _max_former() -> Iterator[Case]:
+    small, ours = {"embed_dims": 32, "mlp_ratios": 2}, {"dim": 32, "mlp_ratio": 2.0}
+    for classes in (10, 100):
+        yield Case(
+            f"Max-Former CIFAR{classes} 4-384 (cifar{classes}.yaml)",
+            "MaxFormer/cifar10-100/max_former.py",
+            "Max_Former",
+            "max_former",
+            f"cifar{classes}_4_384",
+            {"in_channels": 3, "num_classes": classes, "embed_dims": 384, "T": 4},
+            tiny=(small, ours | {"image_size": 16}) if classes == 10 else None,
+        )
+    for title, preset, classes in (
+        ("CIFAR10-DVS 2-256 (cifar10dvs.yaml)", "cifar10dvs_2_256", 10),
+        ("DVS128 Gesture 2-256 (dvsgesture.yaml)", "gesture_2_256", 11),
+    ):
+        yield Case(
+            f"Max-Former {title}",
+            "MaxFormer/event/max_former.py",
+            "Max_Former",
+            "max_former",
+            preset,
+            {"num_classes": classes, "embed_dims": 256, "mlp_ratios": 1.0, "T": 16},
+            events=True,
+            tiny=(
+                {"embed_dims": 64},
+                {"dim": 64, "image_size": 64, "timesteps": 3},
+            )
+            if classes == 11
+            else None,
+        )
+    for dim, steps in ((384, 4), (512, 4), (512, 1), (768, 4), (768, 1)):
+        yield Case(
+            f"Max-Former ImageNet 10-{dim} (10_{dim}_t{steps}.yml)",
+            "MaxFormer/imagenet/max_former.py",
+            f"maxformer_10_{dim}",
+            "max_former",
+            f"imagenet_10_{dim}" + ("_t1" if steps == 1 else ""),
+            {"T": steps},
+            tiny=(
+                {"embed_dims": 64, "in_channels": 3, "num_classes": 10, "mlp_ratios": 2, "T": 4},
+                {"dim": 64, "heads": 1, "mlp_ratio": 2.0, "num_classes": 10, "image_size": 32},
+            )
+            if dim == 384
+            else None,
+        )
+
+
 def _sizes(
     image: int, patch: int, dim: int, heads: int, depth: int, classes: int
 ) -> dict[str, Any]:
@@ -353,6 +411,7 @@ _FAMILIES: tuple[Callable[[], Iterator[Case]], ...] = (
     _spike_driven_v2,
     _spike_driven_v3,
     _qkformer,
+    _max_former,
 )
 CASES: Mapping[str, Case] = {case.title: case for family in _FAMILIES for case in family()}
 """Title -> case."""
@@ -365,5 +424,6 @@ CLASSES = (
     "Spiking_vit_MetaFormer_Spike_SepConv",
     "spiking_transformer",
     "hierarchical_spiking_transformer",
+    "Max_Former",
 )
 """The classes behind the factories, whose every argument can be set: what `tiny` needs."""

@@ -44,6 +44,7 @@ NETS: dict[str, tuple[str, dict[str, Any]]] = {
         {"image_size": 32, "dims": (4, 8, 16, 16), "heads": 4},
     ),
     "QKFormer": ("qkformer", {}),
+    "Max-Former": ("max_former", {}),
     "Spikeformer, joint, causal": ("spikeformer", {}),
     "Spikeformer, joint": ("spikeformer", {"causal": False, "timesteps": 4}),
     "Spikeformer, divided": ("spikeformer", {"attention": "divided", "timesteps": 4}),

@@ -45,6 +45,9 @@ MODELS = {
     "Spike-driven v3 m (10M), ImageNet": ("spike_driven_v3", "SPIKE_DRIVEN_V3", "imagenet_m"),
     "Spike-driven v3 l (19M), ImageNet": ("spike_driven_v3", "SPIKE_DRIVEN_V3", "imagenet_l"),
     "QKFormer 4-384, CIFAR": ("qkformer", "QKFORMER", "cifar10_4_384"),
+    "Max-Former 4-384, CIFAR": ("max_former", "MAX_FORMER", "cifar10_4_384"),
+    "Max-Former 2-256, gesture": ("max_former", "MAX_FORMER", "gesture_2_256"),
+    "Max-Former 10-384, ImageNet": ("max_former", "MAX_FORMER", "imagenet_10_384"),
     "Spikeformer 7-256 joint, gesture": ("spikeformer", "SPIKEFORMER", "gesture_7_256_joint"),
     "Spikeformer 7-256 divided, gesture": ("spikeformer", "SPIKEFORMER", "gesture_7_256"),
 }

@@ -177,6 +177,25 @@ class CurrentMlp(nn.Module):
         return x
 
 
+class ShortcutMlp(CurrentMlp):
+    """x + BN(W LIF(h) + b), h = BN(W LIF(x) + b): currents [T, B, D, H, W], h of r D channels.
+
+    Where r D = D the public codes add h to the stream as well: it becomes x + h, and the second
+    neuron reads that sum.
+    """
+
+    def __init__(self, config: PublicConfig, dim: int) -> None:
+        super().__init__(config, dim, nn.Conv2d, ("fc1", "fc2"))
+        self.same_width = config.hidden(dim) == dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The stream after the MLP, of the stream x before it, both [T, B, D, H, W]."""
+        hidden = current(self, "fc1", fire(self, "fc1", x))
+        if self.same_width:
+            x = hidden = x + hidden
+        return current(self, "fc2", fire(self, "fc2", hidden)) + x
+
+
 # --- blocks and networks ---------------------------------------------------------------------
 
 

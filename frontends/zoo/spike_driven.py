@@ -30,9 +30,9 @@ from torch.nn import functional
 
 from .layers import attention_neuron, merge_heads, neuron, split_heads
 from .parts import (
-    CurrentMlp,
     IsotropicModel,
     PatchSplitting,
+    ShortcutMlp,
     add_branches,
     add_conv,
     current,
@@ -102,32 +102,13 @@ class SpikeDrivenSelfAttention(nn.Module):
         return y.reshape(x.shape)
 
 
-class Mlp(CurrentMlp):
-    """x + BN(W LIF(h) + b), h = BN(W LIF(x) + b): currents [T, B, D, H, W], h of r D channels.
-
-    Where r D = D the public code adds h to the stream as well: it becomes x + h, and the second
-    neuron reads that sum.
-    """
-
-    def __init__(self, config: SpikeDrivenConfig) -> None:
-        super().__init__(config, config.dim, nn.Conv2d, ("fc1", "fc2"))
-        self.same_width = config.hidden(config.dim) == config.dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The stream after the MLP, of the stream x before it, both [T, B, D, H, W]."""
-        hidden = current(self, "fc1", fire(self, "fc1", x))
-        if self.same_width:
-            x = hidden = x + hidden
-        return current(self, "fc2", fire(self, "fc2", hidden)) + x
-
-
 class Block(nn.Module):
     """x <- x + SDSA(x); x <- MLP(x)."""
 
     def __init__(self, config: SpikeDrivenConfig) -> None:
         super().__init__()
         self.attn = SpikeDrivenSelfAttention(config)
-        self.mlp = Mlp(config)
+        self.mlp = ShortcutMlp(config, config.dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents of currents x, both [T, B, D, H, W]."""

@@ -29,8 +29,9 @@ TINY: dict[str, dict[str, object]] = {
     "spikingformer": {"image_size": 8, "dim": 8},
     "spike_driven": {"image_size": 8, "dim": 8},
     "spike_driven_v2": {"image_size": 16, "dims": [4, 4, 8, 8], "attention_scale": 1.0},
-    "spike_driven_v3": {"image_size": 16, "dims": [4, 4, 8, 8]},
+    "spike_driven_v3": {"image_size": 32, "dims": [4, 4, 8, 8]},
     "qkformer": {"image_size": 8, "dim": 8, "attention_scale": 0.5},
+    "max_former": {"image_size": 8, "dim": 8},
     "spikeformer": {
         "image_size": 8, "stem": [4], "dim": 4, "heads": 2, "depth": 1, "num_classes": 3,
         "attention": "divided", "causal": False, "neuron": "plif", "attention_scale": 0.5,
@@ -62,7 +63,7 @@ def live(name: str, seed: int) -> tuple[torch.nn.Module, np.ndarray]:
 
 
 SEEDS = {"spikformer": 0, "spikingformer": 0, "spike_driven": 0, "spike_driven_v2": 0,
-         "spike_driven_v3": 0, "qkformer": 2, "spikeformer": 0}  # fmt: skip
+         "spike_driven_v3": 0, "qkformer": 2, "max_former": 0, "spikeformer": 0}  # fmt: skip
 
 
 def test_every_model_is_here() -> None:

@@ -56,6 +56,7 @@ FAMILIES = [
     ("spike_driven_v3", "SpikeDrivenTransformerV3", "SpikeDrivenV3Config",
      {"dims": (8, 16, 16, 16)}, {PAIRS}),
     ("qkformer", "QKFormer", "QKFormerConfig", {"dim": 32, "image_size": 16}, {PAIRS}),
+    ("max_former", "MaxFormer", "MaxFormerConfig", {}, {PAIRS}),
 ]  # fmt: skip
 
 
