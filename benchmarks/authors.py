@@ -29,6 +29,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -203,9 +204,8 @@ class PerSample(nn.Module):
 
 def decouple(case: Case, model: nn.Module, steps: int) -> None:
     """Every neuron of `case.coupled` runs over T, sample by sample."""
-    before, _, after = case.coupled.partition("{}")
     for path, module in list(model.named_modules()):
-        if case.coupled and path.startswith(before) and path.endswith(after):
+        if any(fnmatch(path, pattern) for pattern in case.coupled.split()):
             owner, _, name = path.rpartition(".")
             setattr(model.get_submodule(owner), name, PerSample(module, steps))
 
@@ -338,7 +338,7 @@ def golden(case: Case, folder: Path) -> dict[str, Any]:
     model.double()
     steps, _, *frame = config.input_shape
     x = torch.from_numpy(frames(1, steps, 2, *frame, events=case.events))
-    wake(case, model, x[:, :1])
+    wake(case, model, x[:, : case.woken])
     decouple(case, model, steps)
     truth, logits = record(model, lambda: logits_of(case, model, x))
     spikes = {}
@@ -354,6 +354,7 @@ def golden(case: Case, folder: Path) -> dict[str, Any]:
     return {
         "model": case.model,
         "preset": case.preset,
+        **({"woken": case.woken} if case.woken > 1 else {}),
         "changes": {k: list(v) if isinstance(v, tuple) else v for k, v in case.tiny[1].items()},
         "events": case.events,
         "parameters": sum(p.numel() for p in model.parameters()),

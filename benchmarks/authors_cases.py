@@ -30,6 +30,7 @@ REPOSITORIES: Mapping[str, tuple[str, str]] = {
     ),
     "QKFormer": ("zhouchenlin2096/QKFormer", "c2a00e8e54538e76f5954614a60c1d53824bbee9"),
     "MaxFormer": ("bic-L/MaxFormer", "6ddd4ccde2cc9c4b965059403868e57803b9b6b0"),
+    "SGLFormer": ("ZhangHanN1/SGLFormer", "4821b133c92d2e3baf1a6e4892bd6475f30b98ff"),
 }
 """Folder of a checkout -> (repository on GitHub, commit)."""
 
@@ -65,6 +66,12 @@ BLOBS: Mapping[str, str] = {
     "MaxFormer/imagenet/max_former.py": "a0dadf4524cc976583bc4983aef778995c535f73",
     "MaxFormer/imagenet/embedding_hub.py": "9f827317d3b0722d9dc6d1d1894e39d17370228f",
     "MaxFormer/imagenet/mixer_hub.py": "c1e8f82aae22e0b88e1b9610f85813cd192209eb",
+    "SGLFormer/cifar10/sglformer.py": "d20a65e8206489773048e1b6c7d1524378e54ab1",
+    "SGLFormer/cifar100/sglformer.py": "d20a65e8206489773048e1b6c7d1524378e54ab1",
+    "SGLFormer/cifar10-dvs/sglformer.py": "a30e19468d3fb7ca7f54c639645d6dc5d6eae494",
+    "SGLFormer/dvs128-gesture/sglformer.py": "aee31e4affc0640fdc6c684d855a8a285cab999e",
+    "SGLFormer/imagenet/sglformer_ima.py": "d5ade149d2481f932f5af2be6a49e58327603f40",
+    "SGLFormer/imagenet/sglformer_ima2.py": "c744358084947964d3212523d2f2409a18ce3359",
 }
 """Files that are run -> git blob at the commit above."""
 
@@ -81,8 +88,10 @@ class Case:
     events     whether samples are event frames [B, T, C, H, W]; else images [B, C, H, W]
     tokens     whether the code holds tokens as [T, B, N, C] where we hold [T, B, C, N]
     steps      T set on the built network as its attribute `T`, where `build` does not take it
-    coupled    neurons that the code runs over T * B steps, samples one after another: compared as
-               written at B = 1, and at B = 2 with every sample by itself
+    coupled    patterns of neurons that the code runs over T * B steps, samples one after another:
+               compared as written at B = 1, and at B = 2 with every sample by itself
+    woken      samples whose statistics the small network's batch norms get; a norm behind the mean
+               over tokens and steps needs two
     tiny       changes of (arguments, config) for a network small enough for the golden file; None
                where another case has the same code and differs in sizes only
     """
@@ -98,6 +107,7 @@ class Case:
     tokens: bool = False
     steps: int = 0
     coupled: str = ""
+    woken: int = 1
     tiny: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
 
     @property
@@ -288,7 +298,7 @@ def _qkformer() -> Iterator[Case]:
             "qkformer",
             f"{folder}_4_384",
             _sizes(32, 4, 384, 8, 4, classes) | {"T": 4},
-            coupled="stage3.{}.ssa.proj_lif",
+            coupled="stage3.*.ssa.proj_lif",
             tiny=(
                 {"embed_dims": 32, "depths": 3},
                 {"dim": 32, "depths": (1, 1, 1)},
@@ -306,7 +316,7 @@ def _qkformer() -> Iterator[Case]:
             "qkformer",
             preset,
             events=True,
-            coupled="stage2.{}.ssa.proj_lif",
+            coupled="stage2.*.ssa.proj_lif",
             tiny=(
                 _sizes(64, 16, 32, 16, 4, classes) | {"in_channels": 2, "mlp_ratios": ratio},
                 {"dim": 32, "image_size": 64, "timesteps": 3},
@@ -321,7 +331,7 @@ def _qkformer() -> Iterator[Case]:
                 "qkformer",
                 f"imagenet_10_{dim}" + (f"_{size}" if size != 224 else ""),
                 {"T": 4},
-                coupled="stage3.{}.attn.proj_lif",
+                coupled="stage3.*.attn.proj_lif",
                 tiny=(
                     _sizes(64, 16, 32, 2, 4, 10) | {"T": 4},
                     {
@@ -385,6 +395,60 @@ def _max_former() -> Iterator[Case]:
         )
 
 
+def _sglformer() -> Iterator[Case]:
+    small, ours = {"embed_dims": 48, "num_heads": 2}, {"dim": 48, "heads": 2}
+    for classes in (10, 100):
+        yield Case(
+            f"SGLFormer CIFAR{classes} 4-384 (cifar{classes}.yml)",
+            f"SGLFormer/cifar{classes}/sglformer.py",
+            "vit_snn",
+            "sglformer",
+            f"cifar{classes}_4_384",
+            _sizes(32, 4, 384, 16, 1, classes) | {"T": 4},
+            woken=2,
+            tiny=(small, ours),
+        )
+    for title, folder, data, classes in (
+        ("CIFAR10-DVS", "cifar10-dvs", "cifar10dvs", 10),
+        ("DVS128 Gesture", "dvs128-gesture", "gesture", 11),
+    ):
+        for steps in (16, 10):
+            image = {"img_size_h": 64, "img_size_w": 64, "T": 3}
+            yield Case(
+                f"SGLFormer {title} 3-256, T = {steps}",
+                f"SGLFormer/{folder}/sglformer.py",
+                "sglformer",
+                "sglformer",
+                f"{data}_3_256" + ("_t10" if steps == 10 else ""),
+                {"T": steps},
+                events=True,
+                woken=2,
+                tiny=(
+                    _sizes(64, 16, 48, 2, 1, classes) | {"in_channels": 2} | image,
+                    ours | {"image_size": 64, "timesteps": 3},
+                )
+                if steps == 16
+                else None,
+            )
+    for file in ("sglformer_ima", "sglformer_ima2"):
+        for dim in (384, 512, 768):
+            yield Case(
+                f"SGLFormer ImageNet 8-{dim} ({file}.py)",
+                f"SGLFormer/imagenet/{file}.py",
+                file,
+                "sglformer",
+                f"imagenet{'2' * file.endswith('2')}_8_{dim}",
+                _sizes(224, 16, dim, dim // 64, 8, 1000) | {"T": 4},
+                coupled="blocks.*.attn.proj_lif" + " patch_embed.proj_lif" * file.endswith("2"),
+                tiny=(
+                    _sizes(64, 16, 48, 2, 3, 10),
+                    ours | {"image_size": 64, "num_classes": 10, "depth": 1},
+                )
+                if dim == 384
+                else None,
+            )
+
+
 def _sizes(
     image: int, patch: int, dim: int, heads: int, depth: int, classes: int
 ) -> dict[str, Any]:
@@ -412,6 +476,7 @@ _FAMILIES: tuple[Callable[[], Iterator[Case]], ...] = (
     _spike_driven_v3,
     _qkformer,
     _max_former,
+    _sglformer,
 )
 CASES: Mapping[str, Case] = {case.title: case for family in _FAMILIES for case in family()}
 """Title -> case."""
@@ -425,5 +490,7 @@ CLASSES = (
     "spiking_transformer",
     "hierarchical_spiking_transformer",
     "Max_Former",
+    "sglformer_ima",
+    "sglformer_ima2",
 )
 """The classes behind the factories, whose every argument can be set: what `tiny` needs."""

@@ -22,6 +22,7 @@ _PUBLISHED: dict[str, tuple[str, str]] = {
     "spike_driven_v3": ("SpikeDrivenTransformerV3", "SpikeDrivenV3Config"),
     "qkformer": ("QKFormer", "QKFormerConfig"),
     "max_former": ("MaxFormer", "MaxFormerConfig"),
+    "sglformer": ("SGLFormer", "SGLFormerConfig"),
 }
 """Published networks: the file here and the checkpoint's name -> its model and config classes."""
 

@@ -131,6 +131,7 @@ class LinearAttention(nn.Module):
     def __init__(self, config: SpikeDrivenV3Config, dim: int) -> None:
         super().__init__()
         self.heads, self.scale = config.heads, (dim // config.heads) ** -0.5 * 2
+        self.order = config.order
         self.head_spike = MultiSpike(config.most)
         for name, width in (("q", dim), ("k", dim), ("v", VALUE_EXPANSION * dim)):
             self.add_module(f"{name}_conv", _pointwise(dim, width))
@@ -142,8 +143,11 @@ class LinearAttention(nn.Module):
         """Currents of currents x, both [T, B, C, H, W]."""
         sent = self.head_spike(x)
         q, k, v = (self._branch(name, sent) for name in "qkv")
-        attended = merge_heads(((q @ k.transpose(-2, -1)) @ v) * self.scale)
-        spikes = self.attn_spike(attended)
+        if self.order == "qk":
+            products = (q @ k.transpose(-2, -1)) @ v
+        else:
+            products = q @ (k.transpose(-2, -1) @ v)
+        spikes = self.attn_spike(merge_heads(products * self.scale))
         return per_step(spikes.reshape(*spikes.shape[:3], *x.shape[3:]), self.proj_conv)
 
     def _branch(self, name: str, sent: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...toolchain.ground.errors import Problem
-from .public_config import SizedConfig
+from .public_config import ORDERS, SizedConfig
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,8 @@ class SpikeDrivenV3Config(SizedConfig):
     dims    channels of the four stages; the last two divisible by `heads`
     depths  blocks of attention in stages 3 and 4
     most    D, the spikes that a neuron sends in a step at the most
+    order   how (q k^T) v is taken: `qk` first, as the public code, or `kv` first. The numbers are
+            whole over D^3, so both are exact and equal; k^T v is less where tokens outnumber d
 
     `mlp_ratio` is that of the attention blocks; the convolution blocks widen by 4 always. The
     published networks take one step (T = 1), whose D virtual steps are the spikes of a neuron.
@@ -28,8 +30,10 @@ class SpikeDrivenV3Config(SizedConfig):
     dims: tuple[int, ...] = (16, 32, 32, 32)
     depths: tuple[int, ...] = (1, 1)
     most: int = 4
+    order: str = "kv"
 
     model: ClassVar[str] = "spike_driven_v3"
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"order": ORDERS}
 
     @property
     def reduction(self) -> int:

@@ -38,16 +38,18 @@ def make_representable(model: nn.Module, seed: int, gain: float) -> nn.Module:
 
 
 def torch_spikes(model: nn.Module, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Module path -> spikes [K, T, *shape] of every neuron layer; `logits` [K, classes].
+    """Module path -> spikes [K, T, neurons] of every neuron layer; `logits` [K, classes].
 
-    An integer neuron's spikes are counted: whole numbers.
+    An integer neuron's spikes are counted: whole numbers. Windows of a sample may stand beside the
+    samples, sample by sample.
     """
     seen: dict[str, np.ndarray] = {}
 
     def keep(name: str) -> Callable[[object, object, Tensor], None]:
         def record(module: object, inputs: object, output: Tensor) -> None:
             unit = module.norm if isinstance(module, MultiSpike) else 1
-            seen[name] = (output * unit).transpose(0, 1).numpy()
+            counts = (output * unit).reshape(len(output), len(x), -1)
+            seen[name] = counts.transpose(0, 1).numpy()
 
         return record
 

@@ -33,6 +33,7 @@ SEEDS = {
     "spike_driven_v2": (0, 4.0),
     "qkformer": (0, 2.0),
     "max_former": (0, 2.0),
+    "sglformer": (0, 4.0),
 }
 INTEGER = {"spike_driven_v3": (0, 8.0)}
 """The same of integer neurons, which are two forms of populations."""

@@ -32,6 +32,7 @@ TINY: dict[str, dict[str, object]] = {
     "spike_driven_v3": {"image_size": 32, "dims": [4, 4, 8, 8]},
     "qkformer": {"image_size": 8, "dim": 8, "attention_scale": 0.5},
     "max_former": {"image_size": 8, "dim": 8},
+    "sglformer": {"image_size": 8, "dim": 8},
     "spikeformer": {
         "image_size": 8, "stem": [4], "dim": 4, "heads": 2, "depth": 1, "num_classes": 3,
         "attention": "divided", "causal": False, "neuron": "plif", "attention_scale": 0.5,
@@ -63,7 +64,8 @@ def live(name: str, seed: int) -> tuple[torch.nn.Module, np.ndarray]:
 
 
 SEEDS = {"spikformer": 0, "spikingformer": 0, "spike_driven": 0, "spike_driven_v2": 0,
-         "spike_driven_v3": 0, "qkformer": 2, "max_former": 0, "spikeformer": 0}  # fmt: skip
+         "spike_driven_v3": 0, "qkformer": 2, "max_former": 0, "sglformer": 0,
+         "spikeformer": 0}  # fmt: skip
 
 
 def test_every_model_is_here() -> None:

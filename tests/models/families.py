@@ -30,6 +30,7 @@ for _name, _config in {
     "spike_driven": {"dim": 16},
     "qkformer": {"dim": 32},
     "max_former": {"dim": 16},
+    "sglformer": {"dim": 16, "attention_threshold": 0.125},
     "spike_driven_v2": {
         "dims": (4, 4, 8, 8),
         "image_size": 16,

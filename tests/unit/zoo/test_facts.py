@@ -57,6 +57,7 @@ FAMILIES = [
      {"dims": (8, 16, 16, 16)}, {PAIRS}),
     ("qkformer", "QKFormer", "QKFormerConfig", {"dim": 32, "image_size": 16}, {PAIRS}),
     ("max_former", "MaxFormer", "MaxFormerConfig", {}, {PAIRS}),
+    ("sglformer", "SGLFormer", "SGLFormerConfig", {}, {PAIRS}),
 ]  # fmt: skip
 
 
