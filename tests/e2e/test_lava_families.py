@@ -32,7 +32,7 @@ TINY: dict[str, dict[str, object]] = {
     "spike_driven_v3": {"image_size": 32, "dims": [4, 4, 8, 8]},
     "qkformer": {"image_size": 8, "dim": 8, "attention_scale": 0.5},
     "max_former": {"image_size": 8, "dim": 8},
-    "sglformer": {"image_size": 8, "dim": 8},
+    "sglformer": {"image_size": 8, "dim": 8, "attention_scale": 1.0},
     "spikeformer": {
         "image_size": 8, "stem": [4], "dim": 4, "heads": 2, "depth": 1, "num_classes": 3,
         "attention": "divided", "causal": False, "neuron": "plif", "attention_scale": 0.5,
