@@ -42,7 +42,8 @@ class LavaNetwork:
     outputs      population name -> OutPort of shape (neurons,), C order of the population's shape
 
     Lava step h + 1 is hardware step h. Drive every clock with 1 at the hardware steps h where
-    (h - phase) mod T = T - 1, else 0 (`sfx.toolchain.ir.program.Clock`).
+    (h - phase) mod T = T - 1, else 0; T is the clock's own where it has one
+    (`sfx.toolchain.ir.program.Clock`).
     """
 
     program: Program

@@ -8,7 +8,7 @@ import nir
 import torch
 from torch import fx, nn
 
-from .dims import TIME, Dims
+from .dims import Dims
 
 
 @dataclass
@@ -50,7 +50,7 @@ class NeuronCalls:
     @property
     def over_time(self) -> bool:
         """Whether one call computes all steps."""
-        return self.dims.holds(TIME)
+        return self.dims.timed
 
     def of(self, steps: int, made: int) -> list[int] | None:
         """The calls to look at where the module was called `made` times in a forward of `steps`.

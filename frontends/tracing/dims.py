@@ -5,6 +5,13 @@ A multi-step model merges and splits its axes freely: [T, B, C, H, W] -> [T*B, C
 
     "T"   the model steps      "B"   the one sample      int   a factor > 1 of the value at one step
 
+A view may cut T into groups of steps (attention over chunks of steps), [T, ...] -> [n, g, ...]:
+
+    "G"   the groups, n of them      "W"   the steps within a group, g of them
+
+Side by side they are T again. A tensor that holds G without W has one value for each group, which
+is the same at all of its steps.
+
 A model is traced as it runs, with one sample and its own T, so that whatever it computes from its
 shapes is right. B is thus 1, and T may be. A factor of length 1 (a *mark*) moves no element: it
 says which axes of length 1 are no part of the value, and where that is not certain, a guess that
@@ -19,10 +26,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TIME = "T"
 BATCH = "B"
+GROUPS = "G"
+WITHIN = "W"
+TIMES = (TIME, GROUPS, WITHIN)
 
 Factor = str | int
 Axis = tuple[Factor, ...]
@@ -34,11 +44,13 @@ class TimeProblem(ValueError):
 
 
 def merged(factors: Iterable[Factor]) -> Axis:
-    """`factors` with neighbouring ints multiplied and ones left out."""
+    """`factors` with neighbouring ints multiplied, groups of steps joined, and ones left out."""
     out: list[Factor] = []
     for factor in factors:
         if isinstance(factor, int) and out and isinstance(out[-1], int):
             out[-1] *= factor
+        elif factor == WITHIN and out and out[-1] == GROUPS:
+            out[-1] = TIME
         elif factor != 1:
             out.append(factor)
     return tuple(out)
@@ -56,20 +68,30 @@ def in_step(axis: Axis) -> bool:
 
 @dataclass(frozen=True)
 class Dims:
-    """The factors of every axis of one tensor. steps: length of T."""
+    """The factors of every axis of one tensor.
+
+    steps  length of T;  group  steps of a group, 0 where T is whole
+    """
 
     axes: tuple[Axis, ...]
     steps: int
+    group: int = 0
 
-    def with_axes(self, axes: Iterable[Axis]) -> Dims:
-        """The same T under other axes."""
-        return Dims(tuple(merged(a) for a in axes), self.steps)
+    def with_axes(self, axes: Iterable[Axis], group: int = 0) -> Dims:
+        """The same T under other axes. group: where they are cut into groups and these are not."""
+        made = tuple(merged(a) for a in axes)
+        cut = any(f in (GROUPS, WITHIN) for a in made for f in a)
+        return Dims(made, self.steps, (self.group or group) if cut else 0)
 
     def length(self, factor: Factor) -> int:
         """Length of one factor."""
         if isinstance(factor, int):
             return factor
-        return self.steps if factor == TIME else 1
+        if factor == TIME:
+            return self.steps
+        if factor == WITHIN:
+            return self.group
+        return self.steps // self.group if factor == GROUPS else 1
 
     def size(self, axis: Axis) -> int:
         """Length of an axis."""
@@ -97,10 +119,24 @@ class Dims:
         """Whether any axis holds `factor`."""
         return any(factor in axis for axis in self.axes)
 
+    def times(self, index: int) -> set[Factor]:
+        """What axis `index` holds of time: T, groups, or the steps within one."""
+        return {f for f in self.solid(index) if f in TIMES}
+
+    @property
+    def moments(self) -> set[Factor]:
+        """What all axes together hold of time."""
+        return {f for i in range(len(self.axes)) for f in self.times(i)}
+
+    @property
+    def timed(self) -> bool:
+        """Whether any axis holds time, be it of length 1."""
+        return any(f in TIMES for axis in self.axes for f in axis)
+
     @property
     def spread(self) -> bool:
         """Whether an axis holds several steps."""
-        return self.steps > 1 and self.holds(TIME)
+        return bool(self.moments)
 
     def plain(self) -> Dims:
         """All axes but the first as axes of the value, without marks: those go to axis 0."""
@@ -113,9 +149,13 @@ class Dims:
         )
 
     def view(self, shape: Sequence[int]) -> Dims:
-        """The axes after a reshape in C order. Raises TimeProblem where it would split T."""
+        """The axes after a reshape in C order, which may cut T into groups of steps.
+
+        Raises TimeProblem where it would split T in another way.
+        """
         todo = list(merged(f for axis in self.axes for f in axis if self.length(f) > 1))
         axes: list[Axis] = []
+        made = self
         for length in shape:
             axis: list[Factor] = []
             left = int(length)
@@ -123,19 +163,24 @@ class Dims:
                 if not todo:
                     raise TimeProblem(f"cannot view {self.shape} as {tuple(shape)}")
                 factor = todo.pop(0)
-                size = self.length(factor)
+                size = made.length(factor)
                 if left % size == 0:
                     axis.append(factor)
                     left //= size
+                elif factor == TIME and size % left == 0:
+                    made = replace(made, group=size // left)
+                    axis.append(GROUPS)
+                    todo.insert(0, WITHIN)
+                    left = 1
                 elif isinstance(factor, int) and size % left == 0:
                     axis.append(left)
                     todo.insert(0, size // left)
                     left = 1
                 else:
-                    what = "the time axis" if factor == TIME else "an axis next to time"
+                    what = "the time axis" if factor in TIMES else "an axis next to time"
                     raise TimeProblem(f"viewing {self.shape} as {tuple(shape)} cuts through {what}")
             axes.append(tuple(axis))
-        return self._marked(axes)
+        return made._marked(axes)
 
     def _marked(self, axes: list[Axis]) -> Dims:
         """`axes`, which hold no marks yet, with the marks of this tensor's axes.

@@ -17,7 +17,7 @@ from ...toolchain.formats.nir import ext
 from ...toolchain.ground.errors import Problem
 from ..neurons.refusal import Refusal
 from .calls import TracedCalls
-from .dims import TIME, Dims, Shape
+from .dims import Dims, Shape
 
 Array = NDArray[Any]
 
@@ -181,6 +181,14 @@ class Emitter:
         name = self.add(ext.TimeSum(x.shape), "time_sum", x.name)
         return replace(x, name=self.scale(name, x.shape, factor), reduce=None)
 
+    def group_sum(self, x: Stream) -> Stream:
+        """The sum over the steps of each group, which every step of the group has.
+
+        x  axes without the steps within a group, its values still those of single steps
+        """
+        made = ext.GroupSum(x.shape, x.dims.group)
+        return replace(x, name=self.add(made, "group_sum", x.name))
+
     def as_mean(self, x: Stream) -> Stream:
         """`x` with a sum over the steps turned into T times their mean.
 
@@ -212,12 +220,13 @@ def needs_steps(x: Stream, what: str) -> None:
 
 def no_time(x: Stream, index: int, what: str) -> None:
     """Refuse where tensor axis `index` holds several time steps."""
-    if TIME in x.dims.solid(index):
+    if x.dims.times(index):
         raise Refusal("SFX-E104", f"{what} mixes time steps", CAUSAL)
 
 
 CAUSAL = (
     "each step may only use the same step's values, a neuron's state, torch.cumsum(x, 0) over the "
     "time axis (causal attention: q @ cumsum(k^T v)), or the sample's total x.sum(0, keepdim=True) "
-    "(not causal: q @ (k^T v).sum(0), or q @ (k^T v) over T*N tokens)"
+    "(not causal: q @ (k^T v).sum(0), or q @ (k^T v) over T*N tokens), of all steps or of "
+    "groups of them (x.view(T // g, g, ...))"
 )

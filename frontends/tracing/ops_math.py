@@ -12,7 +12,7 @@ from torch import Tensor, fx
 
 from ...toolchain.formats.nir import ext
 from ..neurons.refusal import Refusal
-from .dims import BATCH, TIME, Axis, in_step
+from .dims import BATCH, GROUPS, TIME, TIMES, WITHIN, Axis, Factor, in_step
 from .emitter import (
     CAUSAL,
     Array,
@@ -41,7 +41,9 @@ def cumsum(e: Emitter, node: fx.Node, x: Stream, dim: int, **options: Any) -> St
     if axis == ():
         return x
     if axis != (TIME,):
-        what = "time together with space or batch" if TIME in axis else "an axis of space"
+        times = x.dims.times(dim)
+        what = "time together with space or batch" if TIME in times else "an axis of space"
+        what = "groups of steps or within them" if times - {TIME} else what
         raise Refusal("SFX-E104", f"cumsum over {what}", "cumsum is mapped over the time axis only")
     made = ext.integrator_node(x.shape, gain=1.0, dt=e.dt)
     return replace(x, name=e.add(made, "cumsum", x.name))
@@ -74,9 +76,8 @@ def reduce(
     count = int(np.prod([x.shape[i] for i in axes], dtype=np.int64))
     if kind == "mean":
         name = e.scale(name, dims.step_shape, 1.0 / count)
-    out = Stream(name, dims, x.reduce)
-    if any(TIME in axis for axis in gone):
-        out = replace(out, reduce=kind)
+    times: set[Factor] = {f for axis in gone for f in axis if f in TIMES}
+    out = over_time(e, Stream(name, dims, x.reduce), kind, times)
     if keepdim:
         full = x.dims.with_axes(() if i in over else a for i, a in enumerate(x.dims.axes))
         out = e.view(out, full)
@@ -163,7 +164,7 @@ def at_one_step(x: Stream, constant: Constant) -> Array:
         if isinstance(factor, str):
             first = np.take(split, [0], axis=i)
             if not np.array_equal(np.broadcast_to(first, split.shape), split):
-                kind = "time step" if factor == TIME else "sample"
+                kind = "sample" if factor == BATCH else "time step"
                 raise Refusal(
                     "SFX-E104",
                     f"a constant that differs from {kind} to {kind}",
@@ -183,11 +184,13 @@ def aligned(e: Emitter, a: Stream, b: Stream, shape: tuple[int, ...]) -> tuple[S
     sides = []
     for x, other in ((a, b), (b, a)):
         axes = ((),) * (rank - len(other.dims.axes)) + other.dims.axes
-        wide = x.dims.with_axes(axes)
-        target = [1 if TIME in wide.solid(i) else n for i, n in enumerate(shape)]
+        wide = other.dims.with_axes(axes)
+        target = [1 if wide.times(i) else n for i, n in enumerate(shape)]
         own = ((),) * (rank - len(x.dims.axes)) + x.dims.axes
-        if not x.dims.spread:  # the same at every step
-            x = timed(e, e.view(x, x.dims.with_axes(own)), axes)
+        if (
+            not x.dims.spread or x.dims.moments < other.dims.moments
+        ):  # the same at every step, or in every group
+            x = timed(e, e.view(x, x.dims.with_axes(own)), axes, other.dims.group)
             own = x.dims.axes
         full = [
             n if x.dims.size(axis) > 1 else t for axis, n, t in zip(own, shape, target, strict=True)
@@ -204,19 +207,21 @@ def aligned(e: Emitter, a: Stream, b: Stream, shape: tuple[int, ...]) -> tuple[S
     return e.view(a, both), e.view(b, both)
 
 
-def timed(e: Emitter, x: Stream, axes: Sequence[Axis]) -> Stream:
-    """`x`, the same at every step, with the time axis where `axes` have it.
+def timed(e: Emitter, x: Stream, axes: Sequence[Axis], group: int = 0) -> Stream:
+    """`x`, the same at every step (of a group), with the time axis where `axes` have it.
 
     An axis of length 1 of `x` that meets time together with space is widened by the space.
+    group  steps of a group, where `axes` have groups
     """
     for i, axis in enumerate(axes):
-        if TIME not in axis or x.dims.size(x.dims.axes[i]) > 1:
+        missing = [f for f in axis if f in (GROUPS, WITHIN) and not x.dims.holds(f)]
+        if not (TIME in axis or missing) or x.dims.size(x.dims.axes[i]) > 1:
             continue
         wide = [*x.dims.axes]
         wide[i] = tuple(f for f in axis if isinstance(f, int))
         x = widened(e, x, [x.dims.size(a) for a in wide])
         wide[i] = axis
-        x = e.view(x, x.dims.with_axes(wide))
+        x = e.view(x, x.dims.with_axes(wide, group))
     return x
 
 
@@ -260,20 +265,20 @@ def stream_matmul(e: Emitter, a: Stream, b: Stream) -> Stream:
     """a [..., M, K] @ b [..., K, N] per step: Expand both to (..., M, K, N), Product, ReduceSum.
 
     Where K holds the time axis (k^T v over T*N tokens), it pairs values of the same step: the sum
-    over the tokens of each step, then over the steps. Where M does, b must be the same at every
-    step.
+    over the tokens of each step, then over the steps, all of them or those of a group. Where M
+    does, b must be the same at every step (of a group).
     """
     if a.reduce is None or b.reduce is None:
         a, b = e.held(a), e.held(b)
     needs_steps(a, "a product of streams")
     needs_steps(b, "a product of streams")
-    over_time = TIME in a.dims.solid(-1) and a.dims.solid(-1) == b.dims.solid(-2)
-    if not over_time:
+    over = a.dims.times(-1) if a.dims.solid(-1) == b.dims.solid(-2) else set()
+    if not over:
         no_time(a, -1, "a matrix product that sums over time")
         no_time(b, -2, "a matrix product that sums over time")
-    if b.dims.holds(TIME):
+    if b.dims.moments & a.dims.times(-2):
         no_time(a, -2, "a matrix product between different time steps")
-    if a.dims.holds(TIME):
+    if a.dims.moments & b.dims.times(-1):
         no_time(b, -1, "a matrix product between different time steps")
     lead = np.broadcast_shapes(a.dims.shape[:-2], b.dims.shape[:-2])
     (m, k), n = a.dims.shape[-2:], b.dims.shape[-1]
@@ -285,5 +290,29 @@ def stream_matmul(e: Emitter, a: Stream, b: Stream) -> Stream:
     axis = [left.dims.step_axis(summed)] if in_step(left.dims.axes[summed]) else []
     axes = [*left.dims.axes[:-2], left.dims.axes[-1]]
     name = e.reduce_sum(product, left.shape, axis) if axis else product
-    kept = left.dims.with_axes(axes)
-    return Stream(name, kept, "sum" if over_time else None)
+    return over_time(e, Stream(name, left.dims.with_axes(axes)), "sum", over)
+
+
+def over_time(e: Emitter, x: Stream, kind: str, over: set[Factor]) -> Stream:
+    """What a reduction leaves.
+
+    x     its axes are those that are left, its values are reduced over all that is no time
+    kind  "mean" or "sum";  over  what was reduced of time
+    """
+    if not over:
+        return x
+    share = 1.0
+    if over == {WITHIN}:
+        x = e.group_sum(x)
+        share = 1.0 / x.dims.group if kind == "mean" else 1.0
+    elif over == {GROUPS}:
+        if x.dims.holds(WITHIN):
+            raise Refusal("SFX-E104", f"a {kind} over the groups mixes steps of several", CAUSAL)
+        raise Refusal(
+            "SFX-E104",
+            f"a {kind} over the groups of values that each group has once",
+            "reduce a stream that has its steps on one axis",
+        )
+    else:
+        x = replace(x, reduce=kind)
+    return replace(x, name=e.scale(x.name, x.shape, share))

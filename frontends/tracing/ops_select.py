@@ -36,7 +36,7 @@ def taken(e: Emitter, x: Stream, dim: int, index: Sequence[int], what: str) -> S
         return x
     if becomes_time(e, x, x.dims.axes, len(index)) and dim == 0 and not any(index):
         return e.view(x, x.dims.with_axes([(TIME, *x.dims.axes[0]), *x.dims.axes[1:]]))
-    if TIME in x.dims.solid(dim):
+    if x.dims.times(dim):
         raise Refusal("SFX-E104", f"{what} a part of the time steps", STEPS)
     axis = x.dims.axes[dim]
     if axis and not in_step(axis):
@@ -175,7 +175,7 @@ def _beside(e: Emitter, x: Stream, like: Stream, dim: int) -> Stream:
     no_time(like, dim, "a concatenation along the time axis")
     if not x.dims.spread and like.dims.spread:
         axes = [a if i != dim else x.dims.axes[dim] for i, a in enumerate(like.dims.axes)]
-        x = timed(e, x, axes)
+        x = timed(e, x, axes, like.dims.group)
     for i in range(len(like.dims.axes)):
         if i != dim and x.dims.solid(i) != like.dims.solid(i):
             raise Refusal("SFX-E104", f"joins values that hold time on different axes ({i})", STEPS)

@@ -270,7 +270,7 @@ def _shown(e: Emitter, streams: list[Stream]) -> bool:
     """Whether they are an image that the model shows at each of its steps: [image] * T."""
     first = streams[0]
     same = all(s == first for s in streams) and first.step is None and first.reduce is None
-    return e.repeats and same and len(streams) == first.dims.steps and not first.dims.holds(TIME)
+    return e.repeats and same and len(streams) == first.dims.steps and not first.dims.timed
 
 
 def _with_axis(e: Emitter, part: Any, dim: int) -> Any:

@@ -10,7 +10,7 @@ import torch
 from torch import fx
 
 from ..neurons.refusal import Refusal
-from .dims import BATCH, TIME, Axis, TimeProblem, in_step
+from .dims import BATCH, GROUPS, TIME, WITHIN, Axis, TimeProblem, in_step
 from .emitter import CAUSAL, Emitter, Stream
 from .rules import result_shape, rule
 
@@ -109,7 +109,8 @@ def widened(e: Emitter, x: Stream, shape: Sequence[int]) -> Stream:
     """`x` broadcast to the tensor shape `shape`.
 
     A stream whose steps were reduced gets them back where its first axis (the second, if the first
-    is the samples') is repeated T times.
+    is the samples') is repeated T times; one of groups, where the axis behind that of the groups is
+    repeated as often as a group has steps.
     """
     axes = ((),) * (len(shape) - len(x.dims.axes)) + x.dims.axes
     first = 1 if axes[:1] == ((BATCH,),) else 0
@@ -120,6 +121,9 @@ def widened(e: Emitter, x: Stream, shape: Sequence[int]) -> Stream:
         x = e.view(x, x.dims.with_axes(axes))
     if becomes_time(e, x, axes, shape[0]):
         axes = ((TIME, *axes[0]), *axes[1:])
+    behind = axes.index((GROUPS,)) + 1 if (GROUPS,) in axes and not x.dims.holds(WITHIN) else 0
+    if 0 < behind < len(axes) and axes[behind] == () and shape[behind] == x.dims.group:
+        axes = (*axes[:behind], (WITHIN,), *axes[behind + 1 :])
     padded = e.view(x, x.dims.with_axes(axes))
     wide = x.dims.with_axes(
         (n,) if x.dims.size(axis) == 1 and n > 1 else axis
@@ -131,7 +135,7 @@ def widened(e: Emitter, x: Stream, shape: Sequence[int]) -> Stream:
 
 def becomes_time(e: Emitter, x: Stream, axes: Sequence[Axis], length: int) -> bool:
     """Whether a new first axis is that of time: the model repeats an image over its steps."""
-    timeless = not x.dims.holds(TIME) and x.reduce is None and x.step is None
+    timeless = not x.dims.timed and x.reduce is None and x.step is None
     return e.repeats and timeless and x.dims.size(axes[0]) == 1 and length == x.dims.steps > 1
 
 

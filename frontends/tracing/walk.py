@@ -16,7 +16,7 @@ from torch import Tensor, fx
 
 from ...toolchain.ground.errors import Problem, UnsupportedError
 from ..neurons.refusal import Refusal
-from .dims import TIME, Dims
+from .dims import Dims
 from .emitter import Emitter, Stream
 from .ops_steps import LOOP, STEPWISE, Partial, State, accumulated
 from .prepare import NOT_THE_MODELS, op_name
@@ -174,7 +174,7 @@ class Walk:
             self._refuse_output(f"the output is the sum of {len(value.steps)} steps only", LOOP)
         elif isinstance(value, Stream):
             alone = value.step is not None and value.dims.steps > 1
-            timeless = not value.dims.holds(TIME) and value.reduce is None
+            timeless = not value.dims.timed and value.reduce is None
             if value.dims.steps == 1 and self.e.fires:
                 return replace(value, step=None, reduce="mean" if timeless else value.reduce)
             if alone:
@@ -184,6 +184,11 @@ class Walk:
                 )
             elif timeless and value.step is None:
                 self._refuse_output("there is no neuron before the output", "use a spiking neuron")
+            elif value.dims.group:
+                self._refuse_output(
+                    "the output has groups of steps on axes of their own",
+                    "join them to one time axis, x.flatten(0, 1), or return a mean or sum",
+                )
             else:
                 return replace(value, step=None)
         return None
@@ -241,7 +246,7 @@ class Walk:
             raise Refusal(
                 "SFX-E104", f"combines the steps {' and '.join(map(str, sorted(steps)))}", LOOP
             )
-        if any(v.dims.holds(TIME) or v.reduce for v in traced):
+        if any(v.dims.timed or v.reduce for v in traced):
             return rule(self.e, node, *args, **kwargs)
         bare = _map(args, lambda v: replace(v, step=None))
         named = _map(kwargs, lambda v: replace(v, step=None))

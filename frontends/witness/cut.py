@@ -161,7 +161,8 @@ def _through(op: g.Op, graph: Graph, node: Node, ports: list[Size], steps: int) 
     if isinstance(op, g.Integrator):
         return Size(m * abs(op.gain) * steps, k + steps + 1)
     if isinstance(op, g.TimeSum):
-        return Size(m * steps, k + steps)
+        span = op.span(steps)
+        return Size(m * span, k + span)
     return Size(m, k)
 
 

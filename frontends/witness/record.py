@@ -24,7 +24,7 @@ from ...toolchain.ir.graph import Graph, Slot
 from ..neurons.bare import parts_bare
 from ..neurons.untouched import untouched
 from ..tracing.calls import Exported, NeuronCalls
-from ..tracing.dims import BATCH, TIME, Dims
+from ..tracing.dims import GROUPS, TIMES, WITHIN, Dims
 from ..tracing.lock import LOCK
 
 Array = NDArray[Any]
@@ -125,7 +125,7 @@ def record(exported: Exported, x: Array) -> Recording:
         else:
             neurons[neuron.node] = found
     result = None if output is None else by_step(output, exported.output, len(x))
-    if result is not None and not exported.output.holds(TIME):
+    if result is not None and not exported.output.timed:
         result = result[0]
     unit = float(torch.finfo(exported.dtype).eps) / 2
     rests = {n.node: rest_of(n.module) for n in exported.neurons}
@@ -290,17 +290,19 @@ def _joined(values: tuple[Tensor | None, ...], dims: Dims, steps: int) -> Array 
 def by_step(value: Tensor, dims: Dims, steps: int) -> Array | None:
     """`value` of a batch of one as [T, *step shape]; [1, *step shape] where `dims` has no T.
 
-    None if the tensor's axes are not those of `dims`.
+    What each group of steps has once is there at every one of them. None if the tensor's axes are
+    not those of `dims`.
     """
     factors = [f for axis in dims.axes for f in axis]
-    known = {TIME: steps, BATCH: 1}
-    lengths = [known[f] if isinstance(f, str) else f for f in factors]
+    now = replace(dims, steps=steps)
+    lengths = [now.length(f) for f in factors]
     if value.dim() != len(dims.axes) or value.numel() != math.prod(lengths):
         return None
-    whole = value.reshape(lengths)
-    if TIME in factors:
-        whole = whole.movedim(factors.index(TIME), 0)
-    whole = whole.reshape(steps if TIME in factors else 1, *dims.step_shape).cpu()
+    times = [factors.index(f) for f in TIMES if f in factors]
+    whole = value.reshape(lengths).movedim(times, list(range(len(times))))
+    whole = whole.reshape(-1, *dims.step_shape).cpu()
+    if GROUPS in factors and WITHIN not in factors:
+        whole = whole.repeat_interleave(dims.group, dim=0)
     found: Array = (whole if whole.dtype in NUMPY else whole.float()).numpy()
     return found
 

@@ -11,6 +11,7 @@ from ..ground.arith import scale_exponent
 from .bound import Bound, Ports
 from .connections import value_bounds
 from .facts import SampleTotal
+from .last_step import once_per_sample
 from .program import Population, Program, Projection
 
 
@@ -18,8 +19,8 @@ def port_bounds(program: Program, p: Population, without: Collection[str] = ()) 
     """By port: the sum over its projections of what they can deliver, exponents applied.
 
     Follows from the declared range of each pre population, but for those in `without`. No event
-    is always possible. Of what is sent once per sample and read at several steps of a sample
-    (a `SampleTotal`), one delivers at a time.
+    is always possible. Of what is sent once per sample, or group of steps, and read at several of
+    its steps (a `SampleTotal`), one delivers at a time.
     """
     zero = np.zeros(1, dtype=np.int64)
     ports = {name: Bound(zero, zero) for name in p.neuron.ports}
@@ -43,12 +44,13 @@ def _at_a_time(
     incoming = [j for j in program.incoming[p.name] if j.pre not in without]
     totals = program.known(SampleTotal) if any(j.lag < 0 for j in incoming) else ()
     once = {name: f.of for f in totals if f.population == p.name for name in f.reads}
+    every = {e.origin: e.every for e in once_per_sample(program).values()} if once else {}
     for number, j in enumerate(incoming):
         key = (j.port, once[j.name]) if j.name in once else (j.port, f"#{number}")
         groups.setdefault(key, {}).setdefault(j.lag, []).append(j)
     out: list[tuple[str, list[list[Projection]]]] = []
-    for (port, _), by_lag in groups.items():
-        if max(by_lag) - min(by_lag) < program.timesteps:
+    for (port, origin), by_lag in groups.items():
+        if max(by_lag) - min(by_lag) < every.get(origin, 1):
             out.append((port, list(by_lag.values())))
         else:
             out += [(port, [same]) for same in by_lag.values()]

@@ -309,6 +309,7 @@ def check_graph(graph: Graph) -> None:
 def graph_problems(graph: Graph) -> Iterator[Problem]:
     """Every problem of `graph`, in node order."""
     yield from _fact_problems(graph)
+    yield from _group_problems(graph)
     seen: set[str] = set()
     for node in graph:
         if not node.name or "/" in node.name or node.name in seen:
@@ -341,6 +342,19 @@ def _fact_problems(graph: Graph) -> Iterator[Problem]:
             names = ", ".join(n.name for n in found) or "none"
             yield Problem(
                 "SFX-E210", graph.name, f"needs exactly one {kind.__name__}, found {names}"
+            )
+
+
+def _group_problems(graph: Graph) -> Iterator[Problem]:
+    for node in graph.of_type(g.TimeSum):
+        assert isinstance(node.op, g.TimeSum)
+        group = node.op.group
+        if group and (group < 1 or graph.timesteps < 1 or graph.timesteps % group):
+            yield Problem(
+                "SFX-E229",
+                node.name,
+                f"sums over groups of {group} steps, but T is {graph.timesteps}",
+                "use a T that is a whole number of groups, or a group size that divides T",
             )
 
 

@@ -14,7 +14,7 @@ from ..ground.arithmetic import Arithmetic
 from ..ground.errors import Problem
 from .connections import value_bounds
 from .facts import Accumulator, Cell, Coincidence, Fact, SampleTotal
-from .last_step import once_per_sample, ticking
+from .last_step import Ends, once_per_sample, ticking
 from .program import LIF, F, Graded, Population, Product, Program, Projection, Structured
 from .sample_end import silent_at_the_end
 
@@ -58,13 +58,13 @@ class Prover:
         self.populations = {p.name: p for p in program}
 
     @cached_property
-    def clocks(self) -> set[str]:
-        """Clocks and relays that pass the tick on as it is."""
+    def clocks(self) -> Mapping[str, int]:
+        """Clocks and relays that pass the tick on as it is, and the steps from tick to tick."""
         return ticking(self.program)
 
     @cached_property
-    def once(self) -> Mapping[str, str]:
-        """What sends at a sample's last step only, and where it comes from."""
+    def once(self) -> Mapping[str, Ends]:
+        """What sends at the last step of a sample or group only, and where it comes from."""
         return once_per_sample(self.program)
 
     @cached_property
@@ -181,12 +181,15 @@ class Prover:
         incoming = {j.name: j for j in self.program.incoming[f.population]}
         if not set(f.reads) <= set(incoming) or len(set(f.reads)) != len(f.reads):
             return "it does not receive through these projections, each named once"
-        if not f.reads or self.once.get(f.of) != f.of:
+        if not f.reads or self._origin(f.of) != f.of:
             return f"no clock gates {f.of!r}, so it can send at other steps than a sample's last"
         for j in (incoming[name] for name in f.reads):
-            if self.once.get(j.pre) != f.of:
+            if self._origin(j.pre) != f.of:
                 return f"{j.name!r} does not come from {f.of!r}"
         return ""
+
+    def _origin(self, name: str) -> str:
+        return self.once[name].origin if name in self.once else ""
 
     # --- cells ----------------------------------------------------------------------------------
 

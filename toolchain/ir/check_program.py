@@ -20,7 +20,7 @@ from .bound import Ports
 from .check_facts import facts_hold, holding, relayed_from
 from .facts import Cell, SampleTotal
 from .find_facts import with_facts
-from .last_step import clocked, ticking
+from .last_step import clocked, once_per_sample, ticking
 from .loops import groups, in_loops
 from .names import MOST_OF_POPULATION, is_clean
 from .program import (
@@ -90,8 +90,8 @@ def known_ends(program: Program) -> Iterator[Problem]:
 
 
 def whole_facts(program: Program) -> Iterator[Problem]:
-    """T is at least 1; there is one input; clocks have one neuron; the read-out fits its
-    population.
+    """T is at least 1; there is one input; clocks have one neuron and tick at a sample's last step;
+    the read-out fits its population.
     """
     if program.timesteps < 1:
         yield Problem("SFX-E332", program.name, f"T is {program.timesteps}, but must be at least 1")
@@ -101,6 +101,8 @@ def whole_facts(program: Program) -> Iterator[Problem]:
     for p in program:
         if isinstance(p.neuron, Clock) and p.size != 1:
             yield Problem("SFX-E332", p.name, f"a clock has {p.size} neurons, but must have 1")
+        if isinstance(p.neuron, Clock) and p.neuron.every:
+            yield from _ticks_fit(p.name, p.neuron.every, program.timesteps)
     r = program.readout
     found = [p for p in program if p.name == r.population]
     if not found:
@@ -112,6 +114,13 @@ def whole_facts(program: Program) -> Iterator[Problem]:
         yield Problem(
             "SFX-E332", r.population, f"the read-out's scale is {r.scale}, but must be > 0"
         )
+
+
+def _ticks_fit(where: str, every: int, timesteps: int) -> Iterator[Problem]:
+    """The ticks of a clock are a divisor of T apart, so that one of them is at the sample's end."""
+    if every < 1 or timesteps < 1 or timesteps % every:
+        what = f"a clock ticks every {every} steps, but T is {timesteps}: no whole number of ticks"
+        yield Problem("SFX-E332", where, what)
 
 
 def integer_types(program: Program) -> Iterator[Problem]:
@@ -254,7 +263,7 @@ def sums_fit(program: Program) -> Iterator[Problem]:
     lies within the declared range; each only where the one before holds.
     """
     loops = in_loops(program)
-    clocks = clocked(program)
+    clocks = clocked(program, once=True)
     for p in program:
         ports = bounds.port_bounds(program, p)
         too_wide = list(ports_fit(p, ports, program.arithmetic))
@@ -301,13 +310,14 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
     previous sample's last step at a sample's first: legal from a clock, from a population that a
     clock provably silences at every sample's last step (lag 1), and inside a loop with a Product
     that a clock gates, which takes that value away. A lag below 0, at least -(T-1), reads the next
-    sample's first steps: legal only from a population that sends at a sample's last step alone.
-    Where each sample is run by itself, there is nothing to carry.
+    sample's first steps: legal only from a population that sends at a sample's last step alone. Of
+    groups of g steps: at least -(g-1). Where each sample is run by itself, nothing is carried.
     """
     if program.apart:
         return
     clocks, ticks = clocked(program), ticking(program)
     early = {name for f in program.known(SampleTotal) for name in f.reads}
+    every = {name: e.every for name, e in once_per_sample(program).items()} if early else {}
     silent = {name for f in program.known(Cell) for name in f.silent}
     member: dict[str, int] = {}
     cleared: set[int] = set()
@@ -317,12 +327,12 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
         if any(j.pre in ticks for n in gates for j in program.incoming[n]):
             cleared.add(i)
     for j in program.projections:
-        if j.lag < 0 and not (j.name in early and -j.lag < program.timesteps):
+        if j.lag < 0 and not (j.name in early and -j.lag < every.get(j.pre, 1)):
             yield Problem(
                 "SFX-E349",
                 j.name,
                 f"lag {j.lag} reads the start of the next sample, which is not silent there",
-                "read a Product that a clock gates, at most T - 1 steps early",
+                "read a Product that a clock gates, at most T - 1 steps early (groups: g - 1)",
             )
         if j.pre in clocks or (j.lag == 1 and relayed_from(program, j.pre) in silent):
             continue

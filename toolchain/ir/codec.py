@@ -45,6 +45,7 @@ CLASSES: dict[str, Any] = {
 NOT_SAID: dict[str, dict[str, Any]] = {
     "Program": {"facts": None, "arithmetic": LOIHI},
     "Input": {"signed": 0},
+    "Clock": {"every": 0},
     "Population": {"measured": None},
 }
 """Fields that are left out where they have this value, as in files from before there were any."""

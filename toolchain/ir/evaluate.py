@@ -84,8 +84,8 @@ def _run(
     names = {n.name for n in graph} if keep is None else set(keep)
     plan = _plan(graph)
     lazy = set() if keep is None else lazy_products(graph, names)
-    summed = set() if keep is None else summed_products(graph, names)
-    group = max(1, CHUNK_BYTES // (8 * graph.timesteps * _largest(graph, lazy | summed)))
+    summed = {} if keep is None else summed_products(graph, names)
+    group = max(1, CHUNK_BYTES // (8 * graph.timesteps * _largest(graph, lazy | summed.keys())))
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
 
     def store(node: Node, values: FloatArray) -> None:
@@ -171,7 +171,7 @@ def _run_group(
     graph: Graph,
     plan: list[tuple[Node, ...]],
     lazy: set[str],
-    summed: set[str],
+    summed: Mapping[str, int],
     x: FloatArray,
     keep: set[str],
     store: Callable[[Node, FloatArray], None],
@@ -192,7 +192,7 @@ def _run_group(
             continue
         elif node.name in summed:
             a, b = operands_of(values, node)
-            values[node.name] = contract(a, b, (1,))[:, None]
+            values[node.name] = _over_groups(a, b, summed[node.name])
         elif node.producers and node.producers[0] in lazy:
             product = graph[node.producers[0]]
             values[node.name] = _sum_of(node, product, values)
@@ -208,6 +208,14 @@ def _run_group(
                 values.pop(member.name, None)
             if not (member.producers and member.producers[0] in lazy):
                 _release(values, left, member)
+
+
+def _over_groups(a: FloatArray, b: FloatArray, group: int) -> FloatArray:
+    """sum(a * b) over each group of steps [K, T/group, *shape], of operands [K, T, *shape]."""
+    if group == a.shape[1]:
+        return contract(a, b, (1,))[:, None]
+    parts = [slice(t, t + group) for t in range(0, a.shape[1], group)]
+    return np.stack([contract(a[:, part], b[:, part], (1,)) for part in parts], axis=1)
 
 
 def _sum_of(node: Node, product: Node, values: dict[str, FloatArray]) -> FloatArray:

@@ -32,7 +32,7 @@ class Coincidence(Fact):
 
 @dataclass(frozen=True)
 class Accumulator(Fact):
-    """A sum over the steps of a sample, and what clears it for the next.
+    """A sum over the steps of a sample, or of a group of them, and what clears it for the next.
 
     M[t] = M[t-1] + a[t] - C[t-1] and C[t] = M[t] where the clock ticks, else 0: M is `memory`, C is
     `clear`, a is what both receive from others. After a tick M starts at 0 again, whatever it held.
@@ -49,7 +49,8 @@ class SampleTotal(Fact):
     """`population` receives what `of` sends at a sample's last step at other steps of the sample.
 
     reads  the projections from `of` or its relays, with lags from -(T-1) to 0: `of` is silent but
-           at the last step, so at any step at most one of these lags delivers
+           at the last step, so at any step at most one of these lags delivers. The same of groups
+           of steps, where the clock that gates `of` marks those
     """
 
     population: str

@@ -54,10 +54,10 @@ def _totals(prover: Prover) -> Iterator[Fact]:
         reads = prover.program.incoming[p.name]
         if not any(j.lag < 0 for j in reads):
             continue
-        for origin in dict.fromkeys(prover.once.get(j.pre) for j in reads):
-            names = tuple(j.name for j in reads if prover.once.get(j.pre) == origin)
-            if origin is not None:
-                yield SampleTotal(p.name, origin, names)
+        for ends in dict.fromkeys(prover.once.get(j.pre) for j in reads):
+            names = tuple(j.name for j in reads if prover.once.get(j.pre) == ends)
+            if ends is not None:
+                yield SampleTotal(p.name, ends.origin, names)
 
 
 def _cells(prover: Prover, accumulators: set[str]) -> Iterator[Fact]:

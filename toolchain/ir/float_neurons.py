@@ -11,7 +11,9 @@ from .single import single
 
 
 def over_steps(node: Node, operands: list[FloatArray], timesteps: int) -> FloatArray:
-    """One node over [K, T, *shape] operands; [K, 1, *shape] for what only a sum over T reads."""
+    """One node over [K, T, *shape] operands; [K, T/g, *shape] for what only a sum over groups of g
+    steps reads, T of the whole sample.
+    """
     if isinstance(node.op, g.Product):
         return operands[0] * operands[1]
     (x,) = operands
@@ -26,8 +28,7 @@ def over_steps(node: Node, operands: list[FloatArray], timesteps: int) -> FloatA
         late[:, node.op.steps :] = x[:, : max(x.shape[1] - node.op.steps, 0)]
         return late
     if isinstance(node.op, g.TimeSum):
-        total = x.sum(axis=1, keepdims=True)
-        return np.broadcast_to(total, (len(x), timesteps, *x.shape[2:]))
+        return _sums_of_groups(x, node.op.span(timesteps), timesteps)
     if isinstance(node.op, g.VIEWS) and x.shape[1] > 1 and x.strides[1] == 0:
         once = over_steps(node, [x[:, :1]], timesteps)  # the same at every step
         return np.broadcast_to(once, (*x.shape[:2], *node.shape))
@@ -36,6 +37,15 @@ def over_steps(node: Node, operands: list[FloatArray], timesteps: int) -> FloatA
         return np.broadcast_to(x, (*lead, *node.shape))
     y = apply(node.op, x.reshape(-1, *x.shape[2:]))
     return y.reshape(*lead, *node.shape)
+
+
+def _sums_of_groups(x: FloatArray, group: int, timesteps: int) -> FloatArray:
+    """The sum over each group of steps, at each of them; of x [K, T, ...], or [K, T/group, ...]."""
+    count = timesteps // group
+    total = x.reshape(len(x), count, -1, *x.shape[2:]).sum(axis=2) if x.shape[1] != count else x
+    if count == 1:
+        return np.broadcast_to(total, (len(x), timesteps, *x.shape[2:]))
+    return np.repeat(total, group, axis=1)
 
 
 class Neuron:

@@ -310,10 +310,18 @@ class Integrator(Op):
 class TimeSum(Op):
     """y[t] = the sum over all T steps of the sample of x, the same at every t.
 
-    Not causal: on the chip its readers wait for the sample's last step.
+    Not causal: on the chip its readers wait for the last of the steps that are summed.
+
+    group  0, or a divisor of T: the sum over the steps of t's own group of so many steps, the first
+           of which begins with the sample (attention over chunks of steps)
     """
 
     neuron = True
+    group: int = 0
+
+    def span(self, timesteps: int) -> int:
+        """How many steps are summed, in samples of T steps."""
+        return self.group or timesteps
 
 
 @dataclass(frozen=True)

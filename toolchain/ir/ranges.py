@@ -82,7 +82,7 @@ def _range(graph: g.Graph, node: g.Node, operands: list[Range], input_high: int)
         case g.Integrator():
             return operands[0].times(op.gain, graph.timesteps)
         case g.TimeSum():
-            return operands[0].times(1, graph.timesteps)
+            return operands[0].times(1, op.span(graph.timesteps))
         case g.Scale():
             return operands[0].times(op.factor)
         case g.ReduceSum():

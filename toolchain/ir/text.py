@@ -9,7 +9,20 @@ import numpy as np
 from . import program as p
 from .graph import Graph, Op
 
-RARE = ("syn", "w_in", "start", "drop", "unit", "fires", "hold", "most", "floor", "signed")
+RARE = (
+    "syn",
+    "w_in",
+    "start",
+    "drop",
+    "unit",
+    "fires",
+    "hold",
+    "most",
+    "floor",
+    "signed",
+    "every",
+    "group",
+)
 """Constants of a neuron that few models have."""
 
 

@@ -25,9 +25,12 @@ def lazy_products(graph: Graph, keep: set[str]) -> set[str]:
     return found
 
 
-def summed_products(graph: Graph, keep: set[str]) -> set[str]:
-    """Products that only a TimeSum reads, through views: contracted over the steps at once."""
-    found = set()
+def summed_products(graph: Graph, keep: set[str]) -> dict[str, int]:
+    """Products that only a TimeSum reads, through views: contracted over the steps at once.
+
+    name -> how many steps are summed, T of the whole sample.
+    """
+    found: dict[str, int] = {}
     for node in graph.of_type(g.Product, g.Threshold):
         chain = [node]
         while len(graph.consumers[chain[-1].name]) == 1:
@@ -37,7 +40,7 @@ def summed_products(graph: Graph, keep: set[str]) -> set[str]:
         alone = chain[-1].producers == (chain[-2].name,) if len(chain) > 1 else False
         kept = any(n.name in keep for n in chain[:-1])
         if alone and isinstance(chain[-1].op, g.TimeSum) and not kept and _is_product(graph, node):
-            found.add(node.name)
+            found[node.name] = chain[-1].op.span(graph.timesteps)
     return found
 
 

@@ -49,9 +49,9 @@ class Cell(NeuronRule):
 
 @dataclass(frozen=True)
 class Host(NeuronRule):
-    """Neurons that the host drives: events x [T, B, size] -> what is sent."""
+    """Neurons that the host drives: (population, events x [T, B, size]) -> what is sent."""
 
-    sends: Callable[[Tensor], Tensor]
+    sends: Callable[[Population, Tensor], Tensor]
 
 
 @dataclass(frozen=True)

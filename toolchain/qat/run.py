@@ -102,7 +102,7 @@ class _Pass:
         first = self.program[group[0]]
         rule = RULES[type(first.neuron)]
         if isinstance(rule, Host):
-            self.sent[first.name] = rule.sends(self.x)
+            self.sent[first.name] = rule.sends(first, self.x)
         elif loop:
             self._loop(group)
         else:

@@ -1,4 +1,4 @@
-"""Clock: marks the end of every sample."""
+"""Clock: marks the end of every sample, or of every group of its steps."""
 
 from ..rules import Host
 

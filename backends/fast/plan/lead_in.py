@@ -98,7 +98,8 @@ def steps_active(program: Program, ready: Prepared) -> dict[str, int]:
 def _active(program: Program, ready: Prepared, p: Population, most: Mapping[str, int]) -> int:
     """The same for a population that does not drive itself."""
     if isinstance(p.neuron, Clock):  # ticks at -1, -1 - T, ... from where it computes
-        return 1 + (p.phase - 1) // program.timesteps * program.timesteps if p.phase else 0
+        period = p.neuron.period(program.timesteps)
+        return 1 + (p.phase - 1) // period * period if p.phase else 0
     if p.name in ready.biased:
         return p.phase
     c = ready.contracted.get(p.name)

@@ -160,8 +160,9 @@ class _Batch:
             self.sent[first.name][:] = values.to(self.on.device)
             self._tally(first).events.add_((self.sent[first.name] != 0).sum(dim=0).int())
         elif isinstance(first.neuron, Clock):
-            self.sent[first.name][:, -1] = 1
-            self._tally(first).events[-1] += self.lanes
+            every = first.neuron.period(self.steps)
+            self.sent[first.name][:, every - 1 :: every] = 1
+            self._tally(first).events[every - 1 :: every] += self.lanes
         else:
             inner = frozenset(group) if loop else frozenset[str]()
             ports = {n: self._ports(self.program[n], inner) for n in group}
@@ -227,8 +228,9 @@ class _Batch:
     def _before(self, j: Projection, t: int) -> Tensor:
         """What pre sent at step t - lag < 0 [size]: from the initial conditions."""
         old, back = self.on.initial.sent.get(j.pre), j.lag - t
-        size, period = self.program[j.pre].size, self.steps
-        if old is None and isinstance(self.program[j.pre].neuron, Clock):
+        size, neuron = self.program[j.pre].size, self.program[j.pre].neuron
+        if old is None and isinstance(neuron, Clock):
+            period = neuron.period(self.steps)
             tick = int(-back % period == period - 1)  # it ticks on
             return torch.full((size,), tick, dtype=self.sent[j.pre].dtype, device=self.on.device)
         row = np.zeros(size, np.int64) if old is None or back > len(old) else old[-back]

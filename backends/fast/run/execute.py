@@ -183,7 +183,8 @@ class Run:
         self._tally(p).events[:] += np.count_nonzero(x, axis=0).astype(np.uint8)
 
     def _clock(self, p: Population) -> None:
-        span, period = self.span, self.program.timesteps
+        assert isinstance(p.neuron, Clock)
+        span, period = self.span, p.neuron.period(self.program.timesteps)
         i = np.arange(span.of(p.name))
         ticks = ((i - span.origin(p.name)) % period == period - 1) & (i >= span.begin(p))
         self.sent[p.name].values[:] = ticks[:, None]
@@ -282,8 +283,9 @@ class Run:
         """What pre sent at step t - lag < 0 [size]: from the initial conditions."""
         old = self.initial.sent.get(j.pre)
         back = j.lag - t
-        pre, period = self.program[j.pre], self.program.timesteps
+        pre = self.program[j.pre]
         if old is None and isinstance(pre.neuron, Clock) and self.span.last is None:
+            period = pre.neuron.period(self.program.timesteps)
             return np.full(pre.size, -back % period == period - 1, dtype=kind)  # it ticks on
         if old is None or back > len(old):
             return np.zeros(self.program[j.pre].size, dtype=kind)

@@ -64,7 +64,7 @@ class Activity:
         """The mean over the samples of `counts`.
 
         Populations without an `active` count are taken to update every neuron at every step,
-        clocks without an event count to tick once.
+        clocks without an event count to tick once, or at the end of every group.
         """
         t = program.timesteps
         events: dict[str, Array] = {}
@@ -75,7 +75,8 @@ class Activity:
                 events[p.name] = _mean(sent, counts.samples, t, p.size)
             elif isinstance(p.neuron, Clock):
                 events[p.name] = np.zeros((t, p.size))
-                events[p.name][-1] = 1.0
+                every = p.neuron.period(t)
+                events[p.name][every - 1 :: every] = 1.0
             else:
                 raise ValueError(f"no event counts of population {p.name}")
         return cls(t, events, _Updated(counts, t, sizes))

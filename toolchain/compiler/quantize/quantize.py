@@ -375,15 +375,16 @@ def _not_whole(node: g.Node, what: str) -> UnsupportedError:
 def _over_steps(state: QuantizerState, node: g.Node) -> None:
     """A sum of whole numbers over the steps: an accumulator that a clock clears at a sample's end.
 
-    NIR's I sends what came so far, a TimeSum the sample's total at every step.
+    NIR's I sends what came so far, a TimeSum the total of the sample, or group, at every step.
     """
     if isinstance(node.op, g.Integrator) and node.op.gain != 1.0:
         raise _not_whole(node, f"an integration gain of {node.op.gain:g}, values")
     values = state.classes[node.name]
     whole = isinstance(node.op, g.TimeSum)
     memory = replace(node, name=f"{node.name}.memory", module="") if whole else node
-    parts = accumulator(memory, int(values.low), int(values.high))
-    if not any(isinstance(q.neuron, p.Clock) for q in state.populations):
+    group = _group(state, node)
+    parts = accumulator(memory, int(values.low), int(values.high), group)
+    if not any(q.neuron == parts.clock.neuron for q in state.populations):
         state.populations.append(parts.clock)
     state.populations.extend((parts.memory, parts.clear))
     made: list[p.Projection] = []
@@ -398,7 +399,7 @@ def _over_steps(state: QuantizerState, node: g.Node) -> None:
     if all(isinstance(j.connection, p.Structured) for j in (*made, *constants)):
         state.facts.append(parts.fact)
     if whole:
-        total, reads = parts.held(node, state.graph.timesteps)
+        total, reads = parts.held(node, group or state.graph.timesteps)
         state.populations.append(total)
         state.projections.extend(reads)
         names = tuple(j.name for j in reads)
@@ -410,20 +411,35 @@ def _over_steps(state: QuantizerState, node: g.Node) -> None:
         state.ideal[node.name] = _summed_over_steps(state, node, made, before)
 
 
+def _group(state: QuantizerState, node: g.Node) -> int:
+    """Steps that a node sums, 0 for all of the sample."""
+    steps = state.graph.timesteps
+    span = node.op.span(steps) if isinstance(node.op, g.TimeSum) else steps
+    return 0 if span == steps else span
+
+
 def _summed_over_steps(
     state: QuantizerState, node: g.Node, made: list[p.Projection], values: Mapping[str, Values]
 ) -> IntArray:
-    """The sum of what arrived up to each step, or in the whole sample [K, T, n]."""
+    """The sum of what arrived up to each step, or in the whole sample or group [K, T, n]."""
+    steps = state.graph.timesteps
+    group = _group(state, node) or steps
     if isinstance(node.op, g.TimeSum) and len(made) == 1 and _shifts_nothing(made[0]):
         assert isinstance(made[0].connection, p.Structured)
-        once = over_steps(made[0].connection, values[made[0].pre])
-        return np.broadcast_to(once, (len(once), state.graph.timesteps, once.shape[2]))
+        return _at_each(over_steps(made[0].connection, values[made[0].pre], group), group)
     total = state.zeros(node)
     for j in made:
         total += _arriving(state, replace(j, post=node.name), values)
     if isinstance(node.op, g.TimeSum):
-        return np.broadcast_to(total.sum(axis=1, keepdims=True), total.shape)
+        return _at_each(total.reshape(len(total), steps // group, group, -1).sum(axis=2), group)
     return np.cumsum(total, axis=1, out=total)
+
+
+def _at_each(sums: IntArray, group: int) -> IntArray:
+    """The sums of groups [K, T/group, n] at each step [K, T, n]; one sum is stored once."""
+    if sums.shape[1] == 1:
+        return np.broadcast_to(sums, (len(sums), group, sums.shape[2]))
+    return np.repeat(sums, group, axis=1)
 
 
 def _shifts_nothing(j: p.Projection) -> bool:

@@ -282,6 +282,10 @@ def _time_sum(b: GraphBuilder, node: ext.TimeSum) -> None:
     b.add(g.TimeSum())
 
 
+def _group_sum(b: GraphBuilder, node: ext.GroupSum) -> None:
+    b.add(g.TimeSum(node.group))
+
+
 def _expand(b: GraphBuilder, node: ext.Expand) -> None:
     b.add(g.Expand(), shape=node.output_shape)
 
@@ -327,6 +331,7 @@ CONVERTERS: dict[type[nir.NIRNode], Callable[[GraphBuilder, Any], None]] = {
     nir.Delay: _delay,
     ext.Product: _product,
     ext.TimeSum: _time_sum,
+    ext.GroupSum: _group_sum,
     ext.Expand: _expand,
     ext.ReduceSum: _reduce_sum,
     ext.Permute: _permute,

@@ -1,9 +1,9 @@
 """Extension nodes: what spiking transformers need and NIR 1.0 cannot express.
 
 Each is a plain `nir.NIRNode` dataclass with its equation. Importing this module registers them,
-after which `nir.read` reads files that hold them, type check included. All but `TimeSum` are
-stateless and act on one time step; x is the sum of the in-edges, as in every standard node, but for
-`Product`.
+after which `nir.read` reads files that hold them, type check included. All but `TimeSum`
+and `GroupSum` are stateless and act on one time step; x is the sum of the in-edges, as in every
+standard node, but for `Product`.
 
 A matmul of two streams a [M, K] and b [K, N] is written as
 
@@ -78,8 +78,8 @@ class Product(Extension):
 
 @dataclass(eq=False)
 class TimeSum(Extension):
-    r"""Sum over the T time steps of the sample, the same at every step. The one extension node that
-    couples steps: attention over time that is not causal (`nir.I` is the causal sum).
+    r"""Sum over the T time steps of the sample, the same at every step: attention over time that is
+    not causal (`nir.I` is the causal sum).
 
     .. math::
         y(t) = \sum_{s=0}^{T-1} x(s)
@@ -89,6 +89,27 @@ class TimeSum(Extension):
 
     def __post_init__(self) -> None:
         self.input_shape = _ints(self.input_shape)
+        _types(self, self.input_shape, self.input_shape)
+
+
+@dataclass(eq=False)
+class GroupSum(Extension):
+    r"""Sum over the time steps of a group, the same at each of them: attention over chunks of
+    `group` steps. Groups follow each other from a sample's first step on; `group` divides T.
+
+    .. math::
+        y(t) = \sum_{s = g \lfloor t/g \rfloor}^{g \lfloor t/g \rfloor + g - 1} x(s), \quad g =
+        \text{group}
+    """
+
+    input_shape: Ints
+    group: int
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape)
+        (self.group,) = _ints(self.group)
+        if self.group < 1:
+            raise ValueError(f"a group of {self.group} steps")
         _types(self, self.input_shape, self.input_shape)
 
 
@@ -290,6 +311,7 @@ class GroupedConv2d(Extension):
 EXTENSIONS: tuple[type[Extension], ...] = (
     Product,
     TimeSum,
+    GroupSum,
     Expand,
     ReduceSum,
     Permute,

@@ -26,6 +26,8 @@ EQUATIONS: dict[str, str] = {
     "Threshold": "y = x > threshold",
     "Integrator": "y[t] = gain (x[0] + ... + x[t])",
     "TimeSum": "y[t] = x[0] + ... + x[T-1], at every t",
+    "GroupSum": "y[t] = the sum of x over the steps of t's group: group steps from s group on, for "
+    "whole s; group divides T",
     "SumPool": "sums over windows of [T, C, H, W], zero padded",
 }
 """Operator of our domain -> what it computes, written into every file."""

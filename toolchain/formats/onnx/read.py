@@ -420,6 +420,13 @@ def _gather(r: _Reader, node: onnx.NodeProto) -> None:
     r.select(node, axis - 1, [int(i) % length for i in index])
 
 
+def _group_sum(r: _Reader, node: onnx.NodeProto) -> None:
+    group = attributes(node).get("group")
+    if not isinstance(group, int) or group < 1:
+        raise _Refused(f"a group of {group} steps")
+    r.step(node, g.TimeSum(group))
+
+
 def _pad(r: _Reader, node: onnx.NodeProto) -> None:
     a = attributes(node)
     pads = [int(n) for n in a.get("pads", r.const(node, 1) if len(node.input) > 1 else ())]
@@ -488,6 +495,7 @@ READERS: dict[str, Callable[[_Reader, onnx.NodeProto], None]] = {
     "Constant": _constant,
     f"{DOMAIN}.SumPool": _pool(g.SumPool2d),
     f"{DOMAIN}.TimeSum": lambda r, node: r.step(node, g.TimeSum()),
+    f"{DOMAIN}.GroupSum": _group_sum,
     **{f"{DOMAIN}.{kind.__name__}": _neuron(kind) for kind in NUMBERS},
 }
 """Operator -> its reader."""

@@ -217,7 +217,9 @@ WRITERS: dict[type[g.Op], Callable[..., None]] = {
     g.Gather: _gather,
     g.Permute: lambda w, n, op, x: w.add("Transpose", x, n, perm=[0, *(i + 1 for i in op.order)]),
     g.Product: lambda w, n, op, x: w.add("Mul", x, n),
-    g.TimeSum: lambda w, n, op, x: w.add("TimeSum", x, n),
+    g.TimeSum: lambda w, n, op, x: (
+        w.add("GroupSum", x, n, group=op.group) if op.group else w.add("TimeSum", x, n)
+    ),
     g.LIF: _neuron,
     g.IF: _neuron,
     g.Threshold: _neuron,

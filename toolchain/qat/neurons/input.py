@@ -2,4 +2,4 @@
 
 from ..rules import Host
 
-RULE = Host(lambda x: x)
+RULE = Host(lambda population, x: x)

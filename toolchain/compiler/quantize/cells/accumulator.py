@@ -13,6 +13,11 @@ it: the sample's total at its last step, and 0 at all others. So
 is the total of t's own sample at each of its steps: among T steps in a row there is one last step,
 and it is this sample's. A negative lag reads later model steps, so delay balancing lets H, and all
 that reads it, wait T - 1 steps longer. H keeps no state: nothing has to be cleared.
+
+Where the steps of a sample come in groups of g (attention over chunks of steps), a clock that ticks
+at the end of every group makes the same of each group: M starts again there, C sends the group's
+sum at its last step, and H reads g lags. A sample is a whole number of groups, so no group reaches
+into the next sample.
 """
 
 from __future__ import annotations
@@ -40,14 +45,14 @@ class Accumulator:
         """What the Program keeps of it."""
         return facts.Accumulator(self.memory.name, self.clear.name, self.loops[-1].name)
 
-    def held(self, node: g.Node, timesteps: int) -> tuple[p.Population, list[p.Projection]]:
-        """A population that sends the sample's total at every step, and what feeds it."""
+    def held(self, node: g.Node, steps: int) -> tuple[p.Population, list[p.Projection]]:
+        """A population that sends the total of all so many steps at each, and what feeds it."""
         name, clear = node.name, self.clear.name
         total = replace(self.memory, name=name, module=node.module)
         axes = tuple((f"a{i}", n) for i, n in enumerate(node.shape))
         reads = [
             p.Projection(f"{clear}->{name}:{i}", clear, name, p.Structured(axes, axes, 1), lag=-i)
-            for i in range(timesteps)
+            for i in range(steps)
         ]
         return total, reads
 
@@ -57,11 +62,15 @@ class Accumulator:
         return replace(feed, name=name, post=self.clear.name, port="a_in1")
 
 
-def accumulator(node: g.Node, low: int, high: int) -> Accumulator:
-    """The accumulator of an Integrator node whose values stay in [low, high]."""
+def accumulator(node: g.Node, low: int, high: int, group: int = 0) -> Accumulator:
+    """The accumulator of an Integrator node whose values stay in [low, high].
+
+    group  steps after which it starts again, where that is before the sample's end
+    """
     memory = p.Population(node.name, node.shape, p.Graded(), low, high, -1, node.module)
     clear = replace(memory, name=f"{node.name}.clear", neuron=p.Product(), module="")
-    clock = p.Population(CLOCK, (1,), p.Clock(), 0, 1)
+    name = f"{CLOCK}.{group}" if group else CLOCK
+    clock = p.Population(name, (1,), p.Clock(group), 0, 1)
     axes = tuple((f"a{i}", n) for i, n in enumerate(node.shape))
     identity, minus = p.Structured(axes, axes, 1), p.Structured(axes, axes, -1)
     m, c = memory.name, clear.name
@@ -70,6 +79,6 @@ def accumulator(node: g.Node, low: int, high: int) -> Accumulator:
         p.Projection(f"{c}->{m}", c, m, minus, "a_in", lag=1),
         p.Projection(f"{m}->{c}", m, c, identity, "a_in1", lag=1),
         p.Projection(f"{c}->{c}", c, c, minus, "a_in1", lag=1),
-        p.Projection(f"{CLOCK}->{c}", CLOCK, c, p.Structured((), axes, 1), "a_in2"),
+        p.Projection(f"{name}->{c}", name, c, p.Structured((), axes, 1), "a_in2"),
     )
     return Accumulator(memory, clear, clock, loops)

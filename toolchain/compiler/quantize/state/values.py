@@ -54,11 +54,21 @@ def structured(c: Structured, x: Values) -> IntArray:
     return wide.reshape(*y.shape[:2], -1).astype(np.int64)
 
 
-def over_steps(c: Structured, x: Values) -> IntArray:
-    """`structured` summed over the steps: integers [K, 1, post]."""
-    y, shape = _narrow(c, x, steps=True)
-    wide = np.broadcast_to(y, (*y.shape[:2], *shape))
-    return wide.reshape(*y.shape[:2], -1).astype(np.int64)
+def over_steps(c: Structured, x: Values, group: int) -> IntArray:
+    """`structured` summed over each group of steps: integers [K, T/group, post]."""
+    steps = (x.a if isinstance(x, Coincidences) else x).shape[1]
+    sums: list[IntArray] = []
+    for start in range(0, steps, group):
+        y, shape = _narrow(c, _part(x, slice(start, start + group)), steps=True)
+        wide = np.broadcast_to(y, (*y.shape[:2], *shape))
+        sums.append(wide.reshape(*y.shape[:2], -1).astype(np.int64))
+    return sums[0] if len(sums) == 1 else np.concatenate(sums, axis=1)
+
+
+def _part(x: Values, steps: slice) -> Values:
+    if isinstance(x, Coincidences):
+        return Coincidences(x.a[:, steps], x.b[:, steps])
+    return x[:, steps]
 
 
 def coincidences(ca: Structured, a: Values, cb: Structured, b: Values) -> Coincidences | None:
