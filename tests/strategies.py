@@ -22,6 +22,8 @@ from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.connections import matrix
 
 NEURONS = ("lif", "stateless", "graded", "relu", "product", "accumulator")
+WITH_GROUPS = (*NEURONS, "groups")
+"""Also accumulators over groups of steps. The fixed seeds of many tests mean the others."""
 CONNECTIONS = ("dense", "sparse", "conv2d", "structured")
 GRADED_LIMIT = 1 << 12
 """Graded values stay below, so that later weights still have room."""
@@ -62,6 +64,7 @@ def programs(draw: st.DrawFn, **options: object) -> p.Program:
         "populations": draw(st.integers(1, 8)),
         "timesteps": draw(st.integers(1, 6)),
         "max_delay": draw(st.sampled_from([1, 2, 62])),
+        "neurons": draw(st.sampled_from([NEURONS, WITH_GROUPS])),
     } | options
     return random_program(draw(st.integers(0, 2**32 - 1)), **chosen)  # type: ignore[arg-type]
 
@@ -139,6 +142,7 @@ class _Maker:
         makers = {
             "lif": self._lif, "stateless": self._stateless, "product": self._product,
             "accumulator": self._accumulator,
+            "groups": self._groups,
             "graded": lambda n: self._graded(n, "graded"),
             "relu": lambda n: self._graded(n, "relu"),
         }  # fmt: skip
@@ -202,11 +206,18 @@ class _Maker:
         sent = np.where(np.abs(v) > neuron.vth, v, 0)
         return self.keep(p.Population(name, shape, neuron), feeds, sent, GRADED_LIMIT)
 
-    def _accumulator(self, name: str) -> bool:
+    def _groups(self, name: str) -> bool:
+        """An accumulator that a clock clears at the end of every group of steps."""
+        t = self.timesteps
+        return self._accumulator(name, self.pick(*(n for n in range(1, t + 1) if t % n == 0)))
+
+    def _accumulator(self, name: str, group: int = 0) -> bool:
         """Memory M, clear C and a clock (semantics 6.2), fed by one or more projections."""
+        group %= self.timesteps  # all of them are no group
         feeds, shape = self.feeds(name, ("a_in",), large=False)
         axes = tuple((f"x{i}", n) for i, n in enumerate(shape))
-        clear, clock = f"{name}.clear", "clock"
+        clear, clock = f"{name}.clear", f"clock.{group}" if group else "clock"
+        steps = group or self.timesteps
         c_feeds = [replace(j, name=f"{j.name}!", post=clear, port="a_in1") for j in feeds]
         same, minus = p.Structured(axes, axes), p.Structured(axes, axes, -1)
         loops = [
@@ -218,7 +229,7 @@ class _Maker:
         ]
         memory = p.Population(name, shape, p.Graded())
         low, high = self.range_of(memory, feeds)
-        low, high = low * self.timesteps, high * self.timesteps
+        low, high = low * steps, high * steps
         drive = self.drive(feeds, "a_in", memory.size)
         if (
             max(-low, high) >= min(GRADED_LIMIT, self.widths.payload_limit)
@@ -226,24 +237,24 @@ class _Maker:
         ):
             return False
         if not any(q.name == clock for q in self.pops):
-            self.pops.append(p.Population(clock, (1,), p.Clock(), 0, 1))
+            self.pops.append(p.Population(clock, (1,), p.Clock(group), 0, 1))
         memory = replace(memory, low=low, high=high)
         self.pops += [memory, replace(memory, name=clear, neuron=p.Product())]
         self.projections += [*feeds, *c_feeds, *loops]
-        self.probe[name] = drive * self.rng.integers(1, self.timesteps + 1, (PROBES, 1))
+        self.probe[name] = drive * self.rng.integers(1, steps + 1, (PROBES, 1))
         if self.chance(0.5):
-            self._total(memory, same, drive)
+            self._total(memory, same, drive, steps)
         return True
 
-    def _total(self, memory: p.Population, same: p.Structured, drive: IntArray) -> None:
-        """The sample's total at every step: the accumulator's clear, read 0 to T-1 steps early."""
+    def _total(self, memory: p.Population, same: p.Structured, drive: IntArray, steps: int) -> None:
+        """The total at every step: the accumulator's clear, read 0 to T-1 (or g-1) steps early."""
         total, clear = replace(memory, name=f"{memory.name}.total"), f"{memory.name}.clear"
         self.pops.append(total)
         self.projections += [
             p.Projection(f"{clear}->{total.name}:{i}", clear, total.name, same, lag=-i)
-            for i in range(self.timesteps)
+            for i in range(steps)
         ]
-        self.probe[total.name] = drive * self.timesteps
+        self.probe[total.name] = drive * steps
 
     def keep(
         self,

@@ -206,7 +206,7 @@ class Dims:
         while factors and place > 1:
             factor = factors.pop(0)
             size = self.length(factor)
-            if isinstance(factor, int) and size > place:
+            if isinstance(factor, int) and size > place and size % place == 0:
                 factors.insert(0, size // place)
                 factor = size = place
             out.append(factor)

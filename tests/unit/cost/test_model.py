@@ -195,16 +195,17 @@ def test_delays_move_the_work_not_its_amount() -> None:
     assert then.synops["dense"][:, 2].tolist() == now.synops["dense"][::-1, 2].tolist()
 
 
-def test_clocks_tick_at_the_last_step() -> None:
-    net = Net(3)
+@pytest.mark.parametrize(("every", "ticks"), [(0, 1), (2, 3)])
+def test_clocks_tick_at_the_last_step(every: int, ticks: int) -> None:
+    net = Net(6)
     net.add("input", (1,), Input())
-    net.add("clock", (1,), Clock())
+    net.add("clock", (1,), Clock(every))
     one = Structured((("n", 1),), (("n", 1),))
     net.add("a", (1,), lif(), ("input", one), ("clock", one))
     target = toy_target()
     placed = in_order(net.done("a"), target)
-    counts = Counts(1, {"input": np.zeros((3, 1)), "a": np.zeros((3, 1))})
-    assert estimate(placed, target, counts).events.messages == 1
+    counts = Counts(1, {"input": np.zeros((6, 1)), "a": np.zeros((6, 1))})
+    assert estimate(placed, target, counts).events.messages == ticks
 
 
 def test_missing_counts_are_an_error_not_zero() -> None:

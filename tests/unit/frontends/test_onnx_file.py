@@ -82,8 +82,16 @@ def stateful() -> g.Graph:
     )  # fmt: skip
 
 
+def grouped() -> g.Graph:
+    return chain(
+        ("input", g.Input(), (4,)), ("if", g.IF(0.5, 1.5, -0.25), (4,)),
+        ("total", g.TimeSum(2), (4,)), ("step", g.Threshold(2.5), (4,)), reduce="none", timesteps=6,
+    )  # fmt: skip
+
+
 GRAPHS: dict[str, Callable[[], g.Graph]] = {
     "convolutional": convolutional, "attention": attention, "stateful": stateful,
+    "grouped": grouped,
 }  # fmt: skip
 
 

@@ -25,6 +25,9 @@ pytestmark = pytest.mark.needs_torch
 T, B, N, HEADS, D = 5, 3, 4, 2, 6
 """T differs from N: a mixed-up axis cannot pass."""
 
+GROUP = 2
+"""Steps of a group, of a net with T = 6."""
+
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 """q, k, v [T, B, h, N, d] -> [T, B, h, N, d]."""
 
@@ -89,6 +92,57 @@ WHOLE = [
 ]  # fmt: skip
 
 
+# --- over groups of steps ---
+
+
+def chunks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """STAtten's: plain attention over the tokens of all steps of a group."""
+    steps, batch, heads, tokens, dim = q.shape
+    n = steps // GROUP
+    a, b, c = (
+        x.reshape(n, GROUP, batch, heads, tokens, dim).permute(0, 2, 3, 1, 4, 5).flatten(3, 4)
+        for x in (q, k, v)
+    )
+    out = a @ (b.transpose(-2, -1) @ c)
+    out = out.reshape(n, batch, heads, GROUP, tokens, dim).permute(0, 3, 1, 2, 4, 5)
+    return out.reshape(steps, batch, heads, tokens, dim)
+
+
+def in_groups(x: Tensor) -> Tensor:
+    return x.unflatten(0, (-1, GROUP))
+
+
+def summed_in_groups(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    total = in_groups(k.transpose(-2, -1) @ v).sum(1, keepdim=True)
+    return (in_groups(q) @ total).flatten(0, 1)
+
+
+def repeated_in_groups(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return q @ in_groups(k.transpose(-2, -1) @ v).sum(1).repeat_interleave(GROUP, 0)
+
+
+def mean_of_groups(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    mean = in_groups(k.transpose(-2, -1) @ v).mean(1, keepdim=True)
+    return q @ mean.expand(-1, GROUP, -1, -1, -1, -1).flatten(0, 1)
+
+
+def einsum_in_groups(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    kv = torch.einsum("ntbhmd,ntbhme->nbhde", in_groups(k), in_groups(v))
+    return torch.einsum("ntbhmd,nbhde->ntbhme", in_groups(q), kv).flatten(0, 1)
+
+
+def temporal_in_groups(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Each token's own attention over the steps of a group."""
+    a, b, c = (in_groups(x).permute(0, 2, 3, 4, 1, 5) for x in (q, k, v))  # [n, B, h, N, g, d]
+    return (a @ (b.transpose(-2, -1) @ c)).permute(0, 4, 1, 2, 3, 5).flatten(0, 1)
+
+
+GROUPED = [
+    chunks, summed_in_groups, repeated_in_groups, mean_of_groups, einsum_in_groups,
+    temporal_in_groups,
+]  # fmt: skip
+
+
 class Net(nn.Module):
     """q, k, v of the tokens, one attention, its neuron, a head."""
 
@@ -114,8 +168,8 @@ class Net(nn.Module):
         return self.head(out.mean(2)).mean(0)
 
 
-def traced(attention: Attention) -> tuple[nn.Module, g.Graph, Tensor]:
-    x = events(T, B, N, 3, high=3)
+def traced(attention: Attention, steps: int = T) -> tuple[nn.Module, g.Graph, Tensor]:
+    x = events(steps, B, N, 3, high=3)
     torch.manual_seed(0)
     model = enliven(Net(attention), x)
     return model, to_graph(export(model, x[:, :1])), x
@@ -129,8 +183,16 @@ def test_the_graph_has_torchs_spikes(attention: Attention) -> None:
     assert len(graph.of_type(g.TimeSum, g.Integrator)) == len(graph.of_type(kind)) == 1
 
 
-def test_a_time_sum_survives_its_nir_file() -> None:
-    _, graph, _ = traced(merged_tokens)
+@pytest.mark.parametrize("attention", GROUPED)
+def test_the_graph_has_torchs_spikes_in_groups(attention: Attention) -> None:
+    model, graph, x = traced(attention, 6)
+    compare(model, graph, x)
+    assert [n.op for n in graph.of_type(g.TimeSum, g.Integrator)] == [g.TimeSum(GROUP)]
+
+
+@pytest.mark.parametrize(("attention", "steps"), [(merged_tokens, T), (chunks, 6)])
+def test_a_time_sum_survives_its_nir_file(attention: Attention, steps: int) -> None:
+    _, graph, _ = traced(attention, steps)
     again = to_graph(from_graph(graph))
     assert [(n.op, n.shape) for n in again.of_type(g.TimeSum)] == [
         (n.op, n.shape) for n in graph.of_type(g.TimeSum)
@@ -147,3 +209,81 @@ def test_scores_between_steps_are_refused_with_the_other_order() -> None:
     with pytest.raises(SfxError, match=r"q @ \(k\^T v\)") as raised:
         traced(scores_first)
     assert raised.value.code == "SFX-E104"
+
+
+def scores_of_a_group(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    a, b, c = (in_groups(x).permute(0, 2, 3, 1, 4, 5).flatten(3, 4) for x in (q, k, v))
+    out = (a @ b.transpose(-2, -1)) @ c
+    return out.unflatten(3, (GROUP, -1)).permute(0, 3, 1, 2, 4, 5).flatten(0, 1)
+
+
+def causal_in_groups(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return (in_groups(q) @ in_groups(k.transpose(-2, -1) @ v).cumsum(1)).flatten(0, 1)
+
+
+def over_the_groups(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    total = in_groups(k.transpose(-2, -1) @ v).sum(0)
+    return (in_groups(q) @ total).flatten(0, 1)
+
+
+def other_groups(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    total = (k.transpose(-2, -1) @ v).unflatten(0, (-1, 3)).sum(1, keepdim=True)
+    return (q.unflatten(0, (3, -1)) @ total.repeat(1, 1, 1, 1, 1, 1)[[0, 0, 1]]).flatten(0, 1)
+
+
+def steps_in_another_order(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return q @ in_groups(k.transpose(-2, -1) @ v).transpose(0, 1).flatten(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("attention", "why"),
+    [
+        (scores_of_a_group, "between different time steps"),
+        (causal_in_groups, "cumsum over groups of steps or within them"),
+        (over_the_groups, "over the groups mixes steps"),
+        (other_groups, "a part of the time steps"),
+        (steps_in_another_order, "holds time in one operand and not in the other"),
+    ],
+)
+def test_what_mixes_groups_in_another_way_is_refused(attention: Attention, why: str) -> None:
+    with pytest.raises(SfxError, match=why) as raised:
+        traced(attention, 6)
+    assert raised.value.code == "SFX-E104"
+
+
+class Groups(nn.Module):
+    """Spikes whose steps are left in groups, or reduced group by group."""
+
+    def __init__(self, end: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.lif, self.end = lif(2.0, 0.5), end
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.end(in_groups(self.lif(x)))
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "why"),
+    [
+        (lambda x: x, "SFX-E106", "groups of steps on axes of their own"),
+        (lambda x: x.sum(1), "SFX-E106", "groups of steps on axes of their own"),
+        (lambda x: x.sum(1).mean(0), "SFX-E104", "values that each group has once"),
+    ],
+)
+def test_an_output_in_groups_is_refused(end: Attention, code: str, why: str) -> None:
+    with pytest.raises(SfxError, match=why) as raised:
+        export(Groups(end), torch.zeros(6, 1, 4))
+    assert raised.value.code == code
+
+
+@pytest.mark.parametrize("end", [lambda x: x.mean((0, 1)), lambda x: x.flatten(0, 1).sum(0)])
+def test_groups_that_are_joined_again_are_all_steps(end: Attention) -> None:
+    model, x = Groups(end).eval(), events(6, B, 4, high=3)
+    graph = to_graph(export(model, x[:, :1]))
+    compare(model, graph, x)
+
+
+def test_steps_that_are_no_whole_number_of_groups_are_refused() -> None:
+    with pytest.raises(SfxError, match=r"sizes \[-1, 2\] don't multiply up to .* \(5\)") as raised:
+        export(Groups(lambda x: x.flatten(0, 1).mean(0)), torch.zeros(5, 1, 4))
+    assert raised.value.code == "SFX-E102"

@@ -75,9 +75,10 @@ def test_attention(binary: bool, causal: bool) -> None:
     written_is_found(program)
 
 
+@pytest.mark.parametrize("size", [(5, 0), (6, 2)])
 @pytest.mark.parametrize("max_delay", [62, 2, 1])
-def test_totals_also_through_relays(max_delay: int) -> None:
-    program = balanced(totals()[0], max_delay)
+def test_totals_also_through_relays(max_delay: int, size: tuple[int, int]) -> None:
+    program = balanced(totals(*size)[0], max_delay)
     assert kinds(program) == {Accumulator, SampleTotal, Coincidence}
     written_is_found(program)
 

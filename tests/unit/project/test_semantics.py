@@ -96,7 +96,8 @@ def cases(kind: str) -> list[Case]:
 @pytest.mark.parametrize("example", examples(), ids=lambda e: f"line {e.line}, {e.kind}")
 def test_an_example_of_the_page_computes_what_it_says(example: Example) -> None:
     if example.kind == "Accumulator":
-        got = accumulated(example.series["new"], example.constants["T"])
+        t = example.constants["T"]
+        got = accumulated(example.series["new"], t, example.constants.get("g", t))
         assert {k: got[k].tolist() for k in got} == {
             k: v.tolist() for k, v in example.series.items() if k != "new"
         }
@@ -119,14 +120,14 @@ def test_every_rule_has_an_example() -> None:
     assert {e.kind for e in examples()} == {*SHOWN, "Accumulator"}
 
 
-def accumulated(new: Array, timesteps: int) -> dict[str, Array]:
-    """Memory M, clear C and the sample's total H of section 6.2, from `new` [K*T, 1]."""
+def accumulated(new: Array, timesteps: int, group: int) -> dict[str, Array]:
+    """Memory M, clear C and the total H of section 6.2, from `new` [K*T, 1]."""
     same = p.Structured((("i", 1),), (("i", 1),), 1)
     minus = p.Structured((("i", 1),), (("i", 1),), -1)
     wide = (-(1 << 23) + 1, (1 << 23) - 1)
     populations = (
         p.Population("x", (1,), p.Input(16), *wide),
-        p.Population("clock", (1,), p.Clock()),
+        p.Population("clock", (1,), p.Clock(group % timesteps)),
         p.Population("M", (1,), p.Graded(), *wide),
         p.Population("C", (1,), p.Product(), *wide),
         p.Population("H", (1,), p.Graded(), *wide),
@@ -139,7 +140,7 @@ def accumulated(new: Array, timesteps: int) -> dict[str, Array]:
         p.Projection("kept, cleared", "M", "C", same, "a_in1", lag=1),
         p.Projection("cleared before", "C", "C", minus, "a_in1", lag=1),
         p.Projection("tick", "clock", "C", same, "a_in2"),
-        *(p.Projection(f"total {i}", "C", "H", same, lag=-i) for i in range(timesteps)),
+        *(p.Projection(f"total {i}", "C", "H", same, lag=-i) for i in range(group)),
     )
     program = p.Program(populations, projections, timesteps, p.Readout("H", 1.0, (0,)))
     sent = layers.run(program, new.reshape(-1, timesteps, 1))

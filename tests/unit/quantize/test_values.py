@@ -25,7 +25,7 @@ from sfx.toolchain.ir.program import Structured
 from tests.graphs import Builder, live_case
 
 LENGTHS = {"i": 2, "j": 6, "k": 3, "l": 4}
-LEAD = (2, 3)
+LEAD = (2, 6)
 
 
 def axes(labels: str) -> tuple[tuple[str, int], ...]:
@@ -69,9 +69,11 @@ def test_sums_of_coincidences_are_the_sums_of_their_array(
     cut = (("i", 2), ("j1", 2), ("j2", 3), ("k", 3), ("l", 4))
     reader = Structured(cut, tuple(n for n in cut if n[0] in post or n[0] == "j1"))
     assert np.array_equal(structured(reader, found), by_matrix(reader, sent))
-    total = by_matrix(reader, sent).sum(axis=1, keepdims=True)
-    assert np.array_equal(over_steps(reader, found), total)
-    assert np.array_equal(over_steps(reader, sent), total)
+    each = by_matrix(reader, sent)
+    for group in (1, 2, 3, 6):
+        total = each.reshape(len(each), -1, group, each.shape[2]).sum(axis=2)
+        assert np.array_equal(over_steps(reader, found, group), total)
+        assert np.array_equal(over_steps(reader, sent, group), total)
 
 
 @given(labels, labels, labels, st.integers(0, 99))
@@ -112,7 +114,7 @@ def test_records_and_weights_are_those_of_the_full_arrays(
     assert quantize(low, x).records == folded.records
 
 
-def _temporal(tokens: int, width: int) -> g.Graph:
+def _temporal(tokens: int, width: int, group: int = 0) -> g.Graph:
     """q times the sample's total of k^T v, token by token: no sum over the pairs at a step."""
     b = Builder()
     b.add("input", g.Input(), shape=(tokens, width))
@@ -127,7 +129,7 @@ def _temporal(tokens: int, width: int) -> g.Graph:
         b.add(f"{n}2", g.Expand(), f"{n}1", shape=square)
     b.add("kv", g.Product(), ("k2",), ("v2",), shape=square)
     b.add("view", g.Reshape(), "kv", shape=(1, *square))
-    b.add("total", g.TimeSum(), "view", shape=(1, *square))
+    b.add("total", g.TimeSum(group), "view", shape=(1, *square))
     b.add("flat", g.Reshape(), "total", shape=square)
     b.add("qkv", g.Product(), ("q2",), ("flat",), shape=square)
     b.add("sum", g.ReduceSum((1,)), "qkv", shape=(tokens, width))
@@ -139,8 +141,11 @@ def _temporal(tokens: int, width: int) -> g.Graph:
     return g.Graph(g.topological(tuple(b.nodes.values())), timesteps=4)
 
 
-def test_a_total_over_the_steps_is_that_of_the_full_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
-    low = lower(_temporal(6, 5))
+@pytest.mark.parametrize("group", [0, 2])
+def test_a_total_over_the_steps_is_that_of_the_full_arrays(
+    group: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    low = lower(_temporal(6, 5, group))
     x = np.random.default_rng(0).integers(0, 2, (3, 4, 6, 5))
     every, few = evaluate.run(low, x), evaluate.run(low, x, keep={"lif", "output"})
     assert every["lif"].any()
