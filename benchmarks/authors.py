@@ -144,9 +144,9 @@ def _of_settings(file: Path) -> dict[str, Any]:
         "depths": args["layer"],
         "sr_ratios": 1,
         "spike_mode": "lif",
-        "dvs_mode": args["dataset"] in ("cifar10-dvs-tet", "cifar10-dvs"),
+        "dvs_mode": args["dataset"] in ("cifar10-dvs-tet", "cifar10-dvs", "ncaltech101"),
         "TET": args["TET"],
-    }
+    } | ({"chunk_size": args["chunk_size"]} if "chunk_size" in args else {})
 
 
 def preset(case: Case) -> Any:

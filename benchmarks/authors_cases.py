@@ -28,6 +28,10 @@ REPOSITORIES: Mapping[str, tuple[str, str]] = {
         "BICLab/Spike-Driven-Transformer-V3",
         "00fcd1fd5d9c65fe9a26579ed512a20c6a303deb",
     ),
+    "STAtten": (
+        "Intelligent-Computing-Lab-Yale/STAtten",
+        "e9048a18b02cdaf824ac2ad82f2e6f5bfcf50134",
+    ),
     "QKFormer": ("zhouchenlin2096/QKFormer", "c2a00e8e54538e76f5954614a60c1d53824bbee9"),
     "MaxFormer": ("bic-L/MaxFormer", "6ddd4ccde2cc9c4b965059403868e57803b9b6b0"),
     "SGLFormer": ("ZhangHanN1/SGLFormer", "4821b133c92d2e3baf1a6e4892bd6475f30b98ff"),
@@ -52,6 +56,9 @@ BLOBS: Mapping[str, str] = {
     "Spike-Driven-Transformer-V3/SDT_V3/Classification/Model_Base/models.py": (
         "53e17a698fa29012990533f41a5c1263f2a90f3d"
     ),
+    "STAtten/model/spikeformer.py": "15f5843f86a3e062fa864b3ea7de62b1fbfe2061",
+    "STAtten/module/ms_conv.py": "5d767281c90e180fa2da2c5cc3d1f51418f13611",
+    "STAtten/module/sps.py": "8585aa930a5bc93e91207b7d971dff8166fedc3a",
     "QKFormer/cifar10/model.py": "9a9af29dfe4a44122174e4cf73f473feb85b0fb8",
     "QKFormer/cifar100/model.py": "17c1e482773cc0f4ca0391116def93f6ca7bce46",
     "QKFormer/cifar10-dvs/model.py": "9f54246d323fdd62733b1142fa6cf8420ca9f57b",
@@ -245,6 +252,44 @@ def _spike_driven() -> Iterator[Case]:
             preset,
             settings=f"Spike-Driven-Transformer/conf/{settings}.yml",
             events=settings.startswith(("gesture", "cifar10-dvs")),
+            tiny=tiny.get(settings),
+        )
+
+
+def _statten() -> Iterator[Case]:
+    small = {"embed_dims": 32, "num_heads": 2, "depths": 1}
+    ours = {"dim": 32, "heads": 2, "depth": 1}
+    tiny: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "cifar10/2_512_200E_t4": (small, ours),
+        "cifar10-dvs/2_256_200E_t10_TET": (
+            small | {"chunk_size": 3},
+            ours | {"timesteps": 6, "chunk": 3, "image_size": 32},
+        ),
+        "imagenet/8_512_200E_t4": (
+            small | {"num_classes": 10},
+            ours | {"image_size": 96, "num_classes": 10},
+        ),
+    }
+    for settings, preset in (
+        ("cifar10/2_256_200E_t4", "cifar10_2_256"),
+        ("cifar10/2_512_200E_t4", "cifar10_2_512"),
+        ("cifar100/2_256_200E_t4", "cifar100_2_256"),
+        ("cifar100/2_512_200E_t4", "cifar100_2_512"),
+        ("cifar10-dvs/2_256_200E_t10_TET", "cifar10dvs_2_256_t10"),
+        ("cifar10-dvs/2_256_200E_t16_TET", "cifar10dvs_2_256"),
+        ("ncaltech101/2_256_200E_t10", "ncaltech101_2_256_t10"),
+        ("ncaltech101/2_256_200E_t16", "ncaltech101_2_256"),
+        ("imagenet/8_512_200E_t4", "imagenet_8_512"),
+        ("imagenet/8_768_200E_t4", "imagenet_8_768"),
+    ):
+        yield Case(
+            f"STAtten {settings}.yml",
+            "STAtten/model/spikeformer.py",
+            "sdt",
+            "statten",
+            preset,
+            settings=f"STAtten/conf/{settings}.yml",
+            events=settings.startswith(("ncaltech101", "cifar10-dvs")),
             tiny=tiny.get(settings),
         )
 
@@ -474,6 +519,7 @@ _FAMILIES: tuple[Callable[[], Iterator[Case]], ...] = (
     _spike_driven,
     _spike_driven_v2,
     _spike_driven_v3,
+    _statten,
     _qkformer,
     _max_former,
     _sglformer,

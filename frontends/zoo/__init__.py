@@ -20,6 +20,7 @@ _PUBLISHED: dict[str, tuple[str, str]] = {
     "spike_driven": ("SpikeDrivenTransformer", "SpikeDrivenConfig"),
     "spike_driven_v2": ("SpikeDrivenTransformerV2", "SpikeDrivenV2Config"),
     "spike_driven_v3": ("SpikeDrivenTransformerV3", "SpikeDrivenV3Config"),
+    "statten": ("Statten", "StattenConfig"),
     "qkformer": ("QKFormer", "QKFormerConfig"),
     "max_former": ("MaxFormer", "MaxFormerConfig"),
     "sglformer": ("SGLFormer", "SGLFormerConfig"),

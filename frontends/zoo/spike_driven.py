@@ -126,12 +126,14 @@ class SpikeDrivenTransformer(IsotropicModel):
         renames=((r"\bmlp([12])_", r"fc\1_"),),
         dead=(r"^block\.\d+\.attn\.talking_heads\.",),
     )
+    kind: ClassVar[type[nn.Module]] = Block
+    """Of the blocks."""
 
     def __init__(self, config: SpikeDrivenConfig) -> None:
         super().__init__(config)
         self.every_step = config.every_step
         self.patch_embed = CurrentPatchSplitting(config)
-        self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.block = nn.ModuleList(self.kind(config) for _ in range(config.depth))
         self.head_lif = neuron(config)
         self.head = nn.Linear(config.dim, config.num_classes)
 

@@ -31,6 +31,7 @@ SEEDS = {
     "spikingformer": (0, 4.0),
     "spike_driven": (0, 4.0),
     "spike_driven_v2": (0, 4.0),
+    "statten": (0, 4.0),
     "qkformer": (0, 2.0),
     "max_former": (0, 2.0),
     "sglformer": (0, 4.0),

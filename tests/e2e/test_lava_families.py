@@ -30,6 +30,7 @@ TINY: dict[str, dict[str, object]] = {
     "spike_driven": {"image_size": 8, "dim": 8},
     "spike_driven_v2": {"image_size": 16, "dims": [4, 4, 8, 8], "attention_scale": 1.0},
     "spike_driven_v3": {"image_size": 32, "dims": [4, 4, 8, 8]},
+    "statten": {"image_size": 8, "dim": 8, "chunk": 2, "timesteps": 4},
     "qkformer": {"image_size": 8, "dim": 8, "attention_scale": 0.5},
     "max_former": {"image_size": 8, "dim": 8},
     "sglformer": {"image_size": 8, "dim": 8, "attention_scale": 1.0},
@@ -45,9 +46,9 @@ def live(name: str, seed: int) -> tuple[torch.nn.Module, np.ndarray]:
     """An untrained model with random batch norms that have the statistics of its samples."""
     importlib.import_module(f"sfx.frontends.zoo.{name}")
     torch.manual_seed(seed)
-    model = zoo.build(name, {**TINY[name], "timesteps": STEPS})
-    _, _, *frame = model.input_shape
-    x = (torch.rand(STEPS, SAMPLES, *frame) < 0.5).float()
+    model = zoo.build(name, {"timesteps": STEPS, **TINY[name]})
+    steps, _, *frame = model.input_shape
+    x = (torch.rand(steps, SAMPLES, *frame) < 0.5).float()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 1.0, 3.0)
@@ -64,7 +65,7 @@ def live(name: str, seed: int) -> tuple[torch.nn.Module, np.ndarray]:
 
 
 SEEDS = {"spikformer": 0, "spikingformer": 0, "spike_driven": 0, "spike_driven_v2": 0,
-         "spike_driven_v3": 0, "qkformer": 2, "max_former": 0, "sglformer": 0,
+         "spike_driven_v3": 0, "statten": 0, "qkformer": 2, "max_former": 0, "sglformer": 0,
          "spikeformer": 0}  # fmt: skip
 
 

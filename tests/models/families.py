@@ -28,6 +28,7 @@ for _name, _config in {
     "spikformer": {"dim": 16},
     "spikingformer": {"dim": 16, "attention_threshold": 0.125},
     "spike_driven": {"dim": 16},
+    "statten": {"dim": 16, "chunk": 3},
     "qkformer": {"dim": 32},
     "max_former": {"dim": 16},
     "sglformer": {"dim": 16, "attention_threshold": 0.125},

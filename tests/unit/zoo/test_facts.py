@@ -55,6 +55,7 @@ FAMILIES = [
      {"dims": (8, 16, 16, 16)}, {PAIRS}),
     ("spike_driven_v3", "SpikeDrivenTransformerV3", "SpikeDrivenV3Config",
      {"dims": (8, 16, 16, 16)}, {PAIRS}),
+    ("statten", "Statten", "StattenConfig", {}, {PAIRS, SUMS, SampleTotal}),
     ("qkformer", "QKFormer", "QKFormerConfig", {"dim": 32, "image_size": 16}, {PAIRS}),
     ("max_former", "MaxFormer", "MaxFormerConfig", {}, {PAIRS}),
     ("sglformer", "SGLFormer", "SGLFormerConfig", {}, {PAIRS}),
