@@ -44,6 +44,8 @@ MODELS = {
     "Spike-driven v3 s (5.1M), ImageNet": ("spike_driven_v3", "SPIKE_DRIVEN_V3", "imagenet_s"),
     "Spike-driven v3 m (10M), ImageNet": ("spike_driven_v3", "SPIKE_DRIVEN_V3", "imagenet_m"),
     "Spike-driven v3 l (19M), ImageNet": ("spike_driven_v3", "SPIKE_DRIVEN_V3", "imagenet_l"),
+    "STAtten 2-512, CIFAR": ("statten", "STATTEN", "cifar10_2_512"),
+    "STAtten 2-256, DVS": ("statten", "STATTEN", "cifar10dvs_2_256"),
     "QKFormer 4-384, CIFAR": ("qkformer", "QKFORMER", "cifar10_4_384"),
     "Max-Former 4-384, CIFAR": ("max_former", "MAX_FORMER", "cifar10_4_384"),
     "Max-Former 2-256, gesture": ("max_former", "MAX_FORMER", "gesture_2_256"),

@@ -22,24 +22,44 @@ from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.program import Program
 from sfx.toolchain.verify.compare import Mismatch, Verdict, compare
 from tests import mutate
-from tests.strategies import random_events, random_program
+from tests.strategies import NEURONS, random_events, random_program
 
 pytestmark = [pytest.mark.needs_lava, pytest.mark.slow]
 
 SAMPLES = 3
-SIZES = [2, 3, 4, 5, 6, 7, 8, 9, 10, 14]
+SIZES = [2, 3, 4, 5, 6, 7, 8, 9, 10, 14, 3, 4]
 """Populations asked for; accumulators and relays add to them."""
+GROUPED = (10, 11)
+"""Cases with sums over groups of steps."""
 
 
-def live_program(start: int, populations: int, max_delay: int = 62) -> tuple[Program, IntArray]:
-    """The first random Program from seed `start` on whose every population fires."""
+def live_program(
+    start: int, populations: int, max_delay: int = 62, *, grouped: bool = False
+) -> tuple[Program, IntArray]:
+    """The first random Program from seed `start` on whose every population fires.
+
+    grouped: and in which the sum of a group reaches all its steps
+    """
+    kinds = ("groups", "lif", "product") if grouped else NEURONS
     for seed in range(start, start + 200):
-        program = random_program(seed, populations=populations, max_delay=max_delay)
+        program = random_program(seed, populations=populations, max_delay=max_delay, neurons=kinds)
+        if grouped and not in_groups(program):
+            continue
         x = random_events(program, SAMPLES, seed)
         spikes = ReferenceBackend().stream(program, x).spikes
         if all(s.any() for s in spikes.values()):
             return program, x
     raise AssertionError("no live Program in 200 seeds")
+
+
+def in_groups(program: Program) -> bool:
+    """Whether a projection brings the sum of a group to an earlier step."""
+    return any(
+        isinstance(gate, p.Clock) and gate.every > 1
+        for j in program.projections
+        if j.lag < 0
+        for gate in (program[k.pre].neuron for k in program.incoming[j.pre])
+    )
 
 
 def verdict(program: Program, expected: Stream, got: Stream) -> Verdict:
@@ -51,7 +71,7 @@ def verdict(program: Program, expected: Stream, got: Stream) -> Verdict:
 @cache
 def drawn(case: int) -> tuple[Program, IntArray]:
     """Case 0, 1, ...: small `max_delay`s make chains of relays."""
-    return live_program(1000 * case, SIZES[case], [62, 62, 2, 1][case % 4])
+    return live_program(1000 * case, SIZES[case], [62, 62, 2, 1][case % 4], grouped=case in GROUPED)
 
 
 def test_the_programs_hold_everything() -> None:
@@ -64,6 +84,7 @@ def test_the_programs_hold_everything() -> None:
     joints = [j for q in programs for j in q.projections]
     assert any(j.lag > 0 for j in joints)
     assert any(j.lag < 0 for j in joints)
+    assert any(map(in_groups, programs))
     assert any(j.weight_exp < 0 for j in joints)
     assert any(j.pre_view for j in joints)
     assert max(j.delay for j in joints) >= 5
