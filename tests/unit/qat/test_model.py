@@ -13,6 +13,7 @@ pytestmark = pytest.mark.needs_torch
 import sfx  # noqa: E402
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
 from sfx.frontends.tracing.export import export  # noqa: E402
+from sfx.frontends.zoo.statten import Statten, StattenConfig  # noqa: E402
 from sfx.toolchain.app.api import Source  # noqa: E402
 from sfx.toolchain.ground.errors import InputError, UnsupportedError  # noqa: E402
 from sfx.toolchain.ir import program as p  # noqa: E402
@@ -28,6 +29,7 @@ from tests.unit.qat.nets import (  # noqa: E402
     time_first,
     train,
 )
+from tests.unit.zoo import published as pub  # noqa: E402
 
 
 def test_before_training_it_is_what_compile_gives() -> None:
@@ -213,5 +215,21 @@ def test_a_soft_reset_is_trained_too() -> None:
     assert any(j.lag for j in model.template.program.projections)
     train(model, x, torch.arange(8) % 4, steps=6, rate=3e-3)
     found = verify(model, x)
+    assert found.equal
+    assert found.silent == ()
+
+
+def test_attention_over_groups_of_steps_equals_its_program() -> None:
+    """A clock that ticks at the end of every group of steps, and a gradient through it."""
+    config = StattenConfig(image_size=8, dim=16, mlp_ratio=1.0, num_classes=4)
+    net, x = pub.awake(pub.seeded(Statten, config), shifts=(-0.5, 1.0))
+    samples = x.transpose(0, 1).numpy().astype(np.int64)
+    model = sfx.qat.prepare(net, calibrate=samples)
+    assert [q.neuron.every for q in model.program() if isinstance(q.neuron, p.Clock)] == [2]
+    model.train()(x).square().sum().backward()
+    reached = [w.grad is not None and bool((w.grad != 0).any()) for w in model.parameters()]
+    assert len(reached) > 10
+    assert all(reached)
+    found = verify(model.eval(), samples)
     assert found.equal
     assert found.silent == ()
