@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .layers import attention_neuron, merge_heads, neuron, split_heads
-from .parts import add_branches, add_conv, current, spikes
+from .parts import ShortcutMlp, add_branches, add_conv, current, spikes
 from .public_model import Unused
-from .spike_driven import Mlp, SpikeDrivenTransformer
+from .spike_driven import SpikeDrivenTransformer
 from .statten_config import STATTEN, StattenConfig
 
 __all__ = ["STATTEN", "Statten", "StattenConfig"]
@@ -93,7 +93,7 @@ class Block(nn.Module):
     def __init__(self, config: StattenConfig) -> None:
         super().__init__()
         self.attn = ChunkedAttention(config)
-        self.mlp = Mlp(config)
+        self.mlp = ShortcutMlp(config, config.dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents of currents x, both [T, B, D, H, W]."""
