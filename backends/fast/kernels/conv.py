@@ -127,9 +127,14 @@ def sum_listed(
 
 
 @numba.njit(inline="always")
-def short(place: Any, index: Any) -> Any:
-    """True if the lists of several taps are better gathered into a long one."""
-    return place.shape[1] > 1 and index.shape[1] <= SHORT
+def short(place: Any, index: Any, ends: Any, groups: Any) -> Any:
+    """True if the lists of several taps are better gathered into a long one.
+
+    Lists are gathered whole, so no group may hold a part of a tap: its taps would be gathered once
+    for each part.
+    """
+    whole = (groups[:, 2] == 0).all() and (groups[:, 3] == ends.shape[1] - 1).all()
+    return place.shape[1] > 1 and index.shape[1] <= SHORT and whole
 
 
 @compiled
@@ -147,7 +152,7 @@ def convolve(
     inputs = len(ends) // n
     blocks = (positions + ROWS - 1) // ROWS
     left, right = np.int32(max(shift, 0)), np.int32(max(-shift, 0))
-    gathered = short(place, index)
+    gathered = short(place, index, ends, groups)
     tiles = weight.shape[0] if gathered else 1  # of one task
     tasks = n * blocks
     for task in numba.prange(weight.shape[0] // tiles * tasks):
@@ -200,7 +205,7 @@ def convolve_lif(
     outputs, inputs = n // positions, len(ends) // (lanes * steps)
     together = max(1, ROWS // steps)
     blocks = (positions + together - 1) // together
-    gathered = short(place, index)
+    gathered = short(place, index, ends, groups)
     tiles = weight.shape[0] if gathered else 1  # of one task
     for task in numba.prange(weight.shape[0] // tiles * blocks):
         q = task % blocks * together

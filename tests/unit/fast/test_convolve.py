@@ -23,6 +23,8 @@ CASES = {
     "bytes whose sums are too large": (300, 16, 1, 1, 100, 127, 4095, 2048, True),
     "words, taps gathered": (3, 48, 3, 6, 255, 100, 4095, 0, True),
     "words, large weights": (70, 20, 3, 3, 1, 3000, 4095, 4095, True),
+    "bytes, parts of each tap": (250, 17, 3, 3, 9, 100, 4095, 2048, False),
+    "words, parts of each tap": (250, 20, 3, 3, 1, 3000, 4095, 4095, True),
 }
 
 
