@@ -295,7 +295,7 @@ class _Maker:
 
     def range_of(self, made: p.Population, feeds: list[p.Projection]) -> tuple[int, int]:
         trial = p.Program((*self.pops, made), tuple(feeds), 1, p.Readout(made.name, 1.0, ()))
-        return bounds.sent_range(made, bounds.port_bounds(trial, made))
+        return bounds.sent_range(trial, made, bounds.port_bounds(trial, made))
 
     def drive(self, feeds: list[p.Projection], port: str, size: int) -> IntArray:
         """Estimated input at a port [PROBES, size]."""

@@ -182,7 +182,7 @@ def _on_cpu(ready: _Readied, x: IntArray, lanes: int, progress: Progress | None)
 
         def keep(p: Population, s: Sent, state: State | None, batch: slice = batch) -> None:
             if p is output:
-                sums[batch] = s.flat.sum(axis=1, dtype=np.int64)
+                sums[batch] = program.readout.reduced(s.flat)
             if p.name in left:
                 left[p.name] += p.left(s.values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ Apply = Callable[[Values], Values]
 
 
 class NeuronRule:
-    """How a population is run: `Stateless`, `Leaky` or `Host`."""
+    """How a population is run: `Stateless`, `Leaky`, `Settling` or `Host`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,13 @@ class Sending:
     active: Values
     ends: Values
     bias: Values | None = None
+
+
+class Resets(NamedTuple):
+    """LIFReset comes before steps t with (t - first) mod every = 0."""
+
+    first: int
+    every: int
 
 
 Steps = Callable[[Any, Mapping[str, Values], Sending], None]
@@ -66,6 +73,16 @@ class Leaky(NeuronRule):
     on_device: Callable[
         [Any, Tensor, tuple[Tensor, Tensor], Tensor, Arithmetic], tuple[Tensor, Tensor, Tensor]
     ]
+
+
+@dataclass(frozen=True)
+class Settling(Leaky):
+    """Neurons with u and v that send v and run by themselves, never in a loop.
+
+    run  (program, ports [B, S, n], sending, resets, widths): all steps of many lanes
+    """
+
+    run: Callable[[Any, Mapping[str, Values], Sending, Resets, Arithmetic], None]
 
 
 @dataclass(frozen=True)

@@ -121,11 +121,11 @@ class LavaBackend:
         if samples > 1 and any(left.values()):
             # What left its range may reach the next sample, and each is to run alone.
             return joined([self.run(program, x[i : i + 1]) for i in range(samples)])
-        sums = model_time(readout.population).sum(axis=1).reshape(samples, -1)
+        read = model_time(readout.population).reshape(samples, timesteps, -1)
         events = {p.name: (model_time(p.name) != 0).sum(axis=0).astype(np.int64) for p in program}
         return Result(
             self.name,
-            sums + np.asarray(readout.offset, dtype=np.int64),
+            readout.sums(read),
             Counts(samples, events, {}),
             time.perf_counter() - start,
             left,

@@ -37,6 +37,8 @@ from . import group, limits
 from .build import LavaNetwork, build
 from .job import Directory, Job, Outcome, columns
 from .neurons import RULES
+from .probed_li import PyProbedLI
+from .processes.li import LI
 from .processes.probe import PROBE, PyProbedLif, PyProbedLifReset
 from .processes.record import Record
 from .rules import Host
@@ -47,7 +49,7 @@ PARENT_SECONDS = 1.0
 """How often the worker looks whether its parent is still there."""
 _KEPT: list[object] = []
 """Lava objects that must outlive the run: collecting one stops its runtime, which can hang."""
-PROBES = {LavaLif: PyProbedLif, LIFReset: PyProbedLifReset}
+PROBES = {LavaLif: PyProbedLif, LIFReset: PyProbedLifReset, LI: PyProbedLI}
 
 
 def host_events(job: Job, population: Population) -> IntArray:

@@ -174,7 +174,6 @@ def _model_time(
     """Read-out sums [K, classes], events per population [T, *shape], what left its range."""
     k, steps = record.samples, program.timesteps
     aligned = {p.name: align(record.spikes[p.name], p.phase, k, steps) for p in program}
-    sums = aligned[program.readout.population].sum(axis=1).reshape(k, -1)
-    offset = np.asarray(program.readout.offset, dtype=np.int64)
+    read = aligned[program.readout.population].reshape(k, steps, -1)
     events = {n: np.count_nonzero(s, axis=0).astype(np.int64) for n, s in aligned.items()}
-    return sums + offset, events, left_ranges(program, aligned)
+    return program.readout.sums(read), events, left_ranges(program, aligned)

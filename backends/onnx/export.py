@@ -122,6 +122,8 @@ def _metadata(program: Program, step: Step) -> dict[str, str]:
         "population": program.readout.population,
         "scale": program.readout.scale,
         "offset": list(program.readout.offset),
+        **({"weights": list(program.readout.weights)} if program.readout.weights else {}),
+        **({"largest": True} if program.readout.largest else {}),
     }
     return {
         "sfx.version": sfx.__version__,

@@ -23,6 +23,7 @@ class Chunk:
         self.left = {p.name: 0 for p in program if p.counted}
         self.sums = np.zeros((lanes, output.size), dtype=np.int64)
         self.sums += np.asarray(program.readout.offset, dtype=np.int64)
+        self.largest = np.full((lanes, output.size), np.iinfo(np.int64).min)
 
     def before(self, p: Population, h: int, state: neurons.State, ports: Ports) -> None:
         """Observe a population before its update at hardware step h."""
@@ -39,7 +40,17 @@ class Chunk:
                 if name in self.left:
                     self.left[name] += self.program[name].left(s)
                 if name == self.program.readout.population:
-                    self.sums += s.reshape(self.lanes, -1)
+                    self._read(t, s.reshape(self.lanes, -1))
+
+    def _read(self, t: int, s: IntArray) -> None:
+        """The output [lanes, classes] at model step t."""
+        readout = self.program.readout
+        if readout.largest:
+            more = np.maximum(self.largest, s)
+            self.sums += more if t == 0 else more - self.largest
+            self.largest = more
+        else:
+            self.sums += s * readout.weights[t] if readout.weights else s
 
     @property
     def counts(self) -> Counts:

@@ -53,7 +53,7 @@ class KindCase:
         )
         populations = (Population("in", (size,), source, source.low, source.high, 0), cell)
         program = Program(populations, joints, steps, Readout("cell", 1.0, (0,) * cell.size))
-        low, high = sent_range(cell, port_bounds(program, cell))
+        low, high = sent_range(program, cell, port_bounds(program, cell))
         if self.neuron.unproved:
             low, high = -DECLARED, DECLARED
         return replace(program, populations=(populations[0], replace(cell, low=low, high=high)))

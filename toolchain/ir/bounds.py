@@ -69,7 +69,7 @@ def _delivers(program: Program, p: Population, projections: list[Projection]) ->
     return total
 
 
-def sent_range(p: Population, ports: Ports) -> tuple[int, int]:
+def sent_range(program: Program, p: Population, ports: Ports) -> tuple[int, int]:
     """Least and greatest value that a population can send, given what its ports can receive."""
-    bound = p.neuron.sends(ports)
+    bound = p.neuron.sends_within(ports, program.timesteps, program.arithmetic)
     return int(bound.low.min(initial=0)), int(bound.high.max(initial=0))

@@ -24,6 +24,7 @@ from .last_step import clocked, once_per_sample, ticking
 from .loops import groups, in_loops
 from .names import MOST_OF_POPULATION, is_clean
 from .program import (
+    LI,
     Clock,
     Graded,
     Input,
@@ -56,6 +57,8 @@ def check_program(program: Program, *, balanced: bool) -> None:
         raise SfxError.of([*problems, *false])
 
 
+MOST_WEIGHT = 1 << 31
+"""Weights of steps stay below: sums of payloads with them fit 64 bits."""
 UNCLEAN = f"must be printable, at most {MOST_OF_POPULATION} characters"
 
 # --- structure ------------------------------------------------------------------------------
@@ -110,6 +113,15 @@ def whole_facts(program: Program) -> Iterator[Problem]:
     elif len(r.offset) != found[0].size:
         what = f"the read-out has {len(r.offset)} offsets for {found[0].size} neurons"
         yield Problem("SFX-E332", r.population, what)
+    if r.weights and (r.largest or len(r.weights) != program.timesteps):
+        what = (
+            f"the read-out has {len(r.weights)} weights of steps for {program.timesteps} steps"
+            + ", and takes the largest" * r.largest
+        )
+        yield Problem("SFX-E332", r.population, what)
+    if any(abs(w) >= MOST_WEIGHT for w in r.weights):
+        what = f"a weight of a step reaches {MOST_WEIGHT}, below which it must stay"
+        yield Problem("SFX-E332", r.population, what)
     if not (np.isfinite(r.scale) and r.scale > 0):
         yield Problem(
             "SFX-E332", r.population, f"the read-out's scale is {r.scale}, but must be > 0"
@@ -131,6 +143,7 @@ def integer_types(program: Program) -> Iterator[Problem]:
             yield from _int64(p.name, array)
         if p.measured is not None:
             yield from _whole(p.name, *p.measured.numbers)
+    yield from _whole(program.readout.population, *program.readout.weights)
     for j in program.projections:
         for array in j.connection.arrays:
             yield from _int64(j.name, array)
@@ -276,7 +289,7 @@ def sums_fit(program: Program) -> Iterator[Problem]:
         )
         proved = p.measured is None and not p.neuron.unproved
         if proved and (p.neuron.binary or p.name not in loops):
-            yield from ranges_hold(p, ports)
+            yield from ranges_hold(program, p, ports)
 
 
 def ports_fit(p: Population, ports: Ports, arithmetic: Arithmetic) -> Iterator[Problem]:
@@ -295,11 +308,11 @@ def ports_fit(p: Population, ports: Ports, arithmetic: Arithmetic) -> Iterator[P
             )
 
 
-def ranges_hold(p: Population, ports: Ports) -> Iterator[Problem]:
+def ranges_hold(program: Program, p: Population, ports: Ports) -> Iterator[Problem]:
     """What a population outside loops can send lies within its declared low..high, unless that is
     measured: then it is counted at run time.
     """
-    low, high = bounds.sent_range(p, ports)
+    low, high = bounds.sent_range(program, p, ports)
     if low < p.low or high > p.high:
         what = f"can send {low}..{high}, but declares {p.low}..{p.high}"
         yield Problem("SFX-E348", p.name, what)
@@ -344,6 +357,15 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
                 "clock clears it",
                 "gate the loop with a Product and a clock, as an accumulator does",
             )
+
+
+def membranes_in_no_loop(program: Program) -> Iterator[Problem]:
+    """A membrane that is sent (LI) is read out, or read by layers behind it: it is in no loop."""
+    loops = in_loops(program)
+    for p in program:
+        if isinstance(p.neuron, LI) and p.name in loops:
+            what = "sends its membrane and is part of a loop"
+            yield Problem("SFX-E353", p.name, what, "close the loop with spikes (LIF)")
 
 
 # --- time -----------------------------------------------------------------------------------
@@ -398,5 +420,5 @@ NUMBERS: tuple[Rule, ...] = (
     declared_payload,
     measured_ranges,
 )
-SUMS: tuple[Rule, ...] = (sums_fit, lags_are_cleared)
+SUMS: tuple[Rule, ...] = (sums_fit, lags_are_cleared, membranes_in_no_loop)
 TIME: tuple[Rule, ...] = (phases_set, delays_balanced)

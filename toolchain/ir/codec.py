@@ -47,6 +47,7 @@ NOT_SAID: dict[str, dict[str, Any]] = {
     "Input": {"signed": 0},
     "Clock": {"every": 0},
     "Population": {"measured": None},
+    "Readout": {"weights": (), "largest": False},
 }
 """Fields that are left out where they have this value, as in files from before there were any."""
 

@@ -19,9 +19,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..ground.arith import IntArray
 from ..ground.arithmetic import LOIHI, Arithmetic
@@ -38,6 +39,7 @@ from .neurons.delta import Delta
 from .neurons.graded import Graded
 from .neurons.graded_relu import GradedReLU
 from .neurons.input import Input
+from .neurons.li import LI
 from .neurons.lif import LIF
 from .neurons.multi_level import MultiLevel
 from .neurons.product import Product
@@ -45,6 +47,7 @@ from .neurons.sigma import Sigma
 from .neurons.sigma_delta import SigmaDelta
 
 __all__ = [
+    "LI",
     "LIF",
     "Clock",
     "Connection",
@@ -167,13 +170,34 @@ class Projection:
 class Readout:
     """How the host turns the output population's graded spikes into real values.
 
-    value = (sum over t of s[t] + offset) / scale, summed over a sample's T steps; argmax of the
-    same sums is the prediction, so that it depends on integers only.
+    value = (sum over t of w[t] * s[t] + offset) / scale, summed over a sample's T steps; with
+    `largest` (max over t of s[t] + offset) / scale. argmax of the same sums is the prediction, so
+    that it depends on integers only.
+
+    weights  w, one for each step; none: all are 1
     """
 
     population: str
     scale: float
     offset: tuple[int, ...]
+    weights: tuple[int, ...] = ()
+    largest: bool = False
+
+    def reduced(self, sent: NDArray[Any]) -> NDArray[Any]:
+        """What the steps of `sent` [K, T, n] make together, without the offset [K, n]."""
+        wide = sent.astype(np.result_type(sent.dtype, np.int64))
+        if self.largest:
+            most: NDArray[Any] = wide.max(axis=1)
+            return most
+        if not self.weights:
+            total: NDArray[Any] = wide.sum(axis=1)
+            return total
+        weighed: NDArray[Any] = np.einsum("ktn,t->kn", wide, np.array(self.weights, np.int64))
+        return weighed
+
+    def sums(self, sent: IntArray) -> IntArray:
+        """The same with the offset."""
+        return self.reduced(sent).astype(np.int64) + np.asarray(self.offset, np.int64)
 
 
 @dataclass(frozen=True, eq=False)

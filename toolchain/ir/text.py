@@ -57,7 +57,9 @@ def program_text(program: p.Program) -> str:
 
 
 def _readout(program: p.Program) -> str:
-    return f"{program.readout.population} / {program.readout.scale:.6g}"
+    r = program.readout
+    how = " weighed by step" if r.weights else " at its largest step" if r.largest else ""
+    return f"{r.population}{how} / {r.scale:.6g}"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..compiler.quantize.options import Options
 from ..compiler.quantize.quantize import Quantized, quantize
+from ..ground.errors import UnsupportedError
 from ..ir import graph as g
 from ..ir.find_facts import with_facts
 from ..ir.program import Program
@@ -42,6 +43,7 @@ def from_graph(
 def template(quantized: Quantized, graph: g.Graph, target: str) -> Template:
     """What the quantizer decided and training keeps."""
     program = quantized.program
+    _whole_readout(program)
     bits = {r.population: r.weight_bits for r in quantized.records}
     (output,) = graph.of_type(g.Output)
     assert isinstance(output.op, g.Output)
@@ -60,4 +62,18 @@ def from_program(program: Program, target: str = "loihi") -> QatModel:
     chosen = load_target(target)
     compile_program(program, chosen)
     program = for_target(program, chosen)
+    _whole_readout(program)
     return QatModel(Template(with_facts(program), {}, target, "sum"))
+
+
+def _whole_readout(program: Program) -> None:
+    """Refuse what training does not compute."""
+    readout = program.readout
+    if readout.weights or readout.largest:
+        how = "takes the largest step" if readout.largest else "weighs its steps"
+        raise UnsupportedError(
+            "SFX-E360",
+            f"the read-out {how}, which is not fine-tuned",
+            where=readout.population,
+            hint="fine-tune with the sum or the mean over the steps",
+        )

@@ -17,6 +17,7 @@ from ..ground.arith import IntArray, sign_mode
 from ..ground.errors import Problem
 from ..ir.placed import Usage
 from ..ir.program import (
+    LI,
     LIF,
     Population,
     Projection,
@@ -100,7 +101,7 @@ def threshold_width(population: Population, limits: Limits) -> Problem | None:
 
 def bias_width(population: Population, limits: Limits) -> Problem | None:
     """A bias is a signed mantissa of {bias_bits} bits."""
-    if not isinstance(population.neuron, LIF) or population.neuron.bias_mant.size == 0:
+    if not isinstance(population.neuron, LIF | LI) or population.neuron.bias_mant.size == 0:
         return None
     half = 1 << (limits.bias_bits - 1)
     low, high = int(population.neuron.bias_mant.min()), int(population.neuron.bias_mant.max())
@@ -118,7 +119,7 @@ def bias_width(population: Population, limits: Limits) -> Problem | None:
 
 def bias_exponent(population: Population, limits: Limits) -> Problem | None:
     """A bias exponent lies in {bias_exp}."""
-    if not isinstance(population.neuron, LIF):
+    if not isinstance(population.neuron, LIF | LI):
         return None
     low, high = limits.bias_exp
     if low <= population.neuron.bias_exp <= high:
@@ -135,7 +136,7 @@ def bias_exponent(population: Population, limits: Limits) -> Problem | None:
 
 def decay_width(population: Population, limits: Limits) -> Problem | None:
     """A decay is an unsigned fraction of {decay_bits} bits (du from -1, which is no decay)."""
-    if not isinstance(population.neuron, LIF):
+    if not isinstance(population.neuron, LIF | LI):
         return None
     du, dv, top = population.neuron.du, population.neuron.dv, (1 << limits.decay_bits) - 1
     if -1 <= du <= top and 0 <= dv <= top:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ....toolchain.ground.arith import INPUT_SHIFT, IntArray
 from ....toolchain.ground.arithmetic import Arithmetic
-from ....toolchain.ir.program import LIF, MultiLevel, Population, SigmaDelta
+from ....toolchain.ir.program import LI, LIF, MultiLevel, Population, SigmaDelta
 from ..kernels.update import FORGOTTEN
 from ..layout import Values
 from ..rules import Leaky
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def bias_of(p: Population) -> IntArray:
     """Bias of each neuron [size], of a LIF bias_mant << bias_exp, or >> -bias_exp (floor)."""
-    assert isinstance(p.neuron, LIF | MultiLevel | SigmaDelta)
+    assert isinstance(p.neuron, LI | LIF | MultiLevel | SigmaDelta)
     return np.ascontiguousarray(np.broadcast_to(p.neuron.bias, p.shape)).ravel()
 
 

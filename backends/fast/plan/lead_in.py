@@ -15,6 +15,7 @@ import numpy as np
 
 from ....toolchain.ground.arith import INPUT_SHIFT
 from ....toolchain.ir.program import (
+    LI,
     LIF,
     Clock,
     Input,
@@ -137,7 +138,7 @@ def _steps(program: Program, ready: Prepared, p: Population, wanted: int, loop: 
         return 0
     if loop or (keeps_state(p) and not _forgets(program, ready, p)):
         return p.phase
-    if isinstance(p.neuron, LIF) and p.neuron.reset:
+    if isinstance(p.neuron, LI) or (isinstance(p.neuron, LIF) and p.neuron.reset):
         wanted = -(-wanted // program.timesteps) * program.timesteps
     return min(wanted, p.phase)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ....toolchain.ir.loops import groups, is_loop
 from ....toolchain.ir.program import (
+    LI,
     LIF,
     Input,
     MultiLevel,
@@ -59,7 +60,7 @@ class Prepared:
         self.bias = {
             p.name: arranged(lif.bias_of(p), C_ORDER, self.layout[p.name]).astype(np.int32)
             for p in program
-            if isinstance(p.neuron, LIF | MultiLevel | SigmaDelta)
+            if isinstance(p.neuron, LI | LIF | MultiLevel | SigmaDelta)
         }
         self.biased = frozenset(p.name for p in program if p.neuron.biased)
         self.small = frozenset(

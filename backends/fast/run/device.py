@@ -16,7 +16,6 @@ from torch import Tensor
 from ....toolchain.ground.arith import IntArray
 from ....toolchain.ground.errors import MissingPartError
 from ....toolchain.ir.program import (
-    LIF,
     Clock,
     Input,
     Population,
@@ -76,7 +75,7 @@ class OnDevice:
         self.bias = {
             p.name: torch.from_numpy(bias_of(p).copy()).to(self.device)
             for p in self.program
-            if isinstance(p.neuron, LIF) and p.name not in ready.contracted
+            if p.neuron.recorded and p.name not in ready.contracted
         }
 
     def tallies(self) -> Tallies:
@@ -119,12 +118,21 @@ class OnDevice:
                 continue
             batch.group(group, loop, x)
             if self.program.readout.population in group:
-                total = batch.sent[self.program.readout.population].long().sum(dim=1)
+                total = self._read(batch.sent[self.program.readout.population].long())
             batch.state.clear()
             for n in [n for n in batch.sent if self.ready.last_use[n] <= i]:
                 del batch.sent[n]
         assert total is not None
         return total
+
+    def _read(self, sent: Tensor) -> Tensor:
+        """What the host makes of the output's steps [B, T, n], without the offset."""
+        readout = self.program.readout
+        if readout.largest:
+            return sent.amax(dim=1)
+        if readout.weights:
+            sent = sent * torch.tensor(readout.weights, device=sent.device).reshape(1, -1, 1)
+        return sent.sum(dim=1)
 
 
 def _device(name: str) -> torch.device:
@@ -179,7 +187,7 @@ class _Batch:
             kind = torch.int32
         shape = (self.lanes, self.steps, p.size)
         self.sent[p.name] = torch.zeros(shape, dtype=kind, device=self.on.device)
-        if isinstance(p.neuron, LIF):
+        if p.neuron.recorded:
             old = self.on.initial.state.get(p.name)
             pair = np.zeros((2, p.size)) if old is None else np.stack([old.u[0], old.v[0]])
             uv = torch.from_numpy(pair.astype(np.int64)).to(self.on.device)

@@ -21,7 +21,7 @@ from ..plan import accumulators, contractions
 from ..plan.convolutions import PairConv
 from ..plan.prepared import Prepared
 from ..plan.spans import Span, Window
-from ..rules import Host
+from ..rules import Host, Resets
 from . import neurons
 from .arena import Arena
 from .arrivals import add, drive, put
@@ -297,7 +297,7 @@ class Run:
         shaped = {n: a[:, steps] for n, a in ports.items()}
         if ready.port_type(p) is np.int64:
             shaped = {n: wrap32(a) for n, a in shaped.items()}
-        resets = neurons.Resets(self.span.origin(p.name) - steps.start, self.program.timesteps)
+        resets = Resets(self.span.origin(p.name) - steps.start, self.program.timesteps)
         neurons.steps(
             ready.neurons[p.name], shaped, self.state.get(p.name), resets,
             self.sent[p.name].values[:, steps], self._tally(p), steps,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from ..layout import Values
 from ..neurons import RULES
 from ..neurons.lif import decays_of
 from ..plan.neurons import PlannedNeurons
-from ..rules import Sending, Stateless
+from ..rules import Resets, Sending, Settling, Stateless
 from .state import State
 from .tallies import Tally
 
@@ -25,13 +24,6 @@ def largest(a: Values) -> int:
     ends = np.zeros(-(-flat.size // (64 * kernels.BLOCK)), np.int32)
     kernels.largest(flat, ends)
     return int(ends.max(initial=0))
-
-
-class Resets(NamedTuple):
-    """LIFReset comes before steps t with (t - first) mod every = 0."""
-
-    first: int
-    every: int
 
 
 def steps(
@@ -64,9 +56,13 @@ def steps(
         )  # fmt: skip
         return
     rule = RULES[type(n)]
-    assert isinstance(rule, Stateless), "all others are run elsewhere"
     ends = np.zeros((-(-p.size // kernels.BLOCK), 2), dtype=np.int64)
-    rule.steps(n, ports, Sending(out, events, active, ends, planned.bias))
+    to = Sending(out, events, active, ends, planned.bias)
+    if isinstance(rule, Settling):
+        rule.run(n, ports, to, resets, planned.widths)
+    else:
+        assert isinstance(rule, Stateless), "all others are run elsewhere"
+        rule.steps(n, ports, to)
     low, high = int(ends[:, 0].min()), int(ends[:, 1].max())
     if planned.checked and (low < min(p.low, 0) or high > max(p.high, 0)):
         raise out_of_range(p, low, high)

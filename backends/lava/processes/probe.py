@@ -15,7 +15,7 @@ PROBE = "sfx_probe"
 """proc_params key: (path of an int32 .npy [steps, 2, neurons of all LIFs], first column)."""
 
 
-class _Probe:
+class Probe:
     """Opens the file in the model's own OS process and writes u and v of one step."""
 
     def __init__(self, proc_params: Any) -> None:
@@ -23,6 +23,7 @@ class _Probe:
         self._file = np.load(path, mmap_mode="r+")
 
     def write(self, step: int, u: Any, v: Any) -> None:
+        """What Lava's step `step` (from 1) left."""
         columns = slice(self._start, self._start + u.size)
         self._file[step - 1, 0, columns] = u
         self._file[step - 1, 1, columns] = v
@@ -33,7 +34,7 @@ class PyProbedLif(PyLifModelBitAcc):  # type: ignore[misc]  # Lava is untyped
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self._probe = _Probe(proc_params)
+        self._probe = Probe(proc_params)
 
     def run_spk(self) -> None:
         """Intel's step, then the copy."""
@@ -46,7 +47,7 @@ class PyProbedLifReset(PyLifResetModelBitAcc):  # type: ignore[misc]  # Lava is 
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self._probe = _Probe(proc_params)
+        self._probe = Probe(proc_params)
 
     def run_spk(self) -> None:
         """Intel's step, then the copy."""

@@ -2,7 +2,7 @@
 
 Each NAME.net of the folder has a NAME.job.npz (x [H, *input shape in C, H, W]; image: x is set as
 the input layer's bias; interval: steps between resets) and gets a NAME.out.npz: layer number ->
-spikes [H, C, H, W].
+spikes [H, C, H, W], and v of the last layer [H, neurons].
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
+from lava.proc.monitor.process import Monitor
 
 
 def main(folder: Path) -> None:
@@ -36,10 +37,15 @@ def _run(path: Path, x: np.ndarray, interval: int, image: bool) -> dict[str, np.
     sinks = [Sink(shape=layer.out.shape, buffer=len(x)) for layer in net.layers]
     for layer, sink in zip(net.layers, sinks, strict=True):
         layer.out.connect(sink.a_in)
+    monitor = Monitor()
+    monitor.probe(net.layers[-1].neuron.v, len(x))
     net.run(RunSteps(len(x)), Loihi2SimCfg(select_tag="fixed_pt"))
     spikes = [np.moveaxis(sink.data.get(), -1, 0) for sink in sinks]
+    (found,) = monitor.get_data().values()
+    v = next(iter(found.values())).reshape(len(x), -1)
     net.stop()
-    return {str(i): s.transpose(0, *range(s.ndim - 1, 0, -1)) for i, s in enumerate(spikes)}
+    named = {str(i): s.transpose(0, *range(s.ndim - 1, 0, -1)) for i, s in enumerate(spikes)}
+    return named | {"v": v}
 
 
 def _spatial(axes: int) -> tuple[int, ...]:

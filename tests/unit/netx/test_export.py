@@ -17,7 +17,8 @@ from sfx.toolchain.formats.netx.write import export
 from sfx.toolchain.ground.errors import UnsupportedError
 from sfx.toolchain.ir.program import LIF, Product, Program
 from tests.unit.netx import files
-from tests.unit.netx.test_against_netx import SAMPLES, _run_netx
+from tests.unit.netx.beside import run_netx
+from tests.unit.netx.test_against_netx import SAMPLES
 
 
 def balanced(path: Path) -> Program:
@@ -79,12 +80,12 @@ def test_netx_runs_the_file_as_the_reference_runs_the_program(tmp_path: Path) ->
         frames[: SAMPLES * program.timesteps] = x.reshape(-1, *program.input.shape)
         np.savez(tmp_path / f"{name}.job.npz", x=frames, interval=program.timesteps, image=False)
         samples[name] = x
-    _run_netx(tmp_path)
+    run_netx(tmp_path)
     for name, program in programs.items():
         ours = ReferenceBackend().stream(program, samples[name])
         layers = [p for p in program if isinstance(p.neuron, LIF)]
         with np.load(tmp_path / f"{name}.out.npz") as out:
-            assert len(out.files) == len(layers)
+            assert len(out.files) == len(layers) + 1  # and v
             for i, layer in enumerate(layers):
                 # before its phase a layer without a sample may differ: it was reset otherwise
                 want = ours.spikes[layer.name].reshape(ours.steps, -1)[layer.phase :]

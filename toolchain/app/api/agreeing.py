@@ -70,11 +70,11 @@ def verify_torch(
         sent = FastBackend().layers(program, events[i : i + 1])
         parts += [agree(n, h.sent, sent[n][0]) for n, h in seen.neurons.items() if n in names]
         missing |= seen.missing | {n: "no population" for n in seen.neurons if n not in names}
-        offset = np.array(program.readout.offset)
-        ours = sent[program.readout.population][0].sum(axis=0).ravel() + offset
+        read = sent[program.readout.population].reshape(1, program.timesteps, -1)
+        ours = program.readout.sums(read)[0]
         output = seen.output
         if output is not None and output.size == ours.size * program.timesteps:
-            output = output.reshape(program.timesteps, -1).sum(axis=0)
+            output = program.readout.reduced(output.reshape(1, program.timesteps, -1))[0]
         comparable &= output is not None and output.size == ours.size
         if comparable and output is not None:
             answers += int(np.argmax(output.ravel()) == np.argmax(ours))

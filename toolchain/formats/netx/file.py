@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from ...ground.arith import IntArray
+from ...ground.arithmetic import LOIHI
 from ...ground.errors import InputError, Problem, SfxError
 from ..hdf5 import faults
 from .inputs import UNITY, InputTransform
@@ -32,6 +33,9 @@ INSTEAD = {
 }
 """Types of layers that lava-dl writes and that are refused, with what to use."""
 SUPPORTED_NEURONS = ("LOIHI", "CUBA", "SDNN")
+UNREACHED = 1 << 17
+"""From this threshold on a membrane of 24 bits never passes it: SLAYER's Affine writes 2^18 - 1."""
+NEVER = "from 2^17 on neurons never fire, as those of SLAYER's Affine: only the last layer may"
 MESSAGE_BITS = 16
 """Of what a sigma-delta neuron sends, where the file does not say; its sign is one of them."""
 
@@ -43,6 +47,18 @@ class Neuron:
     du: int
     dv: int
     vth: int
+
+
+@dataclass(frozen=True)
+class Membrane:
+    """Neurons that never fire, in the last layer: their v is read out. du, dv as in `Neuron`.
+
+    summed  a layer without a neuron: SLAYER sends what arrives, netx adds it up over the steps
+    """
+
+    du: int
+    dv: int
+    summed: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,7 @@ class Layer:
     index: int
     kind: str
     shape: tuple[int, ...]
-    neuron: Neuron | Changes | None = None
+    neuron: Neuron | Membrane | Changes | None = None
     weight: IntArray | None = None
     bias: IntArray | None = None
     stride: tuple[int, int] = (1, 1)
@@ -108,10 +124,11 @@ def read_file(path: Path) -> NetFile:
         if set(group) != {str(i) for i in range(len(group))}:
             raise _unreadable(path, f"layers are not numbered 0..{len(group) - 1}")
         layers: list[Layer] = []
+        last = len(group) - 1
         problems: list[Problem] = []
         for i in range(len(group)):
             try:
-                layers.append(_layer(group[str(i)], i))
+                layers.append(_layer(group[str(i)], i, last=i == last))
             except SfxError as error:
                 problems.extend(error.problems)
         if problems:
@@ -135,7 +152,7 @@ def _unreadable(path: Path, what: str) -> InputError:
     return InputError("SFX-E160", what, where=str(path), hint=hint)
 
 
-def _layer(group: h5py.Group, index: int) -> Layer:
+def _layer(group: h5py.Group, index: int, *, last: bool) -> Layer:
     where = f"layer/{index}"
     if not isinstance(group, h5py.Group):
         raise InputError("SFX-E163", "is an array, not a layer", where=where)
@@ -153,19 +170,30 @@ def _layer(group: h5py.Group, index: int) -> Layer:
     if len(shape) not in (1, 3) or min(shape) < 1:
         what = f"shape is {shape}, expected (C, H, W) or (features,), each at least 1"
         raise InputError("SFX-E163", what, where=where)
-    neuron = _neuron(group["neuron"], where) if "neuron" in group else None
-    if kind == "input":
-        if neuron is None:
-            return Layer(index, kind, shape)
-        scale, offset = (_transform(group, where, *p) for p in (("weight", 64), ("bias", 0)))
-        return Layer(index, kind, shape, neuron, transform=InputTransform(scale, offset))
+    layer = Layer(index, kind, shape)
+    return _input(group, where, layer) if kind == "input" else _block(group, where, layer, last)
+
+
+def _input(group: h5py.Group, where: str, layer: Layer) -> Layer:
+    """`layer` with its neurons and their transform, where it has any."""
+    if "neuron" not in group:
+        return layer
+    neuron = _neuron(group["neuron"], where, last=False)
+    scale, offset = (_transform(group, where, *p) for p in (("weight", 64), ("bias", 0)))
+    return replace(layer, neuron=neuron, transform=InputTransform(scale, offset))
+
+
+def _block(group: h5py.Group, where: str, layer: Layer, last: bool) -> Layer:
+    """`layer` with its neurons and synapses."""
+    neuron = _neuron(group["neuron"], where, last=last) if "neuron" in group else None
+    if neuron is None and layer.kind == "dense" and last:
+        neuron = Membrane(LOIHI.full_decay, 0, summed=True)
     if neuron is None:
         raise InputError(
             "SFX-E162",
-            "has no neuron; netx would integrate without end, with 18 bits of threshold",
+            "has no neuron; only the last layer may lack one, and it must be dense",
             where=where,
-            hint="end with a block that has neurons and count their spikes, or bring the network "
-            "in from torch, where the last layer may be linear",
+            hint="end with SLAYER's Affine, or give the block neurons",
         )
     if "delay" in group and np.any(_array(group, "delay", where)):
         raise InputError(
@@ -174,8 +202,8 @@ def _layer(group: h5py.Group, index: int) -> Layer:
             where=where,
             hint="train without delays",
         )
-    layer = Layer(index, kind, shape, neuron)
-    return _dense(group, where, layer) if kind == "dense" else _conv(group, where, layer)
+    layer = replace(layer, neuron=neuron)
+    return _dense(group, where, layer) if layer.kind == "dense" else _conv(group, where, layer)
 
 
 def _dense(group: h5py.Group, where: str, layer: Layer) -> Layer:
@@ -225,7 +253,7 @@ def _check_rank(weight: IntArray, rank: int, where: str) -> None:
         raise InputError("SFX-E163", what, where=where)
 
 
-def _neuron(group: h5py.Group, where: str) -> Neuron | Changes:
+def _neuron(group: h5py.Group, where: str, *, last: bool) -> Neuron | Membrane | Changes:
     where = f"{where}/neuron"
     if not isinstance(group, h5py.Group):
         raise InputError("SFX-E163", "is an array, not a neuron", where=where)
@@ -245,12 +273,12 @@ def _neuron(group: h5py.Group, where: str) -> Neuron | Changes:
     rules = (
         ("iDecay", i_decay, 0, 4096, ""),
         ("vDecay", v_decay, 0, 4095, "no membrane decays at once: use 4095"),
-        ("vThMant", vth, 0, (1 << 17) - 1, ""),
+        ("vThMant", vth, 0, (1 << 18 if last else UNREACHED) - 1, NEVER),
         ("refDelay", _whole(group.get("refDelay", 1), where, "refDelay"), 0, 1, "Lava has none"),
         ("gradedSpike", _whole(group.get("gradedSpike", 0), where, "gradedSpike"), 0, 0, ""),
     )
     _check_ranges(rules, where)
-    return Neuron(i_decay - 1, v_decay, vth)
+    return Membrane(i_decay - 1, v_decay) if vth >= UNREACHED else Neuron(i_decay - 1, v_decay, vth)
 
 
 def _changes(group: h5py.Group, where: str) -> Changes:

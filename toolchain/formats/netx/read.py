@@ -35,9 +35,9 @@ from ...ir.program import (
     Structured,
 )
 from . import inputs as netx_input
-from . import sigma_delta
+from . import membrane, sigma_delta
 from . import weights as netx_weights
-from .file import Changes, Layer, NetFile, Neuron, read_file
+from .file import Changes, Layer, Membrane, NetFile, Neuron, read_file
 
 BIAS_MAX = (1 << 12) - 1
 MAX_EXPONENT = 7
@@ -63,7 +63,8 @@ def read(
     number itself (`sfx.toolchain.formats.netx.inputs`; None: raw where the file leaves no doubt). A
     sigma-delta input takes that number, of either sign.
     skip_input: leave that neuron out (netx's skip_layers=1); its spikes are the input then.
-    The read-out counts the spikes of the last layer.
+    The read-out counts the spikes of the last layer; where its neurons never fire, it is their
+    membrane (`membrane`).
 
     Raises InputError or SfxError: SFX-E160..E163 (the file), SFX-E164 weights that no synapse
     holds, SFX-E165 layers that do not fit each other, SFX-E166 unknown number of steps,
@@ -86,8 +87,12 @@ def read(
     populations, projections = _build(file, str(path), skip_input, input_bits, kind)
     last = populations[-1]
     readout = Readout(last.name, 1.0, (0,) * last.size)
+    end = file.layers[-1]
+    if isinstance(end.neuron, Membrane):
+        bias = _bias(end.bias, last.shape, f"layer/{end.index}")
+        readout = membrane.readout(end.neuron, last, bias, steps)
     made = Program(tuple(populations), tuple(projections), steps, readout, name=path.stem)
-    return sigma_delta.in_netx_time(made, str(path))
+    return sigma_delta.in_netx_time(membrane.bounded(made), str(path))
 
 
 def input_facts(path: str | os.PathLike[str], data: str | None) -> dict[str, object] | None:
@@ -184,6 +189,8 @@ def _neuron(layer: Layer, shape: Shape, where: str) -> NeuronProgram:
     n = layer.neuron
     if isinstance(n, Changes):
         return sigma_delta.neuron(layer, n, _bias(layer.bias, shape, where), where)
+    if isinstance(n, Membrane):
+        return membrane.neuron(n, _bias(layer.bias, shape, where))
     assert isinstance(n, Neuron), "layers without a neuron are refused or skipped before"
     if layer.kind == "input":
         # netx sets the image as the bias; as input to a current that forgets at once it is the

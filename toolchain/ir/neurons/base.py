@@ -143,6 +143,10 @@ class NeuronProgram:
         """What it can send, given what its ports can receive."""
         raise NotImplementedError(f"{type(self).__name__}.sends")
 
+    def sends_within(self, ports: Ports, timesteps: int, arithmetic: Arithmetic) -> Bound:
+        """The same where it depends on the steps of a sample and on the Program's widths."""
+        return self.sends(ports)
+
 
 def constant(low: int, high: int) -> Bound:
     """The same bound for all neurons."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -85,18 +86,7 @@ class LIF(NeuronProgram):
         self, where: str, shape: tuple[int, ...], arithmetic: Arithmetic
     ) -> Iterator[Problem]:
         """bias_mant in -4096..4095 (13 bits), for every neuron of the population."""
-        low, high = self.bias_mant.min(initial=0), self.bias_mant.max(initial=0)
-        least, most = arithmetic.bias_range
-        if low < least or high > most:
-            what = f"bias_mant is in {low}..{high}, but must be in {least}..{most}"
-            yield Problem("SFX-E342", where, what, "move a factor into bias_exp")
-        try:
-            fits = np.broadcast_shapes(self.bias_mant.shape, shape) == shape
-        except ValueError:
-            fits = False
-        if not fits:
-            what = f"bias_mant {self.bias_mant.shape} does not broadcast to {shape}"
-            yield Problem("SFX-E342", where, what)
+        yield from bias_faults(self.bias_mant, where, shape, arithmetic)
 
     def sum_faults(
         self,
@@ -110,31 +100,13 @@ class LIF(NeuronProgram):
         """The current fits the state (24 bits on Loihi), and what is never reset forgets."""
         a_in = ports["a_in"]
         if self.reset:
-            yield from self._current_fits(where, a_in, steady["a_in"], timesteps, arithmetic)
+            yield from currents_fit(self, where, a_in, steady["a_in"], timesteps, arithmetic)
         else:
             yield from self._forgets(where, shape, a_in, arithmetic)
 
     def sends(self, ports: Ports) -> Bound:
         """Spikes."""
         return constant(0, 1)
-
-    def _current_fits(
-        self, where: str, a_in: Bound, steady: Bound, timesteps: int, arithmetic: Arithmetic
-    ) -> Iterator[Problem]:
-        """The current u stays below 2^23 (at 24 bits) in magnitude within a sample; each tick of a
-        clock arrives once in a sample, everything else (`steady`) at every step.
-        """
-        once = difference(a_in, steady)
-        u = current_bound(self, steady, timesteps, arithmetic, once)
-        value = int(u.largest.max(initial=0))
-        if value >= arithmetic.state_limit:
-            yield Problem(
-                "SFX-E345",
-                where,
-                f"the current u can reach {value} within {timesteps} steps, but must stay below "
-                f"2^{arithmetic.state_bits - 1}",
-                "use a smaller exponent, or a faster decay of u",
-            )
 
     def _forgets(
         self, where: str, shape: tuple[int, ...], a_in: Bound, arithmetic: Arithmetic
@@ -167,8 +139,62 @@ class LIF(NeuronProgram):
             )
 
 
+class Leaky(Protocol):
+    """Neurons with a current u and a membrane v that decay: LIF and LI."""
+
+    @property
+    def du(self) -> int:
+        """Decay of the current, less 1."""
+
+    @property
+    def dv(self) -> int:
+        """Decay of the membrane."""
+
+
+def bias_faults(
+    mantissas: IntArray, where: str, shape: tuple[int, ...], arithmetic: Arithmetic
+) -> Iterator[Problem]:
+    """bias_mant in -4096..4095 (13 bits), for every neuron of a population of this shape."""
+    low, high = mantissas.min(initial=0), mantissas.max(initial=0)
+    least, most = arithmetic.bias_range
+    if low < least or high > most:
+        what = f"bias_mant is in {low}..{high}, but must be in {least}..{most}"
+        yield Problem("SFX-E342", where, what, "move a factor into bias_exp")
+    try:
+        fits = np.broadcast_shapes(mantissas.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        what = f"bias_mant {mantissas.shape} does not broadcast to {shape}"
+        yield Problem("SFX-E342", where, what)
+
+
+def currents_fit(
+    neuron: Leaky,
+    where: str,
+    a_in: Bound,
+    steady: Bound,
+    timesteps: int,
+    arithmetic: Arithmetic,
+) -> Iterator[Problem]:
+    """The current u stays below 2^23 (at 24 bits) in magnitude within a sample; each tick of a
+    clock arrives once in a sample, everything else (`steady`) at every step.
+    """
+    once = difference(a_in, steady)
+    u = current_bound(neuron, steady, timesteps, arithmetic, once)
+    value = int(u.largest.max(initial=0))
+    if value >= arithmetic.state_limit:
+        yield Problem(
+            "SFX-E345",
+            where,
+            f"the current u can reach {value} within {timesteps} steps, but must stay below "
+            f"2^{arithmetic.state_bits - 1}",
+            "use a smaller exponent, or a faster decay of u",
+        )
+
+
 def current_bound(
-    neuron: LIF, a_in: Bound, timesteps: int, arithmetic: Arithmetic, once: Bound | None = None
+    neuron: Leaky, a_in: Bound, timesteps: int, arithmetic: Arithmetic, once: Bound | None = None
 ) -> Bound:
     """Bound of the current u within one sample: u = tz(u * (4095 - du), 12) + (a_in << 6).
 
@@ -183,3 +209,24 @@ def current_bound(
     if once is not None:
         low, high = low + (once.low << INPUT_SHIFT), high + (once.high << INPUT_SHIFT)
     return Bound(low, high)
+
+
+def membrane_bound(
+    neuron: Leaky, bias: IntArray, a_in: Bound, timesteps: int, arithmetic: Arithmetic
+) -> Bound:
+    """Bound of a membrane v that nothing resets within a sample: v = tz(v * (4096 - dv), 12) + u +
+    bias, which saturates. bias broadcasts to the population's shape.
+
+    (At decays of 12 bits.) u as in `current_bound`, all of a_in at every step.
+    """
+    keep_u, keep_v = arithmetic.full_decay - neuron.du, arithmetic.decay_unity - neuron.dv
+    bits, flat, top = arithmetic.decay_bits, bias.reshape(-1), arithmetic.state_limit - 1
+
+    def largest(a: IntArray, drive: IntArray) -> IntArray:
+        u = v = np.zeros(np.broadcast_shapes(a.shape, drive.shape), np.int64)
+        for _ in range(timesteps):
+            u = ((u * keep_u) >> bits) + (a << INPUT_SHIFT)
+            v = np.minimum(((v * keep_v) >> bits) + u + drive.clip(0), top)
+        return v
+
+    return Bound(-largest(-a_in.low, -flat), largest(a_in.high, flat))
