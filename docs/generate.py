@@ -71,14 +71,12 @@ def neurons() -> str:
 def nir_nodes() -> str:
     """NIR nodes that the bridge reads, and those it refuses for now."""
     from sfx.toolchain.formats.nir.converters import CONVERTERS
-    from sfx.toolchain.formats.nir.to_graph import LATER
 
     rows = []
     for node in sorted(CONVERTERS, key=lambda c: c.__name__):
         ours = "sfx" in node.__module__
         if node.__name__ != "Junction":
             rows.append((f"`{node.__name__}`", "extension" if ours else "standard"))
-    rows += [(f"`{name}`", "not yet") for name in sorted(LATER)]
     return table(("NIR node", ""), rows)
 
 

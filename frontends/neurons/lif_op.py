@@ -37,6 +37,7 @@ def levels(v: Tensor, s: LifSpec) -> Tensor:
 
 def membranes(steps: Iterator[Tensor], s: LifSpec) -> Iterator[tuple[Tensor, Tensor]]:
     """(v before its reset, whether or how often it fires) at every step: `LifSpec`'s equations.
+    A membrane that never fires sends v.
 
     steps  the input of each step, asked for one by one: it may depend on the spikes before
     """
@@ -46,6 +47,9 @@ def membranes(steps: Iterator[Tensor], s: LifSpec) -> Iterator[tuple[Tensor, Ten
             v, i = torch.full_like(step, s.start), torch.zeros_like(step)
         i = i + s.syn * (s.w_in * step - i)
         v = v + (s.decay * ((s.leak - v) + s.gain * i) if s.decay else s.gain * step)
+        if s.fires == "never":
+            yield v, v
+            continue
         if s.fires == "round":
             counts = levels(v, s)
             yield v, counts

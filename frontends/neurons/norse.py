@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 from norse.torch.functional.iaf import IAFFeedForwardState
+from norse.torch.functional.leaky_integrator import LIState
+from norse.torch.functional.leaky_integrator_box import LIBoxState
 from norse.torch.functional.lif import LIFFeedForwardState, LIFState
 from norse.torch.functional.lif_box import LIFBoxFeedForwardState
 from norse.torch.functional.reset import reset_subtract, reset_value
@@ -121,7 +123,7 @@ def _refused(module: nn.Module, path: str) -> UnsupportedError:
     name = type(module).__name__
     hint = f"use one of: {', '.join(KINDS)}; in a MultiStep LIFBoxCell, LIFCell, IAFCell"
     if name.startswith("LI") and not name.startswith("LIF"):
-        hint = "read out with a linear layer and its mean over the steps, or spike counts"
+        hint = "use a Linear and LICell or LI, or LIBoxCell"
     return UnsupportedError("SFX-E105", f"the neuron {name} is not mapped", where=path, hint=hint)
 
 
@@ -202,6 +204,22 @@ def _lif(cell: Any, dt: float, path: str) -> LifSpec:
     )
 
 
+def _li(cell: Any, dt: float, path: str) -> LifSpec:
+    """LICell: LIFCell without its threshold."""
+    _check(cell, dt, path, reset_value)
+    syn, leak = _share(cell, "tau_syn_inv", path), _number(cell.p.v_leak, "v_leak", path)
+    decay = _share(cell, "tau_mem_inv", path)
+    return LifSpec(decay, 1.0, leak=leak, syn=syn, w_in=1.0 / syn, start=leak, fires="never")
+
+
+def _li_box(cell: Any, dt: float, path: str) -> LifSpec:
+    """LIBoxCell: LIFBoxCell without its threshold."""
+    _check(cell, dt, path, reset_value)
+    leak = _number(cell.p.v_leak, "v_leak", path)
+    decay = _share(cell, "tau_mem_inv", path)
+    return LifSpec(decay, 1.0, leak=leak, start=leak, fires="never")
+
+
 def _iaf(cell: Any, dt: float, path: str) -> LifSpec:
     """IAFCell: v <- v + x from v_reset."""
     rest = _number(cell.p.v_reset, "v_reset", path)
@@ -220,6 +238,9 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
+    "LICell": Kind(_li, LIState, ("v_leak", "")),
+    "LIBoxCell": Kind(_li_box, LIBoxState, ("v_leak",)),
+    "LI": Kind(_li, LIState, ("v_leak", ""), over_time=True),
     "LIFBoxCell": Kind(_lif_box, LIFBoxFeedForwardState, ("v_leak",)),
     "LIFCell": Kind(_lif, LIFFeedForwardState, ("v_leak", "")),
     "IAFCell": Kind(_iaf, IAFFeedForwardState, ("v_reset",)),

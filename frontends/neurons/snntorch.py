@@ -15,6 +15,7 @@ alpha and beta are clamped to [0, 1]. The reset (`reset_mechanism`, with `reset_
                                      The others lose the next step's input as well: refused
     zero, not delayed                a hard reset
     subtract, not delayed            not a soft reset where mem exceeds two thresholds: refused
+    none                             mem is never reset: it is read out, and spk may not be used
 
 The library is not imported: constants are attributes of the module.
 """
@@ -78,6 +79,8 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
         if alpha == 1 or beta == 1:
             raise _refused(path, f"{kind} with alpha {alpha:g} and beta {beta:g}: neither may be 1",
                            "use Leaky(beta=1) for an integrator, or values below 1")  # fmt: skip
+    if neuron.reset_mechanism == "none":
+        return _membrane(kind, 1.0 - alpha, beta, path)
     subtract = _subtracts(neuron, kind, beta, path)
     syn = 1.0 - alpha
     return LifSpec(
@@ -91,6 +94,17 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
     )
 
 
+def _membrane(kind: str, syn: float, beta: float, path: str) -> LifSpec:
+    """A membrane without a reset: mem is read out."""
+    if "spk" in STATES[kind]:
+        raise _refused(path, f"{kind} with reset_mechanism='none': its spikes feed back without a "
+                       "reset", "use reset_mechanism='subtract' or 'zero'")  # fmt: skip
+    decay = 1.0 - beta
+    return LifSpec(
+        decay, 1.0, 1.0 / decay if decay else 1.0, syn=syn, w_in=1.0 / syn, fires="never"
+    )
+
+
 def _lapicque(neuron: Any, path: str) -> LifSpec:
     """A resistor and a capacitor: as Leaky, with a factor on its input."""
     names = ("R", "C", "time_step")
@@ -100,10 +114,12 @@ def _lapicque(neuron: Any, path: str) -> LifSpec:
     if not 0 < keep < 1 or not factor > 0:
         raise _refused(path, f"Lapicque that keeps {keep:g} of its membrane and adds {factor:g} "
                        "of its input", "choose them so that 0 < time_step < R C")  # fmt: skip
+    decay = 1.0 - keep
+    if neuron.reset_mechanism == "none":
+        return LifSpec(decay, 1.0, factor / decay, fires="never")
     threshold = _number(neuron.threshold, "threshold", path)
     subtract = _subtracts(neuron, "Lapicque", keep, path)
     drop = threshold / keep if subtract else 0.0
-    decay = 1.0 - keep
     return LifSpec(decay, threshold, factor / decay, subtract=subtract, drop=drop)
 
 
@@ -140,9 +156,6 @@ def _check_form(neuron: Any, path: str) -> None:
 def _subtracts(neuron: Any, kind: str, beta: float, path: str) -> bool:
     """Whether the reset subtracts; refuses the forms that are no reset of the Graph's neurons."""
     mechanism, delayed = neuron.reset_mechanism, getattr(neuron, "reset_delay", True)
-    if mechanism == "none":
-        raise _refused(path, "reset_mechanism='none': spikes without a reset",
-                       "use 'subtract' or 'zero'; a read-out is the layer before")  # fmt: skip
     if mechanism == "zero":
         if delayed and kind != "Leaky":
             raise _refused(path, f"{kind} with reset_mechanism='zero' loses the step after a spike",
@@ -188,7 +201,8 @@ class _WithStates(Opaque):
                 states = made if self._recurs() else made[1:]
                 whole = len(states) == len(names) and not self.module.init_hidden
                 given = tuple(states) if whole else ()
-                spikes.append(made[0])
+                membrane = made[-1] if len(made) > 1 else self.module.mem
+                spikes.append(membrane if self._settles() else made[0])
             return torch.stack(spikes)
 
         return {"forward": steps}
@@ -221,6 +235,10 @@ class _WithStates(Opaque):
     def _recurs(self) -> bool:
         return "spk" in self.names
 
+    def _settles(self) -> bool:
+        """Whether it never fires: its membrane is what the model reads."""
+        return self.spec.fires == "never"
+
     def _forward(self, input_: Tensor, *states: Any, **named: Any) -> Any:
         neuron = self.module
         for name, value in (*zip(self.names, states, strict=False), *named.items()):
@@ -231,6 +249,8 @@ class _WithStates(Opaque):
         spikes, *after = self.step(input_, held)
         if self._recurs():
             after[0] = spikes
+        if self._settles():  # spk is of no use: a state, which nothing can be computed with
+            spikes, after[-1] = after[-1], spikes
         neuron.__dict__.update(zip(self.names, after, strict=True))
         if neuron.init_hidden and not neuron.output:
             return spikes

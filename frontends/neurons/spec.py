@@ -23,6 +23,8 @@ class LifSpec:
     one of two, and from which a subtracting reset takes n * threshold. With decay = gain = 1 it
     keeps nothing: it is no neuron with a state, but a function of its input (`stateless`).
 
+    fires "never": a membrane that is read out. What it sends is v, and nothing resets it.
+
     A recurrent module (snnTorch's RLeaky) is such a neuron and a linear node R, with NIR edges
     neuron -> R -> neuron: R reads the spikes of the step before, its bias counts at every step.
     """

@@ -28,7 +28,10 @@ class Stream:
 
     name    NIR node that computes it, one value of shape `dims.step_shape` per step
     dims    where T and B are among the tensor's axes
-    reduce  None while it has a time axis; 'mean' or 'sum' once the steps were reduced
+    reduce  None while it has a time axis; 'mean', 'sum', 'max' or 'weighted' once the steps were
+            reduced
+    weights  of the steps: those of a weighted sum, or factors by which the steps were multiplied
+             and that a sum over them is to use
     step    where the model takes single steps out of the stream: which one this is
     """
 
@@ -36,6 +39,7 @@ class Stream:
     dims: Dims
     reduce: str | None = None
     step: int | None = None
+    weights: tuple[float, ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -60,6 +64,8 @@ class Emitter:
         """(neuron without a state, what feeds a single step of it) -> its node."""
         self.fires = False
         """Whether there is a neuron."""
+        self.membranes: set[str] = set()
+        """Neurons that never fire and whose membrane is read."""
         self.traced_calls: dict[str, TracedCalls] = {}
         """Neuron -> the calls of its module that it stands for."""
         self.gathers: dict[tuple[str, int, tuple[int, ...]], str] = {}
@@ -177,6 +183,8 @@ class Emitter:
         """
         if x.reduce is None or x.dims.steps == 1:
             return replace(x, reduce=None)
+        if x.reduce not in ("sum", "mean"):
+            needs_steps(x, "a value that every step reads")
         factor = 1.0 if x.reduce == "sum" else 1.0 / x.dims.steps
         name = self.add(ext.TimeSum(x.shape), "time_sum", x.name)
         return replace(x, name=self.scale(name, x.shape, factor), reduce=None)
@@ -194,9 +202,25 @@ class Emitter:
 
         An offset that is added later then counts once, not T times.
         """
+        if x.reduce == "weighted":
+            return self._unweighted(x)
         if x.reduce != "sum":
             return x
         return replace(x, name=self.scale(x.name, x.shape, x.dims.steps), reduce="mean")
+
+    def _unweighted(self, x: Stream) -> Stream:
+        """`x` whose weights of steps add up to 1, so that an offset added later counts once."""
+        total = sum(x.weights)
+        if abs(total - 1.0) <= 1e-12:
+            return x
+        if abs(total) <= 1e-9 * sum(map(abs, x.weights)):
+            raise Refusal(
+                "SFX-E104",
+                "a constant is added to a sum of steps whose weights add up to 0",
+                "add the constant before the steps are weighted, or leave it out",
+            )
+        weights = tuple(w / total for w in x.weights)
+        return replace(x, name=self.scale(x.name, x.shape, total), weights=weights)
 
 
 def array(tensor: Tensor) -> Array:
@@ -208,12 +232,15 @@ def array(tensor: Tensor) -> Array:
     return values.copy()
 
 
+REDUCED = {"mean": "mean", "sum": "sum", "max": "largest", "weighted": "weighted sum"}
+
+
 def needs_steps(x: Stream, what: str) -> None:
     """Refuse an op that is not linear after the steps were reduced to one value."""
     if x.reduce is not None and x.dims.steps > 1:
         raise Refusal(
             "SFX-E104",
-            f"{what} after the time steps were reduced to their {x.reduce}",
+            f"{what} after the time steps were reduced to their {REDUCED[x.reduce]}",
             "reduce the steps (mean or sum over T) in the read-out only, after the last neuron",
         )
 

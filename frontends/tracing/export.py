@@ -15,12 +15,13 @@ from __future__ import annotations
 import importlib
 
 import nir
-import numpy as np
 from torch import Tensor, nn
 
 from ...toolchain.formats.nir import ext
+from ...toolchain.formats.nir.from_graph import output_node
 from ...toolchain.formats.nir.size import check_size
 from ...toolchain.ground.errors import InputError
+from ...toolchain.ir.graph import Output
 from ..neurons.bare import bare, parts_bare
 from ..neurons.opaque import Opaque
 from .calls import Exported, NeuronCalls, TracedCalls
@@ -168,7 +169,7 @@ def _input_dims(traced: Tensor, input_layout: str, steps: int) -> Dims:
 def _finish(e: Emitter, output: Stream, steps: int, name: str) -> nir.NIRGraph:
     """The graph that leads from the Input to `output`, with its facts."""
     e.path = ""
-    end = ext.with_facts(nir.Output(np.array(output.shape)), reduce=output.reduce or "none")
+    end = output_node(output.shape, Output(output.reduce or "none", output.weights))
     last = e.add(end, "output", output.name)
     feeds: dict[str, list[str]] = {n: [] for n in e.nodes}
     for a, b in e.edges:

@@ -8,9 +8,10 @@ import nir
 import numpy as np
 
 from ...toolchain.formats.nir import ext
-from ...toolchain.ir.graph import LIF
+from ...toolchain.ir.graph import LI, LIF
 from ..neurons.lif_op import SPECS
 from ..neurons.refusal import Refusal
+from ..neurons.spec import LifSpec
 from ..neurons.step_op import RECURRENT, Recurrent
 from .emitter import Emitter, Stream, array
 
@@ -20,11 +21,24 @@ FLAT = "flatten the value at one step to a vector before a recurrent neuron"
 def add_neuron(e: Emitter, x: Stream, number: int) -> str:
     """Append the neuron `number` fed by `x`; its name."""
     e.fires = True
-    made = ext.lif_node(x.shape, LIF(**dataclasses.asdict(SPECS[number])), e.dt)
+    spec = SPECS[number]
+    if spec.fires == "never":
+        name = e.add(_membrane(x, spec, e.dt), "li", x.name, main=True)
+        e.membranes.add(name)
+        return name
+    made = ext.lif_node(x.shape, LIF(**dataclasses.asdict(spec)), e.dt)
     name = e.add(made, "lif", x.name, main=True)
     if number in RECURRENT:
         _add_recurrent(e, x, name, RECURRENT[number])
     return name
+
+
+def _membrane(x: Stream, spec: LifSpec, dt: float) -> nir.NIRNode:
+    """The node of a neuron that never fires."""
+    if spec.decay == 0:
+        return ext.integrator_node(x.shape, gain=spec.gain, dt=dt)
+    known = {f.name: getattr(spec, f.name) for f in dataclasses.fields(LI)}
+    return ext.li_node(x.shape, LI(**known), dt)
 
 
 def _add_recurrent(e: Emitter, x: Stream, name: str, recurrent: Recurrent) -> None:

@@ -23,7 +23,7 @@ from .emitter import (
     no_time,
 )
 from .ops_view import widened
-from .rules import result_shape, rule
+from .rules import LARGEST, result_shape, rule
 
 ALONE = "axis B holds the samples, each of which is computed alone: reduce other axes"
 Constant = Tensor | float | int | bool
@@ -77,11 +77,35 @@ def reduce(
     if kind == "mean":
         name = e.scale(name, dims.step_shape, 1.0 / count)
     times: set[Factor] = {f for axis in gone for f in axis if f in TIMES}
-    out = over_time(e, Stream(name, dims, x.reduce), kind, times)
+    out = over_time(e, Stream(name, dims, x.reduce, weights=x.weights), kind, times)
     if keepdim:
         full = x.dims.with_axes(() if i in over else a for i, a in enumerate(x.dims.axes))
         out = e.view(out, full)
     return out
+
+
+def _read_out(x: Stream, kind: str) -> Stream:
+    """The read-out of a stream whose steps may have been multiplied by weights."""
+    if not x.weights:
+        return replace(x, reduce=kind)
+    count = x.dims.steps if kind == "mean" else 1
+    return replace(x, reduce="weighted", weights=tuple(w / count for w in x.weights))
+
+
+@rule("aten::max", "aten::amax")
+def largest(
+    e: Emitter, node: fx.Node, x: Stream, dim: list[int] | int | None = None, keepdim: bool = False
+) -> Any:
+    """The largest value over the steps, as a read-out: of all that comes after the last neuron."""
+    needs_steps(x, "a maximum")
+    over = [dim] if isinstance(dim, int) else list(dim or ())
+    if len(over) != 1 or x.dims.solid(over[0]) != (TIME,):
+        raise Refusal("SFX-E103", "a maximum over other axes than that of time alone", LARGEST)
+    axes = [() if i == over[0] % len(x.dims.axes) else a for i, a in enumerate(x.dims.axes)]
+    if not keepdim:
+        del axes[over[0] % len(axes)]
+    out = replace(x, dims=x.dims.with_axes(axes), reduce="max")
+    return out if _op(node) == "amax" else [out, None]
 
 
 def _samples_kept(e: Emitter, x: Stream, over: set[int]) -> Stream:
@@ -180,6 +204,12 @@ def aligned(e: Emitter, a: Stream, b: Stream, shape: tuple[int, ...]) -> tuple[S
         a, b = e.held(a), e.held(b)
     elif a.reduce != b.reduce:
         a, b = e.as_mean(a), e.as_mean(b)
+    if (a.reduce, a.weights) != (b.reduce, b.weights):
+        raise Refusal(
+            "SFX-E104",
+            "two values whose steps were reduced in different ways",
+            "add them before the steps are reduced",
+        )
     rank = len(shape)
     sides = []
     for x, other in ((a, b), (b, a)):
@@ -247,9 +277,32 @@ def mul(e: Emitter, node: fx.Node, a: Operand, b: Operand, **options: Any) -> St
     if not isinstance(x, Stream) or isinstance(constant, Stream):
         raise TypeError("one operand is a stream and one is not")
     x = widened(e, x, shape)
+    by_step = None if x.reduce else weights_of_steps(x, constant)
+    if by_step is not None:
+        weights, constant = by_step
+        weights = tuple(1.0 / w for w in weights) if divides else weights
+        x = replace(x, weights=weights)
     values = at_one_step(x, constant).astype(np.float64)
     factor = 1.0 / values if divides else values
     return replace(x, name=e.scale(x.name, x.shape, factor))
+
+
+def weights_of_steps(x: Stream, constant: Constant) -> tuple[tuple[float, ...], Tensor] | None:
+    """A constant that broadcasts to `x`, as one number for each step and what all steps have.
+
+    None where it is the same at every step, or not of this form.
+    """
+    given = torch.as_tensor(constant)
+    where = [i for i in range(len(x.dims.axes)) if x.dims.solid(i) == (TIME,)]
+    if len(where) != 1 or given.dim() < len(x.dims.axes) - where[0]:
+        return None
+    full = given.expand(x.dims.shape).movedim(where[0], 0).double()
+    rows = full.reshape(len(full), -1)
+    if torch.equal(rows, rows[:1].expand_as(rows)):
+        return None
+    if not torch.equal(rows, rows[:, :1].expand_as(rows)):
+        return None
+    return tuple(rows[:, 0].tolist()), torch.ones(())
 
 
 @rule("aten::neg", "aten::neg_")
@@ -302,6 +355,8 @@ def over_time(e: Emitter, x: Stream, kind: str, over: set[Factor]) -> Stream:
     if not over:
         return x
     share = 1.0
+    if x.weights and over <= {WITHIN, GROUPS} and len(over) == 1:
+        raise Refusal("SFX-E104", f"a {kind} over groups of weighed steps", CAUSAL)
     if over == {WITHIN}:
         x = e.group_sum(x)
         share = 1.0 / x.dims.group if kind == "mean" else 1.0
@@ -314,5 +369,5 @@ def over_time(e: Emitter, x: Stream, kind: str, over: set[Factor]) -> Stream:
             "reduce a stream that has its steps on one axis",
         )
     else:
-        x = replace(x, reduce=kind)
+        x = _read_out(x, kind)
     return replace(x, name=e.scale(x.name, x.shape, share))

@@ -147,7 +147,7 @@ def joined(e: Emitter, node: fx.Node, parts: Sequence[Any], dim: int) -> Stream:
     shape = result_shape(node)
     dim %= len(shape)
     streams = [p for p in parts if isinstance(p, Stream)]
-    if len({s.reduce for s in streams}) > 1:
+    if len({(s.reduce, s.weights) for s in streams}) > 1:
         streams = [e.held(s) for s in streams]
     like = next((s for s in streams if s.dims.spread), streams[0])
     placed: list[Stream] = []

@@ -88,7 +88,8 @@ def lif(
     x = e.view(x, _neurons_axes(x.dims))
     name = add_neuron(e, x, number)
     call, total = which(node, LIF, number)
-    e.traced_calls[name] = TracedCalls(number, x.dims, total, [call])
+    if name not in e.membranes:
+        e.traced_calls[name] = TracedCalls(number, x.dims, total, [call])
     return [replace(x, name=name, reduce=None), *[State(name, ENDED)] * (2 * len(rests))]
 
 
@@ -154,6 +155,7 @@ def lif_step(
             "loop over time, or use the neuron's multi-step form "
             "(SpikingJelly: functional.set_step_mode(model, 'm'))",
         )
+    state = [_handed_on(e, s) for s in state]
     known, step = _position(state, rests)
     if known is not None and x.step is not None and x.step + 1 == step:
         raise Refusal(
@@ -169,16 +171,25 @@ def lif_step(
     if known is None:
         known = add_neuron(e, x, number)
         e.fed[known] = x.name
-        e.traced_calls[known] = TracedCalls(number, x.dims, which(node, NAME, number)[1])
+        if known not in e.membranes:
+            e.traced_calls[known] = TracedCalls(number, x.dims, which(node, NAME, number)[1])
     if e.fed[known] != x.name:
         raise Refusal(
             "SFX-E104",
             f"at step {step} the neuron's input is computed in another way than at step 0",
             f"{LOOP}; one neuron module per layer, because two calls share a membrane",
         )
-    e.traced_calls[known].calls.append(which(node, NAME, number)[0])
+    if known not in e.membranes:
+        e.traced_calls[known].calls.append(which(node, NAME, number)[0])
     carried = [State(known, step) for _ in rests]
     return [replace(x, name=known, step=step), *carried]
+
+
+def _handed_on(e: Emitter, value: Any) -> Any:
+    """A membrane that never fires is a value, and the neuron's state when it comes back to it."""
+    if isinstance(value, Stream) and value.name in e.membranes and value.step is not None:
+        return State(value.name, value.step)
+    return value
 
 
 def _position(state: list[Any], rests: list[float]) -> tuple[str | None, int]:

@@ -39,7 +39,7 @@ INTEGERS = (
     "MultiSpike or integer_lif of sfx.frontends.neurons.integer, or SpikingJelly's ILIFNode"
 )
 RANDOM = "nothing random is deployed: draw spikes beforehand and give them as samples"
-LARGEST = "use MaxPool2d on spikes; over the steps return their sum or mean"
+LARGEST = "use MaxPool2d on spikes; over the steps take x.max(dim), and return that"
 HINTS: dict[str, str] = {
     "log_softmax": "return the logits: the largest one is the most likely class",
     "softmax": "attention over spikes needs none: (q k^T) v * scale, then a neuron",
@@ -60,8 +60,6 @@ HINTS: dict[str, str] = {
     "clamp": INTEGERS,
     "cat": "join parts of the value at one step; steps only in order, all of them",
     "stack": "stack the steps of one stream, all of them in order",
-    "amax": LARGEST,
-    "max": LARGEST,
     "as_strided": "use x.unfold(dim, size, step), or slices",
     "bilinear": "use mode='nearest', or a transposed convolution",
     "bicubic": "use mode='nearest', or a transposed convolution",

@@ -27,6 +27,19 @@ PREFIX = "model."
 """Of every path: the attribute of `prepare.Traced` that holds the model."""
 UNKNOWN = object()
 """Value of a node that was refused, or that depends on one."""
+WEIGHED = (
+    "constants must be the same at every step (no time embedding); weights of a read-out are "
+    "followed by the sum or mean over the steps"
+)
+VIEWS = {
+    *PASSED_ON, "aten::view", "aten::_unsafe_view", "aten::reshape", "aten::flatten",
+    "aten::squeeze", "aten::unsqueeze", "aten::to", "aten::_to_copy",
+}  # fmt: skip
+"""Ops that leave every value as it is, and the steps where they are."""
+READS_MEMBRANE = (
+    "this neuron never resets, so it has no spikes: read its membrane (the last value that "
+    "snnTorch's neuron returns, the first of Norse's)"
+)
 MEMORY = (
     "spiking neurons are the memory on the chip: use a recurrent neuron (snnTorch's RLeaky, say)"
 )
@@ -168,7 +181,9 @@ class Walk:
         if isinstance(value, State):
             self._refuse_output(
                 f"the output is a state variable of the neuron {value.neuron}, not its spikes",
-                "return spikes, or the output of a layer behind them",
+                READS_MEMBRANE
+                if value.neuron in self.e.membranes
+                else "return spikes, or the output of a layer behind them",
             )
         elif isinstance(value, Partial):
             self._refuse_output(f"the output is the sum of {len(value.steps)} steps only", LOOP)
@@ -177,11 +192,11 @@ class Walk:
             timeless = not value.dims.timed and value.reduce is None
             if value.dims.steps == 1 and self.e.fires:
                 return replace(value, step=None, reduce="mean" if timeless else value.reduce)
-            if alone:
-                self._refuse_output(
-                    f"the output is step {value.step} of {value.dims.steps} alone",
-                    "return torch.stack() of all steps, or their sum or mean",
-                )
+            if value.weights and value.reduce is None:
+                self._refuse_output("the output is steps multiplied by weights of theirs", WEIGHED)
+            elif alone and value.reduce is None:
+                one = tuple(float(t == value.step) for t in range(value.dims.steps))
+                return replace(value, step=None, reduce="weighted", weights=one)
             elif timeless and value.step is None:
                 self._refuse_output("there is no neuron before the output", "use a spiking neuron")
             elif value.dims.group:
@@ -241,7 +256,8 @@ class Walk:
             if total is not None:
                 return total
         if not all(isinstance(v, Stream) for v in traced):
-            return _of_state(name, args, traced)
+            return _of_state(self.e, name, args, traced)
+        _still_linear(name, traced)
         if len(steps) > 1:
             raise Refusal(
                 "SFX-E104", f"combines the steps {' and '.join(map(str, sorted(steps)))}", LOOP
@@ -306,6 +322,15 @@ class Walk:
         self.e.problems.append(Problem(code, f"{where} ({line})" if line else where, what, hint))
 
 
+def _still_linear(name: str, traced: list[Any]) -> None:
+    """Refuse what is computed with a maximum over time, or with steps of different weights."""
+    for x in traced:
+        if x.reduce == "max" and name not in VIEWS:
+            raise Refusal("SFX-E104", f"{name} of a maximum over time", "return the maximum itself")
+        if x.weights and x.reduce is None and name not in (*VIEWS, "aten::sum", "aten::mean"):
+            raise Refusal("SFX-E104", f"{name} of steps multiplied by weights of theirs", WEIGHED)
+
+
 def _map(value: Any, function: Callable[[Stream], Any]) -> Any:
     """`value` with every stream in it replaced."""
     if isinstance(value, Stream):
@@ -317,7 +342,7 @@ def _map(value: Any, function: Callable[[Stream], Any]) -> Any:
     return value
 
 
-def _of_state(name: str, args: Any, traced: list[Any]) -> Any:
+def _of_state(e: Emitter, name: str, args: Any, traced: list[Any]) -> Any:
     """What an op makes of a neuron's state: good for nothing, unless it passes it on."""
     if any(isinstance(v, Partial) for v in traced):
         raise Refusal("SFX-E104", "computes with a sum over a part of the steps", LOOP)
@@ -326,7 +351,9 @@ def _of_state(name: str, args: Any, traced: list[Any]) -> Any:
         raise Refusal(
             "SFX-E103",
             f"computes with a state variable of the neuron {state.neuron}",
-            "on the chip only spikes leave a neuron",
+            READS_MEMBRANE
+            if state.neuron in e.membranes
+            else "on the chip only spikes leave a neuron",
         )
     return state if name in PASSED_ON else replace(state, exact=False)
 

@@ -236,7 +236,8 @@ class Beside:
         if torchs.ndim == got.ndim - 1:
             got = evaluate.readout(self.graph, got[None])[0]
             steps = self.graph.timesteps
-            grown = size.magnitude * (steps if op.reduce == "sum" else 1)
+            most = sum(map(abs, op.weights)) if op.weights else steps if op.reduce == "sum" else 1
+            grown = size.magnitude * most
             size = replace(size, magnitude=grown, roundings=size.roundings + steps + 1)
         off = size.error(self.unit)
         self.tally.compared += got.size

@@ -160,6 +160,9 @@ def _through(op: g.Op, graph: Graph, node: Node, ports: list[Size], steps: int) 
         return Size(m * count, k + count)
     if isinstance(op, g.Integrator):
         return Size(m * abs(op.gain) * steps, k + steps + 1)
+    if isinstance(op, g.LI):
+        grown = max(abs(op.gain * op.w_in), 1.0)
+        return Size(m * grown + abs(op.leak), k + 8 * steps)
     if isinstance(op, g.TimeSum):
         span = op.span(steps)
         return Size(m * span, k + span)

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("norse")
 
-from norse.torch import LIBoxCell, LIFBoxCell  # noqa: E402
+from norse.torch import LIFAdExCell, LIFBoxCell  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
@@ -52,12 +52,12 @@ class FloatTransformer(nn.Module):
         return logits
 
 
-class Analog(nn.Module):
-    """A leaky integrator without spikes as the read-out."""
+class Adaptive(nn.Module):
+    """A neuron that Norse has and the chip's forms have not."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.spikes, self.readout = MultiStep(LIFBoxCell()), MultiStep(LIBoxCell())
+        self.spikes, self.readout = MultiStep(LIFBoxCell()), MultiStep(LIFAdExCell())
 
     def forward(self, x: Tensor) -> Tensor:
         potential: Tensor = self.readout(self.spikes(x))
@@ -100,7 +100,7 @@ def same(request: pytest.FixtureRequest, name: str, text: str) -> None:
 
 
 def test_messages(request: pytest.FixtureRequest) -> None:
-    models = (FloatTransformer, Analog, DataDependent)
+    models = (FloatTransformer, Adaptive, DataDependent)
     text = "\n".join(f"# {m.__name__}: {m.__doc__}\n{message(m())}\n" for m in models)
     same(request, "door_messages", text)
 

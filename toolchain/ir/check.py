@@ -17,7 +17,7 @@ from ..ground.errors import Problem, SfxError
 from . import graph as g
 from .graph import Graph, Node, Op, Shape
 
-REDUCTIONS = ("mean", "sum", "none")
+REDUCTIONS = ("mean", "sum", "max", "weighted", "none")
 MOST_LEVELS = 200
 """Spikes of one step of an integer neuron: they fit a byte, and published nets have up to 16."""
 
@@ -168,9 +168,9 @@ def constant_problems(op: Op) -> Iterator[tuple[str, str]]:
         if isinstance(value, np.ndarray | float) and not np.all(np.isfinite(value)):
             bad = int(np.size(value) - np.isfinite(value).sum())
             yield "SFX-E206", f"{f.name} holds {bad} value(s) that are NaN or infinite"
-    if isinstance(op, g.LIF) and not 0.0 < op.decay <= 1.0:
+    if isinstance(op, g.LIF | g.LI) and not 0.0 < op.decay <= 1.0:
         yield "SFX-E214", f"decay dt/tau is {op.decay:g}, but must be in (0, 1]"
-    if isinstance(op, g.LIF) and not 0.0 < op.syn <= 1.0:
+    if isinstance(op, g.LIF | g.LI) and not 0.0 < op.syn <= 1.0:
         yield "SFX-E214", f"decay of the current dt/tau_syn is {op.syn:g}, but must be in (0, 1]"
     if isinstance(op, g.LIF | g.IF) and (op.drop < 0 or op.unit < 0):
         yield "SFX-E214", f"drop is {op.drop:g} and unit {op.unit:g}, but must be at least 0"
@@ -182,6 +182,10 @@ def constant_problems(op: Op) -> Iterator[tuple[str, str]]:
         yield "SFX-E214", f"var + eps is not positive everywhere (least {op.var.min() + op.eps:g})"
     if isinstance(op, g.Output) and op.reduce not in REDUCTIONS:
         yield "SFX-E214", f"reduce is {op.reduce!r}, but must be one of {', '.join(REDUCTIONS)}"
+    if isinstance(op, g.Output) and bool(op.weights) != (op.reduce == "weighted"):
+        yield "SFX-E214", f"reduce is {op.reduce!r} with {len(op.weights)} weights of steps"
+    if isinstance(op, g.Output) and not all(map(math.isfinite, op.weights)):
+        yield "SFX-E206", "a weight of a step is NaN or infinite"
     if isinstance(op, g.Input) and op.high < 0:
         yield "SFX-E214", f"high is {op.high}, but must be at least 0"
 
@@ -343,6 +347,11 @@ def _fact_problems(graph: Graph) -> Iterator[Problem]:
             yield Problem(
                 "SFX-E210", graph.name, f"needs exactly one {kind.__name__}, found {names}"
             )
+    for node in graph.of_type(g.Output):
+        assert isinstance(node.op, g.Output)
+        if node.op.weights and len(node.op.weights) != graph.timesteps:
+            what = f"has {len(node.op.weights)} weights of steps for T = {graph.timesteps}"
+            yield Problem("SFX-E214", node.name, what)
 
 
 def _group_problems(graph: Graph) -> Iterator[Problem]:

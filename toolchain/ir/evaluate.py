@@ -108,6 +108,12 @@ def readout(graph: Graph, steps: FloatArray) -> FloatArray:
     op = graph.of_type(g.Output)[0].op
     if not isinstance(op, g.Output) or op.reduce == "none":
         return steps
+    if op.reduce == "max":
+        most: FloatArray = steps.max(axis=1)
+        return most
+    if op.reduce == "weighted":
+        weighed: FloatArray = np.einsum("kt...,t->k...", steps, np.array(op.weights))
+        return weighed
     total: FloatArray = steps.sum(axis=1)
     return total / graph.timesteps if op.reduce == "mean" else total
 

@@ -20,6 +20,8 @@ def over_steps(node: Node, operands: list[FloatArray], timesteps: int) -> FloatA
     if isinstance(node.op, g.LIF | g.IF):
         neuron = Neuron(node.op)
         return np.stack([neuron.step(x[:, t]) for t in range(x.shape[1])], axis=1)
+    if isinstance(node.op, g.LI):
+        return membranes(node.op, x)
     if isinstance(node.op, g.Integrator):
         summed: FloatArray = np.cumsum(node.op.gain * x, axis=1)
         return summed
@@ -46,6 +48,22 @@ def _sums_of_groups(x: FloatArray, group: int, timesteps: int) -> FloatArray:
     if count == 1:
         return np.broadcast_to(total, (len(x), timesteps, *x.shape[2:]))
     return np.repeat(total, group, axis=1)
+
+
+def membranes(op: g.LI, x: FloatArray) -> FloatArray:
+    """v of an LI at every step of x [K, T, *shape], from rest."""
+    v: FloatArray | float = op.start
+    i: FloatArray | float = 0.0
+    out = np.empty(x.shape)
+    for t in range(x.shape[1]):
+        drive: FloatArray = single(x[:, t])
+        if op.syn != 1.0:
+            i = drive = single(i + op.syn * (op.w_in * drive - i))
+        elif op.w_in != 1.0:
+            drive = op.w_in * drive
+        v = single(v + op.decay * ((op.leak - v) + op.gain * drive))
+        out[:, t] = v
+    return out
 
 
 class Neuron:

@@ -53,7 +53,9 @@ class Output(Op):
     """The deployed read-out: per step, real values; `reduce` says how steps become one result."""
 
     reduce: str = "mean"
-    """`mean` or `sum` over the T steps of a sample, or `none` (the steps are the result)."""
+    """`mean`, `sum` or `max` over the T steps of a sample, `weighted` (their sum with `weights`, of
+    which the last step alone is one case), or `none` (the steps are the result)."""
+    weights: tuple[float, ...] = ()
 
 
 # --- linear ops -----------------------------------------------------------------------------
@@ -266,6 +268,25 @@ class IF(Op):
     reached: bool = False
     most: int = 0
     floor: float | None = None
+
+
+@dataclass(frozen=True)
+class LI(Op):
+    """Leaky integrate: a membrane that never fires, whose v is sent. With or without a current.
+
+        i <- i + syn * (w_in * x - i)
+        v <- v + decay * ((leak - v) + gain * i)           the new i
+
+    Constants as in `LIF`. v and i are float32 numbers. Without decay it is an `Integrator`.
+    """
+
+    neuron = True
+    decay: float
+    gain: float = 1.0
+    leak: float = 0.0
+    syn: float = 1.0
+    w_in: float = 1.0
+    start: float = 0.0
 
 
 @dataclass(frozen=True)

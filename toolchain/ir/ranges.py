@@ -79,6 +79,10 @@ def _range(graph: g.Graph, node: g.Node, operands: list[Range], input_high: int)
             return SPIKES
         case g.ReLU():
             return Range(max(operands[0].low, 0), max(operands[0].high, 0), operands[0].whole)
+        case g.LI():
+            most = operands[0].times(op.gain * op.w_in)
+            reached = (most.low + op.leak, most.high + op.leak, op.start, 0.0)
+            return Range(min(reached), max(reached), False)
         case g.Integrator():
             return operands[0].times(op.gain, graph.timesteps)
         case g.TimeSum():

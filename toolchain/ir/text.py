@@ -22,6 +22,7 @@ RARE = (
     "signed",
     "every",
     "group",
+    "weights",
 )
 """Constants of a neuron that few models have."""
 

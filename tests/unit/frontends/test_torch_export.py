@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("norse")
 import nir  # noqa: E402
-from norse.torch import LICell, LIFBoxCell, LIFBoxParameters, LIFRecurrentCell  # noqa: E402
+from norse.torch import LIFAdExCell, LIFBoxCell, LIFBoxParameters, LIFRecurrentCell  # noqa: E402
 from norse.torch.functional.reset import reset_subtract  # noqa: E402
 from tests.unit.frontends.models import (  # noqa: E402
     STEPS,
@@ -293,7 +293,7 @@ def test_neurons_that_are_not_mapped_are_listed_at_once():
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.a = nn.Sequential(LICell(), MultiStep(LIFRecurrentCell(2, 2)))
+            self.a = nn.Sequential(LIFAdExCell(), MultiStep(LIFRecurrentCell(2, 2)))
             self.b = GreaterEqualLIF()
             self.c = MultiStep(nn.Linear(2, 2))
 
@@ -304,8 +304,7 @@ def test_neurons_that_are_not_mapped_are_listed_at_once():
     assert [(c, w) for c, w, _ in found] == [
         ("SFX-E105", "a.0"), ("SFX-E105", "a.1"), ("SFX-E105", "c"),
     ]  # fmt: skip
-    assert "LICell is not mapped" in found[0][2]
-    assert "read out with a linear layer" in found[0][2]
+    assert "LIFAdExCell is not mapped" in found[0][2]
     assert "in a MultiStep LIFBoxCell" in found[1][2]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...ir.graph import (
     IF,
+    LI,
     LIF,
     BatchNorm,
     Conv2d,
@@ -25,7 +26,7 @@ from ...ir.graph import (
 )
 
 Index = tuple[int, ...]
-POINTWISE = (BatchNorm, Scale, LIF, IF, Threshold)
+POINTWISE = (BatchNorm, Scale, LI, LIF, IF, Threshold)
 """Ops that compute each element from the one at its place, with constants for an axis at most."""
 
 

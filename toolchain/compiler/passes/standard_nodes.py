@@ -21,7 +21,7 @@ ROWS = 256
 """Inputs whose outputs are computed together."""
 _FLATTENING = (g.Reshape, g.Permute, g.Expand, g.ReduceSum, g.Gather)
 _LINEAR = (g.Conv2d, g.Linear, g.SumPool2d, g.Permute, g.Expand, g.ReduceSum, g.Gather)
-_ANY_SHAPE = (g.Scale, g.Sum, g.LIF, g.IF, g.Threshold, g.Integrator, g.Output)
+_ANY_SHAPE = (g.Scale, g.Sum, g.LI, g.LIF, g.IF, g.Threshold, g.Integrator, g.Output)
 
 VECTORS = Condition(
     "no view but one to a vector",

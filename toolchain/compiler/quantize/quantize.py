@@ -31,6 +31,7 @@ from .cells.integer import add_integer
 from .fit.real import is_plain
 from .fit.terms import Term, block, constant_terms, whole_terms
 from .levels import add_levels
+from .membranes import add_membrane
 from .options import Options
 from .slots import add_slot
 from .state.quantizer_state import QuantizerState, drive, own_weight, projection
@@ -137,8 +138,9 @@ def _input_high(graph: g.Graph, options: Options, calibration: IntArray | None) 
 
 def _is_whole(node: g.Node, classes: Mapping[str, Range]) -> bool:
     """Whether nothing of a neuron is rounded or compared: whole numbers of whole numbers."""
-    whole = isinstance(node.op, g.Threshold | g.Product | g.Integrator | g.TimeSum | g.Output)
-    return whole or (isinstance(node.op, g.Relay) and classes[node.name].whole)
+    whole = isinstance(node.op, g.Threshold | g.Product | g.TimeSum | g.Output)
+    either = isinstance(node.op, g.Relay | g.Integrator)
+    return whole or (either and classes[node.name].whole)
 
 
 def _last_readers(graph: g.Graph, neurons: list[g.Node]) -> dict[str, list[str]]:
@@ -188,6 +190,10 @@ def _population(state: QuantizerState, node: g.Node) -> None:
             _whole(state, node, p.Graded())
         case g.Product():
             _whole(state, node, p.Product())
+        case g.LI():
+            add_membrane(state, node)
+        case g.Integrator() if not state.classes[node.name].whole:
+            add_membrane(state, node)
         case g.Integrator() | g.TimeSum():
             _over_steps(state, node)
         case _:

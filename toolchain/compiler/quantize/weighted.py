@@ -39,6 +39,7 @@ from .fit.payload import Nearest, mean_error, rounding
 from .fit.problem import Problem
 from .fit.real import RealCell, real_cell
 from .fit.search import fit
+from .readout import read_out
 from .state.mantissas import Mantissas, WeightBits
 from .state.matched import fields_of
 from .state.memory import memory_bits
@@ -249,13 +250,12 @@ def add_output(state: QuantizerState, node: g.Node) -> p.Readout:
     state.projections.extend(made)
     steps = state.graph.timesteps
     bias = inputs.bias + mean_error(state, inputs, made, scale)
-    if node.op.reduce == "mean":
-        scale *= steps
+    readout = read_out(node, bias, scale, steps)
     error = weight_error(inputs.weights, m)
     state.records.append(
         LayerRecord(
             node.name,
-            scale,
+            readout.scale,
             bits.used,
             error == 0.0,
             m.clipped,
@@ -267,8 +267,7 @@ def add_output(state: QuantizerState, node: g.Node) -> p.Readout:
             search=round_weights.what,
         )
     )
-    offset = np.rint(bias * payload.scale * steps)
-    return p.Readout(node.name, scale, tuple(int(x) for x in offset))
+    return readout
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,9 @@ from ...ir.single import reached
 from . import ext
 from .graph_builder import GraphBuilder, Junction, shape_of
 
+NO_THRESHOLD = 1.0
+"""Of a neuron that does not fire: any number will do."""
+
 
 def _f64(values: object) -> g.FloatArray:
     return np.asarray(values, dtype=np.float64)
@@ -38,7 +41,8 @@ def _input(b: GraphBuilder, node: nir.Input) -> None:
 
 
 def _output(b: GraphBuilder, node: nir.Output) -> None:
-    b.add(g.Output(reduce=b.facts.get("reduce", "none")))
+    weights = tuple(float(w) for w in b.facts.get("weights", "").split())
+    b.add(g.Output(b.facts.get("reduce", "none"), weights))
 
 
 def _sum(b: GraphBuilder, node: nir.NIRNode) -> None:
@@ -209,6 +213,31 @@ def _cuba_lif(b: GraphBuilder, node: nir.CubaLIF) -> None:
         _neuron(b, made)
 
 
+def _li(b: GraphBuilder, node: nir.LI) -> None:
+    tau, leak = b.uniform(node, "tau", "v_leak")
+    (r,) = _gains(b, node, "r")
+    decay = _decay(b, "tau", tau, "decay")
+    if decay is not None:
+        _membrane(b, g.LIF(decay, NO_THRESHOLD, r, leak))
+
+
+def _cuba_li(b: GraphBuilder, node: nir.CubaLI) -> None:
+    tau, tau_syn, leak = b.uniform(node, "tau_mem", "tau_syn", "v_leak")
+    r, w_in = _gains(b, node, "r", "w_in")
+    decay = _decay(b, "tau_mem", tau, "decay")
+    syn = _decay(b, "tau_syn", tau_syn, "syn")
+    if decay is not None and syn is not None:
+        _membrane(b, g.LIF(decay, NO_THRESHOLD, r, leak, syn=syn, w_in=w_in))
+
+
+def _membrane(b: GraphBuilder, op: g.LIF) -> None:
+    """A membrane that never fires, as the framework computes that of a neuron that does."""
+    made = b.reader.neuron(op)
+    assert isinstance(made, g.LIF)
+    start = float(b.facts.get("start", 0.0 if b.options.rules.start == "reset" else made.start))
+    b.add(g.LI(made.decay, made.gain, made.leak, made.syn, made.w_in, start))
+
+
 def _neuron(b: GraphBuilder, op: g.LIF | g.IF) -> None:
     rules = b.options.rules
     if isinstance(op, g.IF) and (rules.tau_syn or rules.bias):
@@ -325,6 +354,8 @@ CONVERTERS: dict[type[nir.NIRNode], Callable[[GraphBuilder, Any], None]] = {
     nir.Flatten: _flatten,
     nir.I: _integrator,
     nir.IF: _if,
+    nir.LI: _li,
+    nir.CubaLI: _cuba_li,
     nir.LIF: _lif,
     nir.CubaLIF: _cuba_lif,
     nir.Threshold: _threshold,

@@ -29,7 +29,7 @@ import nir.ir
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ir.graph import LIF
+from ...ir.graph import LI, LIF
 from ...ir.single import strict
 
 FloatArray = NDArray[Any]
@@ -347,10 +347,11 @@ FACTS: dict[str, tuple[str, type]] = {
     "dt": ("graph: seconds of one model step", float),
     "name": ("graph: the model's name", str),
     "module": ("node: path of the module in the source model", str),
-    "reduce": ("Output: 'mean', 'sum' or 'none' over the steps", str),
+    "reduce": ("Output: 'mean', 'sum', 'max', 'weighted' or 'none' over the steps", str),
+    "weights": ("Output: weights of the steps, blanks between them, where 'weighted'", str),
     "high": ("Input: the largest event count, 0 if unknown", int),
-    "decay": ("LIF: dt / tau to the bit, where rounding tau would lose it", float),
-    "syn": ("CubaLIF: dt / tau_syn to the bit", float),
+    "decay": ("LIF, LI: dt / tau to the bit, where rounding tau would lose it", float),
+    "syn": ("CubaLIF, CubaLI: dt / tau_syn to the bit", float),
     "reset_mode": ("neuron: 'value' (NIR's rule) or 'subtract' (v <- v - v_threshold)", str),
     "start": ("neuron: v at the start of each sample, where it is not 0", float),
     "drop": ("neuron: what a subtracting reset takes off, where it is not v_threshold", float),
@@ -448,6 +449,22 @@ def lif_node(shape: Ints, lif: LIF, dt: float) -> nir.LIF | nir.IF | nir.CubaLIF
         extra["syn"] = lif.syn
     tau_syn = full(tau_for(lif.syn, dt))
     cuba = nir.CubaLIF(tau_syn=tau_syn, tau_mem=tau, w_in=full(lif.w_in), **membrane)
+    return with_facts(cuba, **extra)
+
+
+def li_node(shape: Ints, li: LI, dt: float) -> nir.LI | nir.CubaLI:
+    """As `lif_node`, of a membrane that never fires: `nir.LI`, with a current `nir.CubaLI`."""
+    extra = {"start": li.start} if li.start else {}
+    tau, tau_syn = tau_for(li.decay, dt), tau_for(li.syn, dt)
+    if dt / tau != li.decay:
+        extra["decay"] = li.decay
+    r, leak, own = (np.full(shape, v, dtype=np.float64) for v in (li.gain, li.leak, tau))
+    if li.syn == 1.0 and li.w_in == 1.0:
+        return with_facts(nir.LI(tau=own, r=r, v_leak=leak), **extra)
+    if dt / tau_syn != li.syn:
+        extra["syn"] = li.syn
+    syn, w_in = (np.full(shape, v, dtype=np.float64) for v in (tau_syn, li.w_in))
+    cuba = nir.CubaLI(tau_syn=syn, tau_mem=own, r=r, v_leak=leak, w_in=w_in)
     return with_facts(cuba, **extra)
 
 

@@ -98,8 +98,8 @@ def without_extra_axes(nodes: Mapping[str, nir.NIRNode], edges: Edges) -> dict[s
 
 def _rank(node: nir.NIRNode, shape: Shape) -> int | None:
     """Axes that a node beside `shape` takes or gives, where it says so."""
-    if isinstance(node, nir.LIF | nir.CubaLIF | nir.IF):
-        own = np.shape(node.v_threshold)
+    if isinstance(node, nir.LIF | nir.CubaLIF | nir.IF | nir.LI | nir.CubaLI):
+        own = np.shape(node.v_leak if isinstance(node, nir.LI | nir.CubaLI) else node.v_threshold)
         return len(own) if own and shape[-len(own) :] == own else None
     if isinstance(node, nir.Flatten):
         return len(_declared(node)) or None

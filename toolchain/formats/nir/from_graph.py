@@ -77,11 +77,19 @@ def _write_neuron(op: g.LIF | g.IF, arriving: Shape, shape: Shape, dt: float) ->
     return ext.lif_node(shape, g.LIF(**({"decay": 0.0} | constants)), dt)
 
 
+def output_node(shape: Shape, op: g.Output) -> nir.Output:
+    """The end of a graph, with what becomes of its steps."""
+    made = ext.with_facts(nir.Output(np.array(shape)), reduce=op.reduce)
+    if not op.weights:
+        return made
+    return ext.with_facts(made, weights=" ".join(repr(float(w)) for w in op.weights))
+
+
 WRITERS: dict[type[Op], Callable[[Any, Shape, Shape, float], nir.NIRNode]] = {
     g.Input: lambda op, i, o, dt: ext.with_facts(
         nir.Input(np.array(o)), **({"high": op.high} if op.high else {})
     ),
-    g.Output: lambda op, i, o, dt: ext.with_facts(nir.Output(np.array(o)), reduce=op.reduce),
+    g.Output: lambda op, i, o, dt: output_node(o, op),
     g.Conv2d: _write_conv,
     g.Linear: lambda op, i, o, dt: nir.Affine(op.weight, op.bias),
     g.BatchNorm: lambda op, i, o, dt: ext.BatchNorm(
@@ -98,6 +106,7 @@ WRITERS: dict[type[Op], Callable[[Any, Shape, Shape, float], nir.NIRNode]] = {
     g.Permute: lambda op, i, o, dt: ext.Permute(i, op.order),
     g.Expand: lambda op, i, o, dt: ext.Expand(i, o),
     g.Gather: lambda op, i, o, dt: ext.Gather(i, op.axis, op.index),
+    g.LI: lambda op, i, o, dt: ext.li_node(o, op, dt),
     g.LIF: _write_neuron,
     g.IF: _write_neuron,
     g.Threshold: lambda op, i, o, dt: nir.Threshold(np.full(o, op.threshold)),

@@ -15,6 +15,8 @@ from .conventions import NirOptions
 from .flat import extra_axes, inline
 
 NEURONS = (nir.LIF, nir.IF, nir.CubaLIF)
+MEMBRANES = (nir.LI, nir.CubaLI)
+"""Neurons that never fire."""
 CLOSE = 1e-5
 """Relative difference up to which two numbers of a float32 file are the same."""
 

@@ -20,15 +20,8 @@ from .converters import CONVERTERS
 from .flat import inline, past_the_loop, without_extra_axes
 from .graph_builder import GraphBuilder, Junction, shape_of
 from .hdf5 import edge_problems
-from .reading import NEURONS, reading
+from .reading import MEMBRANES, NEURONS, reading
 
-LATER: dict[str, str] = {
-    "CubaLI": "use CubaLIF; as a read-out leave it out: the host adds up what the layer before it "
-    "sends over the steps",
-    "LI": "use LIF or I; as a read-out leave it out: the host adds up what the layer before it "
-    "sends over the steps",
-}
-"""NIR nodes that are refused for now, with what to do instead."""
 PARAMETERS = ("tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset")
 """Of a neuron: one number each, or an array of the layer's shape."""
 
@@ -112,9 +105,7 @@ def _node_problems(nodes: dict[str, nir.NIRNode]) -> Iterator[Problem]:
     """Unknown and unsupported types, values that are not finite, the ends; over all nodes."""
     for name, node in nodes.items():
         kind = type(node).__name__
-        if kind in LATER:
-            yield Problem("SFX-E203", name, f"{kind} is not supported yet", LATER[kind])
-        elif type(node) not in CONVERTERS:
+        if type(node) not in CONVERTERS:
             yield Problem(
                 "SFX-E202", name, f"unknown node type {kind!r}", f"known types: {_known_types()}"
             )
@@ -274,7 +265,7 @@ def _order(nodes: dict[str, nir.NIRNode], producers: dict[str, list[str]]) -> li
 
 def _own_shape(node: nir.NIRNode) -> Shape | None:
     """The output shape that a node knows by itself (its arrays), or None."""
-    if isinstance(node, (*NEURONS, nir.I)):
+    if isinstance(node, (*NEURONS, *MEMBRANES, nir.I)):
         values = [np.asarray(v) for k, v in vars(node).items() if k in PARAMETERS]
         return tuple(np.broadcast_shapes(*(v.shape for v in values))) or None
     if isinstance(node, nir.Input):
@@ -287,7 +278,7 @@ def _check_declared(node: nir.NIRNode, arriving: Shape) -> None:
     stated: Shape | None = None
     if isinstance(node, ext.Extension):
         stated = node.input_shape
-    elif isinstance(node, (*NEURONS, nir.I)):
+    elif isinstance(node, (*NEURONS, *MEMBRANES, nir.I)):
         stated = _own_shape(node)
     elif isinstance(node, nir.Scale | nir.Threshold):
         stated = tuple(np.shape(node.scale if isinstance(node, nir.Scale) else node.threshold))
@@ -297,7 +288,7 @@ def _check_declared(node: nir.NIRNode, arriving: Shape) -> None:
         stated = shape_of(node.input_type["input"])
     elif isinstance(node, nir.Conv1d | nir.Conv2d) and node.input_shape is not None:
         stated = (*arriving[:1], *shape_of(node.input_shape))
-    if isinstance(node, (*NEURONS, nir.I)) and stated in ((), (1,)):
+    if isinstance(node, (*NEURONS, *MEMBRANES, nir.I)) and stated in ((), (1,)):
         return  # one number for all neurons
     if stated is not None and stated != arriving:
         raise ShapeProblem(f"takes {stated}, but {arriving} arrives")
