@@ -12,7 +12,7 @@ from .bound import Bound, Ports
 from .connections import value_bounds
 from .facts import SampleTotal
 from .last_step import once_per_sample
-from .program import Population, Program, Projection
+from .program import Clock, Population, Program, Projection
 
 
 def port_bounds(program: Program, p: Population, without: Collection[str] = ()) -> Ports:
@@ -45,6 +45,11 @@ def _at_a_time(
     totals = program.known(SampleTotal) if any(j.lag < 0 for j in incoming) else ()
     once = {name: f.of for f in totals if f.population == p.name for name in f.reads}
     every = {e.origin: e.every for e in once_per_sample(program).values()} if once else {}
+    for j in incoming:  # a clock ticks once in its period, so one of several lags brings it
+        neuron = program[j.pre].neuron
+        if isinstance(neuron, Clock):
+            once[j.name] = j.pre
+            every[j.pre] = neuron.period(program.timesteps)
     for number, j in enumerate(incoming):
         key = (j.port, once[j.name]) if j.name in once else (j.port, f"#{number}")
         groups.setdefault(key, {}).setdefault(j.lag, []).append(j)

@@ -60,6 +60,13 @@ def output_shape(op: Op, shape: Shape, declared: Shape) -> Shape:
 
 
 @output_shape.register
+def _delay(op: g.Delay, shape: Shape, declared: Shape) -> Shape:
+    count = math.prod(shape)
+    _need(len(op.each) in (0, count), f"{len(op.each)} delays for {count} values")
+    return shape
+
+
+@output_shape.register
 def _conv2d(op: g.Conv2d, shape: Shape, declared: Shape) -> Shape:
     channels, height, width = _planes(shape)
     _need(op.weight.ndim == 4, f"weight {op.weight.shape} is not [O, I/groups, kH, kW]")
@@ -178,6 +185,8 @@ def constant_problems(op: Op) -> Iterator[tuple[str, str]]:
         yield from _firing_problems(op)
     if isinstance(op, g.Delay) and op.steps < 1:
         yield "SFX-E214", f"a delay of {op.steps} steps, but must be at least 1"
+    if isinstance(op, g.Delay) and op.each and (min(op.each) < 0 or max(op.each) != op.steps):
+        yield "SFX-E214", f"delays of {min(op.each)} to {max(op.each)} steps, at most {op.steps}"
     if isinstance(op, g.BatchNorm) and not np.all(op.var + op.eps > 0):
         yield "SFX-E214", f"var + eps is not positive everywhere (least {op.var.min() + op.eps:g})"
     if isinstance(op, g.Output) and op.reduce not in REDUCTIONS:

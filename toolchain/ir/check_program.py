@@ -18,6 +18,7 @@ from ..ground.errors import Problem, SfxError
 from . import bounds
 from .bound import Ports
 from .check_facts import facts_hold, holding, relayed_from
+from .delays import shielded
 from .facts import Cell, SampleTotal
 from .find_facts import with_facts
 from .last_step import clocked, once_per_sample, ticking
@@ -321,10 +322,11 @@ def ranges_hold(program: Program, p: Population, ports: Ports) -> Iterator[Probl
 def lags_are_cleared(program: Program) -> Iterator[Problem]:
     """A projection with lag reads another sample at some steps. A lag of 1 or more reads the
     previous sample's last step at a sample's first: legal from a clock, from a population that a
-    clock provably silences at every sample's last step (lag 1), and inside a loop with a Product
-    that a clock gates, which takes that value away. A lag below 0, at least -(T-1), reads the next
-    sample's first steps: legal only from a population that sends at a sample's last step alone. Of
-    groups of g steps: at least -(g-1). Where each sample is run by itself, nothing is carried.
+    clock provably silences at every sample's last step (lag 1), into a population that a clock
+    holds down for as many steps (`delays`), and inside a loop with a Product that a clock gates,
+    which takes that value away. A lag below 0, at least -(T-1), reads the next sample's first
+    steps: legal only from a population that sends at a sample's last step alone. Of groups of g
+    steps: at least -(g-1). Where each sample is run by itself, nothing is carried.
     """
     if program.apart:
         return
@@ -332,6 +334,7 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
     early = {name for f in program.known(SampleTotal) for name in f.reads}
     every = {name: e.every for name, e in once_per_sample(program).items()} if early else {}
     silent = {name for f in program.known(Cell) for name in f.silent}
+    ignored = shielded(program)
     member: dict[str, int] = {}
     cleared: set[int] = set()
     for i, group in enumerate(groups(program)):
@@ -347,7 +350,11 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
                 f"lag {j.lag} reads the start of the next sample, which is not silent there",
                 "read a Product that a clock gates, at most T - 1 steps early (groups: g - 1)",
             )
-        if j.pre in clocks or (j.lag == 1 and relayed_from(program, j.pre) in silent):
+        if (
+            j.pre in clocks
+            or j.name in ignored
+            or (j.lag == 1 and relayed_from(program, j.pre) in silent)
+        ):
             continue
         if j.lag > 0 and not (member[j.pre] == member[j.post] and member[j.pre] in cleared):
             yield Problem(

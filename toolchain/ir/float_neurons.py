@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from . import graph as g
 from .float_ops import apply
@@ -26,9 +29,7 @@ def over_steps(node: Node, operands: list[FloatArray], timesteps: int) -> FloatA
         summed: FloatArray = np.cumsum(node.op.gain * x, axis=1)
         return summed
     if isinstance(node.op, g.Delay):
-        late = np.zeros_like(x)
-        late[:, node.op.steps :] = x[:, : max(x.shape[1] - node.op.steps, 0)]
-        return late
+        return delayed(x, node.op.of(node.shape))
     if isinstance(node.op, g.TimeSum):
         return _sums_of_groups(x, node.op.span(timesteps), timesteps)
     if isinstance(node.op, g.VIEWS) and x.shape[1] > 1 and x.strides[1] == 0:
@@ -48,6 +49,16 @@ def _sums_of_groups(x: FloatArray, group: int, timesteps: int) -> FloatArray:
     if count == 1:
         return np.broadcast_to(total, (len(x), timesteps, *x.shape[2:]))
     return np.repeat(total, group, axis=1)
+
+
+def delayed(x: NDArray[Any], steps: NDArray[np.int64]) -> NDArray[Any]:
+    """x [K, T, *shape] with each element `steps` [size] later; 0 before."""
+    flat = x.reshape(*x.shape[:2], -1)
+    late = np.zeros_like(flat)
+    for d in np.unique(steps):
+        if d < x.shape[1]:
+            late[:, d:, steps == d] = flat[:, : x.shape[1] - d, steps == d]
+    return late.reshape(x.shape)
 
 
 def membranes(op: g.LI, x: FloatArray) -> FloatArray:

@@ -291,10 +291,20 @@ class LI(Op):
 
 @dataclass(frozen=True)
 class Delay(Op):
-    """y[t] = x[t - steps], 0 before: a sample begins with nothing on the way."""
+    """y[t] = x[t - steps], 0 before: a sample begins with nothing on the way.
+
+    each  the steps of every element, in C order, where they differ; `steps` is the most of them
+    """
 
     neuron = True
     steps: int
+    each: tuple[int, ...] = ()
+
+    def of(self, shape: Shape) -> NDArray[np.int64]:
+        """The steps of each element [size]."""
+        if self.each:
+            return np.array(self.each, np.int64)
+        return np.full(int(np.prod(shape, dtype=np.int64)), self.steps, np.int64)
 
 
 @dataclass(frozen=True)

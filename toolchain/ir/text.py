@@ -23,6 +23,7 @@ RARE = (
     "every",
     "group",
     "weights",
+    "each",
 )
 """Constants of a neuron that few models have."""
 

@@ -66,6 +66,7 @@ def test_a_held_membrane_loses_what_arrives_and_the_current_goes_on() -> None:
 def test_a_delay() -> None:
     assert sent(g.Delay(2), [1.0, 2.0, 3.0]) == [0, 0, 1]
     assert sent(g.Delay(5), [1.0, 2.0]) == [0, 0]
+    assert sent(g.Delay(1, (1,)), [1.0, 0.0]) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_delay() -> None:
         (g.LIF(0.5, 1.0, syn=0.5, hold=1), "SFX-E222"),
         (g.IF(1.0, subtract=True, fires="many", most=3), "SFX-E220"),
         (g.LIF(0.5, 1.0, subtract=True, floor=-1.0), "SFX-E225"),
-        (g.Delay(1), "SFX-E223"),
+        (g.Delay(8), "SFX-E223"),
     ],
 )
 def test_a_file_says_them_and_the_integers_refuse_them(op: Op, code: str) -> None:
@@ -98,6 +99,7 @@ def test_a_file_says_them_and_the_integers_refuse_them(op: Op, code: str) -> Non
         g.IF(1.0, fires="twice"),
         g.IF(1.0, hold=-1),
         g.Delay(0),
+        g.Delay(3, (2,)),
     ],
 )
 def test_what_has_no_meaning(op: Op) -> None:

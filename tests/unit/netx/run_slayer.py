@@ -23,15 +23,31 @@ AFFINE = {"threshold": 1.0, "current_decay": 0.5, "voltage_decay": 0.125}
 def blocks(name: str) -> list[Any]:
     """The case's layers."""
     cuba = slayer.block.cuba
-    first = cuba.Dense(NEURON, INPUTS, HIDDEN, weight_scale=1, delay=False, delay_shift=False)
+    plain = {"weight_scale": 1, "delay_shift": False}
+    if name == "conv delays":
+        conv = cuba.Conv(NEURON, 2, 4, 3, delay=True, **plain)
+        return [conv, cuba.Flatten(), cuba.Dense(NEURON, 4, OUT, delay=True, **plain)]
+    first = cuba.Dense(NEURON, INPUTS, HIDDEN, delay=name == "delays", **plain)
     ends = {
+        "delays": lambda: cuba.Dense(AFFINE, HIDDEN, OUT, delay=True, **plain),
+        "recurrent": lambda: cuba.Recurrent(dict(NEURON), HIDDEN, OUT, **plain),
+        "recurrent, delays": lambda: cuba.Recurrent(dict(NEURON), HIDDEN, OUT, delay=True, **plain),
         "affine": lambda: cuba.Affine(AFFINE, HIDDEN, OUT, weight_scale=1),
         "no neuron": lambda: cuba.Affine(AFFINE, HIDDEN, OUT, weight_scale=1, dynamics=False),
     }
     return [first, ends[name]()]
 
 
-CASES = ("affine", "no neuron")
+CASES = ("affine", "no neuron", "delays", "conv delays", "recurrent", "recurrent, delays")
+
+
+def late(block: Any) -> None:
+    """Drawn delays of 0 to 6 steps for each neuron or channel."""
+    module = getattr(block, "delay", None)
+    if module is not None:
+        synapse = getattr(block, "synapse", None) or block.input_synapse
+        module.delay.data = torch.randint(0, 7, (synapse.out_channels,)).float()
+        module.init = True
 
 
 def main(folder: Path) -> None:
@@ -40,15 +56,21 @@ def main(folder: Path) -> None:
         net = torch.nn.ModuleList(blocks(name)).eval()
         for parameter in (p for n, p in net.named_parameters() if n.endswith("weight")):
             parameter.data.normal_(0.15, 0.5)
-        x = (torch.rand(SAMPLES, INPUTS, T) < 0.3).float()
-        record = {"x": x.transpose(1, 2).numpy()}
+        for block in net:
+            late(block)
+        shape = (2, 3, 3) if name == "conv delays" else (INPUTS,)
+        x = (torch.rand(SAMPLES, *shape, T) < 0.3).float()
+        record = {"x": x.movedim(-1, 1).numpy()}
         with torch.no_grad():
             for i, block in enumerate(net, 1):
                 x = block(x)
-                record[str(i)] = x.transpose(1, 2).numpy()
+                record[str(i)] = x.movedim(-1, 1).numpy()
         np.savez(folder / f"{name}.npz", **record)
         with h5py.File(folder / f"{name}.net", "w") as file:
-            for i, block in enumerate(net):
+            start = file.create_group("layer/0")
+            start.create_dataset("type", (1,), "S10", [b"input"])
+            start["shape"] = np.array(shape)
+            for i, block in enumerate(net, 1):
                 block.export_hdf5(file.create_group(f"layer/{i}"))
 
 

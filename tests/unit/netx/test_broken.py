@@ -107,7 +107,10 @@ def test_a_missing_neuron(path: Path) -> None:
         ("stride", np.array([1, 1, 1]), "SFX-E163"),
         ("groups", 3, "SFX-E165"),
         ("padding", -1, "SFX-E165"),
-        ("delay", np.array([0, 1, 2, 3]), "SFX-E162"),
+        ("delay", np.array([0, 1, 2, 3, 4]), "SFX-E162"),
+        ("delay", np.array([0, 1, 2, 63]), "SFX-E162"),
+        ("delay", np.array([0, 1, 2, -1]), "SFX-E162"),
+        ("delay", np.array([0, 1, 2, 0.5]), "SFX-E163"),
         ("neuron/vDecay", 4096, "SFX-E162"),
         ("neuron/iDecay", -1, "SFX-E162"),
         ("neuron/vThMant", 1 << 17, "SFX-E162"),
@@ -123,7 +126,7 @@ def test_a_wrong_field(path: Path, field: str, value: Any, code: str) -> None:
     refused(path, code, "layer/1")
 
 
-@pytest.mark.parametrize("kind", ["pool", "average", "dense_rec", "convT", "concat"])
+@pytest.mark.parametrize("kind", ["pool", "average", "unpool", "convT", "concat"])
 def test_unsupported_layers_are_named(path: Path, kind: str) -> None:
     with h5py.File(path, "a") as file:
         for i in (1, 2):  # both are reported

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,23 +28,6 @@ def net(path: Path, steps: int | None = STEPS) -> Program:
     program = BalanceDelays(max_delay=62).run(read(path, timesteps=steps))
     check_program(program, balanced=True)
     return program
-
-
-@pytest.fixture(scope="module")
-def slayer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What SLAYER computed and exported."""
-    folder = tmp_path_factory.mktemp("slayer")
-    root = Path(__file__).resolve().parents[3]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.netx.run_slayer", str(folder)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])},
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder
 
 
 @pytest.mark.needs_lava

@@ -16,12 +16,12 @@ def refuse_forms(graph: g.Graph) -> None:
 
 def _problem(node: g.Node, graph: g.Graph) -> Problem | None:
     where, op = node.module or node.name, node.op
-    if isinstance(op, g.Delay):
+    if isinstance(op, g.Delay) and op.of(node.shape).min() >= graph.timesteps:
         return Problem(
             "SFX-E223",
             where,
-            f"a delay of {op.steps} step(s) of the model's own is not mapped",
-            "delays are the compiler's: train without them (spyx: its spikes leave a step late)",
+            f"a delay of {op.steps} step(s) is no shorter than a sample of {graph.timesteps}",
+            "give longer samples (--timesteps), or leave the branch out: nothing comes of it",
         )
     if not isinstance(op, g.LIF | g.IF):
         return None

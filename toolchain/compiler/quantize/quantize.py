@@ -28,6 +28,7 @@ from .cells.accumulator import accumulator
 from .cells.cell import NeedsRanges, add_cell
 from .cells.draft import ONE, helpers
 from .cells.integer import add_integer
+from .delays import add_delay
 from .fit.real import is_plain
 from .fit.terms import Term, block, constant_terms, whole_terms
 from .levels import add_levels
@@ -192,6 +193,8 @@ def _population(state: QuantizerState, node: g.Node) -> None:
             _whole(state, node, p.Product())
         case g.LI():
             add_membrane(state, node)
+        case g.Delay():
+            add_delay(state, node)
         case g.Integrator() if not state.classes[node.name].whole:
             add_membrane(state, node)
         case g.Integrator() | g.TimeSum():

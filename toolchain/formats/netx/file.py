@@ -22,17 +22,17 @@ from .inputs import UNITY, InputTransform
 
 MAX_TEXT = 64
 """Longest name of a type, in bytes."""
-SUPPORTED_LAYERS = ("input", "conv", "flatten", "dense")
+SUPPORTED_LAYERS = ("input", "conv", "flatten", "dense", "dense_rec")
 INSTEAD = {
     "pool": "netx itself cannot build it: use a conv block with a stride",
     "average": "netx itself cannot build it: leave it out, the host sums the spikes of a class",
     "convT": "netx itself cannot build it: bring the network in from torch (ConvTranspose2d)",
     "unpool": "netx itself cannot build it: bring the network in from torch (Upsample)",
-    "dense_rec": "train a feed-forward block, or bring a recurrent layer in from torch (snnTorch's "
-    "RLeaky and RSynaptic, Norse's LIFRecurrent)",
 }
 """Types of layers that lava-dl writes and that are refused, with what to use."""
 SUPPORTED_NEURONS = ("LOIHI", "CUBA", "SDNN")
+MOST_DELAY = 62
+"""Steps that SLAYER lets a spike wait; netx clamps longer delays to it."""
 UNREACHED = 1 << 17
 """From this threshold on a membrane of 24 bits never passes it: SLAYER's Affine writes 2^18 - 1."""
 NEVER = "from 2^17 on neurons never fire, as those of SLAYER's Affine: only the last layer may"
@@ -81,6 +81,9 @@ class Layer:
     weight    conv [Cout, Cin/groups, kH, kW], dense [out, in], else None
     bias      as the file has it, or None
     transform what an input layer with neurons does to a sample; its weight and bias are this
+    recurrent dense_rec: weights from the layer's own spikes of the step before [out, out]
+    sent_late steps that its spikes wait, per neuron or channel; None: none
+    read_late steps that what it reads waits, per neuron of the layer before
     """
 
     index: int
@@ -94,6 +97,9 @@ class Layer:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     transform: InputTransform = UNITY
+    recurrent: IntArray | None = None
+    sent_late: IntArray | None = None
+    read_late: IntArray | None = None
 
     @property
     def name(self) -> str:
@@ -195,15 +201,39 @@ def _block(group: h5py.Group, where: str, layer: Layer, last: bool) -> Layer:
             where=where,
             hint="end with SLAYER's Affine, or give the block neurons",
         )
-    if "delay" in group and np.any(_array(group, "delay", where)):
-        raise InputError(
-            "SFX-E162",
-            "has axonal or synaptic delays, which would carry spikes from sample to sample",
-            where=where,
-            hint="train without delays",
-        )
     layer = replace(layer, neuron=neuron)
-    return _dense(group, where, layer) if layer.kind == "dense" else _conv(group, where, layer)
+    layer = _conv(group, where, layer) if layer.kind == "conv" else _dense(group, where, layer)
+    return _delayed(group, where, layer) if "delay" in group else layer
+
+
+def _delayed(group: h5py.Group, where: str, layer: Layer) -> Layer:
+    """`layer` with its axonal delays.
+
+    SLAYER delays what a layer sends, per neuron or channel; netx takes as many delays as the layer
+    before has neurons for delays of what it reads.
+    """
+    delay = _array(group, "delay", where)
+    if not delay.any():
+        return layer
+    _check_ranges(
+        [("delay", int(v), 0, MOST_DELAY, "netx clamps it") for v in (delay.min(), delay.max())],
+        where,
+    )
+    if not isinstance(layer.neuron, Neuron):
+        what = "has delays, and its neurons do not spike"
+        raise InputError("SFX-E162", what, where=where, hint="delay the spikes of the layer before")
+    if delay.size in (1, layer.shape[0]) and delay.ndim <= 1:
+        return replace(layer, sent_late=delay.reshape(-1))
+    weight = layer.weight
+    if layer.kind == "dense" and weight is not None and delay.shape == weight.shape[1:]:
+        return replace(layer, read_late=delay)
+    raise InputError(
+        "SFX-E162",
+        f"has delays of shape {delay.shape}, neither one for each of its neurons or channels nor "
+        "one for each that it reads",
+        where=where,
+        hint="delays of single synapses are not mapped: train axonal delays (SLAYER's delay=True)",
+    )
 
 
 def _dense(group: h5py.Group, where: str, layer: Layer) -> Layer:
@@ -214,7 +244,21 @@ def _dense(group: h5py.Group, where: str, layer: Layer) -> Layer:
     if weight.ndim == 1 and weight.size % rows == 0:
         weight = weight.reshape(rows, -1)
     _check_rank(weight, 2, where)
-    return replace(layer, weight=weight, bias=bias)
+    layer = replace(layer, weight=weight, bias=bias)
+    return _recurrent(group, where, layer, rows) if layer.kind == "dense_rec" else layer
+
+
+def _recurrent(group: h5py.Group, where: str, layer: Layer, rows: int) -> Layer:
+    """`layer` with the weights of its own spikes."""
+    own = _array(group, "weight_rec", where)
+    own = own.reshape(rows, -1) if own.ndim == 1 and own.size % rows == 0 else own
+    if own.shape != (rows, rows):
+        what = f"weight_rec has shape {own.shape}, expected {(rows, rows)}"
+        raise InputError("SFX-E163", what, where=where)
+    if not isinstance(layer.neuron, Neuron):
+        what = "is recurrent, and its neurons do not spike"
+        raise InputError("SFX-E162", what, where=where, hint="use LIF neurons (CUBA)")
+    return replace(layer, recurrent=own)
 
 
 def _conv(group: h5py.Group, where: str, layer: Layer) -> Layer:

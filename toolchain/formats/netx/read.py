@@ -35,10 +35,11 @@ from ...ir.program import (
     Structured,
 )
 from . import inputs as netx_input
-from . import membrane, sigma_delta
+from . import late, membrane, recurrence, sigma_delta
 from . import weights as netx_weights
 from .file import Changes, Layer, Membrane, NetFile, Neuron, read_file
 
+DENSE = ("dense", "dense_rec")
 BIAS_MAX = (1 << 12) - 1
 MAX_EXPONENT = 7
 MAX_NEURONS = 1 << 24
@@ -84,7 +85,7 @@ def read(
     first = file.layers[0]
     if first.kind == "input" and isinstance(first.neuron, Changes):
         sigma_delta.applied(first.transform, kind, str(path))
-    populations, projections = _build(file, str(path), skip_input, input_bits, kind)
+    populations, projections = _build(file, str(path), skip_input, input_bits, kind, steps)
     last = populations[-1]
     readout = Readout(last.name, 1.0, (0,) * last.size)
     end = file.layers[-1]
@@ -112,7 +113,7 @@ def input_facts(path: str | os.PathLike[str], data: str | None) -> dict[str, obj
 
 
 def _build(
-    file: NetFile, where: str, skip_input: bool, input_bits: int, data: str | None
+    file: NetFile, where: str, skip_input: bool, input_bits: int, data: str | None, steps: int
 ) -> tuple[list[Population], list[Projection]]:
     layers = [layer for layer in file.layers if layer.kind != "flatten"]
     flattened = {b.index for a, b in pairwise(file.layers) if a.kind == "flatten"}
@@ -127,9 +128,15 @@ def _build(
         if layer.kind == "input":
             taken = netx_input.applied(layer.transform, data, where)
             layer = replace(layer, transform=taken)
+        if layer.read_late is not None:
+            pre = late.add(populations, projections, layer.read_late, steps)
         post, wires = _connect(layer, pre, layer.index in flattened)
         populations.append(post)
         projections += wires
+        if layer.recurrent is not None:
+            recurrence.add(populations, projections, layer, steps)
+        if layer.sent_late is not None:
+            late.add(populations, projections, layer.sent_late, steps)
     return populations, projections
 
 
@@ -146,7 +153,7 @@ def _source(
         graded = first.neuron is not None and not skip_input
         shape, payload = first.shape, bits if graded else 0
         rest = layers if graded else layers[1:]
-    elif first is not None and first.kind == "dense" and first.weight is not None:
+    elif first is not None and first.kind in DENSE and first.weight is not None:
         shape, payload, rest = (first.weight.shape[-1],), 0, layers
     else:
         raise InputError("SFX-E165", "does not give the shape of its input", where=where)
@@ -162,13 +169,13 @@ def _connect(
 ) -> tuple[Population, tuple[Projection, ...]]:
     """The population of `layer`, and its projections from `pre`."""
     where = f"layer/{layer.index}"
-    shape = layer.shape if layer.kind != "dense" else (prod(layer.shape),)
+    shape = layer.shape if layer.kind not in DENSE else (prod(layer.shape),)
     if prod(shape) > MAX_NEURONS:
         raise _too_large(where, shape)
     wires: Iterator[tuple[Connection, int]]
     if layer.kind == "input":
         wires = iter([_scaled(layer, where)])
-    elif layer.kind == "dense":
+    elif layer.kind in DENSE:
         wires = _dense(layer, pre, flat, where)
     else:
         wires = _conv(layer, pre, where)
@@ -240,7 +247,11 @@ def _dense(
         what = f"takes flat input, but {pre.name} has shape {pre.shape}"
         hint = "put a flatten layer between them"
         raise InputError("SFX-E165", what, where=where, hint=hint)
-    used = netx_weights.dense(weight, where)
+    used = weight
+    if layer.recurrent is None:
+        used = netx_weights.dense(weight, where)
+    else:  # netx fits both matrices into one synapse format
+        used = netx_weights.dense(np.hstack([weight, layer.recurrent]), where)[:, : pre.size]
     for mantissas, exponent in netx_weights.legal(used, where, shift=True):
         yield Dense(mantissas), exponent
 

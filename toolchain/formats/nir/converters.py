@@ -279,16 +279,25 @@ def _extra(b: GraphBuilder) -> dict[str, Any]:
 
 
 def _delay(b: GraphBuilder, node: nir.Delay) -> None:
-    (delay,) = b.uniform(node, "delay")
-    steps = delay / b.dt
-    if abs(steps - round(steps)) > 1e-6 * max(steps, 1.0):
+    steps = np.asarray(node.delay, np.float64) / b.dt
+    whole = np.rint(steps)
+    off = np.abs(steps - whole) > 1e-6 * np.maximum(np.abs(steps), 1.0)
+    if off.any() or steps.min(initial=0.0) < 0:
+        worst = float(steps[off].flat[0] if off.any() else steps.min())
         b.problem(
-            "SFX-E214", f"delay is {delay:g} s, which is not a whole number of steps of {b.dt:g} s"
+            "SFX-E214",
+            f"delay is {worst * b.dt:g} s, which is not a whole number of steps of {b.dt:g} s",
+            "round the delays to whole steps before the export, or give the step (--dt)",
         )
-    elif round(steps) == 0:
+        return
+    most = int(whole.max(initial=0))
+    if most == 0:
         b.add(g.Sum())
+    elif whole.size == 1 or np.all(whole == most):
+        b.add(g.Delay(most))
     else:
-        b.add(g.Delay(round(steps)))
+        full = np.broadcast_to(whole, b.shape).astype(np.int64).ravel()
+        b.add(g.Delay(most, tuple(int(d) for d in full)))
 
 
 def _threshold(b: GraphBuilder, node: nir.Threshold) -> None:

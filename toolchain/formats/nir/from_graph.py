@@ -111,7 +111,7 @@ WRITERS: dict[type[Op], Callable[[Any, Shape, Shape, float], nir.NIRNode]] = {
     g.IF: _write_neuron,
     g.Threshold: lambda op, i, o, dt: nir.Threshold(np.full(o, op.threshold)),
     g.Integrator: lambda op, i, o, dt: ext.integrator_node(o, gain=op.gain, dt=dt),
-    g.Delay: lambda op, i, o, dt: nir.Delay(np.full(o, op.steps * dt)),
+    g.Delay: lambda op, i, o, dt: nir.Delay(op.of(o).reshape(o) * dt),
     g.Product: lambda op, i, o, dt: ext.Product(o),
     g.TimeSum: lambda op, i, o, dt: ext.GroupSum(o, op.group) if op.group else ext.TimeSum(o),
 }

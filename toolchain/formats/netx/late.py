@@ -1,0 +1,40 @@
+"""Axonal delays of a `.net` file: the spikes of a layer some steps later.
+
+SLAYER delays what a layer sends; netx delays what the layer receives by as much, which gives the
+same spikes without a bias, and drops the delays of convolutions. Here SLAYER's are meant. netx's
+delays carry spikes from sample to sample, these do not (`ir.delays`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...ground.arith import IntArray
+from ...ground.arithmetic import LOIHI
+from ...ir.delays import CLOCK, late, passing_on, shields
+from ...ir.program import Clock, Population, Projection, Structured
+
+
+def add(
+    populations: list[Population], projections: list[Projection], delays: IntArray, steps: int
+) -> Population:
+    """Append a population that sends what the last one does, later; returns it.
+
+    delays  one for all, or per neuron or channel of the last population
+    """
+    pre = populations[-1]
+    full = np.broadcast_to(delays.reshape(-1, *(1,) * (len(pre.shape) - 1)), pre.shape).ravel()
+    post = Population(f"{pre.name}.delayed", pre.shape, passing_on(LOIHI), module=pre.module)
+    axes = tuple((f"a{i}", n) for i, n in enumerate(pre.shape))
+    same = Projection(f"{pre.name}->{post.name}", pre.name, post.name, Structured(axes, axes))
+    clock(populations)
+    populations.append(post)
+    projections += late(same, pre.size, post.size, full, steps)
+    projections += shields(post, full, steps)
+    return post
+
+
+def clock(populations: list[Population]) -> None:
+    """Have a clock among the populations, behind the input."""
+    if not any(isinstance(p.neuron, Clock) for p in populations):
+        populations.insert(1, Population(CLOCK, (1,), Clock()))
