@@ -66,6 +66,8 @@ def record(versions: dict[str, str], rows: list[tuple[Row, Callable[[], Made]]])
             done.append({**entry, "failed": text[:160]})
             continue
         assert spikes.shape == (SAMPLES, STEPS, OUT), spikes.shape
-        np.savez_compressed(folder / f"{row.name}.npz", spikes=spikes.astype(np.uint8))
+        whole = np.array_equal(spikes, spikes.astype(np.uint8))  # else membranes, float32
+        kept = spikes.astype(np.uint8 if whole else np.float32)
+        np.savez_compressed(folder / f"{row.name}.npz", spikes=kept)
         done.append(entry)
     (folder / "rows.json").write_text(json.dumps(done, indent=1))

@@ -8,7 +8,7 @@ from ...ir.check import loops
 
 
 def refuse_forms(graph: g.Graph) -> None:
-    """Raises UnsupportedError (SFX-E220 to E228): neurons that have no integer form."""
+    """Raises UnsupportedError (SFX-E220 to E229): neurons that have no integer form."""
     problems = [p for n in graph for p in [_problem(n, graph)] if p is not None]
     if problems:
         raise UnsupportedError.of(problems)
@@ -22,6 +22,13 @@ def _problem(node: g.Node, graph: g.Graph) -> Problem | None:
             where,
             f"a delay of {op.steps} step(s) is no shorter than a sample of {graph.timesteps}",
             "give longer samples (--timesteps), or leave the branch out: nothing comes of it",
+        )
+    if isinstance(op, g.Threshold) and _of_membrane(node, graph):
+        return Problem(
+            "SFX-E229",
+            where,
+            "a threshold tests a membrane that no reset follows",
+            "train neurons with a reset (LIF), or read the membrane out",
         )
     if not isinstance(op, g.LIF | g.IF):
         return None
@@ -57,6 +64,14 @@ def _problem(node: g.Node, graph: g.Graph) -> Problem | None:
             "train without a lower bound (sinabs: min_v_mem=None)",
         )
     return None
+
+
+def _of_membrane(node: g.Node, graph: g.Graph) -> bool:
+    """Whether it reads an LI, through whatever is no neuron."""
+    before = [graph[p] for p in node.producers]
+    return any(
+        isinstance(n.op, g.LI) or (not n.op.neuron and _of_membrane(n, graph)) for n in before
+    )
 
 
 def _integer_problem(node: g.Node, op: g.LIF | g.IF, graph: g.Graph) -> Problem | None:

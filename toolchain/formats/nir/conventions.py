@@ -25,7 +25,8 @@ class Convention:
     dt       seconds of a step, where neither the file nor an option says it
     tau      `seconds`: v loses dt / tau of itself in a step; `exponential`: 1 - exp(-dt / tau);
              `steps`: 1 - exp(-1 / tau); `norse-1.1`: tau is dt / tau_mem_inv, not 1 / tau_mem_inv
-    whole    inputs that are added whole in a step, whatever r, dt and tau are: `IF` and `LIF` to v,
+    whole    inputs that are added whole in a step, whatever r, dt and tau are: `IF`, `LIF` and `LI`
+             to v (sinabs' ExpLeak is an LI: its norm_input is False by default, a LIF's is not),
              `current` and `membrane` of a CubaLIF to its i and v; a CubaLIF's `current` may also be
              `decayed`, added whole before i decays
     rounded  the numbers of the file were computed in float32 from what a step `keeps` of a state,
@@ -98,12 +99,12 @@ CONVENTIONS: dict[str, Convention] = {
     "sinabs": Convention(
         "sinabs: tau in steps, fires at the threshold and as often as it fits, subtracts it",
         tau="steps",
-        whole=("IF",),
+        whole=("IF", "LI"),
         reached=True,
         many=True,
         reset="subtract",
         choices={
-            "norm_input": {"true": {}, "false": {"whole": ("IF", "LIF")}},
+            "norm_input": {"true": {}, "false": {"whole": ("IF", "LIF", "LI")}},
             "spike_fn": {"MultiSpike": {}, "SingleSpike": {"many": False}},
         },
         numbers={"tau_syn": "tau_syn", "max_num_spikes_per_bin": "most", "min_v_mem": "floor"},
@@ -112,7 +113,7 @@ CONVENTIONS: dict[str, Convention] = {
         "rockpool: dt from r, exponential decay, fires at the threshold and as often as it fits, "
         "subtracts it",
         tau="exponential",
-        whole=("LIF", "decayed", "membrane"),
+        whole=("LIF", "LI", "decayed", "membrane"),
         rounded="keeps",
         reached=True,
         many=True,
@@ -123,7 +124,7 @@ CONVENTIONS: dict[str, Convention] = {
     "spyx": Convention(
         "spyx: dt 1, spikes leave a step late, subtracts the threshold with the next step",
         1.0,
-        whole=("IF", "LIF", "current", "membrane"),
+        whole=("IF", "LIF", "LI", "current", "membrane"),
         rounded="keeps",
         late=True,
         past_loops=True,

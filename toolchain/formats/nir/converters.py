@@ -232,7 +232,7 @@ def _cuba_li(b: GraphBuilder, node: nir.CubaLI) -> None:
 
 def _membrane(b: GraphBuilder, op: g.LIF) -> None:
     """A membrane that never fires, as the framework computes that of a neuron that does."""
-    made = b.reader.neuron(op)
+    made = b.reader.neuron(op, "LI")
     assert isinstance(made, g.LIF)
     start = float(b.facts.get("start", 0.0 if b.options.rules.start == "reset" else made.start))
     b.add(g.LI(made.decay, made.gain, made.leak, made.syn, made.w_in, start))

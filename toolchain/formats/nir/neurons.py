@@ -49,9 +49,12 @@ class Reader:
             return _float32(share)
         return 1.0 - _float32(1.0 - share)
 
-    def neuron(self, op: g.LIF | g.IF) -> g.LIF | g.IF:
-        """The neuron that the framework runs, from NIR's equations of the same numbers."""
-        op = self._lost(self._inputs(op))
+    def neuron(self, op: g.LIF | g.IF, kind: str = "LIF") -> g.LIF | g.IF:
+        """The neuron that the framework runs, from NIR's equations of the same numbers.
+
+        kind  whose input it takes: `LIF`, or `LI` of a membrane that never fires
+        """
+        op = self._lost(self._inputs(op, kind))
         op = self._reset(op)
         if self.rules.start == "reset":
             op = replace(op, start=op.reset)
@@ -67,12 +70,12 @@ class Reader:
             op = replace(op, reached=True)
         return op
 
-    def _inputs(self, op: g.LIF | g.IF) -> g.LIF | g.IF:
+    def _inputs(self, op: g.LIF | g.IF, kind: str) -> g.LIF | g.IF:
         whole = self.rules.whole
         if isinstance(op, g.IF):
             return replace(op, gain=1.0) if "IF" in whole else op
         if op.syn == op.w_in == 1.0:
-            op = replace(op, gain=1.0 / op.decay) if "LIF" in whole else op
+            op = replace(op, gain=1.0 / op.decay) if kind in whole else op
         else:
             if "current" in whole:
                 op = replace(op, w_in=1.0 / op.syn)
