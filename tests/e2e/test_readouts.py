@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import nir
@@ -267,3 +268,19 @@ def test_spikes_of_a_membrane_without_a_reset_are_refused() -> None:
     model = Unread(snn.Leaky(0.9), leaky(), "sum")
     with pytest.raises(SfxError, match=r"(?s)SFX-E106.*neuron last.*read its membrane"):
         sfx.export(model, torch.zeros(STEPS, 1, INPUTS))
+
+
+def test_the_same_graph_comes_back_from_onnx(tmp_path: Path) -> None:
+    import onnx
+
+    from sfx.toolchain.formats.onnx.read import read
+    from sfx.toolchain.formats.onnx.write import to_onnx
+
+    graph = to_graph(nir_net(NODES["CubaLI"](), "max"), timesteps=STEPS)
+    onnx.save(to_onnx(graph), tmp_path / "a.onnx")
+    again = read(tmp_path / "a.onnx")
+    assert again["li"].op == graph["li"].op
+    assert again["output"].op == graph["output"].op
+    weights = to_graph(nir_net(NODES["LI"](), "weighted", weights="1 " * STEPS), timesteps=STEPS)
+    with pytest.raises(SfxError, match="SFX-E224"):
+        to_onnx(weights)

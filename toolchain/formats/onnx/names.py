@@ -10,6 +10,7 @@ OPSET = 17
 NUMBERS: dict[type[g.Op], tuple[str, ...]] = {
     g.LIF: ("decay", "threshold", "gain", "leak", "reset", "syn", "w_in", "start", "drop", "unit"),
     g.IF: ("threshold", "gain", "reset", "start", "drop", "unit"),
+    g.LI: ("decay", "gain", "leak", "syn", "w_in", "start"),
     g.Threshold: ("threshold",),
     g.Integrator: ("gain",),
 }
@@ -23,6 +24,8 @@ EQUATIONS: dict[str, str] = {
     "IF": "x, y [T, ...]; per step t: v = v + gain x[t]; y[t] = v > threshold, or with reached "
     "v >= threshold; where y[t]: v = reset, or with subtract v = v - drop (drop 0: threshold). "
     "Before step 0: v = start.",
+    "LI": "x, y [T, ...]; per step t: i = i + syn (w_in x[t] - i); v = v + decay ((leak - v) + "
+    "gain i); y[t] = v. Before step 0: i = 0, v = start.",
     "Threshold": "y = x > threshold",
     "Integrator": "y[t] = gain (x[0] + ... + x[t])",
     "TimeSum": "y[t] = x[0] + ... + x[T-1], at every t",

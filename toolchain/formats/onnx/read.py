@@ -373,11 +373,11 @@ def _reduce(r: _Reader, node: onnx.NodeProto) -> None:
     listed = sorted(int(x) % rank for x in np.ravel(np.asarray(axes)))
     if a.get("keepdims", 1):
         raise _Refused("a reduction that keeps its axes", "use keepdims=0")
-    kind = "mean" if node.op_type == "ReduceMean" else "sum"
+    kind = node.op_type.removeprefix("Reduce").lower()
     if listed == [0] and node.output[0] == r.graph.output[0].name:
         return r.step(node, g.Output(kind))
-    if 0 in listed or kind == "mean":
-        raise _Refused("a reduction over time before the output, or a mean over space")
+    if 0 in listed or kind != "sum":
+        raise _Refused("a reduction over time before the output, or a mean or maximum over space")
     return r.step(node, g.ReduceSum(tuple(x - 1 for x in listed)))
 
 
@@ -485,6 +485,7 @@ READERS: dict[str, Callable[[_Reader, onnx.NodeProto], None]] = {
     "Mul": _mul,
     "ReduceSum": _reduce,
     "ReduceMean": _reduce,
+    "ReduceMax": _reduce,
     "Reshape": _reshape,
     "Flatten": _flatten,
     "Transpose": _transpose,

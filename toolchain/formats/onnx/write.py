@@ -191,11 +191,26 @@ def _neuron(w: _Writer, n: g.Node, op: Any, x: Ports) -> None:
     w.add(type(op).__name__, [x[0], *numbers], n, **flags)
 
 
+def _delay(w: _Writer, n: g.Node, op: g.Delay, x: Ports) -> None:
+    raise _unsaid("a delay", n)
+
+
+def _unsaid(what: str, node: g.Node) -> UnsupportedError:
+    return UnsupportedError(
+        "SFX-E224",
+        f"no ONNX operator of ours expresses {what}",
+        where=node.name,
+        hint="keep the model as .nir",
+    )
+
+
 def _output(w: _Writer, n: g.Node, op: g.Output, x: Ports) -> None:
     if op.reduce == "none":
         w.add("Identity", x, n)
-    elif op.reduce == "mean":
-        w.add("ReduceMean", x, n, axes=[0], keepdims=0)
+    elif op.reduce in ("mean", "max"):
+        w.add(f"Reduce{op.reduce.capitalize()}", x, n, axes=[0], keepdims=0)
+    elif op.reduce == "weighted":
+        raise _unsaid("weights of steps", n)
     else:
         axes = w.constant(f"{n.name}/axes", np.array([0], np.int64))
         w.add("ReduceSum", [x[0], axes], n, keepdims=0)
@@ -220,7 +235,9 @@ WRITERS: dict[type[g.Op], Callable[..., None]] = {
     g.TimeSum: lambda w, n, op, x: (
         w.add("GroupSum", x, n, group=op.group) if op.group else w.add("TimeSum", x, n)
     ),
+    g.LI: _neuron,
     g.LIF: _neuron,
+    g.Delay: _delay,
     g.IF: _neuron,
     g.Threshold: _neuron,
     g.Integrator: _neuron,

@@ -225,8 +225,12 @@ def membrane_bound(
     def largest(a: IntArray, drive: IntArray) -> IntArray:
         u = v = np.zeros(np.broadcast_shapes(a.shape, drive.shape), np.int64)
         for _ in range(timesteps):
-            u = ((u * keep_u) >> bits) + (a << INPUT_SHIFT)
+            last = u, v
+            # a larger current than 2 top is a fault of its own (`currents_fit`)
+            u = np.minimum(((u * keep_u) >> bits) + (a << INPUT_SHIFT), 2 * top)
             v = np.minimum(((v * keep_v) >> bits) + u + drive.clip(0), top)
+            if np.array_equal(u, last[0]) and np.array_equal(v, last[1]):
+                break
         return v
 
     return Bound(-largest(-a_in.low, -flat), largest(a_in.high, flat))
