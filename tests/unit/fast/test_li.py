@@ -113,5 +113,5 @@ def test_read_outs_without_a_meaning(weights: tuple[int, ...], largest: bool) ->
     program, _ = drawn(0)
     readout = Readout("out", 1.0, program.readout.offset, weights, largest)
     made = Program(program.populations, program.projections, STEPS, readout)
-    with pytest.raises(SfxError, match="SFX-E33[23]"):
+    with pytest.raises(SfxError, match=r"SFX-E33[23]"):
         check_program(made, balanced=True)
