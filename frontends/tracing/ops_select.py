@@ -25,8 +25,8 @@ from .ops_view import becomes_time, reordered, widened
 from .rules import result_shape, rule
 
 STEPS = (
-    "every layer sees all steps of the sample in order: keep the time axis whole, or take single "
-    "steps, x[t], in a loop"
+    "every layer sees all steps of the sample in order: keep the time axis whole, take single "
+    "steps, x[t], in a loop, or cut it into groups of g steps at once, x.unflatten(0, (-1, g))"
 )
 
 

@@ -231,6 +231,11 @@ def other_groups(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (q.unflatten(0, (3, -1)) @ total.repeat(1, 1, 1, 1, 1, 1)[[0, 0, 1]]).flatten(0, 1)
 
 
+def one_group_after_the_other(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    parts = zip(*(x.split(GROUP) for x in (q, k, v)), strict=True)
+    return torch.cat([a @ (b.transpose(-2, -1) @ c).sum(0) for a, b, c in parts])
+
+
 def steps_in_another_order(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return q @ in_groups(k.transpose(-2, -1) @ v).transpose(0, 1).flatten(0, 1)
 
@@ -242,6 +247,7 @@ def steps_in_another_order(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         (causal_in_groups, "cumsum over groups of steps or within them"),
         (over_the_groups, "over the groups mixes steps"),
         (other_groups, "a part of the time steps"),
+        (one_group_after_the_other, r"in a loop, or cut it .* x\.unflatten\(0, \(-1, g\)\)"),
         (steps_in_another_order, "holds time in one operand and not in the other"),
     ],
 )
