@@ -56,13 +56,14 @@ def neurons() -> str:
         ("snnTorch", ", ".join(f"`{name}`" for name in snntorch.STATES)),
         (
             "sfx",
-            "`GreaterEqualLIF`, `IntegerLIF`, `MultiSpike`, `MultiStep` around a cell of these or "
-            "of Norse's",
+            "`GreaterEqualLIF`, `IntegerLIF`, `TernaryLIF`, `MultiSpike`, `MultiStep` around a cell "
+            "of these or of Norse's",
         ),
         (
             "authors' own code",
             "integer neurons, whatever they are called: modules without parameters that compute "
-            "round(clamp(v, 0, D)) / norm (`MultiSpike`, `mem_update`)",
+            "round(clamp(v, 0, D)) / norm (`MultiSpike`, `mem_update`), or spikes of both signs "
+            "(`LIFAct` of the ternary spike)",
         ),
     ]
     return table(("library", "neurons"), rows)

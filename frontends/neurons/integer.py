@@ -44,6 +44,37 @@ class IntegerLIF(nn.Module):
         return f"keep={self.keep:g}, threshold={self.threshold:g}, most={self.most}"
 
 
+class TernaryLIF(nn.Module):
+    """One step of a neuron with spikes of both signs: leak, compare, reset.
+
+        v = keep * u + x
+        s = 1 where v >= threshold, -1 where v <= -threshold, else 0
+        u = 0 where s is not 0, else v                       soft: u = v - s * threshold
+
+    (Y. Guo et al., "Ternary Spike: Learning Ternary Spikes for Spiking Neural Networks", AAAI 2024,
+    has keep = 0.25 and the hard reset; SpikingJelly 2 has the same in TernaryLIFNode.)
+    """
+
+    def __init__(self, keep: float = 0.25, threshold: float = 1.0, *, soft: bool = False) -> None:
+        super().__init__()
+        self.keep, self.threshold, self.soft = float(keep), float(threshold), bool(soft)
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Spikes -1, 0, 1 of one step and the membrane after it, both of x's shape.
+
+        state  the membrane of the step before; None is rest
+        """
+        v = x if state is None else state * self.keep + x
+        s = signed(v, self.threshold)
+        if self.soft:
+            return s, v - s.detach() * self.threshold
+        return s, v * (1 - s.detach().abs())
+
+    def extra_repr(self) -> str:
+        """The constants, as `print(model)` shows them."""
+        return f"keep={self.keep:g}, threshold={self.threshold:g}, soft={self.soft}"
+
+
 class MultiSpike(nn.Module):
     """round(clamp(x, 0, most)) / norm: an integer neuron that keeps nothing from step to step.
 
@@ -67,6 +98,20 @@ class MultiSpike(nn.Module):
 def integer_lif(keep: float = 0.25, threshold: float = 1.0, most: int = 4) -> MultiStep:
     """`IntegerLIF` over the time axis: x [T, B, ...] -> spikes [T, B, ...], from rest."""
     return MultiStep(IntegerLIF(keep, threshold, most))
+
+
+def ternary_lif(keep: float = 0.25, threshold: float = 1.0, *, soft: bool = False) -> MultiStep:
+    """`TernaryLIF` over the time axis: x [T, B, ...] -> spikes [T, B, ...], from rest."""
+    return MultiStep(TernaryLIF(keep, threshold, soft=soft))
+
+
+def signed(v: Tensor, threshold: float) -> Tensor:
+    """1 where v >= threshold, -1 where v <= -threshold; the gradient of a clamp between the two."""
+    sent = torch.sign(v) * (v.abs() >= threshold)
+    if not v.requires_grad:
+        return sent
+    clamped = torch.clamp(v / threshold, -1, 1)
+    return (sent - clamped).detach() + clamped
 
 
 def rounded(x: Tensor, most: int) -> Tensor:

@@ -32,6 +32,9 @@ def numbered(spec: LifSpec) -> int:
 
 def levels(v: Tensor, s: LifSpec) -> Tensor:
     """How many spikes an integer neuron sends at v, which has their type."""
+    if s.fires == "signed":
+        size = v.abs()
+        return torch.sign(v) * (size >= s.threshold if s.reached else size > s.threshold)
     return torch.round(torch.clamp(v / s.threshold, 0.0, float(s.most)))
 
 
@@ -50,10 +53,11 @@ def membranes(steps: Iterator[Tensor], s: LifSpec) -> Iterator[tuple[Tensor, Ten
         if s.fires == "never":
             yield v, v
             continue
-        if s.fires == "round":
+        if s.counts:
             counts = levels(v, s)
             yield v, counts
-            v = v - counts * s.threshold
+            fallen = v - counts * s.threshold if s.subtract else torch.full_like(v, s.reset)
+            v = torch.where(counts != 0, fallen, v)
             continue
         fired = v >= s.threshold if s.reached else v > s.threshold
         yield v, fired

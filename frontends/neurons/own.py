@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from ...toolchain.ground.errors import UnsupportedError
 from . import norse
 from .ge_lif import GreaterEqualLIF
-from .integer import IntegerLIF, MultiSpike
+from .integer import IntegerLIF, MultiSpike, TernaryLIF
 from .libraries import as_single
 from .multistep import MultiStep
 from .opaque import Method, Opaque, Run, handing_on
 from .spec import LifSpec
-from .stateless import Stateless, rounding, staircase
+from .stateless import Stateless, rounding, staircase, ternary
 
 
 def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
@@ -28,6 +28,9 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
         return _greater_equal(cell, path)
     if isinstance(cell, IntegerLIF):
         return rounding(1.0 - cell.keep, as_single(cell.threshold), cell.most, path)
+    if isinstance(cell, TernaryLIF):
+        threshold = as_single(cell.threshold)
+        return ternary(1.0 - cell.keep, threshold, path, soft=cell.soft, reached=True)
     return norse.read_cell(cell, dt, path) if isinstance(module, MultiStep) else None
 
 

@@ -114,7 +114,8 @@ def _inputs(opaque: Opaque) -> Tensor:
     lanes = max(8, min(LANES, 2**18 // max(1, math.prod(shape))))
     generator = torch.Generator().manual_seed(0)
     top = 25 + 8 * opaque.spec.most
-    eighths = torch.randint(-8, top, (STEPS, lanes, *shape), generator=generator)
+    bottom = -24 if opaque.spec.fires == "signed" else -8
+    eighths = torch.randint(bottom, top, (STEPS, lanes, *shape), generator=generator)
     level = eighths / 8
     for lane, value in enumerate(CONSTANT[: lanes // 2]):
         level[:, lane] = value
@@ -240,6 +241,8 @@ def _threshold(s: LifSpec) -> float:
 
 def _distance(v: Tensor, s: LifSpec) -> Tensor:
     """From the membrane to the nearest value at which what is sent changes."""
+    if s.fires == "signed":
+        return (v.abs() - _threshold(s)).abs()
     if s.fires != "round":
         return (v - _threshold(s)).abs()
     step = torch.clamp(torch.floor(v / s.threshold), 0, s.most - 1)

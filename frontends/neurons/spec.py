@@ -20,8 +20,9 @@ class LifSpec:
     has syn = 1 - a, w_in = 1 / syn, decay = 1 - b, gain = 1 / decay.
 
     fires "round": an integer neuron, which sends n = round(clamp(v / threshold, 0, most)), the even
-    one of two, and from which a subtracting reset takes n * threshold. With decay = gain = 1 it
-    keeps nothing: it is no neuron with a state, but a function of its input (`stateless`).
+    one of two, and from which a subtracting reset takes n * threshold. fires "signed": a ternary
+    neuron, which also sends -1 where v < -threshold (or <=); either spike resets it. With decay =
+    gain = 1 these keep nothing: a function of their input, not a neuron with a state (`stateless`).
 
     fires "never": a membrane that is read out. What it sends is v, and nothing resets it.
 
@@ -46,4 +47,9 @@ class LifSpec:
     @property
     def stateless(self) -> bool:
         """Whether what it sends follows from this step's input alone, whatever axes that has."""
-        return self.fires == "round" and self.decay == self.gain == self.syn == self.w_in == 1.0
+        return self.counts and self.decay == self.gain == self.syn == self.w_in == 1.0
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is an integer neuron: it sends whole numbers, not spikes alone."""
+        return self.fires in ("round", "signed")

@@ -11,6 +11,8 @@ With v starting at v_reset (neuron.BaseNode, 0.0.0.0.12, 0.0.0.0.14 and 2.0.0):
     v <- v - v / tau + x                        ILIFNode (2.0), which sends
                                                 n = round(clamp(v / v_threshold, 0, D))
                                                 and then has v <- v - n v_threshold
+    v as of LIFNode or IFNode                   TernaryLIFNode, TernaryIFNode (2.0), which also
+                                                send -1 when v <= -v_threshold, and are reset
     spike when v >= v_threshold;  v <- v_reset, or v - v_threshold if v_reset is None
 
 v and v_threshold are compared as float32 numbers (v - v_threshold >= 0 is the same comparison). The
@@ -40,11 +42,14 @@ EQUATIONS = {
     "SimpleIFNode": "IF",
     "HalfThresholdIFNode": "IF",
     "ILIFNode": "ILIF",
+    "TernaryIFNode": "IF",
+    "TernaryLIFNode": "LIF",
     "MultiStepLIFNode": "LIF",
     "MultiStepParametricLIFNode": "PLIF",
     "MultiStepIFNode": "IF",
 }
 """Class -> which of the equations above; the last three are of `clock_driven`, over all steps."""
+TERNARY = ("TernaryIFNode", "TernaryLIFNode")
 NEURONS = tuple(EQUATIONS)
 SPIKES = "its output is no spike: use LIFNode"
 TRAINED_ONLY = "it differs from LIFNode in training alone: deploy a LIFNode with the same constants"
@@ -83,7 +88,22 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
     if kind == "ILIFNode":
         return _started(_integer(module, path), module, path)
     spec = _started(_spec(module, EQUATIONS[kind]), module, path)
+    if kind in TERNARY:
+        return _ternary(spec, path)
     return _strict(spec) if _misses_a_tie(module) else spec
+
+
+def _ternary(spec: LifSpec, path: str) -> LifSpec:
+    """As read, with a threshold on either side."""
+    if spec.reset or spec.start:
+        at = spec.reset or spec.start
+        raise UnsupportedError(
+            "SFX-E105",
+            f"a ternary neuron that rests at {at:g}, its thresholds are not the same from there",
+            where=path,
+            hint="use v_reset=0. or None",
+        )
+    return replace(spec, fires="signed")
 
 
 def _refuse_neurons(module: nn.Module, kind: str, path: str) -> None:

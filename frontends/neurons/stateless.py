@@ -13,7 +13,7 @@ from .opaque import Method, Opaque, Run
 from .spec import LifSpec
 
 MOST = 200
-"""Spikes of one step that a neuron may send (`toolchain.ir.check.MOST_LEVELS`)."""
+"""Spikes of one step that a neuron may send (`toolchain.ir.stairs.MOST_LEVELS`)."""
 
 
 def staircase(most: int, path: str) -> LifSpec:
@@ -36,6 +36,23 @@ def rounding(decay: float, threshold: float, most: int, path: str) -> LifSpec:
         )
     gain = 1.0 / decay if decay else 1.0
     return LifSpec(decay, threshold, gain, subtract=True, fires="round", most=most)
+
+
+def ternary(decay: float, threshold: float, path: str, *, soft: bool, reached: bool) -> LifSpec:
+    """v <- (1 - decay) v + x; 1 where v passes threshold, -1 where -v does; v <- 0 there, or
+    v - s threshold if `soft`.
+
+    Raises UnsupportedError SFX-E105 for constants that make no neuron.
+    """
+    if not 0 <= decay <= 1 or not threshold > 0:
+        raise UnsupportedError(
+            "SFX-E105",
+            f"a ternary neuron with a threshold of {threshold:g} and a decay of {decay:g}",
+            where=path,
+            hint="a threshold above 0, a decay in 0..1",
+        )
+    gain = 1.0 / decay if decay else 1.0
+    return LifSpec(decay, threshold, gain, subtract=soft, fires="signed", reached=reached)
 
 
 class Stateless(Opaque):

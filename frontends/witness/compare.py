@@ -23,6 +23,7 @@ from ...toolchain.ground.errors import InputError
 from ...toolchain.ir import evaluate
 from ...toolchain.ir import graph as g
 from ...toolchain.ir.graph import FloatArray, Graph, Node
+from ...toolchain.ir.stairs import Stairs, stairs
 from . import membrane
 from .cut import CURRENT, OUTSIDE, Cut, cut
 from .record import Recorded, Recording
@@ -144,7 +145,7 @@ class Beside:
         assert isinstance(op, g.LIF | g.IF)
         fired = self._fired(node, recorded.sent)
         self.tally.neurons[node.name] = fired[0].size
-        self.tally.spikes += int(fired.sum())
+        self.tally.spikes += int(np.abs(fired).sum())
         if fired.any():
             self.tally.fired.add(node.name)
         self.tally.compared += fired.size
@@ -168,8 +169,9 @@ class Beside:
         """Where torch fired; how often, of an integer neuron."""
         op = node.op
         assert isinstance(op, g.LIF | g.IF)
-        most = op.most if op.fires == "round" else 1
-        wrong = (sent != np.rint(sent)) | (sent < 0) | (sent > most)
+        of = stairs(op) or Stairs(((op.threshold, op.reached),))
+        low, most = -len(of.down), len(of.up)
+        wrong = (sent != np.rint(sent)) | (sent < low) | (sent > most)
         if wrong.any():
             at = self._first(wrong)
             raise self._differ(
@@ -177,12 +179,12 @@ class Beside:
                 node,
                 at,
                 float(sent[at]),
-                "0 or 1" if most == 1 else f"0 to {most}",
+                "0 or 1" if (low, most) == (0, 1) else f"{low} to {most}",
                 int(wrong.sum()),
                 wrong.size,
                 "sends",
             )
-        return sent.astype(np.int64) if op.fires == "round" else sent != 0
+        return sent.astype(np.int64) if stairs(op) is not None else sent != 0
 
     def _currents(self, node: Node, got: FloatArray, torchs: NDArray[Any], off: float) -> None:
         self.tally.compared += got.size

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...toolchain.ir import graph as g
 from ...toolchain.ir.graph import FloatArray
 from ...toolchain.ir.single import single
+from ...toolchain.ir.stairs import signed_spikes
 
 Spikes = NDArray[Any]
 """Whether a neuron fires, or how often it does where it is an integer neuron."""
@@ -70,12 +71,17 @@ def over(op: g.LIF | g.IF, v: FloatArray) -> Spikes:
     """Where a neuron fires at v, or how often."""
     if op.fires == "round":
         return np.rint(np.clip(single(v / threshold(op)), 0, op.most)).astype(np.int64)
+    if op.fires == "signed":
+        return signed_spikes(op, v).astype(np.int64)
     found: Spikes = v >= threshold(op) if op.reached else v > threshold(op)
     return found
 
 
 def distance(op: g.LIF | g.IF, v: FloatArray, fired: Spikes) -> FloatArray:
     """How far v is from where the graph would send what torch sent, as `over` does not."""
+    if op.fires == "signed":
+        step = np.where(over(op, v) > fired, over(op, v), fired) - 0.5  # between the two numbers
+        return np.asarray(np.abs(v - np.sign(step) * threshold(op)))
     if op.fires != "round":
         away: FloatArray = np.abs(v - threshold(op))
         return away
@@ -178,7 +184,7 @@ def error(
         quotient = LOCAL * np.abs(v) * (op.fires == "round")
         found[t] = off + unit * (abs(c.threshold) * (rest > 0) + twice + quotient)
         v = after(c, v, fired[t], float)
-        shed = off + 2 * unit * (np.abs(v) + abs(c.drop) * fired[t])
+        shed = off + 2 * unit * (np.abs(v) + abs(c.drop) * np.abs(fired[t]))
         off = np.where(fired[t], shed if c.subtract else unit * (abs(c.reset) + rest), off)
     return found
 
@@ -202,5 +208,5 @@ def rounded(op: g.LIF | g.IF, x: NDArray[Any], fired: Spikes, rest: float) -> Sp
     for t in range(len(x)):
         clean = clean & same[t]
         found[t] = ~clean
-        clean = clean | (fired[t] & (not subtract))
+        clean = clean | ((fired[t] != 0) & (not subtract))
     return found

@@ -61,17 +61,22 @@ class Recording:
     rests: dict[str, float]
 
     def without_currents(self) -> Recording:
-        """Spikes only: a byte for each neuron and step."""
-        spikes = {n: Recorded(None, h.sent.astype(np.uint8)) for n, h in self.neurons.items()}
-        return replace(self, neurons=spikes)
+        """Spikes only: a byte or two for each neuron and step."""
+        neurons = {
+            n: Recorded(None, h.sent.astype(np.int16 if (h.sent < 0).any() else np.uint8))
+            for n, h in self.neurons.items()
+        }
+        return replace(self, neurons=neurons)
 
     def in_slots(self, slots: Mapping[str, tuple[str, int]]) -> Recording:
-        """Numbers as binary spikes: node -> (integer neuron, from which number on it fires)."""
+        """Numbers as binary spikes: node -> (integer neuron, number), as of `Slot`."""
         whole = {n for n, _ in slots.values()}
         neurons = {n: held for n, held in self.neurons.items() if n not in whole}
         for name, (of, number) in slots.items():
             if of in self.neurons:
-                neurons[name] = Recorded(None, (self.neurons[of].sent > number).astype(np.uint8))
+                sent = self.neurons[of].sent
+                fired = sent > number if number >= 0 else sent <= number
+                neurons[name] = Recorded(None, fired.astype(np.uint8))
         return replace(self, neurons=neurons)
 
     def with_parts(self, graph: Graph) -> Recording:

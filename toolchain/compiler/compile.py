@@ -81,9 +81,9 @@ def lower(
     neurons that have no integer form.
     """
     check_graph(graph)
+    graph = without_memory(graph)
     refuse_forms(graph)
     high = input_high or entering(graph, None, None)
-    graph = without_memory(graph)
     bounded = (replace(n, op=Input(high)) if isinstance(n.op, Input) else n for n in graph)
     passes = TO_NEURON_FORM
     if slots is not None:

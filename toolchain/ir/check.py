@@ -16,10 +16,9 @@ import numpy as np
 from ..ground.errors import Problem, SfxError
 from . import graph as g
 from .graph import Graph, Node, Op, Shape
+from .stairs import MOST_LEVELS
 
 REDUCTIONS = ("mean", "sum", "max", "weighted", "none")
-MOST_LEVELS = 200
-"""Spikes of one step of an integer neuron: they fit a byte, and published nets have up to 16."""
 
 
 class ShapeProblem(ValueError):
@@ -213,6 +212,8 @@ def _firing_problems(op: g.LIF | g.IF) -> Iterator[tuple[str, str]]:
         )
     if op.fires == "round":
         yield from _rounding_problems(op)
+    if op.fires == "signed":
+        yield from _signed_problems(op)
     if op.hold < 0:
         yield "SFX-E214", f"hold is {op.hold} steps, but must be at least 0"
 
@@ -225,6 +226,15 @@ def _rounding_problems(op: g.LIF | g.IF) -> Iterator[tuple[str, str]]:
             "SFX-E214",
             "an integer neuron (fires 'round') has a threshold above 0 and subtracts it for every "
             "spike: no drop, hold or floor of its own",
+        )
+
+
+def _signed_problems(op: g.LIF | g.IF) -> Iterator[tuple[str, str]]:
+    if op.threshold <= 0 or op.hold or op.floor is not None or op.reset:
+        yield (
+            "SFX-E214",
+            "a neuron with spikes of both signs (fires 'signed') has a threshold above 0 and "
+            "resets to 0 or by subtraction: no hold or floor of its own",
         )
 
 

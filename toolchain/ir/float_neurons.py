@@ -11,6 +11,7 @@ from . import graph as g
 from .float_ops import apply
 from .graph import FloatArray, Node, topological
 from .single import single
+from .stairs import signed_spikes
 
 
 def over_steps(node: Node, operands: list[FloatArray], timesteps: int) -> FloatArray:
@@ -88,7 +89,7 @@ class Neuron:
         self.held: FloatArray | float = 0.0
 
     def step(self, x: FloatArray) -> FloatArray:
-        """One model step of input x [K, *shape]: the spikes, 0.0 or 1.0, or how many."""
+        """One model step of input x [K, *shape]: the spikes, 0.0 or 1.0, or how many (signed)."""
         op, x = self.op, single(x)
         if isinstance(op, g.LIF):
             if op.syn != 1.0:
@@ -102,11 +103,11 @@ class Neuron:
             v = np.where(np.asarray(self.held) > 0, op.reset, v)
         v = single(v)
         spikes = self._fired(v)
-        self.v = np.where(spikes > 0, self._reset(v, spikes), v)
+        self.v = np.where(spikes != 0, self._reset(v, spikes), v)
         if op.floor is not None:  # in two float32 steps, as sinabs rounds
             self.v = single(np.maximum(single(self.v - op.floor), 0.0) + op.floor)
         if op.hold:
-            self.held = np.where(spikes > 0, op.hold, np.maximum(self.held - 1.0, 0.0))
+            self.held = np.where(spikes != 0, op.hold, np.maximum(self.held - 1.0, 0.0))
         return spikes
 
     def _reset(self, v: FloatArray, spikes: FloatArray) -> FloatArray | float:
@@ -118,6 +119,8 @@ class Neuron:
     def _fired(self, v: FloatArray) -> FloatArray:
         """How often each neuron fires at v, after the membrane of the step before."""
         threshold = self.threshold
+        if self.op.fires == "signed":
+            return signed_spikes(self.op, v)
         if self.op.fires == "round":
             return np.rint(np.clip(single(v / threshold), 0.0, self.op.most))
         if self.op.fires == "many":

@@ -182,11 +182,13 @@ class Expand(Op):
 
 # --- neurons --------------------------------------------------------------------------------
 
-FIRING = ("once", "many", "twice", "round")
+FIRING = ("once", "many", "twice", "round", "signed")
 """How often a neuron fires in one step.
 
 once   1 where v > threshold
 many   n, the largest number with v > n * threshold, and a subtracting reset takes off n * drop
+signed 1 where v > threshold, -1 where v < -threshold (a ternary spike); both are reset, and a
+       subtracting reset takes off the spike times drop
 round  n, the whole number next to v / threshold (the even one of two) in 0..most; the reset takes
        off n * threshold: an integer neuron (I-LIF, MultiSpike)
 twice  as `once`, but where v is above the threshold after the last reset, it has to pass it by
@@ -235,17 +237,9 @@ class LIF(Op):
 
     @property
     def keeps_nothing(self) -> bool:
-        """Whether it is an integer neuron that is a function of its input alone."""
+        """Whether it is an integer neuron (`stairs`) that is a function of its input alone."""
         alone = self.decay == self.gain == self.syn == self.w_in == 1.0 and self.leak == 0.0
-        return alone and self.fires == "round"
-
-    @property
-    def levels(self) -> tuple[tuple[float, bool], ...]:
-        """Where what an integer neuron sends rises by one; whether v need only reach the level.
-
-        Halves are rounded to the even number: 1.5 thresholds are two spikes, 2.5 are two as well.
-        """
-        return tuple(((j + 0.5) * self.threshold, j % 2 == 1) for j in range(self.most))
+        return alone and self.fires in ("round", "many", "signed")
 
 
 @dataclass(frozen=True)
@@ -317,9 +311,11 @@ class Threshold(Op):
 
 @dataclass(frozen=True)
 class Slot(Op):
-    """Spike `number` (from 0) of the integer neuron `of`: 1 where it sends more than `number`.
+    """Spike `number` of the integer neuron `of`: 1 where it sends more than `number`, from 0 on.
 
-    Only in neuron form. Stateless: x > level, or x >= level if `reached`, x as a float32 number.
+    Numbers below 0 are those of negative spikes, -1 of the first: 1 where it sends that or less.
+    Only in neuron form. Stateless: x > level, or x >= level if `reached`, x as a float32 number
+    (of a negative spike: -x, which a Scale before it makes).
     """
 
     neuron = True

@@ -75,6 +75,8 @@ def _range(graph: g.Graph, node: g.Node, operands: list[Range], input_high: int)
             return Range(0, op.high or input_high, True)
         case g.LIF() | g.IF() if op.fires in ("many", "round") and op.most:
             return Range(0, op.most, True)
+        case g.LIF() | g.IF() if op.fires == "signed":
+            return Range(-1, 1, True)
         case g.LIF() | g.IF() | g.Threshold() | g.Slot():
             return SPIKES
         case g.ReLU():

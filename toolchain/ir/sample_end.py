@@ -32,9 +32,10 @@ def silent_at_the_end(program: Program) -> set[str]:
         if isinstance(p.neuron, LIF):
             silent = bool(np.all(_drive(program, p, clocks) <= 0))
         elif isinstance(p.neuron, MultiLevel):
-            silent = not p.neuron.down and bool(
-                np.all(_ticked(program, p, clocks) <= p.neuron.up[0])
-            )
+            least, most = _ticked(program, p, clocks)
+            over = bool(p.neuron.up) and not np.all(most <= p.neuron.up[0])
+            under = bool(p.neuron.down) and not np.all(least >= p.neuron.down[0])
+            silent = not (over or under)
         else:
             silent = p.neuron.quiet and any(_quiet(program, p, k, found) for k in p.neuron.ports)
         if silent:
@@ -42,18 +43,20 @@ def silent_at_the_end(program: Program) -> set[str]:
     return found
 
 
-def _ticked(program: Program, p: Population, clocks: set[str]) -> IntArray:
-    """The most that levels can be compared with at the last step [size]."""
+def _ticked(program: Program, p: Population, clocks: set[str]) -> tuple[IntArray, IntArray]:
+    """The least and the most that levels can be compared with at the last step [size]."""
     assert isinstance(p.neuron, MultiLevel)
-    tick = np.zeros(p.size, np.int64)
+    low = high = np.zeros(p.size, np.int64)
     for j in program.incoming[p.name]:
         if j.pre in clocks:
             column = np.asarray(matrix(j, program[j.pre].size, p.size).sum(axis=1)).ravel()
             weight = scale_exponent(column, j.weight_exp)
-            tick = tick + (weight if j.lag == 0 else weight.clip(0))
+            late = j.lag != 0  # another tick: it may be one of the step or not
+            low = low + (weight.clip(None, 0) if late else weight)
+            high = high + (weight.clip(0) if late else weight)
     steady = port_bounds(program, p, without=clocks)["a_in"]
-    most: IntArray = steady.high + np.broadcast_to(p.neuron.bias, p.shape).ravel() + tick
-    return most
+    bias = np.broadcast_to(p.neuron.bias, p.shape).ravel()
+    return steady.low + bias + low, steady.high + bias + high
 
 
 def _drive(program: Program, p: Population, clocks: set[str]) -> IntArray:

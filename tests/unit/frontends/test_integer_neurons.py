@@ -9,10 +9,17 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.needs_torch
 
 from tests.e2e.integer_nets import Spikes, Update  # noqa: E402
+from tests.e2e.ternary_nets import Act, Once  # noqa: E402
 from torch import Tensor, nn  # noqa: E402  (after importorskip)
 
 from sfx.frontends.neurons import by_behaviour, registry  # noqa: E402
-from sfx.frontends.neurons.integer import IntegerLIF, MultiSpike, integer_lif  # noqa: E402
+from sfx.frontends.neurons.integer import (  # noqa: E402
+    IntegerLIF,
+    MultiSpike,
+    TernaryLIF,
+    integer_lif,
+    ternary_lif,
+)
 from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
 from sfx.frontends.tracing.export import export, traced  # noqa: E402
 from sfx.frontends.witness.compare import compare  # noqa: E402
@@ -45,6 +52,48 @@ def test_constants(module: nn.Module, most: int, keep: float) -> None:
     assert found.unit == 1 / norm
 
 
+@pytest.mark.parametrize(
+    ("module", "threshold", "keep", "soft", "reached"),
+    [
+        (Act(7), 0.5, 0.25, False, True),
+        (Act(3, 0.25), 0.5, 0.25, False, True),
+        (Once(), 0.5, 0.0, False, False),
+        (ternary_lif(0.5, 2.0, soft=True), 2.0, 0.5, True, True),
+        (TernaryLIF(1.0, 0.75), 0.75, 1.0, False, True),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, nn.Module) else str(v),
+)
+def test_ternary_constants(
+    module: nn.Module, threshold: float, keep: float, soft: bool, reached: bool
+) -> None:
+    found = registry.opaque(module, 1e-3, "here")
+    assert found is not None
+    spec = found.spec
+    assert (spec.fires, spec.threshold, spec.reached) == ("signed", threshold, reached)
+    assert (1.0 - spec.decay, spec.subtract) == (keep, soft)
+    assert found.unit == getattr(module, "ratio", 1)
+
+
+class Lopsided(nn.Module):
+    """Its thresholds differ."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x > 1).float() - (x < -0.5).float()
+
+
+class Half(nn.Module):
+    """Half of the membrane stays where it fires: neither reset."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        u, out = torch.zeros_like(x[0]), []
+        for step in x:
+            u = u + step
+            s = torch.sign(u) * (u.abs() >= 1)
+            u = torch.where(s != 0, u / 2, u)
+            out.append(s)
+        return torch.stack(out)
+
+
 class HalfUp(nn.Module):
     """Rounds halves up: not what torch.round does, and not what the graph computes."""
 
@@ -67,7 +116,9 @@ class Fussy(nn.Module):
         raise RuntimeError("takes something else")
 
 
-@pytest.mark.parametrize("cls", [HalfUp, Signed, Uneven, Fussy, nn.ReLU, nn.Identity])
+@pytest.mark.parametrize(
+    "cls", [HalfUp, Signed, Uneven, Fussy, Lopsided, Half, nn.ReLU, nn.Identity, nn.Tanh]
+)
 def test_others_are_none(cls: type[nn.Module]) -> None:
     assert by_behaviour.look(cls()) is None
 
@@ -168,3 +219,30 @@ def test_spikingjellys_ilif_node() -> None:
         found = compare(graph, [record(exported, one) for one in x])
         assert (found.populations, found.silent) == (2, ())
         assert found.spikes > 100
+
+
+@pytest.mark.parametrize("reset", [0.0, None])
+def test_spikingjellys_ternary_nodes(reset: float | None) -> None:
+    neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
+    if not hasattr(neuron, "TernaryLIFNode"):
+        pytest.skip("SpikingJelly 2 has TernaryLIFNode")
+    for mode, layout in (("m", "TB"), ("s", "step")):
+        torch.manual_seed(0)
+        lif = {"v_reset": reset, "step_mode": mode}
+        model = nn.Sequential(
+            nn.Linear(6, 8), neuron.TernaryIFNode(v_threshold=0.75, **lif), nn.Linear(8, 8),
+            neuron.TernaryLIFNode(tau=4.0 / 3.0, decay_input=False, **lif), nn.Linear(8, 8),
+            neuron.TernaryLIFNode(tau=2.0, v_threshold=0.5, **lif),
+        ).eval()  # fmt: skip
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(3)
+        exported = traced(model, torch.zeros(5, 1, 6), input_layout=layout)
+        x = np.random.default_rng(0).integers(0, 4, (4, 5, 6)).astype(np.float32)
+        told = [record(exported, one) for one in x]
+        found = compare(to_graph(exported.graph), told)
+        assert (found.populations, found.silent) == (3, ())
+        for held in (r.neurons for r in told[:1]):
+            assert all((h.sent > 0).any() and (h.sent < 0).any() for h in held.values())
+    with pytest.raises(UnsupportedError, match=r"rests at 0\.25"):
+        registry.opaque(neuron.TernaryIFNode(v_reset=0.25, step_mode="m"), 1e-3, "here")

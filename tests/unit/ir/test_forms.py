@@ -40,6 +40,15 @@ def test_many_up_to_the_most() -> None:
     assert sent(g.IF(1.0, subtract=True, fires="many", most=3), [5.5, 0.0, 1.0]) == [3, 2, 1]
 
 
+def test_spikes_of_both_signs() -> None:
+    # 1 and -1 do not exceed; v is 0 after either spike, or loses as much as it sent stands for
+    x = [1.0, 0.5, -2.5, -0.5, -0.75, 3.5]
+    assert sent(g.IF(1.0, fires="signed"), x) == [0, 1, -1, 0, -1, 1]
+    assert sent(g.IF(1.0, subtract=True, fires="signed"), x) == [0, 1, -1, -1, -1, 1]
+    reached = g.IF(1.0, subtract=True, fires="signed", reached=True)
+    assert sent(reached, [1.0, -1.0, 0.5, -2.0]) == [1, -1, 0, -1]
+
+
 def test_a_membrane_with_a_floor() -> None:
     # -5 counts as -1: after 2.5 it fires, where the sum alone would be at -2.5
     assert sent(g.IF(1.0, floor=-1.0), [-5.0, 2.5]) == [0, 1]
@@ -75,7 +84,9 @@ def test_a_delay() -> None:
         (g.IF(1.0, subtract=True, fires="many"), "SFX-E220"),
         (g.LIF(0.5, 1.0, subtract=True, fires="twice"), "SFX-E221"),
         (g.LIF(0.5, 1.0, syn=0.5, hold=1), "SFX-E222"),
-        (g.IF(1.0, subtract=True, fires="many", most=3), "SFX-E220"),
+        (g.IF(1.0, subtract=True, fires="many", most=201), "SFX-E220"),
+        (g.IF(1.0, fires="many", most=3), "SFX-E228"),
+        (g.IF(1.0, subtract=True, fires="signed", start=0.5), "SFX-E228"),
         (g.LIF(0.5, 1.0, subtract=True, floor=-1.0), "SFX-E225"),
         (g.Delay(8), "SFX-E223"),
     ],
@@ -98,6 +109,9 @@ def test_a_file_says_them_and_the_integers_refuse_them(op: Op, code: str) -> Non
         g.IF(0.0, fires="many"),
         g.IF(1.0, fires="twice"),
         g.IF(1.0, hold=-1),
+        g.IF(1.0, fires="signed", reset=0.5),
+        g.IF(0.0, fires="signed"),
+        g.LIF(0.5, 1.0, fires="signed", floor=0.0),
         g.Delay(0),
         g.Delay(3, (2,)),
     ],

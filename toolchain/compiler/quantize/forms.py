@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...ground.errors import Problem, UnsupportedError
 from ...ir import graph as g
 from ...ir.check import loops
+from ...ir.stairs import MOST_LEVELS, stairs
 
 
 def refuse_forms(graph: g.Graph) -> None:
@@ -32,16 +33,19 @@ def _problem(node: g.Node, graph: g.Graph) -> Problem | None:
         )
     if not isinstance(op, g.LIF | g.IF):
         return None
-    if op.fires == "many":
+    if op.fires == "many" and stairs(op) is None:
         return Problem(
             "SFX-E220",
             where,
-            "the neuron fires several times in one step, on Loihi 2 at most once",
-            "train it to fire once (sinabs: spike_fn=SingleSpike; rockpool: max_spikes_per_dt=1) "
-            "and say so with --nir-convention",
+            "the neuron fires as often in a step as it likes, and nothing bounds the number that "
+            "it sends"
+            if not op.most
+            else f"the neuron fires up to {op.most} times in a step, at most {MOST_LEVELS} fit",
+            "train it with a bound (sinabs: spike_fn=MaxSpike(n); rockpool: max_spikes_per_dt=n, "
+            f"n up to {MOST_LEVELS}) and say so with --nir-convention",
         )
-    if op.fires == "round":
-        return _integer_problem(node, op, graph)
+    if stairs(op) is not None and (found := _integer_problem(node, op, graph)) is not None:
+        return found
     if op.fires == "twice":
         return Problem(
             "SFX-E221",
@@ -74,18 +78,29 @@ def _of_membrane(node: g.Node, graph: g.Graph) -> bool:
     )
 
 
+def text_of(op: g.LIF | g.IF) -> str:
+    """What an integer neuron sends, in words."""
+    return "a spike of either sign" if op.fires == "signed" else f"up to {op.most} spikes a step"
+
+
 def _integer_problem(node: g.Node, op: g.LIF | g.IF, graph: g.Graph) -> Problem | None:
     """What an integer neuron may not have."""
+    alone = isinstance(op, g.LIF) and op.keeps_nothing
     current = isinstance(op, g.LIF) and (op.syn != 1.0 or op.w_in != 1.0)
     own = any(node.name in loop for loop in loops({n.name: n.producers for n in graph}))
-    if not (current or own or op.start or op.unit):
+    has = {
+        "a loop onto itself": own,
+        "a synaptic current": current,
+        "a reset to a value": op.fires == "many" and not op.subtract and not alone,
+        "a start of its own": bool(op.start) and not alone,
+        "a scale that the file prescribes": bool(op.unit) and not alone,
+    }
+    what = next((name for name, found in has.items() if found), None)
+    if what is None:
         return None
-    what = (
-        "a synaptic current" if current else "a loop onto itself" if own else "a start of its own"
-    )
     return Problem(
         "SFX-E228",
         node.module or node.name,
-        f"an integer neuron (up to {op.most} spikes a step) with {what} is not mapped",
+        f"an integer neuron ({text_of(op)}) with {what} is not mapped",
         "use a plain I-LIF, v <- keep v + x from 0, or neurons that fire once",
     )

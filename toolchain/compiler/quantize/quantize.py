@@ -23,6 +23,7 @@ from ...ir.facts import Coincidence, SampleTotal, in_order
 from ...ir.matched import Silence
 from ...ir.ranges import SPIKES, Range, ranges
 from ...ir.record import LayerRecord
+from ...ir.stairs import stairs
 from ...ir.wires import Wire, sources, wires_into
 from .cells.accumulator import accumulator
 from .cells.cell import NeedsRanges, add_cell
@@ -169,7 +170,7 @@ def _population(state: QuantizerState, node: g.Node) -> None:
     match node.op:
         case g.LIF() if node.op.keeps_nothing:
             add_levels(state, node)
-        case g.LIF() | g.IF() if node.op.fires == "round":
+        case g.LIF() | g.IF() if stairs(node.op) is not None:
             _full_bits(state, node)
             add_integer(state, node)
         case g.LIF() | g.IF():

@@ -356,7 +356,7 @@ FACTS: dict[str, tuple[str, type]] = {
     "start": ("neuron: v at the start of each sample, where it is not 0", float),
     "drop": ("neuron: what a subtracting reset takes off, where it is not v_threshold", float),
     "unit": ("neuron: integers per 1.0 of v, where the source prescribes them", float),
-    "fires": ("neuron: 'many' times a step, 'round' or 'twice' tested, where not once", str),
+    "fires": ("neuron: 'many' times a step, 'round', 'signed' or 'twice' tested, not once", str),
     "hold": ("neuron: steps after a spike at which v stays at the reset, where not 0", int),
     "most": ("neuron: spikes of one step at the most, where it fires many times", int),
     "floor": ("neuron: v is at least this after the reset", float),

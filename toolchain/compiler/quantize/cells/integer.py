@@ -1,13 +1,23 @@
-"""Integer neurons that remember: v <- keep v + x, n = round(clamp(v / threshold, 0, D)), v <- v - n
-threshold, from 0 at each sample.
+"""Integer neurons that remember: v <- keep v + x, s = how many levels v passes (`ir/stairs.py`),
+and a reset, from 0 at each sample: v <- v - s drop, or v <- 0 where a ternary neuron fired.
 
     A   what comes from outside, summed once
-    M   the membrane: Product(v, keep), v[t] = A[t] + M[t-1] - keep * threshold * F[t-1]
-    S   the node: the levels on the same v, so it receives everything that M receives
-    F   S once more, silenced by a clock's tick at a sample's last step: it feeds back n[t-1]
+    M   the membrane: Product(v, keep), silenced by a gate at a sample's last step
+    S   the node: the levels on v[t] = A[t] + what is fed back, so it receives what M receives
+
+A subtracting reset, v[t] = A[t] + M[t-1] - keep drop F[t-1]:
+
+    F   S once more, silenced by a clock's tick at a sample's last step; of a neuron with spikes of
+        both signs there are two, F of the levels above 0 and G of those below: one tick can
+        silence either, but not both together
+
+A reset to 0, v[t] = A[t] + M[t-1] - R[t-1]:
+
+    R   M once more, which sends only beyond a threshold of its own: what it sends is what the
+        reset takes away. M and R round down alike, so S takes the levels at which R begins to send
 
 As a cell with a reset by subtraction (`soft`), with numbers in the place of spikes: levels keep
-nothing, so no threshold is shifted, and S and F compare at M's own scale.
+nothing, so no threshold is shifted, and all copies compare at M's own scale.
 """
 
 from __future__ import annotations
@@ -22,15 +32,16 @@ from ....ir import facts as f
 from ....ir import graph as g
 from ....ir import program as p
 from ....ir.graph import FloatArray
-from ....ir.matched import Silence, silent_side
 from ....ir.neurons.product import PRODUCT_LIMIT
 from ....ir.record import LayerRecord
+from ....ir.stairs import Stairs, stairs
 from ....ir.wires import wires_into
 from ..fit.counted import counted
 from ..fit.mantissa import exact_gain
 from ..fit.no_scale import no_scale
 from ..fit.real import RealCell, real_cell
-from ..fit.ties import alike, last_silent
+from ..fit.ties import alike
+from ..fit.whole_levels import whole_levels
 from ..state.memory import memory_bits
 from ..state.quantizer_state import QuantizerState, drive, inputs_of
 from ..state.values import Values
@@ -45,6 +56,20 @@ LEAST_UNITS = 16
 
 
 @dataclass(frozen=True, eq=False)
+class Reset:
+    """What is fed back beside the membrane.
+
+    levels  of the node;  drop: what each spike takes off, 0 where it takes all
+    parts   names of the populations that do it;  off: of v, by which levels had to move
+    """
+
+    levels: p.MultiLevel
+    drop: int
+    parts: tuple[str, ...]
+    off: int = 0
+
+
+@dataclass(frozen=True, eq=False)
 class IntegerCell:
     """One attempt that fits; keep is number / 2**bits.
 
@@ -53,11 +78,10 @@ class IntegerCell:
 
     draft: Draft
     weights: Weights
-    levels: p.MultiLevel
+    reset: Reset
     scale: float
     number: int
     bits: int
-    drop: int
     constant: IntArray
     exact: bool
     rough: float
@@ -68,22 +92,22 @@ def add_integer(state: QuantizerState, node: g.Node) -> None:
 
     Raises UnsupportedError SFX-E310 if no scale fits.
     """
-    op = node.op
-    assert isinstance(op, g.LIF | g.IF)
+    of = stairs(node.op)
+    assert of is not None, "it is an integer neuron"
     inputs = inputs_of(state, node, wires_into(state.graph, node))
     draft, real = Draft(state, node, inputs), real_cell(node, inputs)
-    cell = _best(draft, real, op.most)
+    cell = _best(draft, real, of)
     if cell is None:
         raise no_scale(
             state,
             inputs,
             real,
-            lambda s, r: _best(Draft(s, node, inputs), r, op.most) is not None,
+            lambda s, r: _best(Draft(s, node, inputs), r, of) is not None,
         )
     made = cell.draft
     state.populations.extend(made.populations)
     state.projections.extend(made.projections)
-    silent = (f"{node.name}.feedback", f"{node.name}.membrane")
+    silent = (*cell.reset.parts, f"{node.name}.membrane")
     state.facts.append(f.Cell(node.name, f"{node.name}.input", silent))
     record = LayerRecord(
         node.name,
@@ -92,7 +116,7 @@ def add_integer(state: QuantizerState, node: g.Node) -> None:
         cell.exact,
         0,
         cell.weights.error(real),
-        0.0 if cell.exact else 0.5 / (real.threshold * cell.scale),
+        0.0 if cell.exact else (0.5 + cell.reset.off) / (real.threshold * cell.scale),
         abs(cell.number / 2.0**cell.bits - real.keep_v),
         dead=cell.weights.dead(real),
         memory_bits=memory_bits(made.projections, state.arithmetic),
@@ -101,15 +125,14 @@ def add_integer(state: QuantizerState, node: g.Node) -> None:
     if target is not None:
         before = {w.source: state.as_sent(w.source) for w in inputs.wires}
         mine, alone = (_sent(state, cell, values) for values in (state.sent, before))
-        state.sent[node.name] = mine.astype(np.uint8)
-        record = replace(record, **counted(np.rint(target).astype(np.int64), alone, mine))
-        where = silent_side(bool(target.any()), bool(mine.any()))
-        if where:
-            state.silent.append(Silence(node.name, where))
+        whole = np.rint(target).astype(np.int64)
+        state.keep_sent(node.name, mine, of.signed)
+        state.note_silence(node.name, whole, mine)
+        record = replace(record, **counted(whole, alone, mine))
     state.records.append(record)
 
 
-def _best(draft: Draft, real: RealCell, most: int) -> IntegerCell | None:
+def _best(draft: Draft, real: RealCell, of: Stairs) -> IntegerCell | None:
     """An exact cell if there is one, else the one whose rounding disturbs least."""
     streams = draft.state.streams
     scales = [streams[w.source].scale for w in draft.inputs.wires if w.source in streams]
@@ -117,7 +140,7 @@ def _best(draft: Draft, real: RealCell, most: int) -> IntegerCell | None:
     found: IntegerCell | None = None
     for power in POWERS:
         new = Draft(draft.state, draft.node, draft.inputs)
-        cell = _cell(new, real, base * 2.0**power, most)
+        cell = _cell(new, real, base * 2.0**power, of)
         if cell is not None and cell.exact:
             return cell
         if cell is not None and (found is None or cell.rough < found.rough):
@@ -125,66 +148,123 @@ def _best(draft: Draft, real: RealCell, most: int) -> IntegerCell | None:
     return found
 
 
-def _cell(draft: Draft, real: RealCell, scale: float, most: int) -> IntegerCell | None:
+def _cell(draft: Draft, real: RealCell, scale: float, of: Stairs) -> IntegerCell | None:
     """The populations at one scale; None if a register could overflow."""
     widths = draft.state.arithmetic
     weights = all_weights(draft, real, scale)
     threshold = real.threshold * scale
     bias = np.asarray(real.bias_i + real.bias_v, np.float64) * scale
-    top = max(threshold * (most + 1), float(np.abs(bias).max(initial=0)))
+    top = max(threshold * (of.most + 1), float(np.abs(bias).max(initial=0)))
     if weights is None or top >= widths.payload_limit or threshold < 1:
         return None
     constant = np.broadcast_to(np.rint(bias), (draft.size,)).astype(np.int64)
     feed = outside(draft, weights, constant, scale)
     x = draft.populations[-1]
-    low, high = _ends(draft, real, x.low, x.high, threshold, most)
+    low, high = _ends(draft, real, x.low, x.high, scale, of)
     keep = _keep(real.keep_v, max(-low, high), widths.decay_bits)
     if keep is None or max(-low, high) >= widths.payload_limit:
         return None
     number, bits = keep
-    name, drop = draft.node.name, int(np.rint(real.keep_v * threshold))
-    membrane, feedback = f"{name}.membrane", f"{name}.feedback"
-    levels = _levels(real.threshold * scale, most)
-    if levels is None:
-        return None
+    name = draft.node.name
+    membrane = f"{name}.membrane"
     kept = sorted(int(np.floor(end * number / 2.0**bits)) for end in (low, high))
     draft.add("membrane", p.Product(exp=bits), kept[0] - 1, kept[1] + 1)
     draft.to_all(GATE, membrane, number, port="a_in2")
-    draft.add("feedback", levels, 0, most)
-    for to, port in ((membrane, "a_in1"), (feedback, "a_in"), (name, "a_in")):
+    reset = (_subtracts if real.subtract else _to_zero)(draft, real, scale, of, keep)
+    if reset is None:
+        return None
+    ends = [(membrane, "a_in1"), (name, "a_in")]
+    ends[1:1] = [(n, "a_in" if real.subtract else "a_in1") for n in reset.parts]
+    for to, port in ends:
         draft.same(feed, to, 1, port=port)
         draft.same(membrane, to, 1, port=port, lag=1)
-        draft.same(feedback, to, -drop, port=port, lag=1)
+        for part in reset.parts:
+            draft.same(part, to, -reset.drop if real.subtract else -1, port=port, lag=1)
     received = draft.reach(membrane, "a_in1")
     most_v = int(received.largest.max(initial=0))
-    silence = max(1, int(received.high.max(initial=0)))
+    silence = max(1, most_v if of.signed else int(received.high.max(initial=0)))
     if 2 * most_v + silence >= widths.payload_limit or most_v * number >= PRODUCT_LIMIT:
         return None
-    draft.to_all(CLOCK, feedback, -silence)
-    draft.add("", levels, 0, most)
-    exact = _exact(draft, real, weights, constant, bias, drop, keep, threshold)
+    if real.subtract:
+        for part, sign in zip(reset.parts, (-1, 1), strict=False):
+            draft.to_all(CLOCK, part, sign * silence)
+    draft.add("", reset.levels, -len(of.down), len(of.up))
+    exact = _exact(draft, real, weights, constant, bias, reset, keep, scale)
     off = abs(number / 2.0**bits - real.keep_v)
-    rough = 0.0 if exact else off * draft.state.graph.timesteps + 1.0 / threshold
+    moved = 1.0 + reset.off
+    rough = 0.0 if exact else off * draft.state.graph.timesteps + moved / threshold
     if not exact and threshold < LEAST_UNITS:
         return None
-    return IntegerCell(draft, weights, levels, scale, number, bits, drop, constant, exact, rough)
+    return IntegerCell(draft, weights, reset, scale, number, bits, constant, exact, rough)
+
+
+def _subtracts(
+    draft: Draft, real: RealCell, scale: float, of: Stairs, keep: tuple[int, int]
+) -> Reset | None:
+    """F, and G of levels below 0: what they send takes off a drop, kept as long as the membrane."""
+    levels = whole_levels(of, scale)
+    if levels is None:
+        return None
+    drop = int(np.rint(real.keep_v * real.drop * scale))
+    parts = [draft.add("feedback", p.MultiLevel(levels[0]), 0, len(of.up))]
+    if of.down:
+        parts.append(draft.add("below", p.MultiLevel((), levels[1]), -len(of.down), 0))
+    return Reset(p.MultiLevel(*levels), drop, tuple(parts))
+
+
+def _to_zero(
+    draft: Draft, real: RealCell, scale: float, of: Stairs, keep: tuple[int, int]
+) -> Reset | None:
+    """R: it sends where |floor(keep v)| is above its threshold, and so S fires just there."""
+    levels = whole_levels(of, scale)
+    number, bits = keep
+    if levels is None or number < 1 or len(of.up) != 1 or len(of.down) != 1:
+        return None
+    (up,), _ = levels
+    limit = (up * number) >> bits
+    highest = -(-((limit + 1) << bits) // number) - 1
+    lowest = -((limit << bits) // number)
+    if limit >= draft.state.arithmetic.payload_limit:
+        return None
+    membrane = next(q for q in draft.populations if q.name == f"{draft.node.name}.membrane")
+    part = draft.add("reset", p.Product(exp=bits, vth=limit), membrane.low, membrane.high)
+    draft.to_all(GATE, part, number, port="a_in2")
+    off = max(highest - up, lowest + up, 0)
+    return Reset(p.MultiLevel((highest,), (lowest,)), 0, (part,), off)
 
 
 def _ends(
-    draft: Draft, real: RealCell, low: int, high: int, threshold: float, most: int
+    draft: Draft, real: RealCell, low: int, high: int, scale: float, of: Stairs
 ) -> tuple[float, float]:
-    """Least and greatest v over the steps of a sample; each rounding takes off less than 1.
-
-    After the reset v is at most half a threshold, or what D of them leave; below 0 it stays.
+    """Least and greatest v over the steps of a sample; each rounding takes off less than 1, and
+    levels of a reset to 0 lie up to 1 / keep further out.
     """
     v = np.zeros(2)
     ends = np.zeros(2)
     for _ in range(draft.state.graph.timesteps):
-        bottom = min(v[0], -threshold / 2) if v[1] > threshold / 2 else v[0]
-        peak = max(min(v[1], threshold / 2), v[1] - most * threshold)
-        v = real.keep_v * np.array([bottom, peak]) + [low - 2, high + 2]
+        v = real.keep_v * _left(v, real, scale, of) + [low - 3, high + 3]
         ends = np.array([min(ends[0], v[0]), max(ends[1], v[1])])
     return float(ends[0]), float(ends[1])
+
+
+def _left(v: FloatArray, real: RealCell, scale: float, of: Stairs) -> FloatArray:
+    """Least and greatest membrane after the reset of one in v."""
+    up = [at * scale for at, _ in of.up]
+    down = [at * scale for at, _ in of.down]
+    if not real.subtract:
+        return np.array([max(v[0], -down[0]), min(v[1], up[0])])
+    drop = real.drop * scale
+    peaks, bottoms = [min(v[1], up[0])], [max(v[0], -down[0]) if down else v[0]]
+    for sign, end, levels, most, least in (
+        (1, v[1], up, peaks, bottoms),
+        (-1, -v[0], down, bottoms, peaks),
+    ):
+        for j, level in enumerate(levels):
+            if end >= level:
+                above = min(end, levels[j + 1]) if j + 1 < len(levels) else end
+                most.append(sign * (above - (j + 1) * drop))
+                least.append(sign * (level - (j + 1) * drop))
+    return np.array([min(bottoms), max(peaks)])
 
 
 def _keep(factor: float, most: float, finest: int) -> tuple[int, int] | None:
@@ -199,30 +279,39 @@ def _keep(factor: float, most: float, finest: int) -> tuple[int, int] | None:
     return None
 
 
-def _levels(threshold: float, most: int) -> p.MultiLevel | None:
-    up = tuple(last_silent((j + 0.5) * threshold, j % 2 == 1) for j in range(most))
-    return p.MultiLevel(up) if list(up) == sorted(set(up)) and up[0] >= 0 else None
-
-
 def _exact(
     draft: Draft,
     real: RealCell,
     weights: Weights,
     constant: IntArray,
     bias: FloatArray,
-    drop: int,
+    reset: Reset,
     keep: tuple[int, int],
-    threshold: float,
+    scale: float,
 ) -> bool:
-    """Whether weights, bias, drop and factor are what they stand for and no step drops a bit."""
+    """Whether weights, bias, drop and factor are what they stand for, no step drops a bit, and no
+    value that v can take lies where levels had to move.
+    """
     number, bits = keep
-    numbers = ((constant, bias), (drop, real.keep_v * threshold), (number / 2.0**bits, real.keep_v))
+    drop = real.keep_v * real.drop * scale if real.subtract else 0.0
+    numbers = ((constant, bias), (reset.drop, drop), (number / 2.0**bits, real.keep_v))
     if not weights.exact(real) or not all(alike(a, b) for a, b in numbers):
         return False
     values = [t.weight << t.exponent for w in weights.terms for t in w]
-    spare = min(low_bits(v) for v in (*values, constant, np.array([drop])))
+    spare = min(low_bits(v) for v in (*values, constant, np.array([reset.drop])))
     lost = bits - min(low_bits(np.array([number])), bits)
-    return spare >= lost * (draft.state.graph.timesteps - 1)
+    left = spare - lost * (draft.state.graph.timesteps - 1)
+    return left >= 0 and (reset.off == 0 or _same_side(draft, reset, 1 << left, scale))
+
+
+def _same_side(draft: Draft, reset: Reset, grain: int, scale: float) -> bool:
+    """Whether every multiple of `grain` is on the side of the levels that it should be on."""
+    of = stairs(draft.node.op)
+    wanted = None if of is None else whole_levels(of, scale)
+    if wanted is None:
+        return False
+    up, down = reset.levels.up[0], reset.levels.down[0]
+    return up // grain == wanted[0][0] // grain and -(-down // grain) == -(-wanted[1][0] // grain)
 
 
 def _sent(state: QuantizerState, cell: IntegerCell, values: Mapping[str, Values]) -> IntArray:
@@ -236,6 +325,10 @@ def _sent(state: QuantizerState, cell: IntegerCell, values: Mapping[str, Values]
     kept = np.zeros(x[:, 0].shape, np.int64)
     for t in range(x.shape[1]):
         v = x[:, t] + kept
-        sent[:, t] = cell.levels.count(v)
-        kept = ((v * cell.number) >> cell.bits) - cell.drop * sent[:, t]
+        sent[:, t] = cell.reset.levels.count(v)
+        kept = (v * cell.number) >> cell.bits
+        if cell.reset.drop:
+            kept = kept - cell.reset.drop * sent[:, t]
+        elif len(cell.reset.levels.down):
+            kept = np.where(sent[:, t] != 0, 0, kept)
     return sent

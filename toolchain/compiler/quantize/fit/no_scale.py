@@ -28,9 +28,8 @@ def no_scale(state: QuantizerState, inputs: Inputs, real: RealCell, fits: Fits) 
     largest = max((float(np.abs(w).max(initial=0)) for w in real.weights), default=0.0)
     bias = float(np.abs(real.bias_i + real.bias_v).max(initial=0))
     reach = sum(_reach(state, w, j) for w, j in zip(real.weights, inputs.wires, strict=True))
-    op = node.op
-    assert isinstance(op, g.LIF | g.IF)
-    reset = f"subtracts {real.drop:g}" if real.subtract else f"goes to {op.reset:g}"
+    to = node.op.reset if isinstance(node.op, g.LIF | g.IF) else 0.0
+    reset = f"subtracts {real.drop:g}" if real.subtract else f"goes to {to:g}"
     helps = [*_remedies(state, inputs, real, fits)]
     helps = helps or ["retrain with weights, biases and threshold of similar size"]
     return UnsupportedError(
