@@ -56,8 +56,8 @@ def neurons() -> str:
         ("snnTorch", ", ".join(f"`{name}`" for name in snntorch.STATES)),
         (
             "sfx",
-            "`GreaterEqualLIF`, `IntegerLIF`, `TernaryLIF`, `MultiSpike`, `MultiStep` around a cell "
-            "of these or of Norse's",
+            "`GreaterEqualLIF`, `IntegerLIF`, `TernaryLIF`, `MultiSpike`, `MultiStep` around a "
+            "cell of these or of Norse's",
         ),
         (
             "authors' own code",

@@ -21,7 +21,8 @@ MEANING = {
     "reset_mode": "a reset by subtraction",
     "start": "a membrane that starts elsewhere than at 0",
     "drop": "a reset by another amount than the threshold",
-    "fires": "a neuron that fires several times a step or tests its threshold twice",
+    "fires": "a neuron that sends more than one spike a step, spikes of both signs, or tests its "
+    "threshold twice",
     "hold": "a membrane that is held after a spike",
     "floor": "a membrane with a lower bound",
 }

@@ -16,15 +16,18 @@ from ..ground.arith import INPUT_SHIFT, IntArray, scale_exponent
 from ..ir.bound import Bound
 from ..ir.connections import value_bounds
 from ..ir.graph import FloatArray
-from ..ir.program import LIF, Conv2d, Dense, Population, Program
+from ..ir.program import LIF, Conv2d, Dense, MultiLevel, Population, Program
 from .wires import Wire
 
 SHRINK = 0.98
 """Share of the limit that a channel is scaled back to."""
 
 
-def allowed(program: Program, p: Population) -> tuple[float, float]:
-    """Least and greatest input that `p` may be able to receive."""
+def allowed(program: Program, p: Population, bias: int) -> tuple[float, float]:
+    """Least and greatest input that `p` may be able to receive; bias: the largest beside it."""
+    if isinstance(p.neuron, MultiLevel):
+        most = float(program.arithmetic.payload_limit - 1 - bias)
+        return -most, most
     if not isinstance(p.neuron, LIF):
         return float(p.low), float(p.high)
     widths = program.arithmetic
@@ -48,14 +51,16 @@ def ends(program: Program, wire: Wire, weight: IntArray | None = None) -> Bound:
     return Bound(scale_exponent(low, wire.exponents), scale_exponent(high, wire.exponents))
 
 
-def excess(program: Program, p: Population, delivered: Mapping[str, Bound]) -> FloatArray | None:
+def excess(
+    program: Program, p: Population, delivered: Mapping[str, Bound], bias: int = 0
+) -> FloatArray | None:
     """By what factor the inputs of each neuron must shrink [size]; None if they fit.
 
-    delivered  by wire, all that end at one port
+    delivered  by wire, all that end at one port;  bias  the largest that may be added
     """
     low = np.sum([b.low for b in delivered.values()], axis=0)
     high = np.sum([b.high for b in delivered.values()], axis=0)
-    least, most = allowed(program, p)
+    least, most = allowed(program, p, bias)
     if low.min() >= least and high.max() <= most:
         return None
     over = np.maximum(high / max(most, 1), low / min(least, -1))

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..ground.arith import INPUT_SHIFT, IntArray
+from ..ground.arith import IntArray
 from ..ground.errors import InputError, UnsupportedError
 from ..ir import program as p
 from ..ir.kinds import Refused
 from . import limits, straight
+from .biases import Bias, bias_of, with_bias
 from .layers import Layer, layers_of
 from .neurons import RULES
 from .run import Plan, run
@@ -21,8 +22,6 @@ from .wires import channels, wires_of
 
 MOST_SHRINKS = 40
 """More often than a mantissa has bits: what then does not fit is not trained."""
-OFFSET_LIMIT = 1 << 52
-"""Of the read-out, which the host adds in whole numbers."""
 SIGN = 31
 """A shift that leaves only the sign of a product."""
 LIF_FIELDS = {"du", "dv", "vth", "bias_mant", "bias_exp", "reset"}
@@ -71,6 +70,7 @@ class QatModel(nn.Module):
             self.weights[layer.key] = nn.Parameter(start)
         self.biases = nn.ParameterDict()
         self._channel: dict[str, Tensor] = {}
+        self._bias: dict[str, Bias] = {}
         for q in program:
             self._add_bias(q)
         self._plan = Plan.of(program, self.wires, self.layer_of)
@@ -86,13 +86,12 @@ class QatModel(nn.Module):
     def _add_bias(self, q: p.Population) -> None:
         """The constant that `q` adds, and beside it a trainable offset per channel of weights."""
         program = self.template.program
-        if isinstance(q.neuron, p.LIF):
-            start = np.broadcast_to(q.neuron.bias_mant << q.neuron.bias_exp, q.shape).ravel()
-        elif q.name == program.readout.population:
-            start = np.array(program.readout.offset)
-        else:
+        found = bias_of(program, q, (limits.ends(program, w) for w in self.wires[q.name]))
+        if found is None:
             return
-        self.register_buffer(f"start {key(q.name)}", torch.from_numpy(start.astype(np.float64)))
+        self._bias[q.name] = found
+        start = torch.from_numpy(found.start.astype(np.float64))
+        self.register_buffer(f"start {key(q.name)}", start)
         rows = [channels(w.whole, q) for w in self.wires[q.name] if w.name in self.layer_of]
         if rows:
             index = np.unique(np.stack(rows), axis=1, return_inverse=True)[1].reshape(-1)
@@ -104,23 +103,20 @@ class QatModel(nn.Module):
         return straight.mantissas(self.weights[layer.key] * layer.rows.top, layer.rows)
 
     def bias(self, name: str) -> Tensor:
-        """A LIF's bias [size] in membrane units, or a graded read-out's offset (summed over T)."""
-        program = self.template.program
-        neuron = program[name].neuron
-        start = self.get_buffer(f"start {key(name)}")
-        lif = neuron if isinstance(neuron, p.LIF) else None
+        """A LIF's bias [size] in membrane units, a staircase's in those of its input, or a graded
+        read-out's offset (summed over T).
+        """
+        start, own = self.get_buffer(f"start {key(name)}"), self._bias[name]
         if name in self._channel:
-            unit = program.readout.scale if lif is None else max(lif.vth, 1) << INPUT_SHIFT
             offset = self.biases[key(name)][self._channel[name].to(start.device)]
-            start = start + offset.double() * unit
-        if lif is None:
-            return straight.bias(start, 0, OFFSET_LIMIT)
-        return straight.bias(start, lif.bias_exp, program.arithmetic.bias_range[1]).float()
+            start = start + offset.double() * own.unit
+        whole = straight.bias(start, own.exp, own.limit)
+        return whole if own.wide else whole.float()
 
     def offset(self) -> Tensor:
-        """What the host adds to the read-out's sums [n]; fixed where those count a LIF's spikes."""
+        """What the host adds to the read-out's sums [n]; fixed where those count spikes."""
         readout = self.template.program.readout
-        if isinstance(self.template.program[readout.population].neuron, p.LIF):
+        if not self._bias[readout.population].wide:
             device = self.get_buffer(f"start {key(readout.population)}").device
             return torch.tensor(readout.offset, dtype=torch.float64, device=device)
         return self.bias(readout.population)
@@ -146,7 +142,8 @@ class QatModel(nn.Module):
                 else self._fixed[w.name]
                 for w in wires
             }
-            factor = limits.excess(program, q, delivered)
+            limit = self._bias[q.name].limit if q.name in self._bias else 0
+            factor = limits.excess(program, q, delivered, limit)
             if factor is None:
                 return
             for layer in {self.layer_of[w.name] for w in wires if w.name in self.layer_of}:
@@ -178,11 +175,9 @@ class QatModel(nn.Module):
         return replace(program, populations=populations, projections=projections, readout=readout)
 
     def _with_bias(self, q: p.Population) -> p.Population:
-        if not isinstance(q.neuron, p.LIF) or q.name not in self._channel:
+        if q.name not in self._channel or self._bias[q.name].wide:
             return q
-        whole = self.bias(q.name).detach().cpu().double().numpy().astype(np.int64)
-        mant = (whole >> q.neuron.bias_exp).reshape(q.shape)
-        return replace(q, neuron=replace(q.neuron, bias_mant=mant))
+        return with_bias(q, self.bias(q.name).detach().cpu().double().numpy().astype(np.int64))
 
     # --- forward ------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..compiler.quantize.fit.lif import bias_mantissas
 from ..ground.arith import INPUT_SHIFT, IntArray
 from ..ground.arithmetic import Arithmetic
-from ..ir.program import LIF
+from ..ir.program import LIF, MultiLevel
 from .grid import Rows
 
 EXACT32 = 1 << 24
@@ -192,3 +192,38 @@ class _Above(torch.autograd.Function):
 def above(x: Tensor, vth: int) -> Tensor:
     """A stateless threshold on whole sums: OR, AND, counts."""
     return cast(Tensor, _Above.apply(x, vth))  # type: ignore[no-untyped-call]
+
+
+class _Staircase(torch.autograd.Function):
+    """How many levels x passes; backwards the ramp through the middle of each step.
+
+    A level's share of the ramp is one step wide, so it ends half a step beyond the outer levels:
+    of round(clamp(v, 0, D)) that is the clamp itself.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, n: MultiLevel) -> Tensor:
+        reach = n.step / 2 + 1  # both ends included, wherever the ties of the levels lie
+        ctx.ends, ctx.step = (n.middles[0] - reach, n.middles[-1] + reach), n.step
+        ctx.save_for_backward(x)
+        sent = torch.zeros_like(x, dtype=torch.float32)
+        for level in n.up:
+            sent += x > level
+        for level in n.down:
+            sent -= (x < level).float()
+        return sent
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        low, high = ctx.ends
+        within = (x >= low) & (x <= high)
+        return (grads[0] * within / ctx.step).to(x.dtype), None
+
+
+def staircase(x: Tensor, n: MultiLevel) -> Tensor:
+    """Levels passed upward less levels passed downward, of whole sums."""
+    return cast(
+        Tensor,
+        _Staircase.apply(x, n),  # type: ignore[no-untyped-call]
+    )

@@ -105,6 +105,24 @@ def test_a_file_says_them_and_the_integers_refuse_them(op: Op, code: str) -> Non
 @pytest.mark.parametrize(
     "op",
     [
+        g.LIF(1.0, 1.0, subtract=True, fires="round", most=4),
+        g.IF(1.0, subtract=True, fires="round", most=4),
+        g.IF(1.0, subtract=True, fires="many", most=3, reached=True),
+        g.LIF(0.5, 1.0, fires="signed", reached=True),
+        g.LIF(0.5, 1.0, subtract=True, fires="signed"),
+    ],
+)
+def test_integer_neurons_go_through_a_file_and_have_no_standard_node(op: Op) -> None:
+    graph = net(op, 4)
+    assert to_graph(from_graph(graph))["n"].op == op
+    refuse_forms(graph)
+    with pytest.raises(UnsupportedError, match="SFX-E644 n: standard NIR cannot express a neuron"):
+        standard(graph)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
         g.IF(1.0, fires="often"),
         g.IF(0.0, fires="many"),
         g.IF(1.0, fires="twice"),

@@ -46,6 +46,24 @@ class MultiLevel(NeuronProgram):
         """The most that it sends."""
         return len(self.up)
 
+    @property
+    def step(self) -> float:
+        """Mean distance of two levels; of a single one twice its distance from 0.
+
+        Levels that are reached are a whole number lower than those that are passed, often every
+        second one: so as many as there are an odd number of are looked at.
+        """
+        middles = self.middles
+        if len(middles) == 1:
+            return 2 * abs(middles[0])
+        last = len(middles) - 1 - (len(middles) > 2 and len(middles) % 2 == 0)
+        return (middles[last] - middles[0]) / last
+
+    @property
+    def middles(self) -> tuple[float, ...]:
+        """Between the whole numbers at which what is sent changes, rising."""
+        return (*sorted(d - 0.5 for d in self.down), *(u + 0.5 for u in self.up))
+
     def count(self, v: IntArray) -> IntArray:
         """What is sent at v."""
         above = np.searchsorted(np.array(self.up, np.int64), v, side="left")
