@@ -53,6 +53,10 @@ TERNARY = ("TernaryIFNode", "TernaryLIFNode")
 NEURONS = tuple(EQUATIONS)
 SPIKES = "its output is no spike: use LIFNode"
 TRAINED_ONLY = "it differs from LIFNode in training alone: deploy a LIFNode with the same constants"
+PARALLEL = (
+    "it weighs the currents of several steps by a learned map of its own and keeps no membrane, "
+    "which no neuron of the chip does: use ParametricLIFNode, which learns how long it remembers"
+)
 READ_OUT = (
     "leave it out and take the mean or sum over T of the layer before it: the read-out adds up "
     "without a membrane"
@@ -63,6 +67,9 @@ INSTEAD = {
     "CUBALIFNode": "use snnTorch's Synaptic, which has a current and a membrane",
     "OTTTLIFNode": TRAINED_ONLY,
     "SLTTLIFNode": TRAINED_ONLY,
+    "PSN": PARALLEL,
+    "MaskedPSN": PARALLEL,
+    "SlidingPSN": PARALLEL,
     "NonSpikingIFNode": READ_OUT,
     "NonSpikingLIFNode": READ_OUT,
 }

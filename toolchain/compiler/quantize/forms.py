@@ -86,11 +86,9 @@ def text_of(op: g.LIF | g.IF) -> str:
 def _integer_problem(node: g.Node, op: g.LIF | g.IF, graph: g.Graph) -> Problem | None:
     """What an integer neuron may not have."""
     alone = isinstance(op, g.LIF) and op.keeps_nothing
-    current = isinstance(op, g.LIF) and (op.syn != 1.0 or op.w_in != 1.0)
     own = any(node.name in loop for loop in loops({n.name: n.producers for n in graph}))
     has = {
         "a loop onto itself": own,
-        "a synaptic current": current,
         "a reset to a value": op.fires == "many" and not op.subtract and not alone,
         "a start of its own": bool(op.start) and not alone,
         "a scale that the file prescribes": bool(op.unit) and not alone,

@@ -5,6 +5,10 @@ and a reset, from 0 at each sample: v <- v - s drop, or v <- 0 where a ternary n
     M   the membrane: Product(v, keep), silenced by a gate at a sample's last step
     S   the node: the levels on v[t] = A[t] + what is fed back, so it receives what M receives
 
+With a synaptic current, i <- keep_i i + x, there is one population more, and v adds i:
+
+    I   Product(i, keep_i), silenced as M is: i[t] = A[t] + I[t-1]; M, S and the others receive both
+
 A subtracting reset, v[t] = A[t] + M[t-1] - keep drop F[t-1]:
 
     F   S once more, silenced by a clock's tick at a sample's last step; of a neuron with spikes of
@@ -24,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -74,6 +79,7 @@ class IntegerCell:
     """One attempt that fits; keep is number / 2**bits.
 
     scale  units of M per 1.0 of v;  rough: what rounding does to v, relative to the threshold
+    current  (number, bits) of the synaptic current, None without one;  late: what v adds beside it
     """
 
     draft: Draft
@@ -85,6 +91,8 @@ class IntegerCell:
     constant: IntArray
     exact: bool
     rough: float
+    current: tuple[int, int] | None = None
+    late: int = 0
 
 
 def add_integer(state: QuantizerState, node: g.Node) -> None:
@@ -108,6 +116,8 @@ def add_integer(state: QuantizerState, node: g.Node) -> None:
     state.populations.extend(made.populations)
     state.projections.extend(made.projections)
     silent = (*cell.reset.parts, f"{node.name}.membrane")
+    if cell.current is not None:
+        silent = (*silent, f"{node.name}.current")
     state.facts.append(f.Cell(node.name, f"{node.name}.input", silent))
     record = LayerRecord(
         node.name,
@@ -153,14 +163,20 @@ def _cell(draft: Draft, real: RealCell, scale: float, of: Stairs) -> IntegerCell
     widths = draft.state.arithmetic
     weights = all_weights(draft, real, scale)
     threshold = real.threshold * scale
-    bias = np.asarray(real.bias_i + real.bias_v, np.float64) * scale
+    late = real.bias_v if real.keep_i else 0.0
+    bias = np.asarray(real.bias_i + real.bias_v - late, np.float64) * scale
     top = max(threshold * (of.most + 1), float(np.abs(bias).max(initial=0)))
     if weights is None or top >= widths.payload_limit or threshold < 1:
         return None
     constant = np.broadcast_to(np.rint(bias), (draft.size,)).astype(np.int64)
     feed = outside(draft, weights, constant, scale)
     x = draft.populations[-1]
-    low, high = _ends(draft, real, x.low, x.high, scale, of)
+    entering = _current(draft, real, x.low, x.high)
+    if entering is None:
+        return None
+    i_low, i_high, current = entering
+    off_v = int(np.rint(late * scale))
+    low, high = _ends(draft, real, i_low + min(off_v, 0), i_high + max(off_v, 0), scale, of)
     keep = _keep(real.keep_v, max(-low, high), widths.decay_bits)
     if keep is None or max(-low, high) >= widths.payload_limit:
         return None
@@ -177,6 +193,10 @@ def _cell(draft: Draft, real: RealCell, scale: float, of: Stairs) -> IntegerCell
     ends[1:1] = [(n, "a_in" if real.subtract else "a_in1") for n in reset.parts]
     for to, port in ends:
         draft.same(feed, to, 1, port=port)
+        if current is not None:
+            draft.same(f"{name}.current", to, 1, port=port, lag=1)
+        if off_v:
+            draft.constant(to, np.full(draft.size, off_v), port=port)
         draft.same(membrane, to, 1, port=port, lag=1)
         for part in reset.parts:
             draft.same(part, to, -reset.drop if real.subtract else -1, port=port, lag=1)
@@ -189,13 +209,41 @@ def _cell(draft: Draft, real: RealCell, scale: float, of: Stairs) -> IntegerCell
         for part, sign in zip(reset.parts, (-1, 1), strict=False):
             draft.to_all(CLOCK, part, sign * silence)
     draft.add("", reset.levels, -len(of.down), len(of.up))
-    exact = _exact(draft, real, weights, constant, bias, reset, keep, scale)
+    exact = alike(off_v, late * scale) and _exact(
+        draft, real, weights, constant, bias, reset, (keep, current), scale
+    )
     off = abs(number / 2.0**bits - real.keep_v)
+    if current is not None:
+        off += abs(current[0] / 2.0 ** current[1] - real.keep_i)
     moved = 1.0 + reset.off
     rough = 0.0 if exact else off * draft.state.graph.timesteps + moved / threshold
     if not exact and threshold < LEAST_UNITS:
         return None
-    return IntegerCell(draft, weights, reset, scale, number, bits, constant, exact, rough)
+    return IntegerCell(
+        draft, weights, reset, scale, number, bits, constant, exact, rough, current, off_v
+    )
+
+
+def _current(
+    draft: Draft, real: RealCell, low: int, high: int
+) -> tuple[int, int, tuple[int, int] | None] | None:
+    """Least and greatest current that enters v, and what it keeps; None if no register holds it."""
+    if not real.keep_i:
+        return low, high, None
+    least = most = 0.0
+    for _ in range(draft.state.graph.timesteps):
+        least, most = real.keep_i * least + low - 2, real.keep_i * most + high + 2
+    keep = _keep(real.keep_i, max(-least, most), draft.state.arithmetic.decay_bits)
+    if keep is None or max(-least, most) >= draft.state.arithmetic.payload_limit:
+        return None
+    number, bits = keep
+    name = f"{draft.node.name}.current"
+    ends = [int(np.floor(end * number / 2.0**bits)) for end in (least, most)]
+    draft.add("current", p.Product(exp=bits), ends[0] - 1, ends[1] + 1)
+    draft.to_all(GATE, name, number, port="a_in2")
+    draft.same(f"{draft.node.name}.input", name, 1, port="a_in1")
+    draft.same(name, name, 1, port="a_in1", lag=1)
+    return int(np.floor(least)), int(np.ceil(most)), keep
 
 
 def _subtracts(
@@ -286,20 +334,23 @@ def _exact(
     constant: IntArray,
     bias: FloatArray,
     reset: Reset,
-    keep: tuple[int, int],
+    keeps: tuple[tuple[int, int], tuple[int, int] | None],
     scale: float,
 ) -> bool:
     """Whether weights, bias, drop and factor are what they stand for, no step drops a bit, and no
     value that v can take lies where levels had to move.
     """
-    number, bits = keep
     drop = real.keep_v * real.drop * scale if real.subtract else 0.0
-    numbers = ((constant, bias), (reset.drop, drop), (number / 2.0**bits, real.keep_v))
+    numbers: list[tuple[Any, Any]] = [(constant, bias), (reset.drop, drop)]
+    lost = 0
+    for keep, factor in zip(keeps, (real.keep_v, real.keep_i), strict=True):
+        number, bits = keep or (0, 0)
+        numbers.append((number / 2.0**bits, factor))
+        lost += bits - min(low_bits(np.array([number])), bits)
     if not weights.exact(real) or not all(alike(a, b) for a, b in numbers):
         return False
     values = [t.weight << t.exponent for w in weights.terms for t in w]
     spare = min(low_bits(v) for v in (*values, constant, np.array([reset.drop])))
-    lost = bits - min(low_bits(np.array([number])), bits)
     left = spare - lost * (draft.state.graph.timesteps - 1)
     return left >= 0 and (reset.off == 0 or _same_side(draft, reset, 1 << left, scale))
 
@@ -323,8 +374,12 @@ def _sent(state: QuantizerState, cell: IntegerCell, values: Mapping[str, Values]
             x = x + drive(state, replace(j, post=node.name), values)
     sent = np.zeros_like(x)
     kept = np.zeros(x[:, 0].shape, np.int64)
+    current = np.zeros(x[:, 0].shape, np.int64)
     for t in range(x.shape[1]):
-        v = x[:, t] + kept
+        i = x[:, t] + current
+        if cell.current is not None:
+            current = (i * cell.current[0]) >> cell.current[1]
+        v = i + cell.late + kept
         sent[:, t] = cell.reset.levels.count(v)
         kept = (v * cell.number) >> cell.bits
         if cell.reset.drop:
