@@ -16,6 +16,7 @@ from sfx.backends.base import align  # noqa: E402  (after importorskip)
 from sfx.backends.fast.backend import FastBackend  # noqa: E402
 from sfx.backends.onnx.backend import OnnxBackend  # noqa: E402
 from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
+from sfx.frontends.neurons.integer import ternary_lif  # noqa: E402
 from sfx.frontends.tracing.export import traced  # noqa: E402
 from sfx.frontends.witness.compare import compare, compare_lowered  # noqa: E402
 from sfx.frontends.witness.record import Recording, record  # noqa: E402
@@ -189,3 +190,39 @@ def test_lava_sends_the_same(which: str) -> None:
     mine = ReferenceBackend().stream(program, x[:2]).spikes
     for q in program:
         assert np.array_equal(stream[q.name], mine[q.name]), q.name
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_rounded_neurons_agree_and_are_reset_where_they_fire(soft: bool) -> None:
+    """Weights, threshold and decay that no integers hold: what is recorded is what runs."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Linear(8, 20), ternary_lif(0.83, 0.7, soft=soft),
+        torch.nn.Linear(20, 12), ternary_lif(0.37, 0.4, soft=soft),
+    ).eval()  # fmt: skip
+    steps = 12
+    exported = traced(net, torch.zeros(steps, 1, 8))
+    x = np.random.default_rng(0).integers(0, 3, (6, steps, 8))
+    compiled = compile_graph(to_graph(exported.graph), load_target("loihi"), x)
+    program, told = compiled.placed.program, recordings(exported, x)
+    layers = ReferenceBackend().layers(program, x)
+    quick = FastBackend().layers(program, x)
+    stream = ReferenceBackend().stream(program, x, garbage=3).spikes
+    records = {r.population: r for r in compiled.records}
+    for name in told[0].neurons:
+        want = np.stack([r.neurons[name].sent for r in told])
+        mine = layers[name].reshape(want.shape)
+        assert np.array_equal(quick[name].reshape(want.shape), mine)
+        aligned = align(stream[name], program[name].phase, len(x), steps)
+        assert np.array_equal(aligned.reshape(want.shape), mine)
+        assert not records[name].exact
+        assert (want < 0).any()
+        assert records[name].cumulative == np.mean(mine == want)
+        assert records[name].agreement > 0.98
+        assert np.mean(mine == want) > 0.95
+        if not soft:  # whoever fires is reset, and nobody else
+            reset = layers[f"{name}.reset"].reshape(want.shape)[:, :-1]
+            kept = layers[f"{name}.membrane"].reshape(want.shape)[:, :-1]
+            fired = mine[:, :-1] != 0
+            assert np.array_equal(reset, np.where(fired, kept, 0))
+            assert fired.sum() > 100
