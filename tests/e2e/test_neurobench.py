@@ -149,11 +149,7 @@ def test_the_speech_net_keeps_its_reset() -> None:
     bundle = speech_bundle()
     shares = equal_shares(bundle)
     assert len(shares) == 4
-    *hidden, last = shares.values()
-    assert min(hidden) > 0.98, shares
-    # Where nothing is said its neurons creep to their threshold by their bias alone: noise of a
-    # thousandth of the threshold in float moves one spike in ten by a step.
-    assert last > 0.85, shares
+    assert min(shares.values()) > 0.98, shares
     checked(bundle, speech(1, seed=7), "onnx")
 
 
@@ -163,6 +159,11 @@ def test_the_gesture_net_keeps_its_reset() -> None:
     assert len(shares) == 4
     assert min(shares.values()) > 0.98, shares
     checked(bundle, gestures(1, 25, seed=7), "onnx")
+
+
+@pytest.mark.needs_lava
+def test_lava_gives_the_gesture_net_bit_for_bit() -> None:
+    checked(gesture_bundle(), gestures(1, 25, seed=7), "lava", mode="layerwise")
 
 
 @pytest.mark.needs_lava

@@ -35,7 +35,7 @@ from .fit.mantissa import (
     weight_error,
 )
 from .fit.no_scale import Fits, no_scale
-from .fit.payload import Nearest, mean_error, rounding
+from .fit.payload import InTwo, Nearest, mean_error, rounding
 from .fit.problem import Problem
 from .fit.real import RealCell, real_cell
 from .fit.search import fit
@@ -60,6 +60,11 @@ def stream_limit(widths: Arithmetic) -> int:
     it: 2**16 at Loihi's widths.
     """
     return min(widths.input_limit, widths.payload_limit) >> 1
+
+
+def fine_limit(widths: Arithmetic) -> int:
+    """Of a stream that graded membranes alone read: a max-pool adds three of it, each doubled."""
+    return widths.payload_limit >> 3
 
 
 def add_lif(state: QuantizerState, node: g.Node) -> None:
@@ -157,7 +162,7 @@ def add_stream(state: QuantizerState, node: g.Node) -> None:
     before = [state.streams[w.source].scale for w in inputs.wires if w.source in state.streams]
     bits = state.bits_of(node)
     gain = exact_gain(inputs.weights, bits) or largest_gain(inputs.weights, bits)
-    round_weights = Nearest(inputs.weights, bits)
+    round_weights: Nearest | InTwo = Nearest(inputs.weights, bits)
     limit = stream_limit(state.arithmetic)
     if before and is_exact(inputs.weights, before[0], bits):
         # Elementwise sums (residuals, a max-pool's halves) must not round what they add to; a sum
@@ -166,6 +171,9 @@ def add_stream(state: QuantizerState, node: g.Node) -> None:
         limit = limit if _sums_axes(inputs) else grown_limit(state.arithmetic)
     elif before:
         gain = before[0] * 2.0 ** np.floor(np.log2(gain / before[0]))
+    elif state.measuring and _only_soft(state.graph, node):
+        limit = fine_limit(state.arithmetic)
+        round_weights = InTwo(inputs.weights, state.arithmetic)
     payload = _fit_payload(state, inputs, gain, limit, round_weights)
     if payload is None:
         raise _too_large(inputs, limit)
@@ -197,6 +205,19 @@ def add_stream(state: QuantizerState, node: g.Node) -> None:
             search=round_weights.what,
         )
     )
+
+
+def _only_soft(graph: g.Graph, node: g.Node) -> bool:
+    """All neurons that read the stream subtract their threshold: their membranes are graded."""
+    readers = [graph[name] for name, _ in graph.consumers[node.name]]
+    return bool(readers) and all(_is_soft(graph, r) for r in readers)
+
+
+def _is_soft(graph: g.Graph, reader: g.Node) -> bool:
+    if isinstance(reader.op, g.LIF | g.IF):
+        return reader.op.subtract
+    passes_on = isinstance(reader.op, g.Relay | g.ReLU) or not reader.op.neuron
+    return passes_on and _only_soft(graph, reader)
 
 
 def _sums_axes(inputs: Inputs) -> bool:

@@ -23,12 +23,14 @@ from ....ir.wires import Wire
 from ..fit.mantissa import exact_gain
 from ..fit.no_scale import Fits, no_scale
 from ..fit.real import RealCell, real_cell
+from ..fit.terms import block
 from ..state.matched import fields_of
 from ..state.memory import memory_bits
 from ..state.quantizer_state import QuantizerState, inputs_of
-from .compared import compared_cell
+from .compared import compared_cell, leaky_cell
 from .draft import Draft
 from .hard import hard_cell
+from .met import met
 from .run import values
 from .seen import Seen, seen
 from .soft import soft_cell
@@ -43,6 +45,10 @@ MOST_TRIED = 4
 """Scales that are compared on the data, those first whose rounding should disturb least."""
 WORTH = 1.1
 """Wrong spikes of a proved cell, per wrong one of a cell that is not, up to which it wins."""
+FEW_WRONG = 0.005
+"""Of the spikes: where no more are wrong, nothing better is looked for."""
+WORTH_A_POPULATION = 1.5
+"""Times as many wrong spikes from which a decay of more bits is worth one more population."""
 WORST_WEIGHTS = 0.25
 """Relative rms error of the weights from which it would not be the same net."""
 
@@ -103,6 +109,14 @@ def _base(state: QuantizerState, real: RealCell) -> float:
     return exact_gain(real.weights, state.every_bit) or 1.0
 
 
+def _fullest(state: QuantizerState, real: RealCell) -> float:
+    """At a power of two times it, the largest weight takes all bits of two mantissas."""
+    largest = max((float(np.abs(w).max(initial=0)) for w in real.weights), default=0.0)
+    if not largest or exact_gain(real.weights, state.every_bit):
+        return 1.0
+    return block(state.arithmetic) / largest
+
+
 def _best(draft: Draft, real: RealCell, base: float) -> Cell:
     """The cell whose registers hold the worst case, else what was seen with a margin."""
     if draft.node.op.unit:  # type: ignore[attr-defined]  # a LIF or IF, see real_cell
@@ -125,31 +139,51 @@ def _at_some_scale(draft: Draft, real: RealCell, base: float) -> Cell | None:
     if not draft.may_measure:
         return compared
     reached = seen(draft.state, draft.inputs, real)
-    make = compared_cell if real.subtract else hard_cell
-    cells = [*_at_scales(make, draft.fresh(reached), real, base)]
     by_proof = [c for c in (proved, compared) if c is not None]
-    return _best_on_data(draft, reached, by_proof, cells)
+    return _best_on_data(draft, real, reached, by_proof, base)
 
 
 def _best_on_data(
-    draft: Draft, reached: Seen, proved: list[Cell], cells: list[Cell]
+    draft: Draft, real: RealCell, reached: Seen, proved: list[Cell], base: float
 ) -> Cell | None:
-    """The fewest wrong spikes; what is proved wins unless it makes clearly more of them."""
+    """The fewest wrong spikes; what needs less (no data, fewer populations) wins unless it makes
+    clearly more of them.
+    """
 
     def wrong(cell: Cell) -> int:
         sent = values(draft.state, draft.node.name, cell, draft.state.sent)[draft.node.name]
         return int(np.count_nonzero(sent != reached.spikes))
 
-    tried = sorted(cells, key=lambda c: c.roughness)[:MOST_TRIED]
+    make = compared_cell if real.subtract else hard_cell
+    measured = draft.fresh(reached)
+    tried = _finest(make, measured, real, base)
     counts = [wrong(c) for c in (*proved, *tried)]
     if not counts:
         return None
     least = min(counts)
-    return next(
-        c
+    best, fewest = next(
+        (c, n)
         for i, (c, n) in enumerate(zip((*proved, *tried), counts, strict=True))
         if n == least or (i < len(proved) and n <= least * WORTH)
     )
+    if best.exact or not real.subtract:
+        return best
+    base = _fullest(draft.state, real) if base == 1.0 else base
+    for more, worth in ((compared_cell, WORTH), (leaky_cell, WORTH_A_POPULATION)):
+        if fewest <= FEW_WRONG * np.count_nonzero(reached.spikes):
+            break
+        cells = _finest(more, measured, real, base)
+        cells += [met(more, measured, real, c, reached) for c in cells]
+        counts = [wrong(c) for c in cells]
+        if cells and min(counts) * worth < fewest:
+            fewest = min(counts)
+            best = cells[counts.index(fewest)]
+    return best
+
+
+def _finest(make: Make, draft: Draft, real: RealCell, base: float) -> list[Cell]:
+    """Those whose rounding should disturb least, as many as are worth a look."""
+    return sorted(_at_scales(make, draft, real, base), key=lambda c: c.roughness)[:MOST_TRIED]
 
 
 def _smoothest(cells: Iterable[Cell]) -> Cell | None:
@@ -207,7 +241,8 @@ def _fits(draft: Draft) -> Fits:
 
 
 def _fine(real: RealCell, cell: Cell) -> bool:
-    few = real.threshold > 0 and cell.threshold < LEAST_THRESHOLD
+    units = min(cell.threshold, real.threshold * cell.scale)  # of a helper, and of the membrane
+    few = real.threshold > 0 and units < LEAST_THRESHOLD
     return not few and cell.weight_error < WORST_WEIGHTS
 
 

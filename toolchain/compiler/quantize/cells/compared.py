@@ -4,6 +4,8 @@
     F   the same, gated: 0 at a sample's last step. It feeds back, so weights on it are negated
     M   the membrane and, with a synaptic current, I: as in `soft`
     A   what comes from outside, summed once, with more low bits than M where weights are rounded
+    L   where the product has no space for the bits of a decay: what M loses. M sends all of v then,
+        and the little that it loses a step is a small number of more bits: Product(v, 1 - keep)
     S   the node: a stateless LIF that makes P's -1 a spike, one step later
 
 The stateless LIF of `soft` receives v with 17 bits, its far negative values included. Here nothing
@@ -37,10 +39,24 @@ FINER = 4
 """Low bits that A may have beyond M: it rounds once a step, not once per weight."""
 
 
-def compared_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
-    """The populations at `scale` units of M per 1.0 of v; None if a register could overflow."""
+def compared_cell(
+    draft: Draft, real: RealCell, scale: float, late: FloatArray | float = 0.0
+) -> Cell | None:
+    """The populations at `scale` units of M per 1.0 of v; None if a register could overflow.
+
+    late  how far v is above the real one where it meets the threshold, beyond the half unit that
+          each floor takes on average (units of M, of each neuron): the threshold follows
+    """
     found = _gathered(draft, real, scale)
-    return None if found is None else _around(found, real, scale)
+    return None if found is None else _around(found, real, scale, late, leaks=False)
+
+
+def leaky_cell(
+    draft: Draft, real: RealCell, scale: float, late: FloatArray | float = 0.0
+) -> Cell | None:
+    """As `compared_cell`, with L."""
+    found = _gathered(draft, real, scale)
+    return None if found is None else _around(found, real, scale, late, leaks=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +97,23 @@ def _gathered(draft: Draft, real: RealCell, scale: float) -> _Gathered | None:
     return None
 
 
-def _around(found: _Gathered, real: RealCell, scale: float) -> Cell | None:
+def _around(
+    found: _Gathered, real: RealCell, scale: float, late: FloatArray | float, *, leaks: bool
+) -> Cell | None:
     """Everything that reads A."""
     draft, feed, finer = found.draft, found.feed, found.finer
     name, widths = draft.node.name, draft.state.arithmetic
-    membrane, current, feedback = (f"{name}.{k}" for k in ("membrane", "current", "feedback"))
+    membrane, leak, current, feedback = (
+        f"{name}.{k}" for k in ("membrane", "leak", "current", "feedback")
+    )
     (_, into_v), drop, first = integers = integers_of(real, scale)
     largest = max(float(np.abs(into_v).max(initial=0)), abs(drop), abs(first))
     if max(largest, real.threshold * scale) >= MOST_CONSTANT:
         return None
     draft.add("feedback", p.Product(exp=SIGN), -1, 0)
     draft.to_all(GATE, feedback, 1, port="a_in2")
-    into = [membrane, current] if real.keep_i else [membrane]
+    of_v = [membrane, leak] if leaks else [membrane]
+    into = [*of_v, current] if real.keep_i else of_v
     for to in into:
         draft.same(feed, to, 1, -finer, port="a_in1")
         for wire, bare, t in draft.own(found.negated.terms):
@@ -100,19 +121,20 @@ def _around(found: _Gathered, real: RealCell, scale: float) -> Cell | None:
     keeps = _states(draft, real, scale, into, integers)
     if keeps is None:
         return None
-    draft.same(feedback, membrane, drop, port="a_in1", lag=1)
-    draft.constant(membrane, full(draft, into_v), port="a_in1")
-    draft.to_all(CLOCK, membrane, first, port="a_in1", lag=1)
+    for to in of_v:
+        draft.same(feedback, to, drop, port="a_in1", lag=1)
+        draft.constant(to, full(draft, into_v), port="a_in1")
+        draft.to_all(CLOCK, to, first, port="a_in1", lag=1)
     grain = grain_of(draft, real, found.weights, scale, keeps, integers)
-    threshold = _threshold(draft, real, scale, keeps, grain)
+    threshold = full(draft, np.rint(_threshold(draft, real, scale, keeps, grain) + late))
     draft.add("compare", p.Product(exp=SIGN), -1, 0)
     draft.to_all(ONE, f"{name}.compare", 1, port="a_in2")
     # A - v is shifted down and not v, which rounds the other way: by one unit, but for ties.
-    level = full(draft, threshold + (finer > 0) - into_v)
+    level = threshold + (finer > 0) - full(draft, into_v)
     for to in (f"{name}.compare", feedback):
         draft.same(feed, to, -1, -finer, port="a_in1")
         for source in into:
-            draft.same(source, to, -1, port="a_in1", lag=1)
+            draft.same(source, to, 1 if source == leak else -1, port="a_in1", lag=1)
         for wire, bare, t in draft.own(found.weights.terms):
             draft.wire(wire, bare, t, to, pre=feedback, port="a_in1", lag=1)
         draft.same(feedback, to, -drop, port="a_in1", lag=1)
@@ -122,7 +144,8 @@ def _around(found: _Gathered, real: RealCell, scale: float) -> Cell | None:
         return None
     draft.add("", p.LIF(widths.full_decay, widths.full_decay, 0, reset=False))
     draft.same(f"{name}.compare", name, -1)
-    return _cell(draft, real, found.weights, scale, keeps, grain, (feedback, *into))
+    cell = _cell(draft, real, found.weights, scale, keeps, grain, (feedback, *into))
+    return replace(cell, level=level)
 
 
 def _through(real: RealCell) -> FloatArray:
@@ -137,7 +160,8 @@ def _states(
     into: list[str],
     integers: Integers,
 ) -> tuple[Keep, Keep] | None:
-    """Adds M, and I, with what they keep of themselves; None if no factor has space."""
+    """Adds M, L and I, with what they keep of themselves; None if no factor has space."""
+    leaks = len(into) > 1 + bool(real.keep_i)
     (_, into_v), drop, first = integers
     x = draft.reach(into[0], "a_in1", worst=True)
     worst = ends_of(draft, real, x, into_v, drop, first, scale)
@@ -145,21 +169,33 @@ def _states(
     if ends.most >= draft.state.arithmetic.payload_limit:
         return None
     arrives = int(draft.reach(into[0], "a_in1").largest.max(initial=0))
-    room = arrives + sum(max(map(abs, e)) for e in (ends.v, ends.i)[: len(into)])
+    held = [max(map(abs, ends.v)) * (2 - real.keep_v if leaks else 1), max(map(abs, ends.i))]
+    room = arrives + sum(held[: 1 + bool(real.keep_i)])
     room += abs(drop) + abs(first) + float(np.abs(into_v).max(initial=0)) + 4
-    keeps = [keep_of(k, room, MOST_DECAY_BITS) for k in (real.keep_v, real.keep_i)]
-    if keeps[0] is None or keeps[1] is None:
+    keep_v = _leak_of(real.keep_v, room) if leaks else keep_of(real.keep_v, room, MOST_DECAY_BITS)
+    keep_i = keep_of(real.keep_i, room, MOST_DECAY_BITS)
+    if keep_v is None or keep_i is None:
         return None
+    part = Keep(keep_v.number, keep_v.bits)  # of v, that M keeps or L takes
+    sends = [Keep(1, 0), part, keep_i] if leaks else [part, keep_i]
     both = (worst.v, ends.v), (worst.i, ends.i)
-    for to, keep, (by_proof, reached) in zip(into, (keeps[0], keeps[1]), both, strict=False):
-        part = to.removeprefix(f"{draft.node.name}.")
+    for to, keep, (by_proof, reached) in zip(into, sends, (both[:1] * leaks + both), strict=False):
         neuron = p.Product(exp=keep.bits)
-        draft.add_graded(part, neuron, sent_of(by_proof, keep), sent_of(reached, keep))
+        short = to.removeprefix(f"{draft.node.name}.")
+        draft.add_graded(short, neuron, sent_of(by_proof, keep), sent_of(reached, keep))
         draft.to_all(GATE, to, keep.number, port="a_in2")
+    of_v = 1 + leaks
     for source in into:
-        for to in into if source == into[-1] and len(into) > 1 else into[:1]:
-            draft.same(source, to, 1, port="a_in1", lag=1)
-    return keeps[0], keeps[1]
+        sign = -1 if leaks and source == into[1] else 1
+        for to in into if source in into[of_v:] else into[:of_v]:
+            draft.same(source, to, sign, port="a_in1", lag=1)
+    return keep_v, keep_i
+
+
+def _leak_of(factor: float, most: float) -> Keep | None:
+    """What is missing of 1, if it has bits that the factor itself has no space for."""
+    lost = keep_of(1 - factor, most, MOST_DECAY_BITS)
+    return None if lost is None else replace(lost, leaks=True)
 
 
 def _threshold(
@@ -176,6 +212,7 @@ def _sunk(draft: Draft, real: RealCell, keeps: tuple[Keep, Keep]) -> float:
     """How far the floors of I and M lower v on average, in units of M."""
     steps = float(draft.state.graph.timesteps)
     lost_v, lost_i = (0.5 if k.lost else 0.0 for k in keeps)
+    lost_v = -lost_v if keeps[0].leaks else lost_v  # L's floor leaves v the more
     through_i = lost_i * min(1 / (1 - real.keep_i), steps) if real.keep_i else 0.0
     stays = min(1 / (1 - real.keep_v), steps) if real.keep_v < 1 else steps
     return (lost_v + through_i) * stays

@@ -26,6 +26,20 @@ def values(
     state: QuantizerState, node: str, cell: Cell, before: Mapping[str, Values]
 ) -> dict[str, IntArray]:
     """What the populations of `node` send [K, T, n] if those before it send `before`."""
+    return traced(state, node, cell, before, {})[0]
+
+
+def traced(
+    state: QuantizerState,
+    node: str,
+    cell: Cell,
+    before: Mapping[str, Values],
+    forced: Mapping[str, IntArray],
+) -> tuple[dict[str, IntArray], dict[tuple[str, str], IntArray]]:
+    """What the populations of `node` send, and what their ports receive [K, T, n].
+
+    forced  what some of them send, whatever they receive
+    """
     assert state.lead is not None
     samples, steps = state.lead
     mine = {
@@ -61,7 +75,9 @@ def values(
                     )
             a = [ports[n, port][:, t] for port in mine[n].neuron.ports]
             uv[n], sent[n][:, t] = _step(mine[n].neuron, uv[n], a, state.arithmetic)
-    return sent
+            if n in forced:
+                sent[n][:, t] = forced[n][:, t]
+    return sent, ports
 
 
 def _helper(j: p.Projection, size: int, steps: int) -> IntArray:

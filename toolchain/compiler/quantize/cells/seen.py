@@ -27,6 +27,7 @@ class Seen:
     x       what arrives from outside, with the constant that goes the same way
     i, v    the current, and the membrane before its reset
     spikes  that the neurons send then [K, T, n]
+    before  the membrane before its reset at every step [K, T, n]
     """
 
     x: Ends
@@ -34,6 +35,7 @@ class Seen:
     v: Ends
     margin: int
     spikes: NDArray[np.uint8]
+    before: NDArray[np.float32]
 
 
 def seen(state: QuantizerState, inputs: Inputs, real: RealCell) -> Seen:
@@ -49,7 +51,7 @@ def seen(state: QuantizerState, inputs: Inputs, real: RealCell) -> Seen:
         for k, w in enumerate(real.weights)
         if mine[k]
     ]
-    fired = np.zeros(x.shape, np.uint8)
+    fired, before = np.zeros(x.shape, np.uint8), np.zeros(x.shape, np.float32)
     i, v, spikes = (np.zeros_like(x[:, 0]) for _ in range(3))
     reached = {"x": _ends(x), "i": (0.0, 0.0), "v": (0.0, 0.0)}
     for t in range(x.shape[1]):
@@ -59,11 +61,11 @@ def seen(state: QuantizerState, inputs: Inputs, real: RealCell) -> Seen:
         v = real.keep_v * (v - real.drop * spikes) + i + (real.bias_v if real.keep_i else 0.0)
         v = v + (real.first if t == 0 else 0.0)
         spikes = (v >= real.threshold if real.reached else v > real.threshold).astype(np.float64)
-        fired[:, t] = spikes
+        fired[:, t], before[:, t] = spikes, v
         reached |= {"i": _both(reached["i"], _ends(i)), "v": _both(reached["v"], _ends(v))}
     margin = state.options.range_margin
     x_ends, i_ends, v_ends = (_widened(e, margin, real.threshold) for e in reached.values())
-    return Seen(x_ends, i_ends, v_ends, margin, fired)
+    return Seen(x_ends, i_ends, v_ends, margin, fired, before)
 
 
 def _ends(values: FloatArray) -> Ends:

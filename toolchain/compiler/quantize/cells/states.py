@@ -23,15 +23,17 @@ LEAST_DECAY_BITS = 6
 
 @dataclass(frozen=True)
 class Keep:
-    """A factor in 0..1 as number / 2**bits."""
+    """A factor in 0..1 as number / 2**bits, or as what is missing of 1, if it `leaks`."""
 
     number: int
     bits: int
+    leaks: bool = False
 
     @property
     def value(self) -> float:
         """The factor itself."""
-        return self.number / 2.0**self.bits
+        part = self.number / 2.0**self.bits
+        return 1 - part if self.leaks else part
 
     @property
     def lost(self) -> int:

@@ -42,6 +42,7 @@ class Cell:
     silent: tuple[str, ...] = ()
     soft: bool = False
     fires: str = ""
+    level: IntArray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from ....ground.arith import IntArray
+from ....ground.arithmetic import Arithmetic
 from ....ir.graph import FloatArray
 from ....ir.program import Projection
 from ..state.mantissas import Mantissas, WeightBits
@@ -20,6 +21,7 @@ from ..state.values import array
 from .compensate import Rounder
 from .lanes import draw, lane_count, weighted
 from .mantissa import assemble, grid_of, mantissas
+from .terms import block_bits
 
 ROWS = 1 << 14
 """Rows of calibration input that are looked at."""
@@ -38,6 +40,28 @@ class Nearest:
     def __call__(self, gain: float) -> Mantissas:
         """The mantissas at `gain`."""
         return mantissas(self.weights, gain, self.bits)
+
+
+@dataclass(frozen=True, eq=False)
+class InTwo:
+    """Every weight as the sum of two mantissas: where one is coarser than what reads the sum."""
+
+    what: ClassVar[str] = "nearest"
+    weights: Sequence[FloatArray]
+    widths: Arithmetic
+
+    def __call__(self, gain: float) -> Mantissas:
+        """The mantissas at `gain`, those of the low bits with headroom."""
+        bits = WeightBits(self.widths.weight_bits, self.widths.weight_bits)
+        low = block_bits(self.widths) - 1
+        parts: list[tuple[IntArray, int, int]] = []
+        for i, w in enumerate(self.weights):
+            whole = np.rint(np.clip(w * gain, -bits.sizes + 2, bits.sizes - 2) * 2.0**low)
+            rest = whole.astype(np.int64)
+            high = (rest >> (low + 1)) << 1
+            parts += [(high, 0, i), (rest - (high << low), low, i)]
+        made, shifts, wires = zip(*parts, strict=True)
+        return Mantissas(tuple(made), tuple(shifts), tuple(wires), gain, 0)
 
 
 @dataclass(frozen=True, eq=False)
