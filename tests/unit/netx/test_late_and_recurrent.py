@@ -171,6 +171,15 @@ def test_what_a_recurrent_layer_may_not_be(
         read(path)
 
 
+def test_delays_that_fit_no_neurons_are_refused(tmp_path: Path) -> None:
+    """A damaged file: the layer before has another size than its reader takes."""
+    rng = np.random.default_rng(8)
+    late = dense(rng, 5, 12, delay=rng.integers(1, 6, 12))
+    path = files.write(tmp_path / "a.net", [dense(rng, 5, 9), late], steps=STEPS)
+    with pytest.raises(SfxError, match="SFX-E165"):
+        read(path)
+
+
 def test_delays_of_synapses_are_refused(tmp_path: Path) -> None:
     rng = np.random.default_rng(8)
     layers = [dense(rng, 12, 9), dense(rng, 5, 12, delay=rng.integers(0, 6, (5, 12)))]

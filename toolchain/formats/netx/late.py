@@ -11,6 +11,7 @@ import numpy as np
 
 from ...ground.arith import IntArray
 from ...ground.arithmetic import LOIHI
+from ...ground.errors import InputError
 from ...ir.delays import CLOCK, late, passing_on, shields
 from ...ir.program import Clock, Population, Projection, Structured
 
@@ -21,9 +22,16 @@ def add(
     """Append a population that sends what the last one does, later; returns it.
 
     delays  one for all, or per neuron or channel of the last population
+    Raises InputError SFX-E165 for another number of them.
     """
     pre = populations[-1]
-    full = np.broadcast_to(delays.reshape(-1, *(1,) * (len(pre.shape) - 1)), pre.shape).ravel()
+    if delays.size not in (1, pre.shape[0], pre.size):
+        what = f"{delays.size} delays do not fit neurons of shape {pre.shape}"
+        raise InputError("SFX-E165", what, where=pre.module or pre.name)
+    full = delays.reshape(-1)
+    if delays.size != pre.size:
+        channels = delays.reshape(-1, *(1,) * (len(pre.shape) - 1))
+        full = np.broadcast_to(channels, pre.shape).ravel()
     post = Population(f"{pre.name}.delayed", pre.shape, passing_on(LOIHI), module=pre.module)
     axes = tuple((f"a{i}", n) for i, n in enumerate(pre.shape))
     same = Projection(f"{pre.name}->{post.name}", pre.name, post.name, Structured(axes, axes))

@@ -203,9 +203,15 @@ def current_bound(
     """
     low = high = np.zeros_like(a_in.low)
     keep, bits = arithmetic.full_decay - neuron.du, arithmetic.decay_bits
+    if keep == arithmetic.decay_unity:  # T times as much, beyond all registers before 2^24 steps
+        steps, timesteps = min(timesteps, 1 << 24), 0
+        low, high = (steps * (end << INPUT_SHIFT) for end in (a_in.low, a_in.high))
     for _ in range(timesteps if keep else 1):
+        last = low, high
         low = -((-low * keep) >> bits) + (a_in.low << INPUT_SHIFT)
         high = ((high * keep) >> bits) + (a_in.high << INPUT_SHIFT)
+        if np.array_equal(low, last[0]) and np.array_equal(high, last[1]):
+            break  # it grows no more
     if once is not None:
         low, high = low + (once.low << INPUT_SHIFT), high + (once.high << INPUT_SHIFT)
     return Bound(low, high)
