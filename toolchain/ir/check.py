@@ -379,7 +379,7 @@ def _group_problems(graph: Graph) -> Iterator[Problem]:
         group = node.op.group
         if group and (group < 1 or graph.timesteps < 1 or graph.timesteps % group):
             yield Problem(
-                "SFX-E229",
+                "SFX-E230",
                 node.name,
                 f"sums over groups of {group} steps, but T is {graph.timesteps}",
                 "use a T that is a whole number of groups, or a group size that divides T",

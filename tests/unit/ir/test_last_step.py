@@ -159,7 +159,7 @@ def test_a_clock_whose_ticks_do_not_fit_the_sample_is_refused(every: int) -> Non
 def test_a_graph_whose_groups_do_not_fit_the_sample_is_refused() -> None:
     with pytest.raises(SfxError, match="groups of 4 steps, but T is 6") as raised:
         check_graph(graph_of(6, 4))
-    assert raised.value.code == "SFX-E229"
+    assert raised.value.code == "SFX-E230"
 
 
 def test_an_early_read_of_what_comes_later_is_refused() -> None:
