@@ -70,6 +70,8 @@ RES = ("xyshi2000/SpikingResformer", "3f751275dedfda8b0a4ed0bf50e85e02a4335f3e")
 MODEL, NET = "model/spikeformer.py", "SpikeDrivenTransformer"
 V3_FILE = "SDT_V3/Classification/Model_Base/models.py"
 
+V3_LARGE = "SDT_V3/Classification/Model_Large/spikformer.py"
+
 CASES: Mapping[str, Case] = {
     "maxformer": Case(
         "MaxFormer, CIFAR", *MAX, "cifar10-100/max_former.py", "Max_Former",
@@ -80,6 +82,10 @@ CASES: Mapping[str, Case] = {
         "MaxFormer, event frames", *MAX, "event/max_former.py", "Max_Former",
         {"in_channels": 2, "num_classes": 10, "embed_dims": 32, "mlp_ratios": 2},
         (2, 32, 32), layout="BT",
+    ),
+    "maxformer-imagenet": Case(
+        "MaxFormer, ImageNet", *MAX, "imagenet/max_former.py", "Max_Former",
+        {"in_channels": 3, "num_classes": 10, "embed_dims": 64, "mlp_ratios": 2, "T": 4},
     ),
     "sdt-dvs": Case(
         "Spike-driven Transformer, dvs_mode", *SDT, MODEL, NET,
@@ -93,6 +99,12 @@ CASES: Mapping[str, Case] = {
         "Spike-driven Transformer V3 (E-SpikeFormer)", *V3, V3_FILE,
         "Spiking_vit_MetaFormer_Spike_SepConv",
         IMAGES | META | {"embed_dim": [8, 16, 24, 32]}, steps=1,
+    ),
+    "sdt-v3-large": Case(
+        "Spike-driven Transformer V3, 171M (Model_Large)", *V3, V3_LARGE, "Spikformer",
+        {"T": 1, "choice": "large", "embed_dim": [16, 32, 48], "num_heads": 4, "depths": 2,
+         "nb_classes": 10, "kd": False},
+        steps=1,
     ),
     "statten": Case(
         "STAtten, chunks of 2 steps", *STATTEN, MODEL, NET,
@@ -110,6 +122,10 @@ CASES: Mapping[str, Case] = {
         "SGLFormer, CIFAR", *SGL, "cifar10/sglformer.py", "vit_snn",
         {"in_channels": 3, "num_classes": 10, "embed_dims": 24, "num_heads": 2, "mlp_ratios": 2,
          "depths": 1, "T": 4},
+    ),
+    "sglformer-imagenet": Case(
+        "SGLFormer, ImageNet", *SGL, "imagenet/sglformer_ima.py", "sglformer_ima",
+        IMAGES | {"embed_dims": 48, "num_heads": 2, "mlp_ratios": 2, "depths": 3, "T": 4},
     ),
     "spikingresformer": Case(
         "SpikingResformer, CIFAR", *RES, "models/spikingresformer.py", "spikingresformer_cifar",
@@ -145,7 +161,7 @@ def main() -> int:
 def network(case: Case, folder: Path) -> Any:
     """The authors' network, built from their file, with random norms."""
     import torch
-    from benchmarks.authors import importable
+    from authors import importable
 
     home = folder / case.folder
     file = home / case.file
@@ -181,7 +197,7 @@ def run(case: Case, folder: Path) -> dict[str, Any]:
     """Export beside torch, and compile for Loihi 2; what came of it."""
     import numpy as np
     import torch
-    from benchmarks.authors import on_cpu
+    from authors import on_cpu
 
     import sfx
     from sfx.toolchain.ground.errors import SfxError
@@ -217,9 +233,21 @@ def with_table(page: str) -> str:
 ## From the authors' own code
 
 Public code, untouched and at a small size, with random live norms: exported, every neuron layer
-compared with torch, and compiled. The zoo's own families (Spikformer, Spikingformer, Spike-driven
-Transformer, its V2, QKFormer) are compared at their published configurations in
-[checkpoints.md](checkpoints.md). Written by `python benchmarks/public_models.py FOLDER`.
+compared with torch, and compiled. The zoo's networks (Spikformer, Spikingformer, Spike-driven
+Transformer v1 to v3, QKFormer, Max-Former, SGLFormer) are compared with their authors' code at the
+published configurations in [checkpoints.md](checkpoints.md). Written by
+`python benchmarks/public_models.py FOLDER`.
+
+What is refused, and what to use instead:
+
+* **SpikingResformer**: its attention multiplies spikes with currents, BN(W s), which no neuron has
+  made spikes; a product on the chip takes whole numbers (SFX-E303). With a neuron behind `norm`
+  they are products of spikes. No other part of the network was refused.
+* **SGLFormer for CIFAR and events**: the read-out `full_size_conv` weighs every time step by itself
+  (SFX-E104). The networks for ImageNet take the mean over the steps, and compile.
+* **Spike-driven V3, Model_Large**: `Multispike` is floor(clamp(x, 0, D) + 0.5), which rounds halves
+  up. Model_Base has torch.round, and compiles. The 83M network of that file (`choice="base"`) does
+  not run in torch: its block reads `B`, `C` and `N`, which are not defined.
 
 | model | code | result | why |
 |---|---|---|---|
