@@ -118,7 +118,7 @@ def _bundles(folder: Path) -> list[bytes]:
         placed = compile_program(random_program(seed, **SMALL), load("loihi"))
         bundles.write(Bundle(placed, b"", {"target": "loihi2"}), folder / f"{seed}.sfx")
         made.append((folder / f"{seed}.sfx").read_bytes())
-    for name, program in (("d", _changes()), ("e", _levels())):
+    for name, program in (("d", _changes()), ("e", _levels()), ("f", _groups())):
         placed = compile_program(program, load("loihi"))
         bundles.write(Bundle(placed, b"", {}), folder / f"{name}.sfx")
         made.append((folder / f"{name}.sfx").read_bytes())
@@ -133,7 +133,7 @@ def _changes() -> Program:
 
 
 def _levels() -> Program:
-    """A measured range and neurons of several levels, which no random Program has."""
+    """A measured range, neurons of several levels and a membrane that is read out."""
     from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
     from sfx.toolchain.ir import program as p
     from sfx.toolchain.ir.measured import Measured
@@ -143,12 +143,14 @@ def _levels() -> Program:
         p.Population("in", (2,), p.Input()),
         p.Population("sum", (2,), p.Graded(), -2, 2, measured=Measured(-4, 6, -1, 1, 50)),
         p.Population("level", (2,), p.MultiLevel((1, 2), (-1,)), -1, 2),
-        p.Population("out", (1,), p.Graded(), -2, 4),
+        p.Population("held", (1,), p.LI(2047, 2048), -1 << 22, 1 << 22),
+        p.Population("out", (1,), p.Graded(), -1 << 22, 1 << 22),
     )
     links = (
         p.Dense(np.array([[4, 2], [-4, 2]])),
         p.Structured(axes, axes),
         p.Dense(np.ones((1, 2), int)),
+        p.Dense(np.ones((1, 1), int)),
     )
     joints = tuple(
         p.Projection(f"{a.name}->{b.name}", a.name, b.name, link)
@@ -156,6 +158,13 @@ def _levels() -> Program:
     )
     program = p.Program(populations, joints, 2, p.Readout("out", 1.0, (0,)))
     return BalanceDelays(max_delay=8).run(program)
+
+
+def _groups() -> Program:
+    """A clock that ticks at the end of every group of steps."""
+    from tests.strategies import random_program
+
+    return random_program(15, populations=1, max_neurons=6, timesteps=4, neurons=("groups",))
 
 
 def _trained(folder: Path) -> list[bytes]:
@@ -194,6 +203,7 @@ def _replays(folder: Path) -> list[bytes]:
 def _nirs(folder: Path) -> list[bytes]:
     import nir
 
+    from sfx.toolchain.formats.nir import ext
     from sfx.toolchain.formats.nir.bridge import write
 
     def file(name: str, node: Any, size: int) -> bytes:
@@ -208,6 +218,9 @@ def _nirs(folder: Path) -> list[bytes]:
     return [
         file("fc", nir.Affine(np.ones((3, 2)), np.zeros(3)), 3),
         file("lif", nir.LIF(one * 0.02, one, one * 0, one, one * 0), 2),
+        file("li", nir.LI(one * 0.02, one, one * 0), 2),
+        file("delay", nir.Delay(one * 1e-3), 2),
+        file("groups", ext.GroupSum(np.array([2]), 2), 2),
     ]
 
 
