@@ -240,10 +240,12 @@ def _nets(folder: Path) -> list[bytes]:
         flat,
         dense(np.arange(8).reshape(2, 4), sums),
     ]
+    own = {"type": "dense_rec", "weight_rec": np.arange(4).reshape(2, 2), "delay": np.array([0, 2])}
     return [
         write(folder / "a.net", [*first, flat, second]).read_bytes(),
         write(folder / "b.net", [second]).read_bytes(),
         write(folder / "c.net", changes).read_bytes(),
+        write(folder / "d.net", [second | own, second | {"weight": np.eye(2)}]).read_bytes(),
     ]
 
 
