@@ -133,7 +133,7 @@ def test_product_wraps_before_it_shifts(a: int, b: int, exp: int, vth: int) -> N
 
 
 def test_clock_ticks_at_the_last_step_also_before_its_phase() -> None:
-    ticks = [clock.tick(h, phase=5, timesteps=4) for h in range(14)]
+    ticks = [clock.tick(h, phase=5, period=4) for h in range(14)]
     assert [h for h, t in enumerate(ticks) if t] == [0, 4, 8, 12]
 
 

@@ -203,8 +203,8 @@ def current_bound(
     """
     low = high = np.zeros_like(a_in.low)
     keep, bits = arithmetic.full_decay - neuron.du, arithmetic.decay_bits
-    if keep == arithmetic.decay_unity:  # T times as much, beyond all registers before 2^24 steps
-        steps, timesteps = min(timesteps, 1 << 24), 0
+    if keep == arithmetic.decay_unity:  # T times as much, beyond all registers long before their size
+        steps, timesteps = min(timesteps, arithmetic.payload_limit), 0
         low, high = (steps * (end << INPUT_SHIFT) for end in (a_in.low, a_in.high))
     for _ in range(timesteps if keep else 1):
         last = low, high
