@@ -107,7 +107,9 @@ def picture(value: Any) -> Any:
         return (id(value), type(value), value.requires_grad, value.dtype, numbers)
     if isinstance(value, dict):
         return (id(value), type(value), [(k, picture(v)) for k, v in value.items()])
-    if isinstance(value, list | tuple | set):
+    if isinstance(value, set):  # put back, its order may be another: strings' hashes are drawn
+        return (id(value), type(value), sorted(map(str, value)))
+    if isinstance(value, list | tuple):
         return (id(value), type(value), [picture(v) for v in value])
     return (id(value) if isinstance(value, nn.Module) else value, type(value))
 

@@ -203,7 +203,9 @@ def current_bound(
     """
     low = high = np.zeros_like(a_in.low)
     keep, bits = arithmetic.full_decay - neuron.du, arithmetic.decay_bits
-    if keep == arithmetic.decay_unity:  # T times as much, beyond all registers long before their size
+    if (
+        keep == arithmetic.decay_unity
+    ):  # T times as much, beyond all registers long before their size
         steps, timesteps = min(timesteps, arithmetic.payload_limit), 0
         low, high = (steps * (end << INPUT_SHIFT) for end in (a_in.low, a_in.high))
     for _ in range(timesteps if keep else 1):
