@@ -64,7 +64,8 @@ class IntegerSlots:
         found = stairs(op)
         assert found is not None, "it is an integer neuron"
         if self.relayed and not shared and len(found.up) + len(found.down) > 1:
-            current = Node(f"{node.name}.current", Sum(), node.inputs, node.shape, "")
+            # The neuron's weights stand before it, so bits asked for its module are its bits too.
+            current = Node(f"{node.name}.current", Sum(), node.inputs, node.shape, node.module)
             nodes.append(current)
             port = (nodes[0].name,)
         for j, (level, reached) in enumerate(found.up):
