@@ -24,6 +24,8 @@ from ...toolchain.ir import evaluate
 from ...toolchain.ir import graph as g
 from ...toolchain.ir.check import loops
 from ...toolchain.ir.graph import FloatArray, Graph, Node
+from ...toolchain.ir.stairs import stairs
+from .membrane import LOCAL
 from .record import Recording
 
 CURRENT = "current into "
@@ -117,10 +119,10 @@ def sizes(graph: Graph, x: Any) -> dict[str, Size]:
     found: dict[str, Size] = {}
     steps = graph.timesteps
     most = {
-        name: float(n.op.most)
+        name: float(of.most)
         for n in graph
+        if (of := stairs(n.op)) is not None
         for name in (n.name, DELAYED + n.name)
-        if isinstance(n.op, g.LIF | g.IF) and n.op.fires == "round"
     }
     for node in graph:
         if isinstance(node.op, g.Input):
@@ -161,8 +163,9 @@ def _through(op: g.Op, graph: Graph, node: Node, ports: list[Size], steps: int) 
     if isinstance(op, g.Integrator):
         return Size(m * abs(op.gain) * steps, k + steps + 1)
     if isinstance(op, g.LI):
+        # v and i are means of what they were and of what comes, weighted by the two decays
         grown = max(abs(op.gain * op.w_in), 1.0)
-        return Size(m * grown + abs(op.leak), k + 8 * steps)
+        return Size(m * grown + abs(op.leak) + abs(op.start), k + LOCAL * steps)
     if isinstance(op, g.TimeSum):
         span = op.span(steps)
         return Size(m * span, k + span)

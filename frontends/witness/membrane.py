@@ -80,8 +80,8 @@ def over(op: g.LIF | g.IF, v: FloatArray) -> Spikes:
 def distance(op: g.LIF | g.IF, v: FloatArray, fired: Spikes) -> FloatArray:
     """How far v is from where the graph would send what torch sent, as `over` does not."""
     if op.fires == "signed":
-        step = np.where(over(op, v) > fired, over(op, v), fired) - 0.5  # between the two numbers
-        return np.asarray(np.abs(v - np.sign(step) * threshold(op)))
+        side = np.where(fired == 0, np.sign(v), fired)  # where it would begin, or cease, to fire
+        return np.asarray(np.abs(v - side * threshold(op)))
     if op.fires != "round":
         away: FloatArray = np.abs(v - threshold(op))
         return away

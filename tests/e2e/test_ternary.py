@@ -154,6 +154,27 @@ def test_the_witness_compares_every_spike_and_sees_a_wrong_sign() -> None:
         compare(graph, told)
 
 
+@pytest.mark.parametrize("sent", [-1.0, 0.0, 1.0])
+def test_a_spike_near_a_threshold_is_a_tie_but_not_with_the_other_sign(sent: float) -> None:
+    """Three times 0.1 just above the threshold: rounding decides whether it fires, but not how."""
+    net = torch.nn.Sequential(torch.nn.Linear(1, 1), ternary_lif(1.0, 0.29999998)).eval()
+    with torch.no_grad():
+        net[0].weight.fill_(0.1)
+        net[0].bias.zero_()
+    exported = traced(net, torch.zeros(4, 1, 1))
+    told = record(exported, np.ones((4, 1), np.float32))
+    (recorded,) = told.neurons.values()
+    assert recorded.sent.ravel()[:2].tolist() == [0, 0]
+    recorded.sent.reshape(-1)[2] = sent
+    recorded.sent.reshape(-1)[3] = sent == 0  # it is still above where it did not fire
+    graph = to_graph(exported.graph)
+    if sent == -1:
+        with pytest.raises(InputError, match="SFX-E180"):
+            compare(graph, [replace(told, output=None)])
+    else:
+        assert compare(graph, [replace(told, output=None)]).spikes == 1
+
+
 def test_the_witness_sees_the_slots() -> None:
     exported = traced(representable(OneStep(), 0), torch.zeros(1, 1, 2, 8, 8), input_layout="B")
     told = recordings(exported, samples(1, 2, 8, 8))
