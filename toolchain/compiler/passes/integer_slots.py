@@ -42,9 +42,8 @@ class IntegerSlots:
         for node in graph:
             op = node.op
             if isinstance(op, LIF) and op.keeps_nothing:
-                new = self._slots(graph, node, op)
+                new, slots[node.name] = self._slots(graph, node, op)
                 made += new
-                slots[node.name] = _read(new)
             else:
                 made.append(node)
         return graph.with_nodes(
@@ -57,41 +56,41 @@ class IntegerSlots:
             for n in made
         )
 
-    def _slots(self, graph: Graph, node: Node, op: LIF) -> list[Node]:
+    def _slots(self, graph: Graph, node: Node, op: LIF) -> tuple[list[Node], tuple[str, ...]]:
+        """What takes the neuron's place, and what readers of the number read."""
         (port,) = node.inputs
         shared = len(port) == 1 and (isinstance(graph[port[0]].op, Sum) or graph[port[0]].op.neuron)
-        nodes: list[Node] = []
+        made: list[Node] = []
         found = stairs(op)
         assert found is not None, "it is an integer neuron"
         if self.relayed and not shared and len(found.up) + len(found.down) > 1:
             # The neuron's weights stand before it, so bits asked for its module are its bits too.
             current = Node(f"{node.name}.current", Sum(), node.inputs, node.shape, node.module)
-            nodes.append(current)
-            port = (nodes[0].name,)
-        for j, (level, reached) in enumerate(found.up):
-            slot = Slot(level, reached, node.name, j)
-            nodes.append(replace(node, name=f"{node.name}.slot{j}", op=slot, inputs=(port,)))
-        return [*nodes, *_below(node, port, found.down)]
+            made.append(current)
+            port = (current.name,)
+        above = [
+            replace(
+                node,
+                name=f"{node.name}.slot{j}",
+                op=Slot(level, reached, node.name, j),
+                inputs=(port,),
+            )
+            for j, (level, reached) in enumerate(found.up)
+        ]
+        below = [_below(node, port, j, level) for j, level in enumerate(found.down)]
+        read = (*(n.name for n in above), *(sent.name for _, _, sent in below))
+        return [*made, *above, *(n for three in below for n in three)], read
 
 
-def _below(node: Node, port: tuple[str, ...], levels: tuple[Level, ...]) -> list[Node]:
-    """Slots of negative spikes: of -x, and read with a minus."""
-    nodes: list[Node] = []
-    for j, (level, reached) in enumerate(levels):
-        name, turned = f"{node.name}.slot-{j + 1}", f"{node.name}.turned{j + 1}"
-        nodes.append(replace(node, name=turned, op=Scale(-1.0), inputs=(port,), part=None))
-        slot = Slot(level, reached, node.name, -1 - j)
-        nodes.append(replace(node, name=name, op=slot, inputs=((turned,),)))
-        nodes.append(
-            replace(node, name=f"{name}.sent", op=Scale(-1.0), inputs=((name,),), part=None)
-        )
-    return nodes
-
-
-def _read(made: list[Node]) -> tuple[str, ...]:
-    """What the readers of the number read: slots, and those of negative spikes with a minus."""
-    turned = {n.inputs[0][0]: n.name for n in made if n.name.endswith(".sent")}
-    return tuple(turned.get(n.name, n.name) for n in made if isinstance(n.op, Slot))
+def _below(node: Node, port: tuple[str, ...], j: int, level: Level) -> tuple[Node, Node, Node]:
+    """A slot of negative spikes: it receives -x, and what it sends is read with a minus."""
+    name = f"{node.name}.slot-{j + 1}"
+    turned = replace(
+        node, name=f"{node.name}.turned{j + 1}", op=Scale(-1.0), inputs=(port,), part=None
+    )
+    slot = replace(node, name=name, op=Slot(*level, node.name, -1 - j), inputs=((turned.name,),))
+    sent = replace(node, name=f"{name}.sent", op=Scale(-1.0), inputs=((name,),), part=None)
+    return turned, slot, sent
 
 
 def without_memory(graph: Graph) -> Graph:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from ...ground.arith import IntArray
 from ...ir import graph as g
 from ...ir import program as p
 from ...ir.record import LayerRecord
-from .fit.counted import counted
+from .fit.counted import measured
 from .fit.lif import COARSER, RealLIF, candidate_gains
 from .fit.mantissa import dead_weights, mantissas, weight_error
 from .fit.no_scale import no_scale
@@ -38,22 +40,31 @@ class Fitted:
 
 
 @dataclass(frozen=True, eq=False)
-class Way:
-    """How one neuron becomes integers.
+class Scheme(ABC):
+    """How one neuron without a memory becomes integers.
 
     low, high  what it sends
-    integers   (state, mantissas, largest sum of them) -> the integers, None if they do not fit
-    sends      (neuron program, its input [K, T, n]) -> what it sends
-    nearest    of several that fit and round, the one to take, beside what the data give
     """
 
     inputs: Inputs
     real: RealCell
     low: int
     high: int
-    integers: Callable[[QuantizerState, Mantissas, float], Fitted | None]
-    sends: Callable[[p.NeuronProgram, IntArray], IntArray]
-    nearest: Callable[[list[Fitted]], Fitted]
+
+    @abstractmethod
+    def integers(self, state: QuantizerState, m: Mantissas, bound: float) -> Fitted | None:
+        """The integers at these mantissas, of which no sum is above `bound`; None: they do not fit.
+
+        bound  in units of the mantissas
+        """
+
+    @abstractmethod
+    def sends(self, state: QuantizerState, neuron: p.NeuronProgram, total: IntArray) -> IntArray:
+        """What the neuron program sends for an input [K, T, n], its bias apart."""
+
+    def choose(self, state: QuantizerState, found: list[Fitted]) -> Fitted:
+        """The one to take of several that fit and round."""
+        return found[0]
 
     @property
     def node(self) -> g.Node:
@@ -83,22 +94,22 @@ class Way:
         """What it sends on the calibration data if its sources send `values` [K, T, n]."""
         made = self.inputs.made(of.mantissas, of.exponents)
         total: IntArray = sum((drive(state, j, values) for j in made), state.zeros(self.node))
-        return self.sends(of.neuron, total)
+        return self.sends(state, of.neuron, total)
 
 
-def add(state: QuantizerState, way: Way) -> None:
+def add(state: QuantizerState, scheme: Scheme) -> None:
     """Choose the integers, append population, projections and record.
 
     Raises UnsupportedError SFX-E310 if no scale fits.
     """
-    node, weights = way.node, way.real.weights
-    found = way.fits(state)
+    node, weights = scheme.node, scheme.real.weights
+    found = scheme.fits(state)
     if not found:
-        raise no_scale(state, way.inputs, way.real, lambda s, r: bool(way.fits(s)))
-    best = next((f for f in found if f.exact), None) or way.nearest(found)
-    made = way.inputs.made(best.mantissas, best.exponents)
+        raise no_scale(state, scheme.inputs, scheme.real, lambda s, r: bool(scheme.fits(s)))
+    best = next((f for f in found if f.exact), None) or scheme.choose(state, found)
+    made = scheme.inputs.made(best.mantissas, best.exponents)
     state.populations.append(
-        p.Population(node.name, node.shape, best.neuron, way.low, way.high, -1, node.module)
+        p.Population(node.name, node.shape, best.neuron, scheme.low, scheme.high, -1, node.module)
     )
     state.projections.extend(made)
     record = LayerRecord(
@@ -113,12 +124,6 @@ def add(state: QuantizerState, way: Way) -> None:
         dead=dead_weights(weights, best.mantissas),
         memory_bits=memory_bits(made, state.arithmetic),
     )
-    target = state.target(node.name)
-    if target is not None:
-        before = {w.source: state.as_sent(w.source) for w in way.inputs.wires}
-        mine, alone = (way.sent(state, best, v) for v in (state.sent, before))
-        state.keep_sent(node.name, mine, way.low < 0)
-        whole = np.rint(target).astype(np.int64)
-        record = replace(record, **counted(whole, alone, mine))
-        state.note_silence(node.name, whole, mine)
-    state.records.append(record)
+    sends = partial(scheme.sent, state, best)
+    counts = measured(state, scheme.inputs, sends, signed=scheme.low < 0)
+    state.records.append(replace(record, **counts))

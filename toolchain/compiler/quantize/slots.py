@@ -7,6 +7,8 @@ half of their distance; with one step to a sample nothing is left at all.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ...ground.arith import INPUT_SHIFT, IntArray
@@ -18,7 +20,7 @@ from .cells.terms import low_bits
 from .fit.lif import bias_integers, run_lif
 from .fit.real import RealCell
 from .fit.ties import alike, last_silent
-from .fitted import Fitted, Way, add
+from .fitted import Fitted, Scheme, add
 from .state.mantissas import Mantissas
 from .state.quantizer_state import QuantizerState, inputs_of
 
@@ -34,41 +36,32 @@ def add_slot(state: QuantizerState, node: g.Node) -> None:
     real = RealCell(
         0.0, 0.0, inputs.weights, inputs.bias, 0.0, op.level, 0.0, 0.0, False, op.reached
     )
-    add(
-        state,
-        Way(
-            inputs,
-            real,
-            0,
-            1,
-            lambda s, m, bound: _integers(s, node, real, m, bound),
-            lambda neuron, total: _spikes(state, neuron, total),
-            lambda tried: tried[0],
-        ),
-    )
+    add(state, _Slot(inputs, real, 0, 1))
 
 
-def _spikes(state: QuantizerState, neuron: p.NeuronProgram, total: IntArray) -> IntArray:
-    assert isinstance(neuron, p.LIF)
-    return run_lif(neuron, total, state.arithmetic)[0].astype(np.int64)
+@dataclass(frozen=True, eq=False)
+class _Slot(Scheme):
+    """A LIF population."""
 
+    def integers(self, state: QuantizerState, m: Mantissas, bound: float) -> Fitted | None:
+        """The largest exponent at which the input, the bias and the level fit."""
+        real, widths = self.real, state.arithmetic
+        least, most = widths.weight_exp
+        lowest = max((least + r for r in m.headroom), default=least)
+        highest = min((most + r for r in m.headroom), default=most)
+        bias = float(np.abs(real.bias_i).max(initial=0))
+        for exponent in range(highest, lowest - 1, -1):
+            unit = m.gain * 2.0**exponent
+            most_v = bound * 2.0**exponent + bias * unit + 1
+            small = max(most_v, real.threshold * unit) < widths.input_limit / 2
+            if small and bias * unit * (1 << INPUT_SHIFT) <= widths.largest_bias:
+                return _at(state, self.node, real, m, exponent, most_v)
+        return None
 
-def _integers(
-    state: QuantizerState, node: g.Node, real: RealCell, m: Mantissas, bound: float
-) -> Fitted | None:
-    """The largest exponent at which the input, the bias and the level fit."""
-    widths = state.arithmetic
-    least, most = widths.weight_exp
-    lowest = max((least + r for r in m.headroom), default=least)
-    highest = min((most + r for r in m.headroom), default=most)
-    bias = float(np.abs(real.bias_i).max(initial=0))
-    for exponent in range(highest, lowest - 1, -1):
-        unit = m.gain * 2.0**exponent
-        most_v = bound * 2.0**exponent + bias * unit + 1
-        small = most_v < widths.input_limit / 2 and real.threshold * unit < widths.input_limit / 2
-        if small and bias * unit * (1 << INPUT_SHIFT) <= widths.largest_bias:
-            return _at(state, node, real, m, exponent, most_v)
-    return None
+    def sends(self, state: QuantizerState, neuron: p.NeuronProgram, total: IntArray) -> IntArray:
+        """Its spikes."""
+        assert isinstance(neuron, p.LIF)
+        return run_lif(neuron, total, state.arithmetic)[0].astype(np.int64)
 
 
 def _at(

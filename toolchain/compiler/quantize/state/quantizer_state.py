@@ -17,7 +17,7 @@ from ....ir import program as p
 from ....ir.connections import matrix, value_bounds
 from ....ir.facts import Fact
 from ....ir.float_ops import apply
-from ....ir.matched import Silence, silent_side
+from ....ir.matched import Silence
 from ....ir.ranges import Range
 from ....ir.record import LayerRecord
 from ....ir.wires import Wire, target_size
@@ -118,16 +118,6 @@ class QuantizerState:
         found = silence(name, target, sent)
         if found is not None:
             self.silent.append(found)
-
-    def keep_sent(self, name: str, sent: IntArray, signed: bool) -> None:
-        """What an integer neuron sends on the data, in a byte."""
-        self.sent[name] = sent.astype(np.int8 if signed else np.uint8)
-
-    def note_silence(self, name: str, target: IntArray, sent: IntArray) -> None:
-        """Note an integer neuron that never sends anything, in the float model or in integers."""
-        where = silent_side(bool(target.any()), bool(sent.any()))
-        if where:
-            self.silent.append(Silence(name, where))
 
     def forget(self, names: Sequence[str]) -> None:
         """Drop the calibration values of populations that nothing reads any more."""
