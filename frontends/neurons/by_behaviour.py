@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .any_shape import run
 from .opaque import Method, Opaque, Run
 from .spec import LifSpec
 from .stateless import Stateless, rounding, ternary
@@ -33,14 +33,9 @@ WIDEST = 40
 DIGITS = 4
 """Decimals of a decay that a person typed."""
 HALVINGS = 30
-OWN_STEPS = ("T", "step", "steps", "timesteps", "time_step", "time_steps")
-"""Attributes by which modules know how many steps they loop over."""
-SHAPES: tuple[Callable[[int], tuple[int, ...]], ...] = (
-    lambda n: (1, n),
-    lambda n: (1, n, 1, 1),
-    lambda n: (1, n, 1),
-)
-"""Behind the time axis: [B, n], [B, C, H, W] and [B, C, N]; some modules unpack their input's."""
+"""Of what is between two inputs: enough for float32."""
+TIE = 1e-3
+"""Share of the threshold by which what a spike leaves may be off; `probe` looks more closely."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,7 @@ class _OverTime(Opaque):
 
     def runs(self) -> dict[str, Run]:
         """forward, its spikes counted."""
-        return {"forward": lambda x: _run(self.module, x) * self.norm}
+        return {"forward": lambda x: run(self.module, x) * self.norm}
 
     def _forward(self, x: Tensor) -> Tensor:
         sent = self.over_time(x)[0]
@@ -120,7 +115,7 @@ def look(module: nn.Module) -> Found | None:
 
 def _found(module: nn.Module) -> Found | None:
     x = torch.arange(-WIDEST * FINE, WIDEST * FINE + 1) / FINE
-    sent = _run(module, x.view(1, 1, -1)).flatten()
+    sent = run(module, x.view(1, 1, -1)).flatten()
     values = sent.unique()
     if len(values) == 3 and float(values[1]) == 0.0 and float(values[0]) == -float(values[2]):
         return _signed(module, x, sent, _typed(1.0 / float(values[2])))
@@ -144,12 +139,10 @@ def _signed(module: nn.Module, x: Tensor, sent: Tensor, norm: float) -> Found | 
 
     def fires(*inputs: float) -> bool:
         steps = torch.tensor(inputs).view(-1, 1, 1)
-        return float(_run(module, steps)[-1]) > 0
+        return float(run(module, steps)[-1]) > 0
 
-    if not bool((sent > 0).any()):
-        return None
     top = float(x[sent > 0].min())
-    at = _typed(_least(lambda v: fires(v), top - 1 / FINE, top))
+    at = _typed(_least(fires, top - 1 / FINE, top))
     reached = fires(at)
     over = x.abs() >= at if reached else x.abs() > at
     if not torch.equal(sent * norm, torch.sign(x) * over):
@@ -157,8 +150,9 @@ def _signed(module: nn.Module, x: Tensor, sent: Tensor, norm: float) -> Found | 
     first, large = 0.75 * at, 2.5 * at
     keep = _typed((at - _least(lambda v: fires(first, v), 0.0, 2 * at)) / first)
     left = at - _least(lambda v: fires(large, v), -2 * at, 2 * at)
-    soft = keep > 0 and abs(left) > 0.1 * keep * at
-    if abs(left - (keep * (large - at) if soft else 0.0)) > 1e-3 * at:
+    subtracted = keep * (large - at)
+    soft = keep > 0 and left > subtracted / 2
+    if abs(left - (subtracted if soft else 0.0)) > TIE * at:
         return None
     return Found(0, norm, keep, at, reached, soft)
 
@@ -180,38 +174,9 @@ def _kept(module: nn.Module, norm: float) -> float:
 
     def fires(second: float) -> bool:
         steps = torch.tensor([first, second]).view(2, 1, 1)
-        return float(_run(module, steps)[1]) * norm > 0.5
+        return float(run(module, steps)[1]) * norm > 0.5
 
     return (0.5 - _least(fires, 0.0, 1.0)) / first
-
-
-def _run(module: nn.Module, x: Tensor) -> Tensor:
-    """What it makes of x [T, B, n], of the same shape, whatever shape it takes.
-
-    Raises the module's own error, or TypeError for what is not one tensor of the input's shape.
-    """
-    first: Exception | None = None
-    for shape in SHAPES:
-        lanes = [shape(x.shape[2])[0] * x.shape[1], *shape(x.shape[2])[1:]]
-        given = x.reshape(x.shape[0], *lanes)
-        try:
-            with untouched(module.modules()):
-                _told(module, x.shape[0])
-                made: Any = module.forward(given)
-            if not isinstance(made, Tensor) or made.shape != given.shape:
-                raise TypeError("not one tensor of the input's shape")
-            return made.detach().reshape(x.shape)
-        except Exception as error:
-            first = first or error
-    assert first is not None
-    raise first
-
-
-def _told(module: Any, steps: int) -> None:
-    """A module that counts its steps by a number of its own loops over these."""
-    for name in OWN_STEPS:
-        if type(module.__dict__.get(name)) is int:
-            module.__dict__[name] = steps
 
 
 def _typed(value: float) -> float:

@@ -1,4 +1,5 @@
-"""Integer neurons of our own: up to D spikes in a step, in one message (I-LIF, MultiSpike).
+"""Integer neurons of our own: up to D spikes in a step, in one message (I-LIF, MultiSpike), or one
+of either sign (ternary).
 
 Trained at few steps (often one) with whole numbers, deployed with D binary slots or one graded
 spike for each step (X. Luo et al., "Integer-Valued Training and Spike-Driven Inference", ECCV 2024,

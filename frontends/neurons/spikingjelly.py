@@ -106,7 +106,7 @@ def _ternary(spec: LifSpec, path: str) -> LifSpec:
         at = spec.reset or spec.start
         raise UnsupportedError(
             "SFX-E105",
-            f"a ternary neuron that rests at {at:g}, its thresholds are not the same from there",
+            f"a ternary neuron that rests at {at:g}, from which its thresholds are not equally far",
             where=path,
             hint="use v_reset=0. or None",
         )

@@ -12,7 +12,7 @@ from tests.e2e.integer_nets import Spikes, Update  # noqa: E402
 from tests.e2e.ternary_nets import Act, Once  # noqa: E402
 from torch import Tensor, nn  # noqa: E402  (after importorskip)
 
-from sfx.frontends.neurons import by_behaviour, registry  # noqa: E402
+from sfx.frontends.neurons import by_behaviour, registry, stateless  # noqa: E402
 from sfx.frontends.neurons.integer import (  # noqa: E402
     IntegerLIF,
     MultiSpike,
@@ -28,6 +28,7 @@ from sfx.toolchain.formats.nir.bridge import to_graph  # noqa: E402
 from sfx.toolchain.ground.errors import UnsupportedError  # noqa: E402
 from sfx.toolchain.ir import evaluate  # noqa: E402
 from sfx.toolchain.ir import graph as g  # noqa: E402
+from sfx.toolchain.ir.stairs import MOST_LEVELS  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -134,6 +135,7 @@ def test_a_module_that_learns_is_not_run() -> None:
 def test_no_neuron_of_more_spikes_than_a_byte_holds() -> None:
     with pytest.raises(UnsupportedError, match="SFX-E105"):
         registry.read(MultiStep(IntegerLIF(most=1000)), 1e-3, "here")
+    assert stateless.MOST == MOST_LEVELS
 
 
 class Mixed(nn.Module):
