@@ -57,10 +57,20 @@ def options_of(name: str) -> dict[str, tuple[str, ...]]:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_the_options_of_compile(name: str) -> None:
     every, mine, left_out = options_of("compile"), options_of(name), COMMANDS[name]
-    assert set(every) - set(mine) == set(left_out) - {"output"} | ({"output"} - set(mine))
+    assert set(every) - set(mine) == set(left_out)
     same = set(every) & set(mine)
     assert {n: mine[n] for n in same} == {n: every[n] for n in same}
     assert {"integer_spikes", "layer_bits", "method", "effort", "convention"} <= same
+
+
+@pytest.mark.parametrize("name", ["check", "compile", "quantize", "run", "verify"])
+def test_memory_is_told_in_megabytes_and_received_in_bytes(name: str) -> None:
+    found: Any = get_command(cli.app)
+    command = found.commands[name]
+    (option,) = (o for o in command.params if o.name == "memory")
+    context = command.make_context(name, [], resilient_parsing=True)
+    assert option.process_value(context, "3") == 3 * 1024 * 1024
+    assert option.process_value(context, None) is None
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -50,6 +50,11 @@ def to_dump(path: Path | None) -> Path | None:
     return path
 
 
+def in_bytes(megabytes: int | None) -> int | None:
+    """Of `--memory`: commands receive bytes."""
+    return None if megabytes is None else megabytes << 20
+
+
 PICTURES = (".png", ".svg")
 
 ModelArg = Annotated[
@@ -84,6 +89,7 @@ MemoryOpt = Annotated[
     typer.Option(
         min=1,
         metavar="MB",
+        callback=in_bytes,
         help="Memory that the command may use; it refuses to start if it needs more",
     ),
 ]

@@ -122,7 +122,7 @@ def compile(
             check=beside,
             check_samples=check_samples,
             dump_passes=dump,
-            memory=None if memory is None else memory << 20,
+            memory=memory,
             options=quantize_options(
                 bits, layer_bits, method, effort, counts, integer_spikes, (proved, range_margin)
             ),

@@ -144,7 +144,7 @@ def quantize(
             weights=weights,
             check=beside,
             check_samples=check_samples,
-            memory=None if memory is None else memory << 20,
+            memory=memory,
         )
         full = judge.score({}, effort=effort)
         progress(1, 1)

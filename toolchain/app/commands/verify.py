@@ -112,7 +112,7 @@ def verify(
             sample_fraction=sample_fraction,
             resume=resume,
             replay_file=kept,
-            memory=None if memory is None else memory << 20,
+            memory=memory,
             progress=progress,
         )
     out.print(verify_summary(verdict))
