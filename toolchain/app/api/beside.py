@@ -1,4 +1,4 @@
-"""Samples of a model: fitted to its graph, and the torch model compared with the graph on them."""
+"""A model and its samples: its graph, those that fit it, and the torch model beside it on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,24 @@ from ...ir import graph as g
 from .models import Source
 
 if TYPE_CHECKING:
+    from ...formats.nir.conventions import NirOptions
     from .witnessing import Witnessed
+
+
+def imported(
+    source: Source, samples: NDArray[Any] | None, timesteps: int | None, options: NirOptions | None
+) -> g.Graph:
+    """The graph. A NIR file need not say its T, the samples do; a traced network has it in it."""
+    from ...formats.nir.bridge import to_graph
+
+    if timesteps is None and samples is not None and "timesteps" not in source.graph.metadata:
+        timesteps = int(samples.shape[1])
+    return to_graph(source.graph, timesteps=timesteps, options=options)
+
+
+def calibration(source: Source, given: NDArray[Any] | None) -> tuple[NDArray[Any] | None, str]:
+    """The samples that choose the scales, and where they are from: the user's come first."""
+    return (source.calibration, "checkpoint") if given is None else (given, "--calibrate")
 
 
 def witnessed(

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
 from ...data import Data, Samples, calibration_of
 from ...formats.bundle.bundle import Bundle
 from ...ground.errors import InputError, SfxError
-from .beside import fitted, witnessed
+from .beside import calibration, fitted, imported, witnessed
 from .dumping import Dump
 from .manifests import calibration_facts, manifest_of, nir_facts, quantize_facts
 from .models import Integers, ReadOptions, Source
@@ -167,8 +165,12 @@ def _quantized(source: Source, timesteps: int | None, job: Job) -> Bundle:
     """A float model: its graph beside the torch model, then integers."""
     from ...compiler.compile import compile_graph
 
-    graph = _imported(source, timesteps, job)
-    samples, origin = _samples(source, graph, job)
+    job.stage("import NIR")
+    given = None if job.calibrate is None else job.calibrate.x
+    graph = imported(source, given, timesteps, job.nir_options)
+    samples, origin = calibration(source, given)
+    if samples is not None:
+        samples = fitted(samples, graph, "calibration samples")
     if source.exported is not None and job.check:
         job.stage("the model beside its graph")
     found = witnessed(source, graph, samples, origin, job.check)
@@ -192,27 +194,6 @@ def _quantized(source: Source, timesteps: int | None, job: Job) -> Bundle:
     return _bundle(
         source, compiled, facts | {"calibration": calibration_facts(samples, origin)}, job
     )
-
-
-def _imported(source: Source, timesteps: int | None, job: Job) -> Graph:
-    """The graph. A NIR file need not say its T, the samples do; a traced network has it in it."""
-    from ...formats.nir.bridge import to_graph
-
-    job.stage("import NIR")
-    given = job.calibrate
-    if timesteps is None and given is not None and "timesteps" not in source.graph.metadata:
-        timesteps = int(given.x.shape[1])
-    return to_graph(source.graph, timesteps=timesteps, options=job.nir_options)
-
-
-def _samples(source: Source, graph: Graph, job: Job) -> tuple[NDArray[Any] | None, str]:
-    """The samples that choose the scales, and where they are from: the user's come first."""
-    samples, origin = source.calibration, "checkpoint"
-    if job.calibrate is not None:
-        samples, origin = job.calibrate.x, "--calibrate"
-    if samples is not None:
-        samples = fitted(samples, graph, "calibration samples")
-    return samples, origin
 
 
 def _facts(source: Source, compiled: Compiled, found: Witnessed | None, job: Job) -> dict[str, Any]:

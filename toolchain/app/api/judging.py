@@ -13,7 +13,7 @@ from ...ground.errors import InputError
 from ...ground.memory import require
 from ...ir import graph as g
 from ...ir.memory_use import of_compile
-from .beside import fitted, witnessed
+from .beside import calibration, fitted, imported, witnessed
 from .models import ReadOptions
 from .renamed import renamed
 from .sources import float_source
@@ -57,29 +57,25 @@ def judge(
     from ...compiler.compile import neuron_form
     from ...compiler.precision.judge import Judge
     from ...compiler.quantize.options import Options
-    from ...formats.nir.bridge import to_graph
     from ...targets import load as load_target
 
     data = samples_of(data)
     dt = None if nir_options is None else nir_options.dt
     asked = ReadOptions(model, None, input_layout, timesteps, trust_pickle, weights=weights, dt=dt)
     read = float_source(source, tuple(data.x.shape[1:]), asked)
-    samples, origin = read.calibration, "checkpoint"
-    if calibrate is not None:
-        samples, origin = calibration_of(calibrate).x, "--calibrate"
+    given = None if calibrate is None else calibration_of(calibrate).x
+    samples, origin = calibration(read, given)
     if data.y is None or samples is None:
         what = "labels y" if data.y is None else "calibration samples: give --calibrate"
         raise InputError("SFX-E622", f"judging accuracy needs {what}", where=read.name)
-    if timesteps is None and "timesteps" not in read.graph.metadata:
-        timesteps = int(data.x.shape[1])
-    imported = to_graph(read.graph, timesteps=timesteps, options=nir_options)
-    classes_fit(data.y, math.prod(imported.of_type(g.Output)[0].shape))
-    samples = fitted(samples, imported, "calibration samples")
-    x = fitted(data.x, imported, "samples")
+    whole = imported(read, data.x, timesteps, nir_options)
+    classes_fit(data.y, math.prod(whole.of_type(g.Output)[0].shape))
+    samples = fitted(samples, whole, "calibration samples")
+    x = fitted(data.x, whole, "samples")
     widest = max((samples, x), key=lambda given: int(given.max())).astype(np.int64)
-    found = witnessed(read, imported, samples, origin, check_samples if check else 0)
+    found = witnessed(read, whole, samples, origin, check_samples if check else 0)
     fast, chosen = FastBackend(), load_target(target)
-    graph = neuron_form(imported, chosen, widest, options)
+    graph = neuron_form(whole, chosen, widest, options)
     require(of_compile(graph, len(samples)), "quantizing it", allowed=memory)
     return Judge(
         graph,

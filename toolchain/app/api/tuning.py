@@ -15,7 +15,7 @@ from ...ground.errors import InputError
 from ...ground.memory import require
 from ...ir.graph import Graph
 from ...ir.memory_use import of_compile
-from .beside import fitted, witnessed
+from .beside import calibration, fitted, imported, witnessed
 from .models import Integers, ReadOptions
 from .renamed import renamed
 from .sources import source_of
@@ -64,11 +64,10 @@ def prepare(
 
     Before any training the model computes exactly the Program that `sfx.compile` would give.
     Raises SfxError: what export, quantization and mapping refuse (so a model that does not fit
-    fails before it is trained), SFX-E180 to E185 where the graph is not the torch model, SFX-E360
-    what has no torch rule, SFX-E362 no calibration samples, SFX-E364 a fine-tuned model, SFX-E611,
-    E616 calibration samples that are not counts of events.
+    fails before it is trained), SFX-E180 to E185 where the graph is not the torch model, SFX-E605
+    where `memory` is too little, SFX-E360 what has no torch rule, SFX-E362 no calibration samples,
+    SFX-E364 a fine-tuned model, SFX-E611, E616 calibration samples that are not counts of events.
     """
-    from ...formats.nir.bridge import to_graph
     from ...qat.prepare import from_graph, from_program
 
     if not isinstance(target, str):
@@ -86,14 +85,11 @@ def prepare(
     read = source_of(source, None if given is None else given.shape[1:], asked, UNTRAINED)
     if isinstance(read, Integers):
         return from_program(read.program, target)
-    samples = read.calibration if given is None else given
+    samples, origin = calibration(read, given)
     if samples is None or samples.ndim < 3:
         raise _without_samples(source, samples)
-    if timesteps is None and "timesteps" not in read.graph.metadata:
-        timesteps = int(samples.shape[1])
-    graph = to_graph(read.graph, timesteps=timesteps, options=nir_options)
+    graph = imported(read, samples, timesteps, nir_options)
     events = fitted(samples, graph, "calibration samples").astype(np.int64)
-    origin = "checkpoint" if given is None else "--calibrate"
     found = witnessed(read, graph, events, origin, check_samples if check else 0)
 
     def lowered(form: Graph) -> None:
