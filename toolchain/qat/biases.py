@@ -33,6 +33,11 @@ class Bias:
     limit: int
     wide: bool = False
 
+    @property
+    def most(self) -> int:
+        """The largest constant that training may reach."""
+        return self.limit << self.exp
+
 
 def bias_of(program: p.Program, q: p.Population, delivered: Iterable[Bound]) -> Bias | None:
     """Of a LIF, a staircase or the read-out; None for populations without one.

@@ -142,8 +142,8 @@ class QatModel(nn.Module):
                 else self._fixed[w.name]
                 for w in wires
             }
-            limit = self._bias[q.name].limit if q.name in self._bias else 0
-            factor = limits.excess(program, q, delivered, limit)
+            most = self._bias[q.name].most if q.name in self._bias else 0
+            factor = limits.excess(program, q, delivered, most)
             if factor is None:
                 return
             for layer in {self.layer_of[w.name] for w in wires if w.name in self.layer_of}:

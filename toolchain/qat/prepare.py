@@ -43,7 +43,7 @@ def from_graph(
 def template(quantized: Quantized, graph: g.Graph, target: str) -> Template:
     """What the quantizer decided and training keeps."""
     program = quantized.program
-    _whole_readout(program)
+    _refuse_readout(program)
     bits = {r.population: r.weight_bits for r in quantized.records}
     (output,) = graph.of_type(g.Output)
     assert isinstance(output.op, g.Output)
@@ -62,11 +62,11 @@ def from_program(program: Program, target: str = "loihi") -> QatModel:
     chosen = load_target(target)
     compile_program(program, chosen)
     program = for_target(program, chosen)
-    _whole_readout(program)
+    _refuse_readout(program)
     return QatModel(Template(with_facts(program), {}, target, "sum"))
 
 
-def _whole_readout(program: Program) -> None:
+def _refuse_readout(program: Program) -> None:
     """Refuse what training does not compute."""
     readout = program.readout
     if readout.weights or readout.largest:
