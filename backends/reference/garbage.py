@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ...toolchain.ground.arith import IntArray
-from ...toolchain.ir.program import Clock, Input, Population, Program
+from ...toolchain.ir.program import Clock, Graded, Input, Population, Program, Projection
 from .pipeline import Replacement
 
 
@@ -13,14 +15,16 @@ def before_phase(program: Program, seed: int) -> Replacement:
     """Every population sends random values of its range at each step before its phase.
 
     Left alone are the host's populations and relays of its clock, which are never arbitrary, and
-    model step -L of a population that some projection reads with lag L: it does matter. In an
-    accumulator that one step is what the clock clears (semantics 6.2).
+    model step -L of a population that a projection (or one from a relay of it) reads with lag L: it
+    does matter. In an accumulator that one step is what the clock clears (semantics 6.2).
     """
     rng = np.random.default_rng(seed)
     exact = _from_host(program)
-    until = {
-        p.name: p.phase - max((0, *(j.lag for j in program.outgoing[p.name]))) for p in program
-    }
+    before: dict[str, int] = {}
+    for p in reversed(program.populations):  # readers first
+        lags = (j.lag + _passed_on(program, j, before) for j in program.outgoing[p.name])
+        before[p.name] = max((0, *lags))
+    until = {p.name: p.phase - before[p.name] for p in program}
 
     def replace(p: Population, h: int) -> IntArray | None:
         if p.name in exact or h >= until[p.name]:
@@ -28,6 +32,12 @@ def before_phase(program: Program, seed: int) -> Replacement:
         return rng.integers(p.low, p.high, size=p.shape, dtype=np.int64, endpoint=True)
 
     return replace
+
+
+def _passed_on(program: Program, j: Projection, before: Mapping[str, int]) -> int:
+    """Steps before its phase at which post matters, where it is a relay: pre then matters, too."""
+    relay = program[j.post].neuron == Graded() and len(program.incoming[j.post]) == 1
+    return before.get(j.post, 0) if relay else 0
 
 
 def _from_host(program: Program) -> frozenset[str]:

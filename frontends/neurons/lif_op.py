@@ -15,7 +15,8 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-from .spec import LifSpec
+from .refusal import Refusal
+from .spec import LifSpec, MapSpec
 
 NAME = "sfx::lif"
 SPECS: WeakValueDictionary[int, LifSpec] = WeakValueDictionary()
@@ -44,6 +45,9 @@ def membranes(steps: Iterator[Tensor], s: LifSpec) -> Iterator[tuple[Tensor, Ten
 
     steps  the input of each step, asked for one by one: it may depend on the spikes before
     """
+    if isinstance(s, MapSpec):
+        yield from _mapped(torch.stack(list(steps)), s)
+        return
     v = i = None
     for step in steps:
         if v is None or i is None:
@@ -63,6 +67,21 @@ def membranes(steps: Iterator[Tensor], s: LifSpec) -> Iterator[tuple[Tensor, Ten
         yield v, fired
         after = v - (s.drop or s.threshold) if s.subtract else torch.full_like(v, s.reset)
         v = torch.where(fired, after, v)
+
+
+def _mapped(x: Tensor, s: MapSpec) -> Iterator[tuple[Tensor, Tensor]]:
+    """(h, whether it fires) at every step of x [T, ...]."""
+    rows, bias = s.map(len(x))
+    if not bias:
+        raise Refusal(
+            "SFX-E105",
+            f"the neuron maps {len(s.bias)} steps onto as many, but runs {len(x)}",
+            f"run the model with T = {len(s.bias)}, as it was trained",
+        )
+    weight, shift = torch.tensor(rows, dtype=x.dtype), torch.tensor(bias, dtype=x.dtype)
+    h = torch.addmm(shift.unsqueeze(1), weight, x.flatten(1)).view(x.shape)
+    for step in h:
+        yield step, step >= 0
 
 
 def lif_over_time(x: Tensor, s: LifSpec) -> Tensor:

@@ -25,7 +25,7 @@ from ...toolchain.ground.errors import UnsupportedError
 from .libraries import READERS
 from .lif_op import membranes
 from .opaque import Opaque, Run
-from .spec import LifSpec
+from .spec import LifSpec, MapSpec
 from .step_op import Recurrent
 from .untouched import untouched
 
@@ -115,12 +115,18 @@ def _inputs(opaque: Opaque) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     top = 25 + 8 * opaque.spec.most
     bottom = -24 if opaque.spec.fires == "signed" else -8
-    eighths = torch.randint(bottom, top, (STEPS, lanes, *shape), generator=generator)
+    steps = _steps(opaque.spec)
+    eighths = torch.randint(bottom, top, (steps, lanes, *shape), generator=generator)
     level = eighths / 8
     for lane, value in enumerate(CONSTANT[: lanes // 2]):
         level[:, lane] = value
-    level[STEPS // 2 :, lanes // 2 : lanes // 2 + 4] *= -1  # from firing to negative and back
+    level[steps // 2 :, lanes // 2 : lanes // 2 + 4] *= -1  # from firing to negative and back
     return (level * _reach(opaque.spec)).to(_dtype(opaque.module))
+
+
+def _steps(s: LifSpec) -> int:
+    """Steps of a probe: a map of the steps has its own number of them."""
+    return len(s.weight) or STEPS if isinstance(s, MapSpec) else STEPS
 
 
 def _reach(s: LifSpec) -> float:

@@ -53,3 +53,31 @@ class LifSpec:
     def counts(self) -> bool:
         """Whether it is an integer neuron: it sends whole numbers, not spikes alone."""
         return self.fires in ("round", "signed")
+
+
+@dataclass(frozen=True)
+class MapSpec(LifSpec):
+    """Parallel spiking neurons (PSN): no membrane, but a map of the steps; fires at h[t] >= 0.
+
+        h[t] = sum over s of weight[t][s] * x[s] + bias[t]
+
+    A sliding one, for any T, has taps and one bias instead: the last tap weighs step t, the one
+    before it step t - 1; nothing came before the first step. The constants of `LifSpec` say only
+    with what h is compared.
+    """
+
+    weight: tuple[tuple[float, ...], ...] = ()
+    bias: tuple[float, ...] = ()
+    taps: tuple[float, ...] = ()
+
+    def map(self, steps: int) -> tuple[list[list[float]], list[float]]:
+        """weight [T][T] and bias [T] of so many steps; empty if they are not those of the map."""
+        if not self.taps:
+            right = steps == len(self.bias)
+            return ([list(row) for row in self.weight], list(self.bias)) if right else ([], [])
+        late = self.taps[::-1]
+        rows = [
+            [late[t - s] if 0 <= t - s < len(late) else 0.0 for s in range(steps)]
+            for t in range(steps)
+        ]
+        return rows, list(self.bias) * steps

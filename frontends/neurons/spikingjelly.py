@@ -13,6 +13,7 @@ With v starting at v_reset (neuron.BaseNode, 0.0.0.0.12, 0.0.0.0.14 and 2.0.0):
                                                 and then has v <- v - n v_threshold
     v as of LIFNode or IFNode                   TernaryLIFNode, TernaryIFNode (2.0), which also
                                                 send -1 when v <= -v_threshold, and are reset
+    h = W x + b over all steps          PSN, MaskedPSN, SlidingPSN (2.0): spike when h >= 0
     spike when v >= v_threshold;  v <- v_reset, or v - v_threshold if v_reset is None
 
 v and v_threshold are compared as float32 numbers (v - v_threshold >= 0 is the same comparison). The
@@ -28,9 +29,10 @@ import torch
 from torch import Tensor, nn
 
 from ...toolchain.ground.errors import UnsupportedError
+from . import parallel
 from .libraries import as_single, library_class
 from .opaque import Method, Opaque, Run
-from .spec import LifSpec
+from .spec import LifSpec, MapSpec
 from .stateless import rounding
 from .untouched import untouched
 
@@ -50,13 +52,11 @@ EQUATIONS = {
 }
 """Class -> which of the equations above; the last three are of `clock_driven`, over all steps."""
 TERNARY = ("TernaryIFNode", "TernaryLIFNode")
-NEURONS = tuple(EQUATIONS)
 SPIKES = "its output is no spike: use LIFNode"
 TRAINED_ONLY = "it differs from LIFNode in training alone: deploy a LIFNode with the same constants"
-PARALLEL = (
-    "it weighs the currents of several steps by a learned map of its own and keeps no membrane, "
-    "which no neuron of the chip does: use ParametricLIFNode, which learns how long it remembers"
-)
+PARALLEL = ("PSN", "MaskedPSN", "SlidingPSN")
+"""Neurons of 2.0 without a membrane: a map of the steps (`parallel`)."""
+NEURONS = (*EQUATIONS, *PARALLEL)
 READ_OUT = (
     "leave it out and take the mean or sum over T of the layer before it: the read-out adds up "
     "without a membrane"
@@ -67,9 +67,6 @@ INSTEAD = {
     "CUBALIFNode": "use snnTorch's Synaptic, which has a current and a membrane",
     "OTTTLIFNode": TRAINED_ONLY,
     "SLTTLIFNode": TRAINED_ONLY,
-    "PSN": PARALLEL,
-    "MaskedPSN": PARALLEL,
-    "SlidingPSN": PARALLEL,
     "NonSpikingIFNode": READ_OUT,
     "NonSpikingLIFNode": READ_OUT,
 }
@@ -82,7 +79,7 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
     Raises UnsupportedError SFX-E105 for another neuron, and for another layer that keeps a state.
     """
     kind = library_class(module, "spikingjelly")
-    if kind not in EQUATIONS:
+    if kind not in NEURONS:
         _refuse_neurons(module, kind, path)
         return None
     if not getattr(module.surrogate_function, "spiking", True):
@@ -92,6 +89,8 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
             where=path,
             hint="use a surrogate function with spiking=True",
         )
+    if kind in PARALLEL:
+        return parallel.spec(module, kind, path)
     if kind == "ILIFNode":
         return _started(_integer(module, path), module, path)
     spec = _started(_spec(module, EQUATIONS[kind]), module, path)
@@ -137,6 +136,8 @@ def _refuse_neurons(module: nn.Module, kind: str, path: str) -> None:
 
 def opaque(module: nn.Module, spec: LifSpec) -> Opaque:
     """What computes in the neuron's place during a trace."""
+    if isinstance(spec, MapSpec):
+        return parallel.Parallel(module, spec)
     return _InMemory(module, spec) if hasattr(module, "step_mode") else _ClockDriven(module, spec)
 
 

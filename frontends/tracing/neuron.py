@@ -11,7 +11,7 @@ from ...toolchain.formats.nir import ext
 from ...toolchain.ir.graph import LI, LIF
 from ..neurons.lif_op import SPECS
 from ..neurons.refusal import Refusal
-from ..neurons.spec import LifSpec
+from ..neurons.spec import LifSpec, MapSpec
 from ..neurons.step_op import RECURRENT, Recurrent
 from .emitter import Emitter, Stream, array
 
@@ -26,6 +26,8 @@ def add_neuron(e: Emitter, x: Stream, number: int) -> str:
         name = e.add(_membrane(x, spec, e.dt), "li", x.name, main=True)
         e.membranes.add(name)
         return name
+    if isinstance(spec, MapSpec):
+        return e.add(_time_map(x, spec), "psn", x.name, main=True)
     made = ext.lif_node(x.shape, LIF(**dataclasses.asdict(spec)), e.dt)
     name = e.add(made, "lif", x.name, main=True)
     if number in RECURRENT:
@@ -39,6 +41,18 @@ def _membrane(x: Stream, spec: LifSpec, dt: float) -> nir.NIRNode:
         return ext.integrator_node(x.shape, gain=spec.gain, dt=dt)
     known = {f.name: getattr(spec, f.name) for f in dataclasses.fields(LI)}
     return ext.li_node(x.shape, LI(**known), dt)
+
+
+def _time_map(x: Stream, spec: MapSpec) -> nir.NIRNode:
+    """The node of neurons that map the steps of the sample."""
+    weight, bias = spec.map(x.dims.steps)
+    if not bias:
+        raise Refusal(
+            "SFX-E105",
+            f"the neuron maps {len(spec.bias)} steps onto as many, but T is {x.dims.steps}",
+            f"run the model with T = {len(spec.bias)}, as it was trained",
+        )
+    return ext.TimeMap(x.shape, np.array(weight), np.array(bias))
 
 
 def _add_recurrent(e: Emitter, x: Stream, name: str, recurrent: Recurrent) -> None:

@@ -24,7 +24,7 @@ from ...toolchain.ir import evaluate
 from ...toolchain.ir import graph as g
 from ...toolchain.ir.graph import FloatArray, Graph, Node
 from ...toolchain.ir.stairs import Stairs, stairs
-from . import membrane
+from . import mapped, membrane
 from .cut import CURRENT, OUTSIDE, Cut, cut
 from .record import Recorded, Recording
 from .result import Witness
@@ -141,8 +141,6 @@ class Beside:
             self.problems[name] = error
 
     def _neuron(self, node: Node, current: FloatArray, recorded: Recorded) -> None:
-        op = node.op
-        assert isinstance(op, g.LIF | g.IF)
         fired = self._fired(node, recorded.sent)
         self.tally.neurons[node.name] = fired[0].size
         self.tally.spikes += int(np.abs(fired).sum())
@@ -168,8 +166,9 @@ class Beside:
     def _fired(self, node: Node, sent: NDArray[Any]) -> NDArray[Any]:
         """Where torch fired; how often, of an integer neuron."""
         op = node.op
-        assert isinstance(op, g.LIF | g.IF)
-        of = stairs(op) or Stairs(((op.threshold, op.reached),))
+        assert isinstance(op, g.LIF | g.IF | g.TimeMap)
+        once = (0.0, True) if isinstance(op, g.TimeMap) else (op.threshold, op.reached)
+        of = stairs(op) or Stairs((once,))
         low, most = -len(of.down), len(of.up)
         wrong = (sent != np.rint(sent)) | (sent < low) | (sent > most)
         if wrong.any():
@@ -199,6 +198,8 @@ class Beside:
     def _spikes(self, node: Node, x: NDArray[Any], fired: NDArray[Any], received: float) -> int:
         """Ties among the spikes that differ; raises for any other difference."""
         op = node.op
+        if isinstance(op, g.TimeMap):
+            return self._mapped(node, op, x, fired, received)
         assert isinstance(op, g.LIF | g.IF)
         v = membrane.follow(op, x, fired)
         wrong = membrane.over(op, v) != fired
@@ -222,6 +223,24 @@ class Beside:
             says = (
                 f"{int(membrane.over(op, v)[at])} (its v {v[at]:.9g}, threshold {op.threshold:.9g})"
             )
+            raise self._differ(
+                "SFX-E180", node, at, int(fired[at]), says, int(left.sum()), left.size, "fires"
+            )
+        return int(wrong.sum())
+
+    def _mapped(
+        self, node: Node, op: g.TimeMap, x: NDArray[Any], fired: NDArray[Any], received: float
+    ) -> int:
+        """The same of neurons that map the steps: h beside 0."""
+        h = mapped.sums(op, x)
+        wrong = (h >= 0) != fired
+        excused = np.abs(h) <= mapped.error(op, x, self.unit, received)
+        if received == 0:
+            excused &= mapped.rounded(op, x)
+        left = wrong & ~excused
+        if left.any():
+            at = self._first(left)
+            says = f"{int(h[at] >= 0)} (its sum {h[at]:.9g}, which fires from 0 on)"
             raise self._differ(
                 "SFX-E180", node, at, int(fired[at]), says, int(left.sum()), left.size, "fires"
             )

@@ -102,7 +102,8 @@ def cut(graph: Graph, recording: Recording) -> Cut:
 
 def _followed(node: Node) -> bool:
     """Whether it is a neuron that fires 0 or 1, or an integer one; others are computed only."""
-    return isinstance(node.op, g.LIF | g.IF) and node.op.fires != "many"
+    lif = isinstance(node.op, g.LIF | g.IF) and node.op.fires != "many"
+    return lif or isinstance(node.op, g.TimeMap)
 
 
 def _loops(graph: Graph, known: set[str]) -> dict[str, set[str]]:
@@ -127,7 +128,7 @@ def sizes(graph: Graph, x: Any) -> dict[str, Size]:
     for node in graph:
         if isinstance(node.op, g.Input):
             found[node.name] = Size(float(np.abs(x).max(initial=0.0)), 1)
-        elif isinstance(node.op, g.LIF | g.IF | g.Threshold) or not node.producers:
+        elif isinstance(node.op, g.LIF | g.IF | g.Threshold | g.TimeMap) or not node.producers:
             found[node.name] = Size(most.get(node.name, 1.0), 0)
         elif not all(p in found for p in node.producers):  # a loop that no record opens
             found[node.name] = Size(math.inf, 1)

@@ -221,6 +221,7 @@ def _nirs(folder: Path) -> list[bytes]:
         file("li", nir.LI(one * 0.02, one, one * 0), 2),
         file("delay", nir.Delay(one * 1e-3), 2),
         file("groups", ext.GroupSum(np.array([2]), 2), 2),
+        file("map", ext.TimeMap(np.array([2]), np.eye(2), np.zeros(2)), 2),
     ]
 
 

@@ -11,7 +11,7 @@ from ..ground.arith import scale_exponent
 from .bound import Bound, Ports
 from .connections import value_bounds
 from .facts import SampleTotal
-from .last_step import once_per_sample
+from .last_step import clock_behind, once_per_sample
 from .program import Clock, Population, Program, Projection
 
 
@@ -46,10 +46,11 @@ def _at_a_time(
     once = {name: f.of for f in totals if f.population == p.name for name in f.reads}
     every = {e.origin: e.every for e in once_per_sample(program).values()} if once else {}
     for j in incoming:  # a clock ticks once in its period, so one of several lags brings it
-        neuron = program[j.pre].neuron
-        if isinstance(neuron, Clock):
-            once[j.name] = j.pre
-            every[j.pre] = neuron.period(program.timesteps)
+        clock = clock_behind(program, j.pre)
+        if clock is not None:
+            once[j.name] = clock.name
+            assert isinstance(clock.neuron, Clock)
+            every[clock.name] = clock.neuron.period(program.timesteps)
     for number, j in enumerate(incoming):
         key = (j.port, once[j.name]) if j.name in once else (j.port, f"#{number}")
         groups.setdefault(key, {}).setdefault(j.lag, []).append(j)

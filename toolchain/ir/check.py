@@ -333,6 +333,7 @@ def graph_problems(graph: Graph) -> Iterator[Problem]:
     """Every problem of `graph`, in node order."""
     yield from _fact_problems(graph)
     yield from _group_problems(graph)
+    yield from _time_map_problems(graph)
     seen: set[str] = set()
     for node in graph:
         if not node.name or "/" in node.name or node.name in seen:
@@ -383,6 +384,20 @@ def _group_problems(graph: Graph) -> Iterator[Problem]:
                 node.name,
                 f"sums over groups of {group} steps, but T is {graph.timesteps}",
                 "use a T that is a whole number of groups, or a group size that divides T",
+            )
+
+
+def _time_map_problems(graph: Graph) -> Iterator[Problem]:
+    steps = graph.timesteps
+    for node in graph.of_type(g.TimeMap):
+        assert isinstance(node.op, g.TimeMap)
+        weight, bias = node.op.weight, node.op.bias
+        if weight.shape != (steps, steps) or bias.shape != (steps,):
+            yield Problem(
+                "SFX-E231",
+                node.name,
+                f"weights of steps {weight.shape} with a bias {bias.shape}, but T is {steps}",
+                f"run the model with the T it was trained for ({len(weight)})",
             )
 
 

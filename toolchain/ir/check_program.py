@@ -35,6 +35,7 @@ from .program import (
     Projection,
     Structured,
 )
+from .silent_steps import silent_steps, stays_inside
 
 Rule = Callable[[Program], Iterator[Problem]]
 
@@ -326,7 +327,9 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
     holds down for as many steps (`delays`), and inside a loop with a Product that a clock gates,
     which takes that value away. A lag below 0, at least -(T-1), reads the next sample's first
     steps: legal only from a population that sends at a sample's last step alone. Of groups of g
-    steps: at least -(g-1). Where each sample is run by itself, nothing is carried.
+    steps: at least -(g-1). Either is legal from a population that clocks silence at all steps that
+    it would read of another sample (`silent_steps`). Where each sample is run by itself, nothing is
+    carried.
     """
     if program.apart:
         return
@@ -334,7 +337,7 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
     early = {name for f in program.known(SampleTotal) for name in f.reads}
     every = {name: e.every for name, e in once_per_sample(program).items()} if early else {}
     silent = {name for f in program.known(Cell) for name in f.silent}
-    ignored = shielded(program)
+    ignored, gated = shielded(program), silent_steps(program)
     member: dict[str, int] = {}
     cleared: set[int] = set()
     for i, group in enumerate(groups(program)):
@@ -343,6 +346,8 @@ def lags_are_cleared(program: Program) -> Iterator[Problem]:
         if any(j.pre in ticks for n in gates for j in program.incoming[n]):
             cleared.add(i)
     for j in program.projections:
+        if j.lag and stays_inside(j, gated, program.timesteps):
+            continue
         if j.lag < 0 and not (j.name in early and -j.lag < every.get(j.pre, 1)):
             yield Problem(
                 "SFX-E349",

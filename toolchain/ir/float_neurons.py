@@ -31,6 +31,8 @@ def over_steps(node: Node, operands: list[FloatArray], timesteps: int) -> FloatA
         return summed
     if isinstance(node.op, g.Delay):
         return delayed(x, node.op.of(node.shape))
+    if isinstance(node.op, g.TimeMap):
+        return mapped(node.op, x)
     if isinstance(node.op, g.TimeSum):
         return _sums_of_groups(x, node.op.span(timesteps), timesteps)
     if isinstance(node.op, g.VIEWS) and x.shape[1] > 1 and x.strides[1] == 0:
@@ -50,6 +52,14 @@ def _sums_of_groups(x: FloatArray, group: int, timesteps: int) -> FloatArray:
     if count == 1:
         return np.broadcast_to(total, (len(x), timesteps, *x.shape[2:]))
     return np.repeat(total, group, axis=1)
+
+
+def mapped(op: g.TimeMap, x: FloatArray) -> FloatArray:
+    """Spikes of a TimeMap of x [K, T, *shape]; x with one step is the same at all."""
+    full = np.broadcast_to(x, (len(x), len(op.bias), *x.shape[2:]))
+    bias = op.bias.reshape(-1, *[1] * (x.ndim - 2))
+    h = np.moveaxis(np.tensordot(op.weight, full, (1, 1)), 0, 1) + bias
+    return (single(h) >= 0).astype(np.float64)
 
 
 def delayed(x: NDArray[Any], steps: NDArray[np.int64]) -> NDArray[Any]:

@@ -351,6 +351,23 @@ class TimeSum(Op):
         return self.group or timesteps
 
 
+@dataclass(frozen=True, eq=False)
+class TimeMap(Op):
+    """Parallel spiking neurons (PSN): spike at step t where h[t] >= 0, with no membrane,
+
+        h[t] = sum over s of weight[t, s] * x[s] + bias[t]
+
+    over all T steps of the sample, the same for every neuron. h is a float32 number. Where a
+    weight with s > t is not 0, it is not causal: its readers wait for step s.
+
+    weight [T, T], bias [T]
+    """
+
+    neuron = True
+    weight: FloatArray
+    bias: FloatArray
+
+
 @dataclass(frozen=True)
 class Product(Op):
     """Elementwise product of two operands of the node's shape (order does not matter)."""

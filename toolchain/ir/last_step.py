@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from math import gcd
 from typing import NamedTuple
 
-from .program import Clock, Graded, Product, Program, Projection, Structured
+from .program import Clock, Graded, Population, Product, Program, Projection, Structured
 
 
 class Ends(NamedTuple):
@@ -53,6 +53,17 @@ def ticking(program: Program) -> Mapping[str, int]:
         elif relayed and _passes_on(reads[0]):
             out[p.name] = out[reads[0].pre]
     return out
+
+
+def clock_behind(program: Program, name: str) -> Population | None:
+    """The clock whose tick `name` sends, being that clock or a relay of it; None for others."""
+    p = program[name]
+    while p.neuron == Graded():
+        reads = program.incoming[p.name]
+        if len(reads) != 1 or not _passes_on(reads[0]) or reads[0].pre == p.name:
+            return None
+        p = program[reads[0].pre]
+    return p if isinstance(p.neuron, Clock) else None
 
 
 def _passes_on(j: Projection) -> bool:

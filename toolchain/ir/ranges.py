@@ -77,7 +77,7 @@ def _range(graph: g.Graph, node: g.Node, operands: list[Range], input_high: int)
             return Range(0, op.most, True)
         case g.LIF() | g.IF() if op.fires == "signed":
             return Range(-1, 1, True)
-        case g.LIF() | g.IF() | g.Threshold() | g.Slot():
+        case g.LIF() | g.IF() | g.Threshold() | g.Slot() | g.TimeMap():
             return SPIKES
         case g.ReLU():
             return Range(max(operands[0].low, 0), max(operands[0].high, 0), operands[0].whole)

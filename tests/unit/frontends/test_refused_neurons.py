@@ -55,6 +55,4 @@ def test_spikingjelly() -> None:
         text = " ".join(refused(spikingjelly, own[name]).split())
         assert spikingjelly.INSTEAD.get(name, "use one of: LIFNode") in text, name
     told = {"LIAFNode", "KLIFNode"}
-    if "PSN" in own:  # SpikingJelly 2
-        told |= {"PSN", "MaskedPSN", "SlidingPSN"}
     assert told <= others & set(spikingjelly.INSTEAD)

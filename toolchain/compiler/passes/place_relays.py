@@ -17,6 +17,7 @@ from ...ir.graph import (
     Scale,
     Sum,
     SumPool2d,
+    TimeMap,
     unused,
 )
 from .base import Condition
@@ -92,10 +93,16 @@ class _Walk:
 
     def result(self) -> Graph:
         """The graph with every relay in its place."""
-        nodes = []
+        nodes: list[Node] = []
         for node in self.graph:
             op = Relay() if node.name in self.sums else node.op
             read = tuple(tuple(self._read(p) for p in port) for port in node.inputs)
+            if isinstance(op, TimeMap):  # it reads one population, whose sums it multiplies
+                current = Node(
+                    unused(f"{node.name}.current", self.names), Relay(), read, node.shape
+                )
+                nodes.append(current)
+                read = ((current.name,),)
             nodes.append(replace(node, op=op, inputs=read))
         return self.graph.with_nodes([*nodes, *self.relayed.values()])
 

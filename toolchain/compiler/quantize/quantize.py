@@ -38,6 +38,7 @@ from .options import Options
 from .slots import add_slot
 from .state.quantizer_state import QuantizerState, drive, own_weight, projection
 from .state.values import Values, coincidences, over_steps
+from .time_maps import add_time_map
 from .weighted import add_lif, add_output, add_relu, add_stream
 
 Progress = Callable[[int, int], None]
@@ -194,6 +195,8 @@ def _population(state: QuantizerState, node: g.Node) -> None:
             _whole(state, node, p.Product())
         case g.LI():
             add_membrane(state, node)
+        case g.TimeMap():
+            add_time_map(state, node)
         case g.Delay():
             add_delay(state, node)
         case g.Integrator() if not state.classes[node.name].whole:

@@ -324,6 +324,10 @@ def _group_sum(b: GraphBuilder, node: ext.GroupSum) -> None:
     b.add(g.TimeSum(node.group))
 
 
+def _time_map(b: GraphBuilder, node: ext.TimeMap) -> None:
+    b.add(g.TimeMap(_f64(node.weight), _f64(node.bias)))
+
+
 def _expand(b: GraphBuilder, node: ext.Expand) -> None:
     b.add(g.Expand(), shape=node.output_shape)
 
@@ -372,6 +376,7 @@ CONVERTERS: dict[type[nir.NIRNode], Callable[[GraphBuilder, Any], None]] = {
     ext.Product: _product,
     ext.TimeSum: _time_sum,
     ext.GroupSum: _group_sum,
+    ext.TimeMap: _time_map,
     ext.Expand: _expand,
     ext.ReduceSum: _reduce_sum,
     ext.Permute: _permute,

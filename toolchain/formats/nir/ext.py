@@ -1,9 +1,9 @@
 """Extension nodes: what spiking transformers need and NIR 1.0 cannot express.
 
 Each is a plain `nir.NIRNode` dataclass with its equation. Importing this module registers them,
-after which `nir.read` reads files that hold them, type check included. All but `TimeSum`
-and `GroupSum` are stateless and act on one time step; x is the sum of the in-edges, as in every
-standard node, but for `Product`.
+after which `nir.read` reads files that hold them, type check included. All but `TimeSum`,
+`GroupSum` and `TimeMap` are stateless and act on one time step; x is the sum of the in-edges, as in
+every standard node, but for `Product`.
 
 A matmul of two streams a [M, K] and b [K, N] is written as
 
@@ -110,6 +110,30 @@ class GroupSum(Extension):
         (self.group,) = _ints(self.group)
         if self.group < 1:
             raise ValueError(f"a group of {self.group} steps")
+        _types(self, self.input_shape, self.input_shape)
+
+
+@dataclass(eq=False)
+class TimeMap(Extension):
+    r"""Parallel spiking neurons (PSN): currents of all T time steps of the sample are weighed, and
+    a neuron spikes where the sum reaches 0. It has no membrane.
+
+    .. math::
+        y(t) = \Theta\left(\sum_{s=0}^{T-1} w_{ts}\, x(s) + b_t\right), \quad \Theta(0) = 1
+
+    weight [T, T], bias [T]
+    """
+
+    input_shape: Ints
+    weight: FloatArray
+    bias: FloatArray
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape)
+        self.weight, self.bias = np.asarray(self.weight), np.asarray(self.bias)
+        steps = len(self.bias) if self.bias.ndim == 1 else 0
+        if not steps or self.weight.shape != (steps, steps):
+            raise ValueError(f"weight {self.weight.shape} and bias {self.bias.shape} of steps")
         _types(self, self.input_shape, self.input_shape)
 
 
@@ -312,6 +336,7 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     Product,
     TimeSum,
     GroupSum,
+    TimeMap,
     Expand,
     ReduceSum,
     Permute,

@@ -113,5 +113,6 @@ WRITERS: dict[type[Op], Callable[[Any, Shape, Shape, float], nir.NIRNode]] = {
     g.Integrator: lambda op, i, o, dt: ext.integrator_node(o, gain=op.gain, dt=dt),
     g.Delay: lambda op, i, o, dt: nir.Delay(op.of(o).reshape(o) * dt),
     g.Product: lambda op, i, o, dt: ext.Product(o),
+    g.TimeMap: lambda op, i, o, dt: ext.TimeMap(o, op.weight, op.bias),
     g.TimeSum: lambda op, i, o, dt: ext.GroupSum(o, op.group) if op.group else ext.TimeSum(o),
 }

@@ -195,6 +195,10 @@ def _delay(w: _Writer, n: g.Node, op: g.Delay, x: Ports) -> None:
     raise _unsaid("a delay", n)
 
 
+def _time_map(w: _Writer, n: g.Node, op: g.TimeMap, x: Ports) -> None:
+    raise _unsaid("a map of the steps", n)
+
+
 def _unsaid(what: str, node: g.Node) -> UnsupportedError:
     return UnsupportedError(
         "SFX-E224",
@@ -238,6 +242,7 @@ WRITERS: dict[type[g.Op], Callable[..., None]] = {
     g.LI: _neuron,
     g.LIF: _neuron,
     g.Delay: _delay,
+    g.TimeMap: _time_map,
     g.IF: _neuron,
     g.Threshold: _neuron,
     g.Integrator: _neuron,
