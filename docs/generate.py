@@ -63,7 +63,8 @@ def neurons() -> str:
             "authors' own code",
             "integer neurons, whatever they are called: modules without parameters that compute "
             "round(clamp(v, 0, D)) / norm (`MultiSpike`, `mem_update`), or spikes of both signs "
-            "(`LIFAct` of the ternary spike)",
+            "(`LIFAct` of the ternary spike); parallel spiking neurons: modules that compute "
+            "W x + b >= 0 over the steps (PSN's authors' `IFNode5`, `MaskedSlidingPSN`)",
         ),
     ]
     return table(("library", "neurons"), rows)

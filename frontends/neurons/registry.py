@@ -13,7 +13,7 @@ from typing import cast
 
 from torch import nn
 
-from . import by_behaviour, probe
+from . import by_behaviour, map_by_behaviour, probe
 from .libraries import READERS
 from .opaque import Opaque
 from .spec import LifSpec
@@ -29,7 +29,7 @@ def read(module: nn.Module, dt: float, path: str) -> LifSpec | None:
     """The constants of `module` if it is a known neuron, else None.
 
     A subclass of a library's neuron is read like that neuron; `opaque` then runs it. A module of no
-    library is looked at by what it computes (`by_behaviour`).
+    library is looked at by what it computes (`by_behaviour`, `map_by_behaviour`).
     """
     reader = _reader(module)
     return None if reader is None else cast(Reader, reader.read)(module, dt, path)
@@ -55,4 +55,5 @@ def _reader(module: nn.Module) -> ModuleType | None:
         package = cls.__module__.partition(".")[0]
         if package in READERS:
             return importlib.import_module(READERS[package])
-    return by_behaviour if by_behaviour.could_be(module) else None
+    looks = (by_behaviour, map_by_behaviour)
+    return next((look for look in looks if look.could_be(module)), None)

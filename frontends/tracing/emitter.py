@@ -255,5 +255,6 @@ CAUSAL = (
     "each step may only use the same step's values, a neuron's state, torch.cumsum(x, 0) over the "
     "time axis (causal attention: q @ cumsum(k^T v)), or the sample's total x.sum(0, keepdim=True) "
     "(not causal: q @ (k^T v).sum(0), or q @ (k^T v) over T*N tokens), of all steps or of "
-    "groups of them (x.view(T // g, g, ...))"
+    "groups of them (x.view(T // g, g, ...)); weights of the steps are those of a parallel spiking "
+    "neuron (PSN), a module of its own"
 )

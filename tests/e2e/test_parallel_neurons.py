@@ -9,19 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+import sfx
 from sfx.backends.base import align
 from sfx.backends.fast.backend import FastBackend
 from sfx.backends.onnx.backend import OnnxBackend
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.app import api
 from sfx.toolchain.compiler.compile import compile_graph
+from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
 from sfx.toolchain.ground.errors import InputError, UnsupportedError
 from sfx.toolchain.ir import graph as g
+from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.targets import load as load_target
 from tests.unit.ir.test_silent_steps import dyadic, events
 
 T, SAMPLES = 4, 12
-KINDS = ("PSN", "MaskedPSN", "half masked", "SlidingPSN")
+KINDS = ("PSN", "MaskedPSN", "half masked", "SlidingPSN", "own code", "own taps")
 
 
 @pytest.mark.needs_lava
@@ -37,8 +40,12 @@ def test_lava_agrees() -> None:
 
 
 def made(kind: str, steps: int = T) -> Any:
-    """Such a neuron, as the library makes it."""
+    """Such a neuron, as the library makes it or as people write it."""
     pytest.importorskip("torch")
+    if kind.startswith("own"):
+        from tests.e2e.own_maps import Square, Taps
+
+        return Square(steps) if kind == "own code" else Taps(3)
     neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
     if not hasattr(neuron, "PSN"):
         pytest.skip("SpikingJelly 2 is not installed")
@@ -73,7 +80,7 @@ def net(kind: str, rounded: bool) -> Any:
         for name, p in model.named_parameters():
             quarters = torch.randint(-4, 5, p.shape, generator=rng) / 4
             p.copy_(torch.randn(p.shape, generator=rng) if rounded else quarters)
-            if name.endswith(("first.bias", "second.bias")):
+            if ("first" in name or "second" in name) and "weight" not in name:
                 p.copy_(-0.25 - quarters.abs())
     return model
 
@@ -142,6 +149,35 @@ def test_rounded_weights_leave_nearly_every_spike(kind: str) -> None:
         want = sent_by(told, name)
         assert 0.03 < want.mean() < 0.97
         assert (quick[name].reshape(want.shape) == want).mean() > 0.97, name
+
+
+@pytest.mark.needs_torch
+@pytest.mark.filterwarnings("ignore")
+def test_fine_tuning_reaches_the_weights_before_both_maps() -> None:
+    torch = pytest.importorskip("torch")
+    model = net("own code", rounded=True)
+    x = (np.random.default_rng(1).random((SAMPLES, T, 2, 6, 6)) < 0.4).astype(np.int64)
+    tuned = sfx.qat.prepare(model, example=torch.zeros(T, 1, 2, 6, 6), calibrate=x)
+    events_first = torch.as_tensor(x).float().movedim(0, 1)
+    wanted = torch.arange(SAMPLES) % 3
+    optimizer, losses = torch.optim.Adam(tuned.parameters(), 0.01), []
+    for _ in range(12):
+        loss = torch.nn.functional.cross_entropy(tuned(events_first), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        before = dict(tuned.named_parameters())
+        for name in ("weights.input->first/current", "weights.first->second/current"):
+            assert before[name].grad.abs().max() > 0, name
+        optimizer.step()
+        losses.append(float(loss))
+    assert losses[-1] < losses[0]
+    program = tuned.program()
+    check_program(program, balanced=False)
+    with torch.no_grad():
+        mine = tuned.eval()(events_first).numpy()
+    sums = ReferenceBackend().run(BalanceDelays(62).run(program), x).sums
+    assert np.allclose(sums / program.readout.scale, mine, atol=1e-5)
+    assert np.ptp(sums, axis=0).min() > 0
 
 
 @pytest.mark.needs_torch

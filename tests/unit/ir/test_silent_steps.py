@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -184,3 +185,49 @@ def test_a_bias_beyond_all_that_arrives_decides_alone() -> None:
     assert want["first"][:, [0, 3]].all()
     assert not want["first"][:, 1].any()
     assert all(np.array_equal(got[n], want[n]) for n in ("first", "second"))
+
+
+def test_a_large_bias_of_each_step_takes_few_synapses() -> None:
+    """A clock's tick brings 15 bits, h has 23: a relay brings the rest."""
+    rng = np.random.default_rng(5)
+    graph, x = graph_of(rng.normal(size=(T, T)), rng.normal(size=T) - 0.5), events(samples=50)
+    program = quantize(lower(graph), x).program
+    check_program(program, balanced=False)
+    brought = [j for j in program.projections if "first" in j.post and j.pre == "clock"]
+    biases = [j for j in brought if not j.post.startswith("first.lag")]
+    assert {j.post for j in biases} == {"first", "first.bias"}
+    assert len(biases) <= 4 * T
+    mine = ReferenceBackend().layers(program, x)
+    want, quick = evaluate.run(graph, x), FastBackend().layers(program, x)
+    assert (mine["first"] == want["first"]).mean() > 0.98
+    assert all(np.array_equal(quick[name], mine[name]) for name in mine)
+
+
+def test_targets_with_binary_spikes_refuse_it_by_name() -> None:
+    with pytest.raises(SfxError) as raised:
+        compile_graph(dyadic(), load_target("loihi1"), events())
+    said = {problem.where.split()[0] for problem in raised.value.problems}
+    assert {problem.code for problem in raised.value.problems} == {"SFX-E420"}
+    assert {"first", "first.current", "first.lag0"} <= said
+
+
+@pytest.mark.parametrize("through", [(), ("lif",)])
+def test_a_loop_is_refused_by_name(through: tuple[str, ...]) -> None:
+    """No step of it is known before all steps of its input are."""
+    nir = pytest.importorskip("nir")
+    from sfx.toolchain.formats.nir import ext
+
+    one = np.ones(N)
+    nodes = {
+        "input": nir.Input({"input": np.array([N])}),
+        "psn": ext.TimeMap((N,), np.eye(T), -np.ones(T)),
+        "back": nir.Linear(np.eye(N)),
+        "lif": nir.LIF(2e-3 * one, one, 0 * one, one, 0 * one),
+        "output": nir.Output({"output": np.array([N])}),
+    }
+    path = ("psn", "back", *through, "psn")
+    edges = [("input", "psn"), ("psn", "output"), *pairwise(path)]
+    kept = {n: v for n, v in nodes.items() if n != "lif" or through}
+    with pytest.raises(SfxError, match=f"the loop {', '.join(sorted(path[:-1]))}") as raised:
+        to_graph(nir.NIRGraph(kept, edges), timesteps=T)
+    assert {problem.code for problem in raised.value.problems} == {"SFX-E207"}

@@ -6,9 +6,9 @@
 
 x is a relay's. P_L reads the clock's tick of a sample's last step early, with the lag -(T - 1 - s)
 and the weight w[s + L, s], so it is there at step s. Where s + L lies outside of the sample no tick
-arrives and P_L is silent, so its lag brings nothing of another sample (semantics 6.6). The bias of
-a step is the clock's too. A lag whose weights are all 0 has no population: a causal map of k taps
-takes k Products per neuron, a full one 2T - 1.
+arrives and P_L is silent, so its lag brings nothing of another sample (semantics 6.6). What a step
+has more of a bias than the step that has least is the clock's too. A lag whose weights are all 0
+has no population: a causal map of k taps takes k Products per neuron, a full one 2T - 1.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ from .state.memory import memory_bits
 from .state.quantizer_state import QuantizerState
 from .state.values import Values, array
 
-FIRES = 0
-"""The level of h + 1, a whole number, that h >= 0 passes."""
-
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
-    """Integers of a map: weight [T, T], shift of each product, bias [T, n], unit per 1.0 of h."""
+    """Integers of a map: weight [T, T], shift of each product, bias [T, n], unit per 1.0 of h.
+
+    level  what h + level + 1 passes where h >= 0, as far above 0 as h is where it is 1.0, or as
+           it can be at all: training then knows how wide a step of the neuron is
+    """
 
     weight: IntArray
     shift: int
@@ -45,6 +46,7 @@ class _Fitted:
     unit: float
     exact: bool
     error: float
+    level: int = 0
 
     def diagonal(self, lag: int) -> IntArray:
         """w[s + lag, s] of every step s [T], 0 where s + lag lies outside of the sample."""
@@ -96,11 +98,9 @@ def add_time_map(state: QuantizerState, node: g.Node) -> None:
     made: list[p.Projection] = []
     for lag in of.lags:
         made += _product(state, node, of, lag, source)
-    steady = bool((of.bias == of.bias[0]).all())
-    constant = of.bias[0] if steady else np.zeros(state.size(node.name), np.int64)
-    bias = (constant - FIRES + 1).reshape(node.shape)
-    made += [] if steady else _biases(state, node, of)
-    neuron = p.MultiLevel((FIRES,), (), bias)
+    least = of.bias.min(axis=0)
+    made += _biases(state, node, of.bias - least)
+    neuron = p.MultiLevel((of.level,), (), (least + of.level + 1).reshape(node.shape))
     state.populations.append(p.Population(node.name, node.shape, neuron, 0, 1, -1, node.module))
     state.projections.extend(made)
     state.records.append(_record(state, node, of, made, source))
@@ -120,12 +120,13 @@ def _fit(state: QuantizerState, op: g.TimeMap, source: str, low: int, high: int)
     error = float(np.sqrt(np.mean((weight / gain - op.weight) ** 2)))
     error /= float(np.sqrt(np.mean(op.weight**2))) or 1.0
     found = _Fitted(weight, 0, np.zeros(bias.shape, np.int64), scale * gain, kept, error)
-    while (most := found.reach(low, high)) * 2 + 4 >= widths.payload_limit:
+    while (most := found.reach(low, high)) * 3 + 6 >= widths.payload_limit:
         found = replace(found, shift=found.shift + 1, unit=found.unit / 2, exact=False)
     # a bias that outweighs all that can arrive decides alone, however large it is
     wanted = np.clip(bias * found.unit, -most - 2, most + 2)
     ints = np.rint(wanted).astype(np.int64)
-    return replace(found, bias=ints, exact=found.exact and alike(ints, wanted))
+    level = int(min(found.unit, most))
+    return replace(found, bias=ints, exact=found.exact and alike(ints, wanted), level=level)
 
 
 def _gain(weight: g.FloatArray, most: int, widths: Arithmetic) -> float:
@@ -163,17 +164,34 @@ def _product(
     return made
 
 
-def _biases(state: QuantizerState, node: g.Node, of: _Fitted) -> list[p.Projection]:
-    """What the clock adds at every step [n]."""
+def _biases(state: QuantizerState, node: g.Node, rows: IntArray) -> list[p.Projection]:
+    """What the clock adds at every step, rows [T, n] >= 0: itself, and by a relay what is large.
+
+    A term holds 15 bits, h has 23: the relay sends whole multiples of the largest power of two.
+    """
+    widths = state.arithmetic
+    large = 1 << (block(widths).bit_length() - 1)
+    if rows.max(initial=0) <= 2 * block(widths):
+        return _ticks(state, rows, node.name)
+    name, axes = f"{node.name}.bias", tuple((f"a{i}", n) for i, n in enumerate(node.shape))
+    many = rows // large
+    state.populations.append(p.Population(name, node.shape, p.Graded(), 0, int(many.max())))
+    made = _ticks(state, many, name) + _ticks(state, rows - many * large, node.name)
+    (term,) = whole_terms(np.array([large]), widths) or ()
+    times = p.Structured(axes, axes, int(term.weight[0]))
+    made.append(p.Projection(f"{name}->{node.name}", name, node.name, times, "a_in", term.exponent))
+    return made
+
+
+def _ticks(state: QuantizerState, rows: IntArray, post: str) -> list[p.Projection]:
+    """The clock brings rows [T, n] to the neurons of `post`, each at its step."""
     made: list[p.Projection] = []
-    for t, row in enumerate(of.bias):
+    for t, row in enumerate(rows):
         for i, term in enumerate(constant_terms(row, state.arithmetic)):
             weights = p.Dense(term.weight.reshape(-1, 1))
-            name = f"{CLOCK}->{node.name}@{t}" + (f"#{i}" if i else "")
-            at = t + 1 - len(of.bias)
-            made.append(
-                p.Projection(name, CLOCK, node.name, weights, "a_in", term.exponent, lag=at)
-            )
+            name = f"{CLOCK}->{post}@{t}" + (f"#{i}" if i else "")
+            at = t + 1 - len(rows)
+            made.append(p.Projection(name, CLOCK, post, weights, "a_in", term.exponent, lag=at))
     return made
 
 

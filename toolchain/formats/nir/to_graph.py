@@ -270,6 +270,8 @@ def _own_shape(node: nir.NIRNode) -> Shape | None:
         return tuple(np.broadcast_shapes(*(v.shape for v in values))) or None
     if isinstance(node, nir.Input):
         return shape_of(node.input_type["input"])
+    if isinstance(node, ext.TimeMap):  # so `check_graph` says why a loop through it is none
+        return node.input_shape
     return None
 
 
