@@ -24,7 +24,7 @@ def run(module: nn.Module, x: Tensor) -> Tensor:
         given = x.reshape(*x.shape, *axes)
         try:
             with untouched(module.modules()):
-                _set_steps(module, x.shape[0])
+                set_steps(module, x.shape[0])
                 made: Any = module.forward(given)
             if not isinstance(made, Tensor) or made.shape != given.shape:
                 raise TypeError("not one tensor of the input's shape")
@@ -35,7 +35,7 @@ def run(module: nn.Module, x: Tensor) -> Tensor:
     raise first
 
 
-def _set_steps(module: Any, steps: int) -> None:
+def set_steps(module: Any, steps: int) -> None:
     """A module that counts its steps by a number of its own loops over these."""
     for name in OWN_STEPS:
         if type(module.__dict__.get(name)) is int:

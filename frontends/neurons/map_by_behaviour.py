@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ...toolchain.ground.errors import UnsupportedError
+from .any_shape import set_steps
 from .libraries import READERS
 from .opaque import Method, Opaque, Run
 from .spec import MapSpec
@@ -205,6 +206,7 @@ def _compared(module: nn.Module, x: Tensor, axis: int) -> tuple[Tensor, bool] | 
     seen = _Comparisons(x.numel())
     try:
         with seen, untouched(module.modules()):
+            set_steps(module, len(x))
             sent: Any = module.forward(given)
     except (Exception, SystemExit):
         return None
