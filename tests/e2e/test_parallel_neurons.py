@@ -21,7 +21,7 @@ from sfx.toolchain.ground.errors import InputError, UnsupportedError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.targets import load as load_target
-from tests.unit.ir.test_silent_steps import dyadic, events
+from tests.unit.ir.test_silent_steps import dyadic, events, graph_of
 
 T, SAMPLES = 4, 12
 KINDS = ("PSN", "MaskedPSN", "half masked", "SlidingPSN", "own code", "own taps")
@@ -29,10 +29,13 @@ KINDS = ("PSN", "MaskedPSN", "half masked", "SlidingPSN", "own code", "own taps"
 
 @pytest.mark.needs_lava
 @pytest.mark.slow
-def test_lava_agrees() -> None:
-    """Every spike, u and v, of samples back to back."""
-    x = events(samples=3)
-    program = compile_graph(dyadic(), load_target("loihi"), x).placed.program
+@pytest.mark.parametrize("rounded", [False, True])
+def test_lava_agrees(rounded: bool) -> None:
+    """Every spike, u and v, of samples back to back; large biases come through a relay."""
+    x, rng = events(samples=3), np.random.default_rng(5)
+    graph = graph_of(rng.normal(size=(T, T)), rng.normal(size=T) - 0.5) if rounded else dyadic()
+    program = compile_graph(graph, load_target("loihi"), x).placed.program
+    assert any(q.name == "first.bias" for q in program) == rounded
     verdict = api.verify(program, x, against="lava", states=True)
     assert verdict.equal, verdict.first_mismatch
     assert verdict.silent == ()
