@@ -6,7 +6,9 @@ two shifts needed, and becomes the other (floor) once the low bits are taken awa
 
 from __future__ import annotations
 
+from ...toolchain.ground.arith import INPUT_SHIFT
 from ...toolchain.ground.arithmetic import Arithmetic
+from ...toolchain.ir.neurons.leaky import Leaky
 from .body import Scope
 
 
@@ -42,6 +44,21 @@ def wrap_current(at: Scope, u: str, widths: Arithmetic) -> str:
     below = at.op("LessOrEqual", u, at.number(-limit))
     raised = at.op("Where", below, at.op("Add", u, turn), u)
     return at.op("Where", above, at.op("Sub", u, turn), raised)
+
+
+def leaky(
+    at: Scope, n: Leaky, a_in: str, state: tuple[str, ...], widths: Arithmetic
+) -> tuple[str, str]:
+    """u and v of a step: x = i32(a << 6); u = wrap(tz(u) + x); v = clip(tz(v) + u + bias)."""
+    u, v = state
+    x = wrap(at, at.op("Mul", a_in, at.number(1 << INPUT_SHIFT)), 32)
+    kept = decay(at, u, widths.full_decay - n.du, widths)
+    u = wrap_current(at, x if kept is None else at.op("Add", kept, x), widths)
+    drive = at.op("Add", u, at.weights(n.bias)) if n.biased else u
+    kept = decay(at, v, widths.decay_unity - n.dv, widths)
+    v = drive if kept is None else at.op("Add", kept, drive)
+    top = widths.state_limit - 1
+    return u, at.op("Clip", v, at.number(-top), at.number(top))
 
 
 def where_above(at: Scope, magnitude: str, value: str, threshold: int) -> str:

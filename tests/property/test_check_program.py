@@ -14,7 +14,7 @@ from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.ir import program as p
 from sfx.toolchain.ir.bound import Bound
 from sfx.toolchain.ir.check_program import check_program
-from sfx.toolchain.ir.neurons.lif import current_bound
+from sfx.toolchain.ir.neurons.leaky import current_bound
 from tests.mutate import projection, with_population, with_projection
 
 AXES = (("a", 4),)

@@ -22,7 +22,10 @@ Rule = TypeVar("Rule")
 
 
 def found(package: str, path: Iterable[str], base: type[Kind]) -> tuple[type[Kind], ...]:
-    """The subclasses of `base` that the files of a package define, in order of the file names."""
+    """The subclasses of `base` that the files of a package define, in order of the file names.
+
+    A class that is no dataclass is what several of them share (`Leaky`), and no kind.
+    """
     modules = [import_module(f"{package}.{m.name}") for m in iter_modules(path)]
     return tuple(
         c
@@ -30,6 +33,7 @@ def found(package: str, path: Iterable[str], base: type[Kind]) -> tuple[type[Kin
         for c in vars(m).values()
         if isinstance(c, type)
         and issubclass(c, base)
+        and "__dataclass_fields__" in vars(c)
         and c is not base
         and c.__module__ == m.__name__
     )

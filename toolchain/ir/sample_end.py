@@ -12,7 +12,8 @@ from ..ground.arith import INPUT_SHIFT, IntArray, scale_exponent
 from .bounds import port_bounds
 from .connections import matrix
 from .last_step import ticking
-from .neurons.lif import LIF, current_bound
+from .neurons.leaky import current_bound
+from .neurons.lif import LIF
 from .program import MultiLevel, Population, Program
 
 

@@ -18,7 +18,7 @@ from ..ground.errors import Problem, SfxError
 from ..ir.bounds import port_bounds
 from ..ir.connections import matrix
 from ..ir.graph import FloatArray
-from ..ir.neurons.lif import current_bound
+from ..ir.neurons.leaky import current_bound
 from ..ir.program import LIF, Population, Program
 
 Layers = Callable[[Program, IntArray], Mapping[str, IntArray]]

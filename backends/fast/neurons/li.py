@@ -41,16 +41,9 @@ def on_device(
     n: LI, a: Tensor, state: tuple[Tensor, Tensor], bias: Tensor, widths: Arithmetic
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What is sent, v, then u and v after the step."""
-    import torch
+    from ..kernels.on_device import leaky
 
-    from ..kernels.on_device import decayed, wrap
-
-    limit, turn, bits = widths.state_limit, 2 * widths.state_limit, widths.decay_bits
-    u, v = state
-    u = decayed(u, widths.full_decay - n.du, bits) + wrap(a << INPUT_SHIFT, 32)
-    u = torch.where(u > limit, u - turn, torch.where(u <= -limit, u + turn, u))
-    v = decayed(v, widths.decay_unity - n.dv, bits) + u + bias
-    v = v.clamp(-(limit - 1), limit - 1)
+    u, v = leaky((n.du, n.dv), a, state, bias, widths)
     return v, u, v
 
 

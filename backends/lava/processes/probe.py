@@ -29,27 +29,26 @@ class Probe:
         self._file[step - 1, 1, columns] = v
 
 
-class PyProbedLif(PyLifModelBitAcc):  # type: ignore[misc]  # Lava is untyped
+class Probed:
+    """Before a model of LIF or LI among its bases: every step ends with the copy."""
+
+    time_step: int
+    u: Any
+    v: Any
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)  # type: ignore[call-arg]  # the model's
+        self._probe = Probe(proc_params)
+
+    def run_spk(self) -> None:
+        """The model's step, then the copy."""
+        super().run_spk()  # type: ignore[misc]  # the model's
+        self._probe.write(self.time_step, self.u, self.v)
+
+
+class PyProbedLif(Probed, PyLifModelBitAcc):  # type: ignore[misc]  # Lava is untyped
     """LIF with a probe."""
 
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self._probe = Probe(proc_params)
 
-    def run_spk(self) -> None:
-        """Intel's step, then the copy."""
-        super().run_spk()
-        self._probe.write(self.time_step, self.u, self.v)
-
-
-class PyProbedLifReset(PyLifResetModelBitAcc):  # type: ignore[misc]  # Lava is untyped
+class PyProbedLifReset(Probed, PyLifResetModelBitAcc):  # type: ignore[misc]  # Lava is untyped
     """LIFReset with a probe."""
-
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self._probe = Probe(proc_params)
-
-    def run_spk(self) -> None:
-        """Intel's step, then the copy."""
-        super().run_spk()
-        self._probe.write(self.time_step, self.u, self.v)

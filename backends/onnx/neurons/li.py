@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ....toolchain.ground.arith import INPUT_SHIFT
 from ....toolchain.ground.arithmetic import Arithmetic
 from ....toolchain.ir.program import LI, Population
-from ..arithmetic import decay, wrap, wrap_current
+from ..arithmetic import leaky
 from ..body import Scope
 from ..forms import Cell, Sent
 
@@ -19,17 +18,10 @@ def compute(
     state: tuple[str, ...],
     widths: Arithmetic,
 ) -> Sent:
-    """x = i32(a << 6); u, v decay and add; v saturates and is sent."""
-    n, (u, v) = p.neuron, state
+    """v is sent."""
+    n = p.neuron
     assert isinstance(n, LI)
-    x = wrap(at, at.op("Mul", ports["a_in"], at.number(1 << INPUT_SHIFT)), 32)
-    kept = decay(at, u, widths.full_decay - n.du, widths)
-    u = wrap_current(at, x if kept is None else at.op("Add", kept, x), widths)
-    drive = at.op("Add", u, at.weights(n.bias)) if n.bias.any() else u
-    kept = decay(at, v, widths.decay_unity - n.dv, widths)
-    v = drive if kept is None else at.op("Add", kept, drive)
-    top = widths.state_limit - 1
-    v = at.op("Clip", v, at.number(-top), at.number(top))
+    u, v = leaky(at, n, ports["a_in"], state, widths)
     return Sent(v, (u, v))
 
 

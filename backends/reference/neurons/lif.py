@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ....toolchain.ground.arith import INPUT_SHIFT, IntArray, scale_exponent, wrap32
 from ....toolchain.ground.arithmetic import Arithmetic
+from ....toolchain.ir.neurons.leaky import Leaky
 from ....toolchain.ir.program import LIF
 from ..types import Cell
 
@@ -26,7 +27,7 @@ def reset(shape: tuple[int, ...]) -> State:
     return State(np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64))
 
 
-def bias(n: LIF) -> IntArray:
+def bias(n: Leaky) -> IntArray:
     """Integer semantics 2.1: bias_mant << bias_exp, or >> -bias_exp (floor) if negative."""
     return scale_exponent(n.bias_mant, n.bias_exp)
 
@@ -40,15 +41,20 @@ def step(n: LIF, state: State, a_in: IntArray, widths: Arithmetic) -> tuple[Stat
     v = clip24(tz(v * (4096 - dv), 12) + u + bias)        saturates, with the new u
     s = v > (vth << 6);  v = 0 where s                    strict, to zero
     """
+    now = integrated(n, state, a_in, widths)
+    s = now.v > (n.vth << INPUT_SHIFT)
+    return State(now.u, np.where(s, 0, now.v)), s.astype(np.int64)
+
+
+def integrated(n: Leaky, state: State, a_in: IntArray, widths: Arithmetic) -> State:
+    """u and v of a step before anything fires: the first three lines of `step`."""
     x = wrap32(a_in << INPUT_SHIFT)
     u = widths.wrap_current(widths.decayed(state.u, widths.decay_unity - (n.du + 1)) + x)
     kept = widths.decayed(state.v, widths.decay_unity - n.dv)
-    v = widths.saturate_membrane(kept + u + bias(n))
-    s = v > (n.vth << INPUT_SHIFT)
-    return State(u, np.where(s, 0, v)), s.astype(np.int64)
+    return State(u, widths.saturate_membrane(kept + u + bias(n)))
 
 
-def busy(n: LIF, state: State) -> NDArray[np.bool_]:
+def busy(n: Leaky, state: State) -> NDArray[np.bool_]:
     """Neurons that change without input: u or v is left, or there is a bias [B, *shape]."""
     changes: NDArray[np.bool_] = (state.u != 0) | (state.v != 0) | (bias(n) != 0)
     return changes

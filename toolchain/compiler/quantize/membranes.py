@@ -19,7 +19,7 @@ from ...ir import graph as g
 from ...ir import program as p
 from ...ir.bound import Bound
 from ...ir.connections import value_bounds
-from ...ir.neurons.lif import membrane_bound
+from ...ir.neurons.leaky import membrane_bound
 from ...ir.ranges import SPIKES, Range
 from ...ir.record import LayerRecord
 from ...ir.wires import target_size, wires_into

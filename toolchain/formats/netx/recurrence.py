@@ -17,7 +17,7 @@ from ...ground.arithmetic import LOIHI
 from ...ground.errors import InputError
 from ...ir.bounds import port_bounds
 from ...ir.delays import CLOCK
-from ...ir.neurons.lif import current_bound
+from ...ir.neurons.leaky import current_bound
 from ...ir.program import (
     LIF,
     Dense,

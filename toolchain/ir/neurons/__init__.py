@@ -1,6 +1,6 @@
 """Neuron programs, one file each: everything that is true of one whoever runs it.
 
-`NEURONS` holds every class that a file of this folder defines.
+`NEURONS` holds every dataclass that a file of this folder defines.
 """
 
 from ..kinds import found

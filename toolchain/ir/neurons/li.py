@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...ground.arith import IntArray, scale_exponent
+from ...ground.arith import IntArray
 from ...ground.arithmetic import Arithmetic
 from ...ground.errors import Problem
 from ..bound import Bound, Ports
-from .base import NeuronProgram, Width
-from .lif import bias_faults, currents_fit, membrane_bound
+from .leaky import Leaky, membrane_bound
 
 
 @dataclass(frozen=True, eq=False)
-class LI(NeuronProgram):
+class LI(Leaky):
     """Lava's LIFReset without its threshold: it sends its membrane (integer semantics 2.6).
 
     At Loihi's widths; those that hold are the Program's `arithmetic`:
@@ -28,7 +27,6 @@ class LI(NeuronProgram):
     du -1..4095, dv 0..4095; bias_mant and bias_exp as in `LIF`.
     """
 
-    state = ("u", "v")
     colour = "#8c6bb1"
 
     du: int
@@ -36,38 +34,15 @@ class LI(NeuronProgram):
     bias_mant: IntArray = field(default_factory=lambda: np.zeros((), np.int64))
     bias_exp: int = 0
 
-    @property
-    def biased(self) -> bool:
-        """Whether a bias drives it."""
-        return bool(self.bias.any())
-
-    @property
-    def bias(self) -> IntArray:
-        """bias_mant << bias_exp; shaped as bias_mant."""
-        return scale_exponent(self.bias_mant, self.bias_exp)
-
     def constants(self, shape: tuple[int, ...], neuron: int) -> str:
         """With the bias as it meets v."""
-        bias = int(np.broadcast_to(self.bias, shape).reshape(-1)[neuron])
-        return f"LI du = {self.du}, dv = {self.dv}, bias = {bias}"
-
-    def input_limit(self, arithmetic: Arithmetic) -> int:
-        """a_in << 6 stays inside the current, as in `LIF`."""
-        return arithmetic.input_limit
-
-    def widths(self, arithmetic: Arithmetic) -> tuple[Width, ...]:
-        """On Loihi decays of 12 bits, an exponent of 3."""
-        return (
-            Width("du", self.du, -1, arithmetic.full_decay),
-            Width("dv", self.dv, 0, arithmetic.full_decay),
-            Width("bias_exp", self.bias_exp, *arithmetic.bias_exp),
-        )
+        return f"LI du = {self.du}, dv = {self.dv}, bias = {self.bias_at(shape, neuron)}"
 
     def faults(
         self, where: str, shape: tuple[int, ...], arithmetic: Arithmetic
     ) -> Iterator[Problem]:
-        """bias_mant as in `LIF`; the membrane is a payload."""
-        yield from bias_faults(self.bias_mant, where, shape, arithmetic)
+        """Besides, the membrane is a payload."""
+        yield from super().faults(where, shape, arithmetic)
         if arithmetic.state_bits > arithmetic.payload_bits:
             what = (
                 f"sends a membrane of {arithmetic.state_bits} bits, and a payload has "
@@ -86,7 +61,7 @@ class LI(NeuronProgram):
     ) -> Iterator[Problem]:
         """The current fits the state (24 bits on Loihi)."""
         a_in, always = ports["a_in"], steady["a_in"]
-        yield from currents_fit(self, where, a_in, always, timesteps, arithmetic)
+        yield from self.current_faults(where, a_in, always, timesteps, arithmetic)
 
     def sends_within(self, ports: Ports, timesteps: int, arithmetic: Arithmetic) -> Bound:
         """All that the membrane can be in a sample of so many steps."""

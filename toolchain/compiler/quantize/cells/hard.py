@@ -20,7 +20,7 @@ from ....ground.arithmetic import Arithmetic
 from ....ir import program as p
 from ....ir.bound import Bound
 from ....ir.graph import FloatArray
-from ....ir.neurons.lif import current_bound
+from ....ir.neurons.leaky import current_bound
 from ....ir.single import TIE
 from ..fit.lif import bias_integers
 from ..fit.real import RealCell
