@@ -161,9 +161,11 @@ def add_stream(state: QuantizerState, node: g.Node) -> None:
     inputs = inputs_of(state, node, wires_into(state.graph, node))
     before = [state.streams[w.source].scale for w in inputs.wires if w.source in state.streams]
     bits = state.bits_of(node)
-    gain = exact_gain(inputs.weights, bits) or largest_gain(inputs.weights, bits)
+    exact_at = exact_gain(inputs.weights, bits)
+    gain = exact_at or largest_gain(inputs.weights, bits)
     round_weights: Nearest | InTwo = Nearest(inputs.weights, bits)
     limit = stream_limit(state.arithmetic)
+    every_bit = bits.used == bits.held  # nobody asked for fewer
     if before and is_exact(inputs.weights, before[0], bits):
         # Elementwise sums (residuals, a max-pool's halves) must not round what they add to; a sum
         # over tokens may, since weights follow and 16 bits are far finer than they are.
@@ -171,9 +173,10 @@ def add_stream(state: QuantizerState, node: g.Node) -> None:
         limit = limit if _sums_axes(inputs) else grown_limit(state.arithmetic)
     elif before:
         gain = before[0] * 2.0 ** np.floor(np.log2(gain / before[0]))
-    elif state.measuring and _only_soft(state.graph, node):
+    elif state.measuring and every_bit and not exact_at and _only_soft(state.graph, node):
         limit = fine_limit(state.arithmetic)
         round_weights = InTwo(inputs.weights, state.arithmetic)
+        gain = round_weights.gain
     payload = _fit_payload(state, inputs, gain, limit, round_weights)
     if payload is None:
         raise _too_large(inputs, limit)

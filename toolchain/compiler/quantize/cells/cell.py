@@ -27,10 +27,10 @@ from ..fit.terms import block
 from ..state.matched import fields_of
 from ..state.memory import memory_bits
 from ..state.quantizer_state import QuantizerState, inputs_of
-from .compared import compared_cell, leaky_cell
+from .calibrated import calibrated
+from .compared import compared_cell, leaking_cell
 from .draft import Draft
 from .hard import hard_cell
-from .met import met
 from .run import values
 from .seen import Seen, seen
 from .soft import soft_cell
@@ -44,11 +44,11 @@ LEAST_THRESHOLD = 16
 MOST_TRIED = 4
 """Scales that are compared on the data, those first whose rounding should disturb least."""
 WORTH = 1.1
-"""Wrong spikes of a proved cell, per wrong one of a cell that is not, up to which it wins."""
+"""Times as many wrong spikes from which a range that is measured is worth it."""
 FEW_WRONG = 0.005
 """Of the spikes: where no more are wrong, nothing better is looked for."""
 WORTH_A_POPULATION = 1.5
-"""Times as many wrong spikes from which a decay of more bits is worth one more population."""
+"""Times as many expected wrong spikes from which more bits of a decay are worth a population."""
 WORST_WEIGHTS = 0.25
 """Relative rms error of the weights from which it would not be the same net."""
 
@@ -109,11 +109,15 @@ def _base(state: QuantizerState, real: RealCell) -> float:
     return exact_gain(real.weights, state.every_bit) or 1.0
 
 
-def _fullest(state: QuantizerState, real: RealCell) -> float:
-    """At a power of two times it, the largest weight takes all bits of two mantissas."""
+def _fullest(draft: Draft, real: RealCell, base: float) -> float:
+    """`base`, but where nothing asks for it the scale whose largest weight takes all the bits of
+    two mantissas, at some power of two.
+    """
+    state = draft.state
     largest = max((float(np.abs(w).max(initial=0)) for w in real.weights), default=0.0)
-    if not largest or exact_gain(real.weights, state.every_bit):
-        return 1.0
+    fixed = any(w.source in state.streams for w in draft.inputs.wires)
+    if fixed or not largest or exact_gain(real.weights, state.every_bit):
+        return base
     return block(state.arithmetic) / largest
 
 
@@ -146,38 +150,41 @@ def _at_some_scale(draft: Draft, real: RealCell, base: float) -> Cell | None:
 def _best_on_data(
     draft: Draft, real: RealCell, reached: Seen, proved: list[Cell], base: float
 ) -> Cell | None:
-    """The fewest wrong spikes; what needs less (no data, fewer populations) wins unless it makes
-    clearly more of them.
-    """
+    """A proved cell, unless one with measured ranges makes clearly fewer wrong spikes."""
 
     def wrong(cell: Cell) -> int:
         sent = values(draft.state, draft.node.name, cell, draft.state.sent)[draft.node.name]
         return int(np.count_nonzero(sent != reached.spikes))
 
-    make = compared_cell if real.subtract else hard_cell
+    few = FEW_WRONG * np.count_nonzero(reached.spikes)
+    safe = min(proved, key=wrong, default=None)
+    if safe is not None and (safe.exact or wrong(safe) <= few):
+        return safe
     measured = draft.fresh(reached)
-    tried = _finest(make, measured, real, base)
-    counts = [wrong(c) for c in (*proved, *tried)]
-    if not counts:
-        return None
-    least = min(counts)
-    best, fewest = next(
-        (c, n)
-        for i, (c, n) in enumerate(zip((*proved, *tried), counts, strict=True))
-        if n == least or (i < len(proved) and n <= least * WORTH)
-    )
-    if best.exact or not real.subtract:
-        return best
-    base = _fullest(draft.state, real) if base == 1.0 else base
-    for more, worth in ((compared_cell, WORTH), (leaky_cell, WORTH_A_POPULATION)):
-        if fewest <= FEW_WRONG * np.count_nonzero(reached.spikes):
+    if real.subtract:
+        best = _least_drift(measured, real, reached, base, lambda cell: wrong(cell) <= few)
+    else:
+        best = min(_finest(hard_cell, measured, real, base), key=wrong, default=None)
+    if safe is None or best is None:
+        return best or safe
+    return best if wrong(best) * WORTH < wrong(safe) else safe
+
+
+def _least_drift(
+    draft: Draft, real: RealCell, reached: Seen, base: float, good: Callable[[Cell], bool]
+) -> Cell | None:
+    """Of the cells with a reset by subtraction the one that rounding should cost fewest spikes.
+
+    How many it really costs is a matter of luck on few samples: one late spike makes others late.
+    """
+    base, best, least = _fullest(draft, real, base), None, float("inf")
+    for make, worth in ((compared_cell, 1.0), (leaking_cell, WORTH_A_POPULATION)):
+        for plain in _finest(make, draft, real, base):
+            cell, flips = calibrated(make, draft, real, plain, reached)
+            if flips * worth < least:
+                best, least = cell, flips * worth
+        if best is not None and (best.exact or good(best)):
             break
-        cells = _finest(more, measured, real, base)
-        cells += [met(more, measured, real, c, reached) for c in cells]
-        counts = [wrong(c) for c in cells]
-        if cells and min(counts) * worth < fewest:
-            fewest = min(counts)
-            best = cells[counts.index(fewest)]
     return best
 
 

@@ -16,9 +16,11 @@ population and one more step.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from ....ground.arith import IntArray
 from ....ir import program as p
 from ....ir.graph import FloatArray
 from ....ir.neurons.product import PRODUCT_LIMIT
@@ -40,23 +42,44 @@ FINER = 4
 
 
 def compared_cell(
-    draft: Draft, real: RealCell, scale: float, late: FloatArray | float = 0.0
+    draft: Draft, real: RealCell, scale: float, offset: FloatArray | float = 0.0
 ) -> Cell | None:
     """The populations at `scale` units of M per 1.0 of v; None if a register could overflow.
 
-    late  how far v is above the real one where it meets the threshold, beyond the half unit that
-          each floor takes on average (units of M, of each neuron): the threshold follows
+    offset  how far v is above the real one where it meets the threshold, beyond the half unit that
+            each floor takes on average (units of M, of each neuron): the threshold follows
     """
-    found = _gathered(draft, real, scale)
-    return None if found is None else _around(found, real, scale, late, leaks=False)
+    return _cell_with(_states_of(draft, real, leaks=False), draft, real, scale, offset)
 
 
-def leaky_cell(
-    draft: Draft, real: RealCell, scale: float, late: FloatArray | float = 0.0
+def leaking_cell(
+    draft: Draft, real: RealCell, scale: float, offset: FloatArray | float = 0.0
 ) -> Cell | None:
     """As `compared_cell`, with L."""
-    found = _gathered(draft, real, scale)
-    return None if found is None else _around(found, real, scale, late, leaks=True)
+    return _cell_with(_states_of(draft, real, leaks=True), draft, real, scale, offset)
+
+
+@dataclass(frozen=True)
+class _State:
+    """M, L or I: a population that a cell keeps its state in.
+
+    sign  of what it adds to v a step later
+    of_v  what it keeps is a part of v; of the current otherwise
+    """
+
+    name: str
+    part: str
+    sign: int = 1
+    of_v: bool = True
+
+
+def _states_of(draft: Draft, real: RealCell, *, leaks: bool) -> tuple[_State, ...]:
+    def state(part: str, **how: Any) -> _State:
+        return _State(f"{draft.node.name}.{part}", part, **how)
+
+    leak = [state("leak", sign=-1)] if leaks else []
+    current = [state("current", of_v=False)] if real.keep_i else []
+    return (state("membrane"), *leak, *current)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,55 +120,69 @@ def _gathered(draft: Draft, real: RealCell, scale: float) -> _Gathered | None:
     return None
 
 
-def _around(
-    found: _Gathered, real: RealCell, scale: float, late: FloatArray | float, *, leaks: bool
+def _cell_with(
+    states: tuple[_State, ...],
+    draft: Draft,
+    real: RealCell,
+    scale: float,
+    offset: FloatArray | float,
 ) -> Cell | None:
-    """Everything that reads A."""
-    draft, feed, finer = found.draft, found.feed, found.finer
-    name, widths = draft.node.name, draft.state.arithmetic
-    membrane, leak, current, feedback = (
-        f"{name}.{k}" for k in ("membrane", "leak", "current", "feedback")
-    )
+    """A, and everything that reads it."""
+    found = _gathered(draft, real, scale)
     (_, into_v), drop, first = integers = integers_of(real, scale)
     largest = max(float(np.abs(into_v).max(initial=0)), abs(drop), abs(first))
-    if max(largest, real.threshold * scale) >= MOST_CONSTANT:
+    if found is None or max(largest, real.threshold * scale) >= MOST_CONSTANT:
         return None
+    draft, name = found.draft, draft.node.name
+    feedback, compare = f"{name}.feedback", f"{name}.compare"
     draft.add("feedback", p.Product(exp=SIGN), -1, 0)
     draft.to_all(GATE, feedback, 1, port="a_in2")
-    of_v = [membrane, leak] if leaks else [membrane]
-    into = [*of_v, current] if real.keep_i else of_v
-    for to in into:
-        draft.same(feed, to, 1, -finer, port="a_in1")
+    for s in states:
+        draft.same(found.feed, s.name, 1, -found.finer, port="a_in1")
         for wire, bare, t in draft.own(found.negated.terms):
-            draft.wire(wire, bare, t, to, pre=feedback, port="a_in1", lag=1)
-    keeps = _states(draft, real, scale, into, integers)
+            draft.wire(wire, bare, t, s.name, pre=feedback, port="a_in1", lag=1)
+    keeps = _kept(draft, real, scale, states, integers)
     if keeps is None:
         return None
-    for to in of_v:
-        draft.same(feedback, to, drop, port="a_in1", lag=1)
-        draft.constant(to, full(draft, into_v), port="a_in1")
-        draft.to_all(CLOCK, to, first, port="a_in1", lag=1)
+    for s in states:
+        if s.of_v:
+            draft.same(feedback, s.name, drop, port="a_in1", lag=1)
+            draft.constant(s.name, full(draft, into_v), port="a_in1")
+            draft.to_all(CLOCK, s.name, first, port="a_in1", lag=1)
     grain = grain_of(draft, real, found.weights, scale, keeps, integers)
-    threshold = full(draft, np.rint(_threshold(draft, real, scale, keeps, grain) + late))
+    threshold = full(draft, np.rint(_threshold(draft, real, scale, keeps, grain) + offset))
     draft.add("compare", p.Product(exp=SIGN), -1, 0)
-    draft.to_all(ONE, f"{name}.compare", 1, port="a_in2")
-    # A - v is shifted down and not v, which rounds the other way: by one unit, but for ties.
-    level = threshold + (finer > 0) - full(draft, into_v)
-    for to in (f"{name}.compare", feedback):
-        draft.same(feed, to, -1, -finer, port="a_in1")
-        for source in into:
-            draft.same(source, to, 1 if source == leak else -1, port="a_in1", lag=1)
-        for wire, bare, t in draft.own(found.weights.terms):
-            draft.wire(wire, bare, t, to, pre=feedback, port="a_in1", lag=1)
-        draft.same(feedback, to, -drop, port="a_in1", lag=1)
-        draft.constant(to, level, port="a_in1")
-        draft.to_all(CLOCK, to, -first, port="a_in1", lag=1)
-    if not _fit(draft, (feedback, f"{name}.compare", *into), abs(first), keeps):
+    draft.to_all(ONE, compare, 1, port="a_in2")
+    for to in (compare, feedback):
+        _threshold_less_v(found, to, states, threshold, integers)
+    names = tuple(s.name for s in states)
+    if not _fit(draft, (feedback, compare, *names), abs(first), keeps):
         return None
+    widths = draft.state.arithmetic
     draft.add("", p.LIF(widths.full_decay, widths.full_decay, 0, reset=False))
-    draft.same(f"{name}.compare", name, -1)
-    cell = _cell(draft, real, found.weights, scale, keeps, grain, (feedback, *into))
-    return replace(cell, level=level)
+    draft.same(compare, name, -1)
+    return _cell(draft, real, found.weights, scale, keeps, grain, (feedback, *names))
+
+
+def _threshold_less_v(
+    found: _Gathered,
+    to: str,
+    states: tuple[_State, ...],
+    threshold: IntArray,
+    integers: Integers,
+) -> None:
+    """The projections that bring `threshold` - v to P or F."""
+    draft, feedback = found.draft, f"{found.draft.node.name}.feedback"
+    (_, into_v), drop, first = integers
+    draft.same(found.feed, to, -1, -found.finer, port="a_in1")
+    for s in states:
+        draft.same(s.name, to, -s.sign, port="a_in1", lag=1)
+    for wire, bare, t in draft.own(found.weights.terms):
+        draft.wire(wire, bare, t, to, pre=feedback, port="a_in1", lag=1)
+    draft.same(feedback, to, -drop, port="a_in1", lag=1)
+    # A - v is shifted down and not v, which rounds the other way: by one unit, but for ties.
+    draft.constant(to, threshold + (found.finer > 0) - full(draft, into_v), port="a_in1")
+    draft.to_all(CLOCK, to, -first, port="a_in1", lag=1)
 
 
 def _through(real: RealCell) -> FloatArray:
@@ -153,42 +190,40 @@ def _through(real: RealCell) -> FloatArray:
     return real.bias_i if real.keep_i else real.bias_i + real.bias_v
 
 
-def _states(
+def _kept(
     draft: Draft,
     real: RealCell,
     scale: float,
-    into: list[str],
+    states: tuple[_State, ...],
     integers: Integers,
 ) -> tuple[Keep, Keep] | None:
-    """Adds M, L and I, with what they keep of themselves; None if no factor has space."""
-    leaks = len(into) > 1 + bool(real.keep_i)
+    """Adds M, L and I; what is kept of v and of the current, None if no factor has space."""
+    leaks = any(s.sign < 0 for s in states)
     (_, into_v), drop, first = integers
-    x = draft.reach(into[0], "a_in1", worst=True)
+    membrane = states[0].name
+    x = draft.reach(membrane, "a_in1", worst=True)
     worst = ends_of(draft, real, x, into_v, drop, first, scale)
     ends = worst if draft.seen is None else worst.within(draft.seen, scale)
     if ends.most >= draft.state.arithmetic.payload_limit:
         return None
-    arrives = int(draft.reach(into[0], "a_in1").largest.max(initial=0))
-    held = [max(map(abs, ends.v)) * (2 - real.keep_v if leaks else 1), max(map(abs, ends.i))]
-    room = arrives + sum(held[: 1 + bool(real.keep_i)])
+    room = float(draft.reach(membrane, "a_in1").largest.max(initial=0))
+    room += max(map(abs, ends.v)) * (2 - real.keep_v if leaks else 1)
+    room += max(map(abs, ends.i)) if real.keep_i else 0
     room += abs(drop) + abs(first) + float(np.abs(into_v).max(initial=0)) + 4
     keep_v = _leak_of(real.keep_v, room) if leaks else keep_of(real.keep_v, room, MOST_DECAY_BITS)
     keep_i = keep_of(real.keep_i, room, MOST_DECAY_BITS)
     if keep_v is None or keep_i is None:
         return None
     part = Keep(keep_v.number, keep_v.bits)  # of v, that M keeps or L takes
-    sends = [Keep(1, 0), part, keep_i] if leaks else [part, keep_i]
-    both = (worst.v, ends.v), (worst.i, ends.i)
-    for to, keep, (by_proof, reached) in zip(into, sends, (both[:1] * leaks + both), strict=False):
-        neuron = p.Product(exp=keep.bits)
-        short = to.removeprefix(f"{draft.node.name}.")
-        draft.add_graded(short, neuron, sent_of(by_proof, keep), sent_of(reached, keep))
-        draft.to_all(GATE, to, keep.number, port="a_in2")
-    of_v = 1 + leaks
-    for source in into:
-        sign = -1 if leaks and source == into[1] else 1
-        for to in into if source in into[of_v:] else into[:of_v]:
-            draft.same(source, to, sign, port="a_in1", lag=1)
+    sends = {"membrane": Keep(1, 0) if leaks else part, "leak": part, "current": keep_i}
+    for s in states:
+        keep = sends[s.part]
+        by_proof, reached = (sent_of(e.v if s.of_v else e.i, keep) for e in (worst, ends))
+        draft.add_graded(s.part, p.Product(exp=keep.bits), by_proof, reached)
+        draft.to_all(GATE, s.name, keep.number, port="a_in2")
+        for to in states:
+            if to.of_v or not s.of_v:
+                draft.same(s.name, to.name, s.sign, port="a_in1", lag=1)
     return keep_v, keep_i
 
 

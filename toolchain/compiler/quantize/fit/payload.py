@@ -21,7 +21,7 @@ from ..state.values import array
 from .compensate import Rounder
 from .lanes import draw, lane_count, weighted
 from .mantissa import assemble, grid_of, mantissas
-from .terms import block_bits
+from .terms import block, block_bits, split
 
 ROWS = 1 << 14
 """Rows of calibration input that are looked at."""
@@ -50,16 +50,24 @@ class InTwo:
     weights: Sequence[FloatArray]
     widths: Arithmetic
 
+    @property
+    def gain(self) -> float:
+        """The largest at which two mantissas hold every weight."""
+        largest = max(float(np.abs(w).max(initial=0)) for w in self.weights)
+        return block(self.widths) / largest / self._low
+
+    @property
+    def _low(self) -> int:
+        """Units of the mantissas of the low bits in one of the high bits."""
+        return 1 << (block_bits(self.widths) - 1)
+
     def __call__(self, gain: float) -> Mantissas:
         """The mantissas at `gain`, those of the low bits with headroom."""
-        bits = WeightBits(self.widths.weight_bits, self.widths.weight_bits)
-        low = block_bits(self.widths) - 1
-        parts: list[tuple[IntArray, int, int]] = []
-        for i, w in enumerate(self.weights):
-            whole = np.rint(np.clip(w * gain, -bits.sizes + 2, bits.sizes - 2) * 2.0**low)
-            rest = whole.astype(np.int64)
-            high = (rest >> (low + 1)) << 1
-            parts += [(high, 0, i), (rest - (high << low), low, i)]
+        parts = [
+            (t.weight, block_bits(self.widths) - 1 - t.exponent, i)
+            for i, w in enumerate(self.weights)
+            for t in split(np.rint(w * gain * self._low).astype(np.int64), self.widths)
+        ]
         made, shifts, wires = zip(*parts, strict=True)
         return Mantissas(tuple(made), tuple(shifts), tuple(wires), gain, 0)
 

@@ -50,8 +50,10 @@ def block(widths: Arithmetic) -> int:
     return (widths.weight_limit // 2 - 1) << block_bits(widths)
 
 
-def weight_terms(w: FloatArray, scale: float, widths: Arithmetic) -> tuple[Term, ...] | None:
-    """w * scale, rounded to whole numbers: one term where that misses less than `ENOUGH`, else two.
+def weight_terms(
+    w: FloatArray, scale: float, widths: Arithmetic, enough: float = ENOUGH
+) -> tuple[Term, ...] | None:
+    """w * scale, rounded to whole numbers: one term where that misses less than `enough`, else two.
 
     None if some are too large. No exponent is negative: it would round every sum down, and a
     membrane adds that up.
@@ -62,9 +64,9 @@ def weight_terms(w: FloatArray, scale: float, widths: Arithmetic) -> tuple[Term,
     wanted = w * scale
     single = _exact(wanted, widths) or _nearest(wanted, widths)
     missing = float(np.sum((wanted - single.value) ** 2))
-    if missing <= ENOUGH**2 * float(np.sum(wanted**2)):
+    if missing <= enough**2 * float(np.sum(wanted**2)):
         return (single,)
-    return _split(np.rint(wanted).astype(np.int64), widths)
+    return split(np.rint(wanted).astype(np.int64), widths)
 
 
 def whole_terms(whole: IntArray, widths: Arithmetic) -> tuple[Term, ...] | None:
@@ -80,10 +82,10 @@ def whole_terms(whole: IntArray, widths: Arithmetic) -> tuple[Term, ...] | None:
         return (single,)
     if largest <= _largest(np.abs(whole), widths):
         return (Term(np.maximum(whole, 0), 0), Term(np.minimum(whole, 0), 0))
-    return _split(whole, widths)
+    return split(whole, widths)
 
 
-def _split(whole: IntArray, widths: Arithmetic) -> tuple[Term, ...]:
+def split(whole: IntArray, widths: Arithmetic) -> tuple[Term, ...]:
     """Even mantissas for the high bits, and what is left as a term of one sign (0..255)."""
     half = widths.weight_limit // 2
     bits = max(1, int(np.abs(whole).max(initial=0)).bit_length() + 1 - half.bit_length())

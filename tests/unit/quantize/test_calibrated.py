@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from sfx.backends.fast.backend import FastBackend
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.compiler.compile import lower
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
-from sfx.toolchain.compiler.quantize.cells import cell
+from sfx.toolchain.compiler.quantize.cells import calibrated, cell
 from sfx.toolchain.compiler.quantize.fit.payload import InTwo
 from sfx.toolchain.compiler.quantize.quantize import quantize
 from sfx.toolchain.ground.arithmetic import LOIHI
@@ -65,7 +66,7 @@ def test_thresholds_follow_what_rounding_does_to_neurons_that_creep(
     graph, x, unseen = creeping(), sparse(6, 0), sparse(6, 1)
     made = program_of(graph, x)
     n, spikes = wrong(graph, made, unseen)
-    monkeypatch.setattr(cell, "met", lambda make, draft, real, c, reached: c)
+    monkeypatch.setattr(calibrated._Drift, "offset", lambda drift: np.zeros(40))
     before, same = wrong(graph, program_of(graph, x), unseen)
     assert spikes == same > 1_000
     assert n < 0.5 * before
@@ -74,7 +75,7 @@ def test_thresholds_follow_what_rounding_does_to_neurons_that_creep(
 @pytest.fixture
 def leaky(monkeypatch: pytest.MonkeyPatch) -> p.Program:
     plain = program_of(creeping(), sparse(6, 0))
-    monkeypatch.setattr(cell, "compared_cell", cell.leaky_cell)
+    monkeypatch.setattr(cell, "compared_cell", cell.leaking_cell)
     program = program_of(creeping(), sparse(6, 0))
     kept, lost = plain["cell.membrane"].neuron, program["cell.leak"].neuron
     assert isinstance(kept, p.Product)
@@ -116,8 +117,9 @@ def test_lava_sends_what_the_reference_sends(leaky: p.Program) -> None:
 def test_two_mantissas_are_legal_and_sixteen_bits_fine() -> None:
     rng = np.random.default_rng(0)
     weights = [rng.normal(size=(5, 7)), np.abs(rng.normal(size=(3, 2)))]
-    gain = 254 / max(np.abs(w).max() for w in weights)
-    made = InTwo(weights, LOIHI)(gain)
+    rounded = InTwo(weights, LOIHI)
+    gain = rounded.gain
+    made = rounded(gain)
     for w, value in zip(weights, made.values(), strict=True):
         assert np.abs(value / gain - w).max() <= 0.51 / gain / 128
     high, low = made.weights[:2]
@@ -147,3 +149,25 @@ def test_what_soft_resets_pool_keeps_sixteen_bits() -> None:
     made = quantize(lower(graph), x)
     (record,) = (r for r in made.records if r.population == "relay")
     assert record.weight_error < 1e-3
+
+
+def test_what_drift_should_cost_is_what_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong spikes are counted where the real ones are fed back: what `flips` speaks of."""
+    graph, x = creeping(), sparse(6, 0)
+    found: list[tuple[float, int]] = []
+    of = calibrated._Drift.of.__func__  # type: ignore[attr-defined]
+
+    def looked(cls: Any, draft: Any, real: Any, made: Any, reached: Any) -> Any:
+        drift = of(cls, draft, real, made, reached)
+        wanted = (reached.before - np.float64(real.threshold)) * made.scale
+        mine = np.where(drift.near, drift.above + wanted, wanted) > 0
+        found.append((drift.flips(), int(np.count_nonzero(mine != reached.spikes.astype(bool)))))
+        return drift
+
+    monkeypatch.setattr(calibrated._Drift, "of", classmethod(looked))
+    program_of(graph, x)
+    expected, real = np.array(found).T
+    assert len(found) > 8
+    assert real.max() > 100
+    assert np.corrcoef(np.log1p(expected), np.log1p(real))[0, 1] > 0.95
+    assert np.all(np.abs(expected - real) < 5 + 0.5 * real)
