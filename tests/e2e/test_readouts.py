@@ -28,6 +28,7 @@ from sfx.backends.reference.backend import ReferenceBackend  # noqa: E402
 from sfx.toolchain.app import api  # noqa: E402
 from sfx.toolchain.data import Data  # noqa: E402
 from sfx.toolchain.formats.nir import ext  # noqa: E402
+from sfx.toolchain.formats.nir.from_graph import from_graph  # noqa: E402
 from sfx.toolchain.formats.nir.to_graph import to_graph  # noqa: E402
 from sfx.toolchain.ground.errors import SfxError  # noqa: E402
 from sfx.toolchain.ir import evaluate  # noqa: E402
@@ -217,8 +218,6 @@ def test_nir_nodes_by_their_equations(name: str) -> None:
 def test_the_same_graph_comes_back_from_its_file() -> None:
     weights = " ".join(["0.5"] * STEPS)
     graph = to_graph(nir_net(NODES["CubaLI"](), "weighted", weights=weights), timesteps=STEPS)
-    from sfx.toolchain.formats.nir.from_graph import from_graph
-
     again = to_graph(from_graph(graph))
     assert [(n.name, n.inputs) for n in again] == [(n.name, n.inputs) for n in graph]
     assert again["li"].op == graph["li"].op
@@ -239,11 +238,25 @@ def test_halves_of_steps_are_exact() -> None:
 
 @pytest.mark.parametrize(
     ("weights", "code"),
-    [("1 2", "SFX-E214"), ("nan " * STEPS, "SFX-E206"), ("x", "SFX-E211"), ("", "SFX-E214")],
+    [
+        ("1 2", "SFX-E214"),
+        ("", "SFX-E214"),
+        ("1e308 " * STEPS, "SFX-E214"),
+        ("5e-324 " * STEPS, "SFX-E214"),
+        ("nan " * STEPS, "SFX-E206"),
+        ("x", "SFX-E211"),
+    ],
 )
 def test_damaged_weights_are_refused(weights: str, code: str) -> None:
     with pytest.raises(SfxError, match=code):
         to_graph(nir_net(NODES["LI"](), "weighted", weights=weights), timesteps=STEPS)
+
+
+@pytest.mark.parametrize("reduce", ["mean", "max"])
+def test_a_bias_beyond_the_sums_is_refused(reduce: str) -> None:
+    made = nir_net(nir.Affine(np.eye(CLASSES), full(1e300)), reduce)
+    with pytest.raises(SfxError, match=r"(?s)SFX-E311.*bias of the read-out.*64 bits"):
+        sfx.compile(made, timesteps=STEPS)
 
 
 def test_a_start_of_its_own_is_refused() -> None:

@@ -60,6 +60,7 @@ def legal() -> p.Program:
 
 
 LEGAL = legal()
+EACH = (1,) * LEGAL.timesteps
 
 
 def test_the_program_is_legal() -> None:
@@ -137,6 +138,10 @@ BROKEN: list[tuple[str, str, Callable[[], p.Program]]] = [
     ("SFX-E332", "out", whole(readout=p.Readout("out", 1.0, (0,)))),
     ("SFX-E332", "out", whole(readout=p.Readout("out", 0.0, (0, 0)))),
     ("SFX-E332", "out", whole(readout=p.Readout("out", float("nan"), (0, 0)))),
+    ("SFX-E332", "out", whole(readout=p.Readout("out", 1.0, (0, -1 << 62)))),
+    ("SFX-E332", "out", whole(readout=p.Readout("out", 1.0, (0, 0), (1, 1, 1)))),
+    ("SFX-E332", "out", whole(readout=p.Readout("out", 1.0, (0, 0), EACH, largest=True))),
+    ("SFX-E332", "out", whole(readout=p.Readout("out", 1.0, (0, 0), (1 << 31, *EACH[1:])))),
     # types
     ("SFX-E333", "lif", neuron("lif", vth=1.5)),
     ("SFX-E333", "lif", neuron("lif", bias_mant=np.zeros(4))),

@@ -19,6 +19,8 @@ from .graph import Graph, Node, Op, Shape
 from .stairs import MOST_LEVELS
 
 REDUCTIONS = ("mean", "sum", "max", "weighted", "none")
+WEIGHTS_OF_STEPS = (2.0**-60, 2.0**60)
+"""The largest one of a read-out is 0 or in between, so that float64 holds its scale and offset."""
 
 
 class ShapeProblem(ValueError):
@@ -188,14 +190,26 @@ def constant_problems(op: Op) -> Iterator[tuple[str, str]]:
         yield "SFX-E214", f"delays of {min(op.each)} to {max(op.each)} steps, at most {op.steps}"
     if isinstance(op, g.BatchNorm) and not np.all(op.var + op.eps > 0):
         yield "SFX-E214", f"var + eps is not positive everywhere (least {op.var.min() + op.eps:g})"
-    if isinstance(op, g.Output) and op.reduce not in REDUCTIONS:
-        yield "SFX-E214", f"reduce is {op.reduce!r}, but must be one of {', '.join(REDUCTIONS)}"
-    if isinstance(op, g.Output) and bool(op.weights) != (op.reduce == "weighted"):
-        yield "SFX-E214", f"reduce is {op.reduce!r} with {len(op.weights)} weights of steps"
-    if isinstance(op, g.Output) and not all(map(math.isfinite, op.weights)):
-        yield "SFX-E206", "a weight of a step is NaN or infinite"
+    if isinstance(op, g.Output):
+        yield from _output_problems(op)
     if isinstance(op, g.Input) and op.high < 0:
         yield "SFX-E214", f"high is {op.high}, but must be at least 0"
+
+
+def _output_problems(op: g.Output) -> Iterator[tuple[str, str]]:
+    if op.reduce not in REDUCTIONS:
+        yield "SFX-E214", f"reduce is {op.reduce!r}, but must be one of {', '.join(REDUCTIONS)}"
+    if bool(op.weights) != (op.reduce == "weighted"):
+        yield "SFX-E214", f"reduce is {op.reduce!r} with {len(op.weights)} weights of steps"
+    least, most = WEIGHTS_OF_STEPS
+    largest = max(map(abs, op.weights), default=0.0)
+    if not all(map(math.isfinite, op.weights)):
+        yield "SFX-E206", "a weight of a step is NaN or infinite"
+    elif largest and not least <= largest <= most:
+        yield (
+            "SFX-E214",
+            f"the largest weight of a step is {largest:g}, but must be in {least:g}..{most:g}",
+        )
 
 
 def _firing_problems(op: g.LIF | g.IF) -> Iterator[tuple[str, str]]:

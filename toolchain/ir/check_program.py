@@ -61,6 +61,8 @@ def check_program(program: Program, *, balanced: bool) -> None:
 
 MOST_WEIGHT = 1 << 31
 """Weights of steps stay below: sums of payloads with them fit 64 bits."""
+MOST_OFFSET = 1 << 62
+"""Offsets of a read-out stay below, so that the sums fit 64 bits with them as well."""
 UNCLEAN = f"must be printable, at most {MOST_OF_POPULATION} characters"
 
 # --- structure ------------------------------------------------------------------------------
@@ -114,6 +116,9 @@ def whole_facts(program: Program) -> Iterator[Problem]:
         yield Problem("SFX-E332", r.population, "the read-out's population does not exist")
     elif len(r.offset) != found[0].size:
         what = f"the read-out has {len(r.offset)} offsets for {found[0].size} neurons"
+        yield Problem("SFX-E332", r.population, what)
+    elif any(abs(o) >= MOST_OFFSET for o in r.offset):
+        what = f"an offset of the read-out reaches {MOST_OFFSET}, below which it must stay"
         yield Problem("SFX-E332", r.population, what)
     if r.weights and (r.largest or len(r.weights) != program.timesteps):
         what = (

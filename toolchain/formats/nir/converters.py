@@ -23,6 +23,8 @@ from .graph_builder import GraphBuilder, Junction, shape_of
 
 NO_THRESHOLD = 1.0
 """Of a neuron that does not fire: any number will do."""
+LONGEST = 1 << 31
+"""Steps of a delay: array indices count them."""
 
 
 def _f64(values: object) -> g.FloatArray:
@@ -279,7 +281,12 @@ def _extra(b: GraphBuilder) -> dict[str, Any]:
 
 
 def _delay(b: GraphBuilder, node: nir.Delay) -> None:
-    steps = np.asarray(node.delay, np.float64) / b.dt
+    seconds = np.asarray(node.delay, np.float64)
+    longest = float(seconds.max(initial=0.0))
+    if longest > LONGEST * b.dt:
+        b.problem("SFX-E214", f"a delay of {longest:g} s is longer than any sample")
+        return
+    steps = seconds / b.dt
     whole = np.rint(steps)
     off = np.abs(steps - whole) > 1e-6 * np.maximum(np.abs(steps), 1.0)
     if off.any() or steps.min(initial=0.0) < 0:
@@ -293,11 +300,10 @@ def _delay(b: GraphBuilder, node: nir.Delay) -> None:
     most = int(whole.max(initial=0))
     if most == 0:
         b.add(g.Sum())
-    elif whole.size == 1 or np.all(whole == most):
+    elif np.all(whole == most):
         b.add(g.Delay(most))
     else:
-        full = np.broadcast_to(whole, b.shape).astype(np.int64).ravel()
-        b.add(g.Delay(most, tuple(int(d) for d in full)))
+        b.add(g.Delay(most, tuple(int(d) for d in whole.ravel())))
 
 
 def _threshold(b: GraphBuilder, node: nir.Threshold) -> None:

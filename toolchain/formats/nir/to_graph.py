@@ -24,6 +24,8 @@ from .reading import MEMBRANES, NEURONS, reading
 
 PARAMETERS = ("tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset")
 """Of a neuron: one number each, or an array of the layer's shape."""
+POPULATIONS = (*NEURONS, *MEMBRANES, nir.I)
+"""Nodes with `PARAMETERS`."""
 
 
 def to_graph(
@@ -265,7 +267,7 @@ def _order(nodes: dict[str, nir.NIRNode], producers: dict[str, list[str]]) -> li
 
 def _own_shape(node: nir.NIRNode) -> Shape | None:
     """The output shape that a node knows by itself (its arrays), or None."""
-    if isinstance(node, (*NEURONS, *MEMBRANES, nir.I)):
+    if isinstance(node, POPULATIONS):
         values = [np.asarray(v) for k, v in vars(node).items() if k in PARAMETERS]
         return tuple(np.broadcast_shapes(*(v.shape for v in values))) or None
     if isinstance(node, nir.Input):
@@ -280,17 +282,19 @@ def _check_declared(node: nir.NIRNode, arriving: Shape) -> None:
     stated: Shape | None = None
     if isinstance(node, ext.Extension):
         stated = node.input_shape
-    elif isinstance(node, (*NEURONS, *MEMBRANES, nir.I)):
+    elif isinstance(node, POPULATIONS):
         stated = _own_shape(node)
     elif isinstance(node, nir.Scale | nir.Threshold):
         stated = tuple(np.shape(node.scale if isinstance(node, nir.Scale) else node.threshold))
+    elif isinstance(node, nir.Delay):
+        stated = tuple(np.shape(node.delay))
     elif isinstance(node, nir.Output):
         stated = shape_of(node.output_type["output"])
     elif isinstance(node, nir.Flatten) and node.input_type["input"] is not None:
         stated = shape_of(node.input_type["input"])
     elif isinstance(node, nir.Conv1d | nir.Conv2d) and node.input_shape is not None:
         stated = (*arriving[:1], *shape_of(node.input_shape))
-    if isinstance(node, (*NEURONS, *MEMBRANES, nir.I)) and stated in ((), (1,)):
+    if isinstance(node, (*POPULATIONS, nir.Delay)) and stated in ((), (1,)):
         return  # one number for all neurons
     if stated is not None and stated != arriving:
         raise ShapeProblem(f"takes {stated}, but {arriving} arrives")
