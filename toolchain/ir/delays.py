@@ -14,14 +14,13 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from ..ground.arith import INPUT_SHIFT, IntArray, scale_exponent
+from ..ground.arith import INPUT_SHIFT, IntArray
 from ..ground.arithmetic import Arithmetic
 from .bounds import port_bounds
 from .connections import matrix
-from .last_step import ticking
+from .last_step import per_tick, sample_ticks
+from .neurons.clock import CLOCK
 from .program import LIF, Dense, Population, Program, Projection, Sparse, Structured
-
-CLOCK = "clock"
 
 
 def passing_on(widths: Arithmetic) -> LIF:
@@ -59,12 +58,11 @@ def late(j: Projection, pre: int, post: int, delays: IntArray, timesteps: int) -
 
 def shields(post: Population, delays: IntArray, timesteps: int) -> list[Projection]:
     """The ticks that hold down what would arrive from the sample before. delays [post size]."""
-    axes = tuple((f"a{i}", n) for i, n in enumerate(post.shape))
     waits = np.where(delays < timesteps, delays, 0)
     made: list[Projection] = []
     for lag in range(1, int(waits.max(initial=0)) + 1):
         held = waits >= lag
-        every: Structured | Dense = Structured((), axes, -1)
+        every: Structured | Dense = Structured.to_all(post.shape, -1)
         if not held.all():
             every = Dense(-held.astype(np.int64)[:, None])
         name = f"{CLOCK}->{post.name}@{lag}"
@@ -78,7 +76,7 @@ def shielded(program: Program) -> set[str]:
     Post is a LIF without memory, and at each step t < lag of a sample the ticks that arrive take at
     least as much from every neuron that the projection reaches as can drive it.
     """
-    ticks = {n for n, every in ticking(program).items() if every == program.timesteps}
+    ticks = sample_ticks(program)
     found: set[str] = set()
     for p in program:
         lagged = [j for j in program.incoming[p.name] if j.lag > 0 and j.pre not in ticks]
@@ -96,10 +94,8 @@ def _ignored(
     taken: dict[int, IntArray] = {}
     for j in program.incoming[p.name]:
         if j.pre in ticks:
-            column = np.asarray(matrix(j, program[j.pre].size, p.size).sum(axis=1)).ravel()
             at = (j.lag - 1) % program.timesteps  # the step of a sample at which the tick arrives
-            weight = scale_exponent(column.astype(np.int64), j.weight_exp)
-            taken[at] = taken.get(at, zero) + weight
+            taken[at] = taken.get(at, zero) + per_tick(program, j)
     for j in lagged:
         reached = np.diff(sparse.csr_matrix(matrix(j, program[j.pre].size, p.size)).indptr) > 0
         quiet = all(

@@ -12,6 +12,10 @@ from collections.abc import Mapping
 from math import gcd
 from typing import NamedTuple
 
+import numpy as np
+
+from ..ground.arith import IntArray, scale_exponent
+from .connections import matrix
 from .program import Clock, Graded, Population, Product, Program, Projection, Structured
 
 
@@ -53,6 +57,17 @@ def ticking(program: Program) -> Mapping[str, int]:
         elif relayed and _passes_on(reads[0]):
             out[p.name] = out[reads[0].pre]
     return out
+
+
+def sample_ticks(program: Program) -> set[str]:
+    """Those of `ticking` that tick at a sample's last step alone."""
+    return {name for name, every in ticking(program).items() if every == program.timesteps}
+
+
+def per_tick(program: Program, j: Projection) -> IntArray:
+    """What one tick of j's pre adds to each neuron of its post [size]."""
+    sums = matrix(j, program[j.pre].size, program[j.post].size).sum(axis=1)
+    return scale_exponent(np.asarray(sums, np.int64).ravel(), j.weight_exp)
 
 
 def clock_behind(program: Program, name: str) -> Population | None:

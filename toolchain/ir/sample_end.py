@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..ground.arith import INPUT_SHIFT, IntArray, scale_exponent
+from ..ground.arith import INPUT_SHIFT, IntArray
+from ..ground.arithmetic import Arithmetic
+from .bound import Bound
 from .bounds import port_bounds
-from .connections import matrix
-from .last_step import ticking
+from .last_step import per_tick, sample_ticks
 from .neurons.leaky import current_bound
 from .neurons.lif import LIF
 from .program import MultiLevel, Population, Program
@@ -28,7 +29,7 @@ def silent_at_the_end(program: Program) -> set[str]:
     """
     found: set[str] = set()
     # what a clock of groups brings is bounded as what any population sends: it may come more often
-    clocks = {n for n, every in ticking(program).items() if every == program.timesteps}
+    clocks = sample_ticks(program)
     for p in program:
         if isinstance(p.neuron, LIF):
             silent = bool(np.all(_drive(program, p, clocks) <= 0))
@@ -44,14 +45,27 @@ def silent_at_the_end(program: Program) -> set[str]:
     return found
 
 
+def silencing_tick(
+    neuron: LIF, received: Bound, timesteps: int, widths: Arithmetic, once: int = 0
+) -> int:
+    """What a tick must take from a_in so that the neurons cannot fire, wherever v stood.
+
+    v never stands above the threshold, so u + bias <= 0 is enough.
+    received  at a_in from all but ticks;  once  what a tick may add to u in the same sample
+    """
+    u = current_bound(neuron, received, timesteps, widths)
+    bias = int(neuron.bias.max(initial=0))
+    most = int(u.high.max(initial=0)) + bias + (once << INPUT_SHIFT)
+    return max(1, -(-most >> INPUT_SHIFT))
+
+
 def _ticked(program: Program, p: Population, clocks: set[str]) -> tuple[IntArray, IntArray]:
     """The least and the most that levels can be compared with at the last step [size]."""
     assert isinstance(p.neuron, MultiLevel)
     low = high = np.zeros(p.size, np.int64)
     for j in program.incoming[p.name]:
         if j.pre in clocks:
-            column = np.asarray(matrix(j, program[j.pre].size, p.size).sum(axis=1)).ravel()
-            weight = scale_exponent(column, j.weight_exp)
+            weight = per_tick(program, j)
             late = j.lag != 0  # another tick: it may be one of the step or not
             low = low + (weight.clip(None, 0) if late else weight)
             high = high + (weight.clip(0) if late else weight)
@@ -66,8 +80,7 @@ def _drive(program: Program, p: Population, clocks: set[str]) -> IntArray:
     tick = once = np.zeros(p.size, np.int64)
     for j in program.incoming[p.name]:
         if j.pre in clocks:
-            column = np.asarray(matrix(j, program[j.pre].size, p.size).sum(axis=1)).ravel()
-            weight = scale_exponent(column, j.weight_exp)
+            weight = per_tick(program, j)
             tick, once = (tick + weight, once) if j.lag == 0 else (tick, once + weight.clip(0))
     if not np.all(tick < 0):
         return np.ones(p.size, np.int64)

@@ -150,5 +150,5 @@ def _hop(pre: Population, relay: Population, delay: int, taken: set[str]) -> Pro
     name = f"{pre.name}->{relay.name}"
     while name in taken:
         name += "_"
-    axes = tuple((f"a{i}", n) for i, n in enumerate(pre.shape))
-    return Projection(name, pre.name, relay.name, Structured(axes, axes), delay=delay)
+    each = Structured.one_to_one(pre.shape)
+    return Projection(name, pre.name, relay.name, each, delay=delay)

@@ -7,10 +7,11 @@ import numpy as np
 from ...ground.errors import UnsupportedError
 from ...ir import graph as g
 from ...ir import program as p
-from ...ir.delays import CLOCK, late, passing_on, shields
+from ...ir.delays import late, passing_on, shields
 from ...ir.float_neurons import delayed
+from ...ir.neurons.clock import CLOCK
 from ...ir.wires import target_size, wires_into
-from .cells.draft import helpers
+from .cells.draft import add_helper
 from .state.quantizer_state import QuantizerState, drive, own_weight, projection
 
 
@@ -38,8 +39,7 @@ def add_delay(state: QuantizerState, node: g.Node) -> None:
     made = p.Population(node.name, node.shape, neuron, 0, 1, -1, node.module)
     for j in whole:
         state.projections.extend(late(j, state.size(j.pre), size, delays, steps))
-    if not any(q.name == CLOCK for q in state.populations):
-        state.populations.append(helpers(state.arithmetic)[CLOCK][0])
+    add_helper(CLOCK, state.arithmetic, state.populations, state.projections)
     state.populations.append(made)
     state.projections.extend(shields(made, delays, steps))
     if state.lead is not None:

@@ -23,7 +23,7 @@ from ...ir.neurons.leaky import membrane_bound
 from ...ir.ranges import SPIKES, Range
 from ...ir.record import LayerRecord
 from ...ir.wires import target_size, wires_into
-from .cells.draft import ONE, helpers
+from .cells.draft import ONE, add_helper
 from .fit.lif import COARSER, bias_integers
 from .fit.mantissa import dead_weights, exact_gain, largest_gain, mantissas, weight_error
 from .fit.terms import constant_terms
@@ -229,8 +229,7 @@ def _constants(
     whole = np.rint(real.bias * fitted.unit).astype(np.int64)
     if not real.current or not whole.any():
         return []
-    if not any(q.name == ONE for q in state.populations):
-        state.populations.append(helpers(state.arithmetic)[ONE][0])
+    add_helper(ONE, state.arithmetic, state.populations, state.projections)
     names = [f"{ONE}->{node.name}", *(f"{ONE}->{node.name}#{i}" for i in range(1, 9))]
     terms = constant_terms(whole, state.arithmetic)
     return [

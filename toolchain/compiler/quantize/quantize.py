@@ -27,7 +27,7 @@ from ...ir.stairs import stairs
 from ...ir.wires import Wire, sources, wires_into
 from .cells.accumulator import accumulator
 from .cells.cell import NeedsRanges, add_cell
-from .cells.draft import ONE, helpers
+from .cells.draft import ONE, add_helper
 from .cells.integer import add_integer
 from .delays import add_delay
 from .fit.real import is_plain
@@ -365,8 +365,8 @@ def _constants(
             name = f"{ONE}->{post}" + (f"#{len(made)}" if made else "")
             weights = p.Dense(t.weight.reshape(-1, 1))
             made.append(p.Projection(name, ONE, post, weights, port, t.exponent))
-    if made and not any(q.name == ONE for q in state.populations):
-        state.populations.append(helpers(state.arithmetic)[ONE][0])
+    if made:
+        add_helper(ONE, state.arithmetic, state.populations, state.projections)
     return made
 
 

@@ -21,9 +21,9 @@ from ...ground.arith import IntArray
 from ...ground.arithmetic import Arithmetic
 from ...ir import graph as g
 from ...ir import program as p
-from ...ir.delays import CLOCK
+from ...ir.neurons.clock import CLOCK
 from ...ir.record import LayerRecord
-from .cells.draft import helpers
+from .cells.draft import add_helper
 from .fit.terms import block, constant_terms, whole_terms
 from .fit.ties import alike
 from .state.matched import fields_of
@@ -93,8 +93,7 @@ def add_time_map(state: QuantizerState, node: g.Node) -> None:
     reads = state.classes[source]
     low, high = int(reads.low), int(reads.high)
     of = _fit(state, node.op, source, low, high)
-    if not any(q.name == CLOCK for q in state.populations):
-        state.populations.append(helpers(state.arithmetic)[CLOCK][0])
+    add_helper(CLOCK, state.arithmetic, state.populations, state.projections)
     made: list[p.Projection] = []
     for lag in of.lags:
         made += _product(state, node, of, lag, source)
@@ -145,18 +144,17 @@ def _product(
 ) -> list[p.Projection]:
     """P_lag with what feeds it, and what it sends to the spiking population."""
     reads, steps = state.classes[source], state.graph.timesteps
-    axes = tuple((f"a{i}", n) for i, n in enumerate(node.shape))
     name = f"{node.name}.lag{lag}"
     low, high = of.range_of(lag, int(reads.low), int(reads.high))
     state.populations.append(p.Population(name, node.shape, p.Product(of.shift), low, high))
-    identity = p.Structured(axes, axes, 1)
+    identity = p.Structured.one_to_one(node.shape)
     made = [p.Projection(f"{source}->{name}", source, name, identity, "a_in1")]
     for s, w in enumerate(of.diagonal(lag)):
         # both terms of the weight's sign: what either may bring alone is no more than both
         terms = whole_terms(np.array([abs(w)]), state.arithmetic) if w else ()
         assert terms is not None, "the gain keeps every weight within two terms"
         for i, t in enumerate(terms):
-            tick = p.Structured((), axes, int(np.sign(w) * t.weight[0]))
+            tick = p.Structured.to_all(node.shape, int(np.sign(w) * t.weight[0]))
             tag = f"{CLOCK}->{name}@{s}" + (f"#{i}" if i else "")
             at = s + 1 - steps
             made.append(p.Projection(tag, CLOCK, name, tick, "a_in2", t.exponent, lag=at))
@@ -173,12 +171,11 @@ def _biases(state: QuantizerState, node: g.Node, rows: IntArray) -> list[p.Proje
     large = 1 << (block(widths).bit_length() - 1)
     if rows.max(initial=0) <= 2 * block(widths):
         return _ticks(state, rows, node.name)
-    name, axes = f"{node.name}.bias", tuple((f"a{i}", n) for i, n in enumerate(node.shape))
-    many = rows // large
+    name, many = f"{node.name}.bias", rows // large
     state.populations.append(p.Population(name, node.shape, p.Graded(), 0, int(many.max())))
     made = _ticks(state, many, name) + _ticks(state, rows - many * large, node.name)
     (term,) = whole_terms(np.array([large]), widths) or ()
-    times = p.Structured(axes, axes, int(term.weight[0]))
+    times = p.Structured.one_to_one(node.shape, int(term.weight[0]))
     made.append(p.Projection(f"{name}->{node.name}", name, node.name, times, "a_in", term.exponent))
     return made
 

@@ -12,7 +12,8 @@ import numpy as np
 from ...ground.arith import IntArray
 from ...ground.arithmetic import LOIHI
 from ...ground.errors import InputError
-from ...ir.delays import CLOCK, late, passing_on, shields
+from ...ir.delays import late, passing_on, shields
+from ...ir.neurons.clock import CLOCK
 from ...ir.program import Clock, Population, Projection, Structured
 
 
@@ -33,8 +34,8 @@ def add(
         channels = delays.reshape(-1, *(1,) * (len(pre.shape) - 1))
         full = np.broadcast_to(channels, pre.shape).ravel()
     post = Population(f"{pre.name}.delayed", pre.shape, passing_on(LOIHI), module=pre.module)
-    axes = tuple((f"a{i}", n) for i, n in enumerate(pre.shape))
-    same = Projection(f"{pre.name}->{post.name}", pre.name, post.name, Structured(axes, axes))
+    each = Structured.one_to_one(pre.shape)
+    same = Projection(f"{pre.name}->{post.name}", pre.name, post.name, each)
     clock(populations)
     populations.append(post)
     projections += late(same, pre.size, post.size, full, steps)

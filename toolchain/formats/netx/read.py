@@ -224,14 +224,13 @@ def _bias(bias: IntArray | None, shape: Shape, where: str) -> IntArray:
 
 def _scaled(layer: Layer, where: str) -> tuple[Structured, int]:
     """Each neuron takes its own event times the transform's weight, as mantissa and exponent."""
-    axes = tuple((f"a{i}", n) for i, n in enumerate(layer.shape))
     weight, exponent = layer.transform.weight, 0
     while weight and weight % 2 == 0 and exponent < MAX_EXPONENT:
         weight, exponent = weight // 2, exponent + 1
     if not -256 <= weight <= 255:
         what = f"the input's weight is {layer.transform.weight}, more than a synapse holds"
         raise InputError("SFX-E164", what, where=where)
-    return Structured(axes, axes, weight), exponent
+    return Structured.one_to_one(layer.shape, weight), exponent
 
 
 def _dense(
@@ -247,11 +246,10 @@ def _dense(
         what = f"takes flat input, but {pre.name} has shape {pre.shape}"
         hint = "put a flatten layer between them"
         raise InputError("SFX-E165", what, where=where, hint=hint)
-    used = weight
     if layer.recurrent is None:
         used = netx_weights.dense(weight, where)
-    else:  # netx fits both matrices into one synapse format
-        used = netx_weights.dense(np.hstack([weight, layer.recurrent]), where)[:, : pre.size]
+    else:
+        used, _ = netx_weights.dense_rec(weight, layer.recurrent, where)
     for mantissas, exponent in netx_weights.legal(used, where, shift=True):
         yield Dense(mantissas), exponent
 

@@ -10,14 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
-from ...ground.arith import INPUT_SHIFT
 from ...ground.arithmetic import LOIHI
 from ...ground.errors import InputError
 from ...ir.bounds import port_bounds
-from ...ir.delays import CLOCK
-from ...ir.neurons.leaky import current_bound
+from ...ir.neurons.clock import CLOCK
 from ...ir.program import (
     LIF,
     Dense,
@@ -27,6 +23,7 @@ from ...ir.program import (
     Readout,
     Structured,
 )
+from ...ir.sample_end import silencing_tick
 from . import weights as netx_weights
 from .file import Layer
 from .late import clock
@@ -44,7 +41,7 @@ def add(
     copy = replace(post, name=f"{post.name}.feedback", module="")
     fed = [j for j in projections if j.post == post.name]
     into = [replace(j, name=j.name.replace(post.name, copy.name), post=copy.name) for j in fed]
-    used = netx_weights.dense(np.hstack([outer, own]), where)[:, outer.shape[1] :]
+    _, used = netx_weights.dense_rec(outer, own, where)
     loops = [
         Projection(
             f"{copy.name}->{end.name}" + (".negative" if i else ""),
@@ -74,9 +71,7 @@ def _ticks(
     readout = Readout(copy.name, 1.0, (0,) * copy.size)
     sofar = Program(tuple(populations), tuple(projections), steps, readout)
     arriving = port_bounds(sofar, copy, without={CLOCK})["a_in"]
-    u = current_bound(n, arriving, steps, LOIHI)
-    driven = u.high + np.broadcast_to(n.bias, copy.shape).ravel()
-    left = max(1, -(-int(driven.max(initial=0)) >> INPUT_SHIFT))
+    left = silencing_tick(n, arriving, steps, LOIHI)
     if left + int(arriving.largest.max(initial=0)) >= LOIHI.input_limit:
         raise InputError(
             "SFX-E164",
@@ -85,11 +80,11 @@ def _ticks(
             where=where,
             hint="train with smaller weights, fewer inputs, or a faster decay of the current",
         )
-    axes = tuple((f"a{i}", size) for i, size in enumerate(copy.shape))
-    number, most = 0, LOIHI.weight_limit - 1
+    number, most, exponents = 0, LOIHI.weight_limit - 1, range(LOIHI.weight_exp[1] + 1)
     while left > 0:
-        exponent = next((e for e in range(8) if left <= most << e), 7)
+        exponent = next((e for e in exponents if left <= most << e), exponents[-1])
         weight = min(-(-left >> exponent), most)
         name = f"{CLOCK}->{copy.name}" + (f"#{number}" if number else "")
-        yield Projection(name, CLOCK, copy.name, Structured((), axes, -weight), weight_exp=exponent)
+        tick = Structured.to_all(copy.shape, -weight)
+        yield Projection(name, CLOCK, copy.name, tick, weight_exp=exponent)
         left, number = left - (weight << exponent), number + 1

@@ -48,6 +48,12 @@ def dense(weight: IntArray, where: str) -> IntArray:
     return used >> up
 
 
+def dense_rec(outer: IntArray, own: IntArray, where: str) -> tuple[IntArray, IntArray]:
+    """As `dense`, of both matrices of a recurrent layer: netx fits them into one synapse format."""
+    used = dense(np.hstack([outer, own]), where)
+    return used[:, : outer.shape[1]], used[:, outer.shape[1] :]
+
+
 def legal(weight: IntArray, where: str, *, shift: bool) -> Mantissas:
     """`weight` as mantissas that 8-bit synapses hold, exactly.
 

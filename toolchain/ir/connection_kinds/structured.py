@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from ...ground.arith import IntArray
-from ..factors import tails
+from ..factors import Shape, tails
 from .base import Axes, AxisLink, Connection, Fans, Wiring
 
 
@@ -29,6 +29,17 @@ class Structured(Connection):
     pre: tuple[tuple[str, int], ...]
     post: tuple[tuple[str, int], ...]
     weight: int = 1
+
+    @classmethod
+    def one_to_one(cls, shape: Shape, weight: int = 1) -> Structured:
+        """Each neuron of a population of `shape` onto the same one of another."""
+        axes = _labelled(shape)
+        return cls(axes, axes, weight)
+
+    @classmethod
+    def to_all(cls, shape: Shape, weight: int = 1) -> Structured:
+        """One neuron onto all of a population of `shape`."""
+        return cls((), _labelled(shape), weight)
 
     @property
     def weights(self) -> IntArray:
@@ -145,3 +156,7 @@ def _strides(axes: Axes) -> dict[str, int]:
     """How far apart two neighbours along each axis are."""
     steps = tails([n for _, n in axes])[1:]
     return {label: step for (label, _), step in zip(axes, steps, strict=True)}
+
+
+def _labelled(shape: Shape) -> tuple[tuple[str, int], ...]:
+    return tuple((f"a{i}", n) for i, n in enumerate(shape))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from ..bound import Bound, Ports
 from .base import NeuronProgram, constant
 
+CLOCK = "clock"
+"""Name of the population that ticks at a sample's last step, wherever a Program needs one."""
+
 
 @dataclass(frozen=True)
 class Clock(NeuronProgram):

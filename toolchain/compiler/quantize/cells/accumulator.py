@@ -27,8 +27,7 @@ from dataclasses import dataclass, replace
 from ....ir import facts
 from ....ir import graph as g
 from ....ir import program as p
-
-CLOCK = "clock"
+from ....ir.neurons.clock import CLOCK
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,9 @@ class Accumulator:
         """A population that sends the total of all so many steps at each, and what feeds it."""
         name, clear = node.name, self.clear.name
         total = replace(self.memory, name=name, module=node.module)
-        axes = tuple((f"a{i}", n) for i, n in enumerate(node.shape))
+        each = p.Structured.one_to_one(node.shape)
         reads = [
-            p.Projection(f"{clear}->{name}:{i}", clear, name, p.Structured(axes, axes, 1), lag=-i)
-            for i in range(steps)
+            p.Projection(f"{clear}->{name}:{i}", clear, name, each, lag=-i) for i in range(steps)
         ]
         return total, reads
 
@@ -71,14 +69,13 @@ def accumulator(node: g.Node, low: int, high: int, group: int = 0) -> Accumulato
     clear = replace(memory, name=f"{node.name}.clear", neuron=p.Product(), module="")
     name = f"{CLOCK}.{group}" if group else CLOCK
     clock = p.Population(name, (1,), p.Clock(group), 0, 1)
-    axes = tuple((f"a{i}", n) for i, n in enumerate(node.shape))
-    identity, minus = p.Structured(axes, axes, 1), p.Structured(axes, axes, -1)
+    identity, minus = (p.Structured.one_to_one(node.shape, w) for w in (1, -1))
     m, c = memory.name, clear.name
     loops = (
         p.Projection(f"{m}->{m}", m, m, identity, "a_in", lag=1),
         p.Projection(f"{c}->{m}", c, m, minus, "a_in", lag=1),
         p.Projection(f"{m}->{c}", m, c, identity, "a_in1", lag=1),
         p.Projection(f"{c}->{c}", c, c, minus, "a_in1", lag=1),
-        p.Projection(f"{name}->{c}", name, c, p.Structured((), axes, 1), "a_in2"),
+        p.Projection(f"{name}->{c}", name, c, p.Structured.to_all(node.shape), "a_in2"),
     )
     return Accumulator(memory, clear, clock, loops)

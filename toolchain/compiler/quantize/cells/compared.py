@@ -23,10 +23,10 @@ import numpy as np
 from ....ground.arith import IntArray
 from ....ir import program as p
 from ....ir.graph import FloatArray
+from ....ir.neurons.clock import CLOCK
 from ....ir.neurons.product import PRODUCT_LIMIT
 from ..fit.real import RealCell
 from ..fit.ties import last_silent
-from .accumulator import CLOCK
 from .draft import GATE, ONE, Draft
 from .states import Integers, Keep, ends_of, full, grain_of, integers_of, keep_of, sent_of
 from .terms import Cell, Weights, all_weights, outside

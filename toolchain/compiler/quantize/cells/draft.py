@@ -14,10 +14,10 @@ from ....ir import graph as g
 from ....ir import program as p
 from ....ir.bound import Bound
 from ....ir.connections import value_bounds
+from ....ir.neurons.clock import CLOCK
 from ....ir.wires import Wire, target_size
 from ..fit.terms import Term, constant_terms
 from ..state.quantizer_state import Inputs, QuantizerState, with_weights
-from .accumulator import CLOCK
 from .seen import Ends, Seen
 
 Terms = tuple[Term, ...]
@@ -50,6 +50,23 @@ def helpers(
     }
 
 
+def add_helper(
+    name: str,
+    widths: Arithmetic,
+    populations: list[p.Population],
+    projections: list[p.Projection],
+    before: Sequence[p.Population] = (),
+) -> str:
+    """Append one of the shared `helpers` and all that drives it, unless it is there or `before`."""
+    if not any(q.name == name for q in (*before, *populations)):
+        population, feeds = helpers(widths)[name]
+        for j in feeds:
+            add_helper(j.pre, widths, populations, projections, before)
+        populations.append(population)
+        projections.extend(feeds)
+    return name
+
+
 @dataclass(eq=False)
 class Draft:
     """What one attempt at a scale has made so far; nothing reaches the Program before it fits."""
@@ -75,11 +92,6 @@ class Draft:
     def fresh(self, seen: Seen | None) -> Draft:
         """Another attempt at the node, with these ranges."""
         return Draft(self.state, self.node, self.inputs, seen)
-
-    @property
-    def axes(self) -> tuple[tuple[str, int], ...]:
-        """Labels of the node's axes."""
-        return tuple((f"a{i}", n) for i, n in enumerate(self.node.shape))
 
     def is_own(self, wire: Wire) -> bool:
         """True if the wire carries the node's own spikes of the step before."""
@@ -107,13 +119,10 @@ class Draft:
 
     def need(self, name: str) -> str:
         """One of the shared `helpers`, added with all that drives it."""
-        if not any(q.name == name for q in (*self.state.populations, *self.populations)):
-            population, feeds = helpers(self.state.arithmetic)[name]
-            for j in feeds:
-                self.need(j.pre)
-            self.populations.append(population)
-            self.projections.extend(feeds)
-        return name
+        state = self.state
+        return add_helper(
+            name, state.arithmetic, self.populations, self.projections, state.populations
+        )
 
     def alter(self, part: str, neuron: p.NeuronProgram) -> None:
         """Give a population another neuron program."""
@@ -142,13 +151,13 @@ class Draft:
     def same(self, pre: str, to: str, value: int, exponent: int = 0, **on: Any) -> None:
         """Each neuron to its like, with weight value << exponent."""
         for t in constant_terms(np.array([value]), self.state.arithmetic):
-            c = p.Structured(self.axes, self.axes, int(t.weight[0]))
+            c = p.Structured.one_to_one(self.node.shape, int(t.weight[0]))
             self._connect(p.Projection("", pre, to, c, weight_exp=t.exponent + exponent, **on))
 
     def to_all(self, pre: str, to: str, value: int, **on: Any) -> None:
         """One neuron (a helper) to all, with weight `value`."""
         for t in constant_terms(np.array([value]), self.state.arithmetic):
-            c = p.Structured((), self.axes, int(t.weight[0]))
+            c = p.Structured.to_all(self.node.shape, int(t.weight[0]))
             self._connect(p.Projection("", self.need(pre), to, c, weight_exp=t.exponent, **on))
 
     def constant(self, to: str, values: IntArray, **on: Any) -> None:

@@ -20,12 +20,13 @@ from ....ground.arithmetic import Arithmetic
 from ....ir import program as p
 from ....ir.bound import Bound
 from ....ir.graph import FloatArray
+from ....ir.neurons.clock import CLOCK
 from ....ir.neurons.leaky import current_bound
+from ....ir.sample_end import silencing_tick
 from ....ir.single import TIE
 from ..fit.lif import bias_integers
 from ..fit.real import RealCell
 from ..fit.ties import alike, between, threshold_integer
-from .accumulator import CLOCK
 from .draft import Draft
 from .terms import (
     Cell,
@@ -67,7 +68,8 @@ def hard_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
     received = draft.reach(draft.node.name)
     once = abs(start[0]) + abs(start[1])
     # After all that drives R is wired: the tick has to outweigh the sum of it.
-    silence = _silence(draft, neuron, received, once) if recurrent else 0
+    steps, widths = draft.state.graph.timesteps, draft.state.arithmetic
+    silence = silencing_tick(neuron, received, steps, widths, once) if recurrent else 0
     if not _fits(draft, neuron, received, once + silence):
         return None
     if silence:
@@ -158,17 +160,6 @@ def _start(draft: Draft, real: RealCell, copies: list[str], scale: float) -> tup
         draft.to_all(CLOCK, copy, first, lag=1)
         draft.to_all(CLOCK, copy, second, lag=2)
     return first, second
-
-
-def _silence(draft: Draft, neuron: p.LIF, received: Bound, once: int) -> int:
-    """What the tick must take away so that the neuron cannot fire, wherever v stood.
-
-    v never stands above the threshold, so u + bias <= 0 is enough.
-    """
-    u = current_bound(neuron, received, draft.state.graph.timesteps, draft.state.arithmetic)
-    bias = int((neuron.bias_mant << neuron.bias_exp).max(initial=0))
-    most = int(u.high.max(initial=0)) + bias + (once << INPUT_SHIFT)
-    return max(1, -(-most >> INPUT_SHIFT))
 
 
 def _fits(draft: Draft, neuron: p.LIF, received: Bound, once: int) -> bool:

@@ -36,6 +36,7 @@ from ....ir import facts as f
 from ....ir import graph as g
 from ....ir import program as p
 from ....ir.graph import FloatArray
+from ....ir.neurons.clock import CLOCK
 from ....ir.neurons.product import PRODUCT_LIMIT
 from ....ir.record import LayerRecord
 from ....ir.stairs import Stairs, stairs
@@ -48,7 +49,6 @@ from ..fit.whole_levels import whole_levels
 from ..state.memory import memory_bits
 from ..state.quantizer_state import QuantizerState, drive, inputs_of
 from ..state.values import Values
-from .accumulator import CLOCK
 from .draft import GATE, Draft
 from .states import Keep, full, grain_of, integers_of, keep_of, sent_of
 from .terms import Weights, all_weights, outside

@@ -20,10 +20,10 @@ from ....ground.arith import INPUT_SHIFT
 from ....ground.arithmetic import Arithmetic
 from ....ir import program as p
 from ....ir.bound import Bound
+from ....ir.neurons.clock import CLOCK
 from ....ir.neurons.product import PRODUCT_LIMIT
 from ..fit.real import RealCell
 from ..fit.ties import last_silent, threshold_integer
-from .accumulator import CLOCK
 from .draft import GATE, Draft
 from .states import Integers, Keep, ends_of, full, grain_of, integers_of, keep_of, sent_of
 from .terms import Cell, Weights, all_weights, outside
