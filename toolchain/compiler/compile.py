@@ -31,7 +31,7 @@ from .passes.base import GraphPass, Trail, Watch, ignore, run_passes
 from .passes.fold_batch_norm import FoldBatchNorm
 from .passes.fold_convs import FoldConvs
 from .passes.fold_gathers import FoldGathers
-from .passes.integer_slots import IntegerSlots, without_memory
+from .passes.integer_slots import IntegerSlots, left_graded, without_memory
 from .passes.lower_max_pool import LowerMaxPool
 from .passes.lower_products import LowerProducts
 from .passes.part_axes import PartAxes
@@ -57,13 +57,17 @@ Stage = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """A placed Program, the graph it came from and what the compiler did."""
+    """A placed Program, the graph it came from and what the compiler did.
+
+    graded  integer neurons that send numbers though slots were asked for
+    """
 
     placed: PlacedProgram
     graph: Graph
     records: tuple[LayerRecord, ...]
     seconds: float
     silent: tuple[Silence, ...] = ()
+    graded: tuple[str, ...] = ()
 
 
 def lower(
@@ -167,7 +171,8 @@ def compile_graph(
     chosen = replace(chosen, known=counted | dict(chosen.known))
     placed = compile_program(quantized.program, target, stage, chosen, trail)
     seconds = time.perf_counter() - start
-    return Compiled(placed, form, quantized.records, seconds, quantized.silent)
+    graded = left_graded(form, (options or Options()).integer_spikes)
+    return Compiled(placed, form, quantized.records, seconds, quantized.silent, graded)
 
 
 def compile_program(

@@ -29,7 +29,7 @@ METHOD = (
     "convention for comparing papers, not the energy of a device.",
 )
 
-SHOWN_ELSEWHERE = ("quantization", "silent", "ranges", "target_table")
+SHOWN_ELSEWHERE = ("quantization", "silent", "ranges", "graded", "target_table")
 """Parts of a manifest that the report shows as tables of their own."""
 
 
@@ -78,6 +78,7 @@ def collect(
         "quantization": list(manifest.get("quantization", ())),
         "silent": list(manifest.get("silent", ())),
         "ranges": list(manifest.get("ranges", ())),
+        "graded": list(manifest.get("graded", ())),
         "degraded": degraded(manifest.get("quantization", ())),
         "left_range": None,
         "manifest": {k: v for k, v in manifest.items() if k not in SHOWN_ELSEWHERE},

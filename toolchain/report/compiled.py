@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ..ir.record import LayerRecord
 from .degraded import degraded_lines
+from .graded import graded_lines
 from .ranges import range_lines
 from .silent import NOTES, silence_lines
 from .units import share
@@ -55,6 +56,7 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
     silent = [Text(line) for line in silence_lines(manifest.get("silent", ()))]
     said = [
         *(Text(line) for line in range_lines(manifest.get("ranges", ()))),
+        *(Text(line, style="bold") for line in graded_lines(manifest.get("graded", ()))),
         *(Text(line, style="bold") for line in degraded_lines(manifest["quantization"])),
     ]
     table = quantization_table(manifest["quantization"])

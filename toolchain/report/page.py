@@ -16,6 +16,7 @@ from ..targets.load import load
 from ..targets.target import Target
 from .compiled import notes
 from .degraded import degraded_lines
+from .graded import graded_lines
 from .pictures import (
     MOST_ROWS,
     Spikes,
@@ -82,6 +83,7 @@ def page(
             *silence_lines(values["silent"]),
             *range_lines(values["ranges"]),
             *degraded_lines(values["quantization"]),
+            *graded_lines(values["graded"]),
         ],
         left=left_lines(values["left_range"] or {}),
         energy_rows=ENERGY_ROWS,

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .degraded import degraded_lines
+from .graded import graded_lines
 from .ranges import left_lines, range_lines
 from .silent import silence_lines
 from .units import count, share, si, si_range
@@ -28,6 +29,8 @@ def summary(values: Mapping[str, Any]) -> Iterator[RenderableType]:
     for line in silence_lines(values["silent"]):
         yield Text(line)
     for line in (*range_lines(values["ranges"]), *degraded_lines(values["quantization"])):
+        yield Text(line)
+    for line in graded_lines(values["graded"]):
         yield Text(line)
     for line in left_lines(values["left_range"] or {}):
         yield Text(line, style="bold red" if any(values["left_range"].values()) else "")

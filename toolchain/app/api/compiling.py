@@ -206,7 +206,7 @@ def _facts(source: Source, compiled: Compiled, found: Witnessed | None, job: Job
         "weights": source.weights,
         "witness": None if found is None else found.result.as_dict(),
         "silent": [s.as_dict() for s in compiled.silent],
-    }
+    } | ({"graded": list(compiled.graded)} if compiled.graded else {})
 
 
 def _bundle(source: Source, compiled: Compiled, facts: dict[str, Any], job: Job) -> Bundle:

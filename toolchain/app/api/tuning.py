@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,10 +95,21 @@ def prepare(
 
     def lowered(form: Graph) -> None:
         require(of_compile(form, len(events)), "quantizing it", allowed=memory)
+        _warn_of_numbers(form, options)
         if found is not None:
             found.beside(form)
 
     return from_graph(graph, events, target, options, lowered)
+
+
+def _warn_of_numbers(form: Graph, options: Options | None) -> None:
+    """A Python warning where slots were asked for and integer neurons send numbers."""
+    from ...compiler.passes.integer_slots import left_graded
+    from ...report.graded import graded_lines
+
+    left = () if options is None else left_graded(form, options.integer_spikes)
+    if left:
+        warnings.warn("; ".join(graded_lines(left)), stacklevel=2)
 
 
 def _without_samples(source: Any, samples: NDArray[Any] | None) -> InputError:

@@ -113,12 +113,18 @@ def check(
         raise
     print_reading(model, bundle.manifest)
     _print_result(model, bundle.manifest)
-    values = {**bundle.manifest["statistics"], "witness": bundle.manifest.get("witness")}
-    write_json(json_file, {"fits": True, "problems": [], **values})
+    write_json(json_file, {"fits": True, "problems": [], **_values(bundle.manifest)})
+
+
+def _values(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What `--json` says of a model that fits."""
+    said = {"witness": manifest.get("witness"), "graded": manifest.get("graded", [])}
+    return {**manifest["statistics"], **said}
 
 
 def _print_result(model: Path, manifest: dict[str, Any]) -> None:
     from ...report.degraded import degraded_lines
+    from ...report.graded import graded_lines
     from ...report.ranges import range_lines
     from ...report.witness import witness_lines
 
@@ -130,6 +136,7 @@ def _print_result(model: Path, manifest: dict[str, Any]) -> None:
         *witness_lines(manifest.get("witness")),
         *range_lines(manifest.get("ranges", ())),
         *degraded_lines(manifest["quantization"]),
+        *graded_lines(manifest.get("graded", ())),
     ]
     for line in lines:
         out.print(f"  {line}", markup=False, soft_wrap=True)

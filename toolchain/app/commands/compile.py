@@ -158,6 +158,7 @@ def _values(manifest: dict[str, Any]) -> dict[str, Any]:
         "nir": manifest.get("nir"),
         "silent": manifest.get("silent", []),
         "ranges": manifest.get("ranges", []),
+        "graded": manifest.get("graded", []),
         "degraded": degraded(manifest["quantization"]),
         "witness": manifest.get("witness"),
     }

@@ -164,12 +164,18 @@ def quantize(
 
 def _print_score(judge: Judge, full: Score) -> None:
     """What rounding costs in all, and what was noticed on the way."""
+    from ...report.graded import graded_lines
     from ...report.precision import score_line
     from ...report.silent import silence_lines
     from ...report.witness import witness_lines
 
     out.print(score_line(judge, full))
-    for line in (*witness_lines(judge.witness), *silence_lines(s.as_dict() for s in judge.silent)):
+    lines = (
+        *witness_lines(judge.witness),
+        *silence_lines(s.as_dict() for s in judge.silent),
+        *graded_lines(judge.graded),
+    )
+    for line in lines:
         out.print(line, markup=False)
 
 
@@ -180,6 +186,7 @@ def _values(judge: Judge, full: Score) -> dict[str, Any]:
         "right": full.right,
         "memory_bits": full.memory,
         "silent": [s.as_dict() for s in judge.silent],
+        "graded": list(judge.graded),
         "witness": judge.witness,
     }
 

@@ -93,6 +93,13 @@ def _below(node: Node, port: tuple[str, ...], j: int, level: Level) -> tuple[Nod
     return turned, slot, sent
 
 
+def left_graded(form: Graph, asked: str) -> tuple[str, ...]:
+    """Integer neurons of a neuron form that send numbers though slots were `asked` for: they keep
+    a membrane from step to step, and slots are for neurons without one.
+    """
+    return tuple(n.name for n in form if asked == "slots" and stairs(n.op) is not None)
+
+
 def without_memory(graph: Graph) -> Graph:
     """Integer neurons of a sample of one step keep nothing, whatever their decay: they say so."""
     if graph.timesteps > 1:

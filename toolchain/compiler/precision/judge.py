@@ -17,6 +17,7 @@ from ...ir.matched import Silence
 from ...ir.program import Program
 from ...ir.record import LayerRecord
 from ..passes.balance_delays import BalanceDelays
+from ..passes.integer_slots import left_graded
 from ..quantize.options import Options
 from ..quantize.quantize import quantize
 
@@ -66,6 +67,11 @@ class Judge:
         if isinstance(op, g.Output) and op.reduce == "none":
             steps = steps.sum(axis=1)  # spikes of every step, as a .nir file gives them: counted
         self.real: FloatArray = readout(self.graph, steps).reshape(len(self.x), -1)
+
+    @property
+    def graded(self) -> tuple[str, ...]:
+        """Integer neurons that send numbers though the options ask for slots."""
+        return left_graded(self.graph, self.options.integer_spikes)
 
     @property
     def output(self) -> str:
