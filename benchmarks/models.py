@@ -42,6 +42,7 @@ MODELS = {
     "Spike-driven 2-256, gesture": ("spike_driven", "SPIKE_DRIVEN", "gesture_2_256"),
     "Spike-driven v2 8-256, ImageNet": ("spike_driven_v2", "SPIKE_DRIVEN_V2", "imagenet_8_256"),
     "Spike-driven v3 s (5.1M), ImageNet": ("spike_driven_v3", "SPIKE_DRIVEN_V3", "imagenet_s"),
+    "Spike-driven v3 m (10M), ImageNet": ("spike_driven_v3", "SPIKE_DRIVEN_V3", "imagenet_m"),
     "Spike-driven v3 l (19M), ImageNet": ("spike_driven_v3", "SPIKE_DRIVEN_V3", "imagenet_l"),
     "STAtten 2-512, CIFAR": ("statten", "STATTEN", "cifar10_2_512"),
     "STAtten 2-256, DVS": ("statten", "STATTEN", "cifar10dvs_2_256"),
