@@ -36,12 +36,12 @@ def per_step(x: Tensor, *layers: nn.Module) -> Tensor:
     return y.reshape(x.shape[0], x.shape[1], *y.shape[1:])
 
 
-def pool(x: Tensor) -> Tensor:
-    """Max-pool 3x3, stride 2, padding 1: x [T, B, C, H, W] -> [T, B, C, H/2, W/2].
+def pool(x: Tensor, stride: int = 2) -> Tensor:
+    """Max-pool 3x3, padding 1: x [T, B, C, H, W] -> [T, B, C, H/stride, W/stride].
 
     On spikes it is an OR; on currents, before a neuron, it is not.
     """
-    y = functional.max_pool2d(x.flatten(0, 1), kernel_size=3, stride=2, padding=1)
+    y = functional.max_pool2d(x.flatten(0, 1), kernel_size=3, stride=stride, padding=1)
     return y.reshape(x.shape[0], x.shape[1], *y.shape[1:])
 
 

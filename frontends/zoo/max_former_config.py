@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...toolchain.ground.errors import Problem
-from .public_config import PublicConfig
+from .public_config import HierarchicalConfig
 
 STEMS: Mapping[str, int] = {"plain": 1, "strided": 4, "pooled": 8}
 """Kind of the first stage's embedding -> how many times smaller than the image its map is."""
 
 
 @dataclass(frozen=True)
-class MaxFormerConfig(PublicConfig):
+class MaxFormerConfig(HierarchicalConfig):
     """Everything that fixes the shapes and constants of a `MaxFormer`.
 
     dim              channels of the last stage; each stage before has half of the next one's
@@ -28,8 +28,6 @@ class MaxFormerConfig(PublicConfig):
     """
 
     image_size: int = 16
-    dim: int = 32
-    depths: tuple[int, ...] = (1, 1, 1)
     kernels: tuple[int, ...] = (1, 3)
     stem: str = "plain"
     attention_scale: float = 0.125
@@ -38,27 +36,19 @@ class MaxFormerConfig(PublicConfig):
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"stem": tuple(STEMS)}
 
     @property
-    def dims(self) -> tuple[int, ...]:
-        """Channels of each stage."""
-        last = len(self.depths) - 1
-        return tuple(self.dim >> (last - i) for i in range(last + 1))
-
-    @property
     def reduction(self) -> int:
         """That of the stem, and 2 per stage after the first."""
         return STEMS[self.stem] << (len(self.depths) - 1)
 
     def wrong_values(self) -> list[Problem]:
-        """As `PublicConfig.wrong_values`."""
+        """As `CheckedConfig.wrong_values`."""
         found = super().wrong_values()
-        stages = len(self.depths)
-        if len(self.kernels) != stages - 1:
-            what = f"{self.kernels!r} does not have one width per stage but the last ({stages - 1})"
+        early = len(self.depths) - 1
+        if len(self.kernels) != early:
+            what = f"{self.kernels!r} does not have one width per stage but the last ({early})"
             found.append(self.problem("kernels", what))
         if any(kernel % 2 == 0 for kernel in self.kernels):
             found.append(self.problem("kernels", f"{self.kernels!r} has an even width"))
-        halved = 1 << (stages - 1)
-        found += self.indivisible("dim", self.dim, f"2^{stages - 1} (halved per stage)", halved)
         found += self.indivisible("dim", self.dim, "heads", self.heads)
         divisor = 8 if self.stem == "pooled" else 2
         return found + self.indivisible("dim", self.dims[0], "the stem's first width", divisor)

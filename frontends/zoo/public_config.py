@@ -97,7 +97,7 @@ class SizedConfig(CheckedConfig):
         raise NotImplementedError
 
     def hidden(self, dim: int) -> int:
-        """Hidden width of an MLP on `dim` channels: rounded down, as all five public codes do."""
+        """Hidden width of an MLP on `dim` channels: rounded down, as every public code does."""
         return int(dim * self.mlp_ratio)
 
     @property
@@ -195,6 +195,30 @@ class IsotropicConfig(PublicConfig):
             found.append(self.problem("pools", what))
         found += self.indivisible("dim", self.dim, "heads", self.heads)
         return found + self.indivisible("dim", self.dim, "2^3 (widths of the stem)", 8)
+
+
+@dataclass(frozen=True)
+class HierarchicalConfig(PublicConfig):
+    """A network of stages, each with half the width of the next.
+
+    dim     channels of the last stage
+    depths  blocks per stage
+    """
+
+    dim: int = 32
+    depths: tuple[int, ...] = (1, 1, 1)
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Channels of each stage."""
+        last = len(self.depths) - 1
+        return tuple(self.dim >> (last - i) for i in range(last + 1))
+
+    def wrong_values(self) -> list[Problem]:
+        """As `CheckedConfig.wrong_values`."""
+        halvings = len(self.depths) - 1
+        by = f"2^{halvings} (halved per stage)"
+        return super().wrong_values() + self.indivisible("dim", self.dim, by, 1 << halvings)
 
 
 def _unless(right: bool, config: SizedConfig, name: str, what: str) -> Problem | None:

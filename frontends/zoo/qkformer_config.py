@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...toolchain.ground.errors import Problem
-from .public_config import PublicConfig
+from .public_config import HierarchicalConfig
 
 
 @dataclass(frozen=True)
-class QKFormerConfig(PublicConfig):
+class QKFormerConfig(HierarchicalConfig):
     """Everything that fixes the shapes and constants of a `QKFormer`.
 
     dim              channels of the last stage; each stage before has half of the next one's
@@ -26,7 +26,6 @@ class QKFormerConfig(PublicConfig):
     """
 
     dim: int = 64
-    depths: tuple[int, ...] = (1, 1, 1)
     stem_divisors: tuple[int, ...] = (2, 1)
     stem_pools: str = "00"
     stem_branch: int = 1
@@ -34,12 +33,6 @@ class QKFormerConfig(PublicConfig):
     attention_scale: float = 0.125
 
     model: ClassVar[str] = "qkformer"
-
-    @property
-    def dims(self) -> tuple[int, ...]:
-        """Channels of each stage."""
-        last = len(self.depths) - 1
-        return tuple(self.dim >> (last - i) for i in range(last + 1))
 
     @property
     def reduction(self) -> int:
@@ -52,9 +45,8 @@ class QKFormerConfig(PublicConfig):
         return 1 << self.stem_pools[self.stem_branch :].count("1")
 
     def wrong_values(self) -> list[Problem]:
-        """As `PublicConfig.wrong_values`."""
+        """As `CheckedConfig.wrong_values`."""
         found = super().wrong_values()
-        stages = len(self.depths)
         stem = len(self.stem_divisors)
         if len(self.stem_pools) != stem:
             what = (
@@ -69,8 +61,6 @@ class QKFormerConfig(PublicConfig):
         if self.stem_divisors[-1] != 1:
             what = f"{self.stem_divisors!r} does not end in 1, the first stage's width"
             found.append(self.problem("stem_divisors", what))
-        halved = 1 << (stages - 1)
-        found += self.indivisible("dim", self.dim, f"2^{stages - 1} (halved per stage)", halved)
         for divisor in (self.heads, *self.stem_divisors):
             found += self.indivisible("dim", self.dims[0], "heads or a stem divisor", divisor)
         return found

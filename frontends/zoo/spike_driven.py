@@ -26,9 +26,8 @@ from __future__ import annotations
 from typing import ClassVar, cast
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from .layers import attention_neuron, merge_heads, neuron, split_heads
+from .layers import attention_neuron, merge_heads, neuron, pool, split_heads
 from .parts import (
     IsotropicModel,
     PatchSplitting,
@@ -96,18 +95,15 @@ class SpikeDrivenSelfAttention(nn.Module):
 
         The second reading is the public code's, whose 3-d pool does not know what the axes mean.
         """
-        if not self.dilated:
-            return x
-        y = functional.max_pool2d(x.flatten(0, 1), kernel_size=3, stride=1, padding=1)
-        return y.reshape(x.shape)
+        return pool(x, stride=1) if self.dilated else x
 
 
 class Block(nn.Module):
-    """x <- x + SDSA(x); x <- MLP(x)."""
+    """x <- x + attention(x); x <- MLP(x)."""
 
-    def __init__(self, config: SpikeDrivenConfig) -> None:
+    def __init__(self, config: SpikeDrivenConfig, attention: nn.Module) -> None:
         super().__init__()
-        self.attn = SpikeDrivenSelfAttention(config)
+        self.attn = attention
         self.mlp = ShortcutMlp(config, config.dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,14 +122,14 @@ class SpikeDrivenTransformer(IsotropicModel):
         renames=((r"\bmlp([12])_", r"fc\1_"),),
         dead=(r"^block\.\d+\.attn\.talking_heads\.",),
     )
-    kind: ClassVar[type[nn.Module]] = Block
-    """Of the blocks."""
+    attention: ClassVar[type[nn.Module]] = SpikeDrivenSelfAttention
 
     def __init__(self, config: SpikeDrivenConfig) -> None:
         super().__init__(config)
         self.every_step = config.every_step
         self.patch_embed = CurrentPatchSplitting(config)
-        self.block = nn.ModuleList(self.kind(config) for _ in range(config.depth))
+        blocks = (Block(config, self.attention(config)) for _ in range(config.depth))
+        self.block = nn.ModuleList(blocks)
         self.head_lif = neuron(config)
         self.head = nn.Linear(config.dim, config.num_classes)
 

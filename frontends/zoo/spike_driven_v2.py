@@ -41,17 +41,13 @@ from .layers import (
     per_step,
     split_heads,
 )
+from .meta_former import CONV_EXPANSION, SEPARABLE_EXPANSION, MetaFormer
 from .parts import CurrentMlp, fire
 from .public_config import PublicConfig
-from .public_model import KeyTable, PublicModel
+from .public_model import KeyTable
 from .spike_driven_v2_config import SPIKE_DRIVEN_V2, SpikeDrivenV2Config
 
 __all__ = ["SPIKE_DRIVEN_V2", "SpikeDrivenTransformerV2", "SpikeDrivenV2Config"]
-
-CONV_EXPANSION = 4
-"""Hidden width of a convolution block over its input's (fixed in the public code)."""
-SEPARABLE_EXPANSION = 2
-"""The same of `SeparableConv`."""
 
 
 class Downsampling(nn.Module):
@@ -228,7 +224,7 @@ class Block(nn.Module):
         return cast(Tensor, x + self.mlp(x.flatten(3)).reshape(x.shape))
 
 
-class SpikeDrivenTransformerV2(PublicModel):
+class SpikeDrivenTransformerV2(MetaFormer):
     """x [T, B, C, H, W] -> logits [B, classes].
 
     With `distillation`, training gives the pair (logits, logits of the second read-out), both
@@ -238,27 +234,17 @@ class SpikeDrivenTransformerV2(PublicModel):
     """
 
     keys: ClassVar[KeyTable] = KeyTable(renames=((r"\bmlp([12])_", r"fc\1_"),))
+    downsampling = Downsampling
+    conv_block = ConvBlock
+    attention_block = Block
     config: SpikeDrivenV2Config
 
     def __init__(self, config: SpikeDrivenV2Config) -> None:
         super().__init__(config)
-        a, b, c, d = config.dims
-        self.downsample1_1 = Downsampling(
-            config, (config.in_channels, a // 2), kernel=7, spikes=False
-        )
-        self.ConvBlock1_1 = nn.ModuleList([ConvBlock(config, a // 2)])
-        self.downsample1_2 = Downsampling(config, (a // 2, a))
-        self.ConvBlock1_2 = nn.ModuleList([ConvBlock(config, a)])
-        self.downsample2 = Downsampling(config, (a, b))
-        self.ConvBlock2_1 = nn.ModuleList([ConvBlock(config, b)])
-        self.ConvBlock2_2 = nn.ModuleList([ConvBlock(config, b)])
-        self.downsample3 = Downsampling(config, (b, c))
-        self.block3 = nn.ModuleList(Block(config, c) for _ in range(config.depths[0]))
-        self.downsample4 = Downsampling(config, (c, d), stride=1)
-        self.block4 = nn.ModuleList(Block(config, d) for _ in range(config.depths[1]))
         self.lif = neuron(config)
-        self.head = nn.Linear(d, config.num_classes)
-        self.head_kd = nn.Linear(d, config.num_classes) if config.distillation else None
+        self.head = nn.Linear(config.dims[3], config.num_classes)
+        taught = nn.Linear(config.dims[3], config.num_classes) if config.distillation else None
+        self.head_kd = taught
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -280,28 +266,8 @@ class SpikeDrivenTransformerV2(PublicModel):
             )
         return super().load_state_dict(state_dict, strict, assign)
 
-    def features(self, x: Tensor) -> Tensor:
-        """Currents [T, B, C4, H / 16, W / 16] of x [T, B, C, H, W]."""
-        parts = (
-            self.downsample1_1,
-            *self.ConvBlock1_1,
-            self.downsample1_2,
-            *self.ConvBlock1_2,
-            self.downsample2,
-            *self.ConvBlock2_1,
-            *self.ConvBlock2_2,
-            self.downsample3,
-            *self.block3,
-            self.downsample4,
-            *self.block4,
-        )
-        for part in parts:
-            x = part(x)
-        return x
-
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Logits [B, classes] of x [T, B, C, H, W]; with distillation a pair in training."""
-        self.check_input(x)
         spikes = self.lif(self.features(x).flatten(3).mean(3))
         logits = cast(Tensor, self.head(spikes).mean(0))
         if self.head_kd is None:

@@ -30,15 +30,11 @@ from torch import Tensor, nn
 
 from ..neurons.integer import MultiSpike
 from .layers import conv3x3, merge_heads, per_step, split_heads
-from .public_model import PublicModel
+from .meta_former import CONV_EXPANSION, SEPARABLE_EXPANSION, MetaFormer
 from .spike_driven_v3_config import SPIKE_DRIVEN_V3, SpikeDrivenV3Config
 
 __all__ = ["SPIKE_DRIVEN_V3", "SpikeDrivenTransformerV3", "SpikeDrivenV3Config"]
 
-CONV_EXPANSION = 4
-"""Hidden width of a convolution block over its input's (fixed in the public code)."""
-SEPARABLE_EXPANSION = 2
-"""The same of `SeparableConv`."""
 VALUE_EXPANSION = 4
 """Channels of v over those of q and k."""
 
@@ -192,54 +188,23 @@ class Block(nn.Module):
         return cast(Tensor, x + self.mlp(x))
 
 
-class SpikeDrivenTransformerV3(PublicModel):
+class SpikeDrivenTransformerV3(MetaFormer):
     """x [T, B, C, H, W] -> logits [B, classes].
 
     Raises `InputError` SFX-E122 for an input of another shape.
     """
 
+    downsampling = Downsampling
+    conv_block = ConvBlock
+    attention_block = Block
     config: SpikeDrivenV3Config
 
     def __init__(self, config: SpikeDrivenV3Config) -> None:
         super().__init__(config)
-        a, b, c, d = config.dims
-        self.downsample1_1 = Downsampling(
-            config, (config.in_channels, a // 2), kernel=7, spikes=False
-        )
-        self.ConvBlock1_1 = nn.ModuleList([ConvBlock(config, a // 2)])
-        self.downsample1_2 = Downsampling(config, (a // 2, a))
-        self.ConvBlock1_2 = nn.ModuleList([ConvBlock(config, a)])
-        self.downsample2 = Downsampling(config, (a, b))
-        self.ConvBlock2_1 = nn.ModuleList([ConvBlock(config, b)])
-        self.ConvBlock2_2 = nn.ModuleList([ConvBlock(config, b)])
-        self.downsample3 = Downsampling(config, (b, c))
-        self.block3 = nn.ModuleList(Block(config, c) for _ in range(config.depths[0]))
-        self.downsample4 = Downsampling(config, (c, d), stride=1)
-        self.block4 = nn.ModuleList(Block(config, d) for _ in range(config.depths[1]))
-        self.head = nn.Linear(d, config.num_classes)
+        self.head = nn.Linear(config.dims[3], config.num_classes)
         self.spike = MultiSpike(config.most, norm=1)
-
-    def features(self, x: Tensor) -> Tensor:
-        """Currents [T, B, C4, H / 16, W / 16] of x [T, B, C, H, W]."""
-        parts = (
-            self.downsample1_1,
-            *self.ConvBlock1_1,
-            self.downsample1_2,
-            *self.ConvBlock1_2,
-            self.downsample2,
-            *self.ConvBlock2_1,
-            *self.ConvBlock2_2,
-            self.downsample3,
-            *self.block3,
-            self.downsample4,
-            *self.block4,
-        )
-        for part in parts:
-            x = part(x)
-        return x
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of x [T, B, C, H, W]."""
-        self.check_input(x)
         spikes = self.spike(self.features(x).flatten(3).mean(3))
         return cast(Tensor, self.head(spikes).mean(0))

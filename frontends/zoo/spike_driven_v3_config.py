@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...toolchain.ground.errors import Problem
-from .public_config import ORDERS, SizedConfig
+from .meta_former_config import MetaFormerConfig
+from .public_config import ORDERS
 
 
 @dataclass(frozen=True)
-class SpikeDrivenV3Config(SizedConfig):
+class SpikeDrivenV3Config(MetaFormerConfig):
     """Everything that fixes the shapes and constants of a `SpikeDrivenTransformerV3`.
 
     dims    channels of the four stages; the last two divisible by `heads`
@@ -25,34 +25,12 @@ class SpikeDrivenV3Config(SizedConfig):
     Raises `InputError` SFX-E121, which lists every bad field.
     """
 
-    image_size: int = 64
     timesteps: int = 1
-    dims: tuple[int, ...] = (16, 32, 32, 32)
-    depths: tuple[int, ...] = (1, 1)
     most: int = 4
     order: str = "kv"
 
     model: ClassVar[str] = "spike_driven_v3"
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"order": ORDERS}
-
-    @property
-    def reduction(self) -> int:
-        """Four convolutions of stride 2."""
-        return 16
-
-    def wrong_values(self) -> list[Problem]:
-        """As `CheckedConfig.wrong_values`."""
-        found = super().wrong_values()
-        if len(self.dims) != 4:
-            found.append(
-                self.problem("dims", f"{self.dims!r} does not have one width per stage (4)")
-            )
-        if len(self.depths) != 2:
-            found.append(self.problem("depths", f"{self.depths!r} is not for two stages"))
-        found += self.indivisible("dims", self.dims[0], "2 (the first map has half)", 2)
-        for dim in self.dims[2:]:
-            found += self.indivisible("dims", dim, "heads", self.heads)
-        return found
 
 
 def _imagenet(*dims: int) -> SpikeDrivenV3Config:

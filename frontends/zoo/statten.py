@@ -23,13 +23,12 @@ public network returns a pair, (logits, hook); ours the logits.
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from .layers import attention_neuron, merge_heads, neuron, split_heads
-from .parts import ShortcutMlp, add_branches, add_conv, current, spikes
+from .layers import attention_neuron, merge_heads, neuron, pool, split_heads
+from .parts import add_branches, add_conv, current, spikes
 from .public_model import Unused
 from .spike_driven import SpikeDrivenTransformer
 from .statten_config import STATTEN, StattenConfig
@@ -81,24 +80,7 @@ class ChunkedAttention(nn.Module):
 
     def _dilate(self, x: Tensor) -> Tensor:
         """OR over 3x3 pixels of spikes [T, B, D, H, W], if the network is dilated."""
-        if not self.dilated:
-            return x
-        y = functional.max_pool2d(x.flatten(0, 1), kernel_size=3, stride=1, padding=1)
-        return y.reshape(x.shape)
-
-
-class Block(nn.Module):
-    """x <- x + STAtten(x); x <- MLP(x)."""
-
-    def __init__(self, config: StattenConfig) -> None:
-        super().__init__()
-        self.attn = ChunkedAttention(config)
-        self.mlp = ShortcutMlp(config, config.dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Currents of currents x, both [T, B, D, H, W]."""
-        x = x + self.attn(x)
-        return cast(Tensor, self.mlp(x))
+        return pool(x, stride=1) if self.dilated else x
 
 
 class Statten(SpikeDrivenTransformer):
@@ -107,4 +89,4 @@ class Statten(SpikeDrivenTransformer):
     Raises `InputError` SFX-E122 for an input of another shape.
     """
 
-    kind: ClassVar[type[nn.Module]] = Block
+    attention: ClassVar[type[nn.Module]] = ChunkedAttention
