@@ -4,7 +4,7 @@
     python benchmarks/authors.py FOLDER --golden     # facts for CI: tests/unit/zoo/authors.json
     python benchmarks/authors.py --page              # the table of docs/checkpoints.md
 
-FOLDER holds checkouts of the repositories in `authors_cases.REPOSITORIES`, each under its name
+FOLDER holds checkouts of the repositories in `authors_code.REPOSITORIES`, each under its name
 there. Needs an environment with timm 0.6.12, SpikingJelly 0.0.0.0.12, einops and torchinfo beside
 sfx. On a CPU SpikingJelly has no cupy kernel: its own torch one is taken, nothing else is changed.
 
@@ -21,22 +21,21 @@ from __future__ import annotations
 
 import argparse
 import gc
-import hashlib
-import importlib.util
+import importlib
 import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from authors_cases import BLOBS, CASES, CLASSES, REPOSITORIES, Case
-from authors_seeds import frames, state
+from authors_cases import CASES, CLASSES, Case
+from authors_code import REPOSITORIES, load, on_cpu
+from authors_seeds import digest, frames, state
 from torch import Tensor, nn
 
 from sfx.frontends.checkpoints.load import load_torch
@@ -50,64 +49,9 @@ PAGE = ROOT / "docs" / "checkpoints.md"
 MARKS = "<!-- written by benchmarks/authors.py -->", "<!-- end -->"
 
 
-def check_files(folder: Path, repository: str) -> None:
-    """Raises SystemExit unless the files that are run are those of the commit."""
-    for name, blob in BLOBS.items():
-        if name.split("/")[0] != repository:
-            continue
-        content = (folder / name).read_bytes()
-        found = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-        if found != blob:
-            raise SystemExit(f"{name} is not that of commit {REPOSITORIES[repository][1]}")
-
-
-NEURONS = {
-    "clock_driven": ("MultiStepLIFNode", "MultiStepParametricLIFNode"),
-    "activation_based": ("IFNode", "LIFNode", "ParametricLIFNode"),
-}
-"""Package of SpikingJelly, which an installed version may lack -> its neurons with backends."""
-
-
-def on_cpu() -> None:
-    """SpikingJelly's neurons with the backend that a CPU has, whatever the code asks for."""
-    for package, names in NEURONS.items():
-        if importlib.util.find_spec(f"spikingjelly.{package}") is None:
-            continue
-        neuron = importlib.import_module(f"spikingjelly.{package}.neuron")
-        for kind in (getattr(neuron, name) for name in names):
-
-            def build(self: Any, *a: Any, _plain: Any = kind.__init__, **k: Any) -> None:
-                _plain(self, *a, **(k | {"backend": "torch"}))
-
-            kind.__init__ = build
-
-
-@contextmanager
-def importable(folder: Path) -> Iterator[None]:
-    """The checkout's own packages can be imported, and are forgotten afterwards."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-        for name in set(sys.modules) - before:
-            if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)):
-                del sys.modules[name]
-
-
 def theirs(case: Case, folder: Path, tiny: bool = False) -> nn.Module:
     """The authors' network, built as their training script builds it."""
-    home = folder / case.repository
-    check_files(folder, case.repository)
-    file = folder / case.file
-    with importable(home), importable(file.parent):
-        spec = importlib.util.spec_from_file_location(file.stem + "_authors", file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # timm's registry looks there
-        spec.loader.exec_module(module)
+    module = load(folder, case.file)
     arguments = dict(case.arguments)
     if case.settings:
         arguments = _of_settings(folder / case.settings)
@@ -151,8 +95,6 @@ def _of_settings(file: Path) -> dict[str, Any]:
 
 def preset(case: Case) -> Any:
     """Our config of the case."""
-    import importlib
-
     module = importlib.import_module(f"sfx.frontends.zoo.{case.model}")
     return getattr(module, case.model.upper())[case.preset]
 
@@ -345,9 +287,7 @@ def golden(case: Case, folder: Path) -> dict[str, Any]:
     for path, found in truth.items():
         if case.tokens and found.dim() == 4:
             found = found.transpose(-1, -2)
-        values = found.reshape(steps, 2, -1).numpy()
-        packed = np.packbits(values) if values.dtype == bool else values
-        spikes[path] = [int(found.sum()), hashlib.sha256(packed.tobytes()).hexdigest()[:16]]
+        spikes[path] = digest(found.reshape(steps, 2, -1).numpy())
     silent = [p for p, (n, _) in spikes.items() if not n]
     if silent:
         raise SystemExit(f"{case.title}: silent {silent}")

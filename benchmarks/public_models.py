@@ -3,15 +3,14 @@
     python benchmarks/public_models.py FOLDER [NAME ...]   run the named ones, or all
     python benchmarks/public_models.py --table             write the table of docs/models.md again
 
-FOLDER holds a checkout of each repository of `CASES` at its commit. Needs spikingjelly 0.0.0.0.12
-(0.0.0.0.14 for SpikingResformer), timm 0.6, torchvision and einops beside sfx, where the code asks
-for them; nothing of that code is here. Norms are made random, so that spikes flow; every neuron
-layer is compared with torch.
+FOLDER holds checkouts of the repositories in `authors_code.REPOSITORIES`, each under its name
+there. Needs spikingjelly 0.0.0.0.12 (0.0.0.0.14 for SpikingResformer), timm 0.6, torchvision and
+einops beside sfx, where the code asks for them; nothing of that code is here. Norms are made
+random, so that spikes flow; every neuron layer is compared with torch.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import subprocess
@@ -20,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from authors_code import REPOSITORIES, load, on_cpu
 
 ROOT = Path(__file__).resolve().parent.parent
 STORE = ROOT / "benchmarks" / "public_models.json"
@@ -31,14 +32,17 @@ BEGIN, END = "<!-- written by benchmarks/public_models.py -->", "<!-- end -->"
 class Case:
     """One network: where its code is, and a small configuration.
 
-    file, build  relative to the checkout, and the class in it;  path  what the code imports from
-    shape        of one step of the input;  steps  T;  layout  what forward() takes
-    attributes   set on the built network, as the authors' scripts do
+    folder      of the checkout, in `authors_code.REPOSITORIES`
+    file        in the checkout
+    build       the class or function in that file
+    shape       of one step of the input
+    steps       T
+    layout      what forward() takes
+    attributes  set on the built network, as the authors' scripts do
     """
 
     title: str
-    repository: str
-    commit: str
+    folder: str
     file: str
     build: str
     arguments: Mapping[str, Any]
@@ -47,88 +51,74 @@ class Case:
     layout: str = "B"
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def folder(self) -> str:
-        """Name of the checkout."""
-        return self.repository.partition("/")[2]
-
 
 IMAGES = {"img_size_h": 32, "img_size_w": 32, "in_channels": 3, "num_classes": 10}
 DVS = {"img_size_h": 32, "img_size_w": 32, "in_channels": 2, "num_classes": 10}
 SMALL = {"embed_dims": 32, "num_heads": 2, "mlp_ratios": 2, "depths": 1, "T": 4}
 META = {"patch_size": 16, "num_heads": 4, "mlp_ratios": 4, "qkv_bias": False, "depths": 8}
-SDT = ("BICLab/Spike-Driven-Transformer", "3faa82272eb499e4d56ea77707d4536e7c69a54b")
-STATTEN = (
-    "Intelligent-Computing-Lab-Yale/STAtten",
-    "e9048a18b02cdaf824ac2ad82f2e6f5bfcf50134",
-)
-MAX = ("bic-L/MaxFormer", "6ddd4ccde2cc9c4b965059403868e57803b9b6b0")
-SGL = ("ZhangHanN1/SGLFormer", "4821b133c92d2e3baf1a6e4892bd6475f30b98ff")
-V2 = ("BICLab/Spike-Driven-Transformer-V2", "35f245f4f79acf1a2b3ef22698c58ab05c1ede33")
-V3 = ("BICLab/Spike-Driven-Transformer-V3", "00fcd1fd5d9c65fe9a26579ed512a20c6a303deb")
-RES = ("xyshi2000/SpikingResformer", "3f751275dedfda8b0a4ed0bf50e85e02a4335f3e")
+MAX, SGL, STATTEN, RES = "MaxFormer", "SGLFormer", "STAtten", "SpikingResformer"
+SDT, V2, V3 = (f"Spike-Driven-Transformer{version}" for version in ("", "-V2", "-V3"))
 MODEL, NET = "model/spikeformer.py", "SpikeDrivenTransformer"
 V3_FILE = "SDT_V3/Classification/Model_Base/models.py"
-
 V3_LARGE = "SDT_V3/Classification/Model_Large/spikformer.py"
 
 CASES: Mapping[str, Case] = {
     "maxformer": Case(
-        "MaxFormer, CIFAR", *MAX, "cifar10-100/max_former.py", "Max_Former",
+        "MaxFormer, CIFAR", MAX, "cifar10-100/max_former.py", "Max_Former",
         {"in_channels": 3, "num_classes": 10, "embed_dims": 32, "mlp_ratios": 2, "T": 4},
         (3, 16, 16),
     ),
     "maxformer-dvs": Case(
-        "MaxFormer, event frames", *MAX, "event/max_former.py", "Max_Former",
+        "MaxFormer, event frames", MAX, "event/max_former.py", "Max_Former",
         {"in_channels": 2, "num_classes": 10, "embed_dims": 32, "mlp_ratios": 2},
         (2, 32, 32), layout="BT",
     ),
     "maxformer-imagenet": Case(
-        "MaxFormer, ImageNet", *MAX, "imagenet/max_former.py", "Max_Former",
+        "MaxFormer, ImageNet", MAX, "imagenet/max_former.py", "Max_Former",
         {"in_channels": 3, "num_classes": 10, "embed_dims": 64, "mlp_ratios": 2, "T": 4},
     ),
     "sdt-dvs": Case(
-        "Spike-driven Transformer, dvs_mode", *SDT, MODEL, NET,
+        "Spike-driven Transformer, dvs_mode", SDT, MODEL, NET,
         DVS | SMALL | {"pooling_stat": "1111", "dvs_mode": True}, (2, 32, 32), layout="BT",
     ),
     "sdt-v2": Case(
-        "Spike-driven Transformer V2", *V2, "classification/models.py", "Spiking_vit_MetaFormer",
+        "Spike-driven Transformer V2", V2, "classification/models.py", "Spiking_vit_MetaFormer",
         IMAGES | META | {"embed_dim": [8, 16, 32, 40]}, steps=2, attributes={"T": 2},
     ),
     "sdt-v3": Case(
-        "Spike-driven Transformer V3 (E-SpikeFormer)", *V3, V3_FILE,
+        "Spike-driven Transformer V3 (E-SpikeFormer)", V3, V3_FILE,
         "Spiking_vit_MetaFormer_Spike_SepConv",
         IMAGES | META | {"embed_dim": [8, 16, 24, 32]}, steps=1,
     ),
     "sdt-v3-large": Case(
-        "Spike-driven Transformer V3, 171M (Model_Large)", *V3, V3_LARGE, "Spikformer",
+        "Spike-driven Transformer V3, 171M (Model_Large)", V3, V3_LARGE, "Spikformer",
         {"T": 1, "choice": "large", "embed_dim": [16, 32, 48], "num_heads": 4, "depths": 2,
          "nb_classes": 10, "kd": False},
         steps=1,
     ),
     "statten": Case(
-        "STAtten, chunks of 2 steps", *STATTEN, MODEL, NET,
+        "STAtten, chunks of 2 steps", STATTEN, MODEL, NET,
         IMAGES | SMALL | {"pooling_stat": "1100", "chunk_size": 2},
     ),
     "statten-whole": Case(
-        "STAtten, one chunk (chunk_size = T)", *STATTEN, MODEL, NET,
+        "STAtten, one chunk (chunk_size = T)", STATTEN, MODEL, NET,
         IMAGES | SMALL | {"pooling_stat": "1100", "chunk_size": 4},
     ),
     "statten-sdt": Case(
-        "STAtten, attention_mode SDT", *STATTEN, MODEL, NET,
+        "STAtten, attention_mode SDT", STATTEN, MODEL, NET,
         IMAGES | SMALL | {"pooling_stat": "1100", "attention_mode": "SDT"},
     ),
     "sglformer": Case(
-        "SGLFormer, CIFAR", *SGL, "cifar10/sglformer.py", "vit_snn",
+        "SGLFormer, CIFAR", SGL, "cifar10/sglformer.py", "vit_snn",
         {"in_channels": 3, "num_classes": 10, "embed_dims": 24, "num_heads": 2, "mlp_ratios": 2,
          "depths": 1, "T": 4},
     ),
     "sglformer-imagenet": Case(
-        "SGLFormer, ImageNet", *SGL, "imagenet/sglformer_ima.py", "sglformer_ima",
+        "SGLFormer, ImageNet", SGL, "imagenet/sglformer_ima.py", "sglformer_ima",
         IMAGES | {"embed_dims": 48, "num_heads": 2, "mlp_ratios": 2, "depths": 3, "T": 4},
     ),
     "spikingresformer": Case(
-        "SpikingResformer, CIFAR", *RES, "models/spikingresformer.py", "spikingresformer_cifar",
+        "SpikingResformer, CIFAR", RES, "models/spikingresformer.py", "spikingresformer_cifar",
         {"num_classes": 10, "img_size": 32, "T": 4},
     ),
 }  # fmt: skip
@@ -161,23 +151,10 @@ def main() -> int:
 def network(case: Case, folder: Path) -> Any:
     """The authors' network, built from their file, with random norms."""
     import torch
-    from authors import importable
 
-    home = folder / case.folder
-    file = home / case.file
-    package = case.file.startswith("models/")
-    with importable(home if package or "/" not in case.file else file.parent), importable(home):
-        if package:
-            module = importlib.import_module(case.file.removesuffix(".py").replace("/", "."))
-        else:
-            spec = importlib.util.spec_from_file_location(f"{file.stem}_public", file)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[spec.name] = module  # timm's registry looks there
-            spec.loader.exec_module(module)
-        torch.manual_seed(0)
-        model = getattr(module, case.build)(**case.arguments)
+    module = load(folder, f"{case.folder}/{case.file}")
+    torch.manual_seed(0)
+    model = getattr(module, case.build)(**case.arguments)
     for name, value in case.attributes.items():
         setattr(model, name, value)
     with torch.no_grad():
@@ -197,14 +174,15 @@ def run(case: Case, folder: Path) -> dict[str, Any]:
     """Export beside torch, and compile for Loihi 2; what came of it."""
     import numpy as np
     import torch
-    from authors import on_cpu
 
     import sfx
     from sfx.toolchain.ground.errors import SfxError
 
     torch.set_num_threads(1)
     on_cpu()
-    record: dict[str, Any] = {**asdict(case), "arguments": dict(case.arguments)}
+    repository, commit = REPOSITORIES[case.folder]
+    record: dict[str, Any] = {"title": case.title, "repository": repository, "commit": commit}
+    record |= {key: value for key, value in asdict(case).items() if key != "folder"}
     rng = np.random.default_rng(0)
     example = torch.from_numpy(rng.integers(0, 2, (case.steps, 1, *case.shape))).float()
     frames = (2, *([case.steps] if case.layout != "B" else []), *case.shape)
@@ -234,8 +212,8 @@ def with_table(page: str) -> str:
 
 Public code, untouched and at a small size, with random live norms: exported, every neuron layer
 compared with torch, and compiled. The zoo's networks (Spikformer, Spikingformer, Spike-driven
-Transformer v1 to v3, QKFormer, Max-Former, SGLFormer) are compared with their authors' code at the
-published configurations in [checkpoints.md](checkpoints.md). Written by
+Transformer v1 to v3, STAtten, QKFormer, Max-Former, SGLFormer) are compared with their authors'
+code at the published configurations in [checkpoints.md](checkpoints.md). Written by
 `python benchmarks/public_models.py FOLDER`.
 
 What is refused, and what to use instead:

@@ -7,7 +7,6 @@ of every file of theirs, every layer of which fires.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 from dataclasses import replace
@@ -19,7 +18,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from benchmarks.authors_seeds import frames, state  # noqa: E402
+from benchmarks.authors_seeds import digest, frames, state  # noqa: E402
 
 from sfx.frontends.checkpoints.load import load_torch  # noqa: E402
 from sfx.frontends.neurons.integer import MultiSpike  # noqa: E402
@@ -93,13 +92,13 @@ def test_the_authors_spikes_and_logits(title: str, tmp_path: Path) -> None:
     spikes = pub.seen(model, x, neurons)
     expected = {model.keys.rename(path): found for path, found in facts["spikes"].items()}
     assert set(spikes) == set(expected)
-    for path, (count, digest) in expected.items():
-        found = sent(neurons[path], spikes[path][1])
-        assert int(found.sum()) == count > 0, path
-        packed = np.packbits(found) if found.dtype == bool else found
-        assert hashlib.sha256(packed.tobytes()).hexdigest()[:16] == digest, path
+    for path, facts_of_layer in expected.items():
+        found = digest(sent(neurons[path], spikes[path][1]))
+        assert found == facts_of_layer, path
+        assert found[0] > 0, path
     with torch.no_grad():
         for logits in (model(x), torch.cat([model(x[:, :1]), model(x[:, 1:])])):
+            # the file has nine digits; sums in another order are off by far less in float64
             np.testing.assert_allclose(logits.numpy(), facts["logits"], rtol=1e-8, atol=1e-7)
 
 
