@@ -27,7 +27,7 @@ from sfx.toolchain.targets import load as load_target  # noqa: E402
 from tests.e2e.representable import make_representable, torch_spikes  # noqa: E402
 
 SEEDS = {
-    # name: (seed, gain of the batch norms) at which every population fires; more: INTEGER
+    # name: (seed, gain of the batch norms) at which every population fires
     "spikformer": (0, 4.0),
     "spikingformer": (0, 4.0),
     "spike_driven": (0, 4.0),
@@ -38,7 +38,7 @@ SEEDS = {
     "sglformer": (0, 4.0),
 }
 INTEGER = {"spike_driven_v3": (0, 8.0)}
-"""The same of integer neurons, which are two forms of populations."""
+"""The same for networks of integer neurons, which compile to graded spikes or to slots."""
 
 
 def test_every_published_model_is_here() -> None:
@@ -84,8 +84,8 @@ def small_v3(spikes: str) -> tuple[Compiled, dict[str, np.ndarray], np.ndarray]:
     return compile_graph(graph, load_target("hala-point"), x, options=options), truth, x
 
 
-@pytest.mark.parametrize(("spikes", "forms"), [("graded", 1), ("slots", 4)])
-def test_integer_neurons_send_what_torch_sends(spikes: str, forms: int) -> None:
+@pytest.mark.parametrize(("spikes", "populations"), [("graded", 1), ("slots", 4)])
+def test_integer_neurons_send_what_torch_sends(spikes: str, populations: int) -> None:
     compiled, truth, x = small_v3(spikes)
     logits = truth.pop("logits")
     program = compiled.placed.program
@@ -94,13 +94,13 @@ def test_integer_neurons_send_what_torch_sends(spikes: str, forms: int) -> None:
     for backend in (ReferenceBackend(), FastBackend()):
         mine, compared, sent = backend.layers(program, x), 0, 0
         for module, counts in truth.items():
-            slots = [
+            parts = [
                 mine[q.name].astype(np.int64)
                 for q in program
                 if q.module == module and not isinstance(q.neuron, p.Graded)  # the shared current
             ]
-            assert len(slots) == forms
-            assert np.array_equal(sum(slots).reshape(counts.shape), counts), module
+            assert len(parts) == populations
+            assert np.array_equal(sum(parts).reshape(counts.shape), counts), module
             assert counts.max() > 1, f"{module} is binary"
             compared, sent = compared + counts.size, sent + int(counts.sum())
         assert compared == 27_808

@@ -11,7 +11,6 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from sfx.frontends import zoo  # noqa: E402
 from sfx.frontends.zoo.max_former import MAX_FORMER, MaxFormer, MaxFormerConfig  # noqa: E402
 from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from tests.unit.zoo import published as pub  # noqa: E402
@@ -98,18 +97,6 @@ def test_the_authors_name_of_the_widest_convolution_loads() -> None:
 @pytest.mark.parametrize("config", [TINY, EVENTS, LARGE])
 def test_traceable(config: MaxFormerConfig) -> None:
     pub.assert_traceable(*pub.awake(pub.seeded(MaxFormer, config)))
-
-
-def test_gradients_reach_every_parameter() -> None:
-    model, x = pub.awake(pub.seeded(MaxFormer, TINY))
-    model.train()(x).square().sum().backward()
-    assert not [n for n, p in model.named_parameters() if p.grad is None]
-
-
-def test_built_by_name_from_plain_data() -> None:
-    model = zoo.build("max_former", EVENTS.to_mapping())
-    assert isinstance(model, MaxFormer)
-    assert model.config == EVENTS
 
 
 @pytest.mark.parametrize(

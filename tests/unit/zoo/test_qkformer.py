@@ -10,7 +10,6 @@ torch = pytest.importorskip("torch")
 
 from torch.nn import functional  # noqa: E402
 
-from sfx.frontends import zoo  # noqa: E402
 from sfx.frontends.zoo.qkformer import QKFORMER, QKFormer, QKFormerConfig  # noqa: E402
 from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from tests.unit.zoo import published as pub  # noqa: E402
@@ -236,18 +235,6 @@ def test_keys_of_the_event_code_load() -> None:
 
 def test_traceable() -> None:
     pub.assert_traceable(*pub.awake(pub.seeded(QKFormer, EVENTS)))
-
-
-def test_gradients_reach_every_parameter() -> None:
-    model, x = pub.awake(pub.seeded(QKFormer, TINY))
-    model.train()(x).square().sum().backward()
-    assert not [n for n, p in model.named_parameters() if p.grad is None]
-
-
-def test_built_by_name_from_plain_data() -> None:
-    model = zoo.build("qkformer", EVENTS.to_mapping())
-    assert isinstance(model, QKFormer)
-    assert model.config == EVENTS
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sfx.frontends import zoo  # noqa: E402
 from sfx.frontends.tracing.export import export  # noqa: E402
 from sfx.frontends.zoo.sglformer import SGLFORMER, SGLFormer, SGLFormerConfig  # noqa: E402
 from sfx.toolchain.ground.errors import InputError, UnsupportedError  # noqa: E402
@@ -91,20 +90,6 @@ def test_a_read_out_that_weighs_steps_is_refused_by_name() -> None:
     model, x = pub.awake(pub.seeded(SGLFormer, UNITS))
     with pytest.raises(UnsupportedError, match=r"SFX-E104 full_size_conv.*mixes time steps"):
         export(model, x[:, :1])
-
-
-@pytest.mark.parametrize("config", [BLOCKS, UNITS])
-def test_gradients_reach_every_parameter_but_the_dead(config: SGLFormerConfig) -> None:
-    model, x = pub.awake(pub.seeded(SGLFormer, config))
-    model.train()(x).square().sum().backward()
-    dead = {n for n, p in model.named_parameters() if p.grad is None}
-    assert dead == {n for n, _ in model.named_parameters() if model.keys.is_dead(n)}
-
-
-def test_built_by_name_from_plain_data() -> None:
-    model = zoo.build("sglformer", UNITS.to_mapping())
-    assert isinstance(model, SGLFormer)
-    assert model.config == UNITS
 
 
 @pytest.mark.parametrize(

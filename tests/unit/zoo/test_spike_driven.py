@@ -11,7 +11,6 @@ torch = pytest.importorskip("torch")
 from torch import Tensor  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from sfx.frontends import zoo  # noqa: E402
 from sfx.frontends.zoo.public_model import PublicModel  # noqa: E402
 from sfx.frontends.zoo.spike_driven import SPIKE_DRIVEN, SpikeDrivenConfig, SpikeDrivenTransformer  # noqa: E402
 from sfx.toolchain.ground.errors import InputError  # noqa: E402
@@ -216,18 +215,6 @@ def test_a_checkpoint_loads_with_or_without_its_dead_keys() -> None:
 @pytest.mark.parametrize("config", [TINY, EVENTS])
 def test_traceable(config: SpikeDrivenConfig) -> None:
     pub.assert_traceable(*awake(config))
-
-
-def test_gradients_reach_every_live_parameter() -> None:
-    model, x = awake(TINY)
-    model.train()(x).square().sum().backward()
-    assert not [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
-
-
-def test_built_by_name_from_plain_data() -> None:
-    model = zoo.build("spike_driven", EVENTS.to_mapping())
-    assert isinstance(model, SpikeDrivenTransformer)
-    assert model.config == EVENTS
 
 
 @pytest.mark.parametrize("fields", [{"pools": "1"}, {"dim": 36}, {"heads": 5}, {"dilate": 0}])

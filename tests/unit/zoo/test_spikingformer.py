@@ -11,7 +11,6 @@ torch = pytest.importorskip("torch")
 
 from torch.nn import functional  # noqa: E402
 
-from sfx.frontends import zoo  # noqa: E402
 from sfx.frontends.zoo.spikingformer import SPIKINGFORMER, Spikingformer, SpikingformerConfig  # noqa: E402
 from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from tests.unit.zoo import published as pub  # noqa: E402
@@ -180,18 +179,6 @@ def test_heads_are_those_of_the_authors_settings_and_logs() -> None:
 
 def test_traceable() -> None:
     pub.assert_traceable(*pub.awake(pub.seeded(Spikingformer, TINY)))
-
-
-def test_gradients_reach_every_live_parameter() -> None:
-    model, x = pub.awake(pub.seeded(Spikingformer, TINY))
-    model.train()(x).square().sum().backward()
-    assert not [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
-
-
-def test_built_by_name_from_plain_data() -> None:
-    model = zoo.build("spikingformer", EVENTS.to_mapping())
-    assert isinstance(model, Spikingformer)
-    assert model.config == EVENTS
 
 
 @pytest.mark.parametrize("fields", [{"pools": "00110"}, {"dim": 36}, {"heads": 5}, {"depth": 1.5}])

@@ -11,7 +11,6 @@ torch = pytest.importorskip("torch")
 from torch import Tensor  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from sfx.frontends import zoo  # noqa: E402
 from sfx.frontends.zoo.public_model import PublicModel  # noqa: E402
 from sfx.frontends.zoo.statten import STATTEN, Statten, StattenConfig  # noqa: E402
 from sfx.toolchain.ground.errors import InputError  # noqa: E402
@@ -83,12 +82,6 @@ def test_a_checkpoint_loads_with_or_without_its_dead_keys() -> None:
 @pytest.mark.parametrize("config", [TINY, EVENTS])
 def test_traceable(config: StattenConfig) -> None:
     pub.assert_traceable(*awake(config))
-
-
-def test_built_by_name_from_plain_data() -> None:
-    model = zoo.build("statten", EVENTS.to_mapping())
-    assert isinstance(model, Statten)
-    assert model.config == EVENTS
 
 
 @pytest.mark.parametrize("fields", [{"chunk": 3}, {"chunk": 0}, {"timesteps": 5}, {"dim": 36}])
