@@ -21,7 +21,7 @@ from sfx.toolchain.ground.errors import SfxError
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.program import Clock, Program
 from tests.unit.netx import files
-from tests.unit.netx.beside import run_netx
+from tests.unit.netx.beside import one_sample_each
 
 STEPS = 24
 SENDS = {
@@ -84,15 +84,9 @@ OURS = {
 @pytest.fixture(scope="module")
 def netx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All nets, and what netx computed for one sample of each."""
-    folder = tmp_path_factory.mktemp("netx")
     rng = np.random.default_rng(8)
-    for name, layers in NETS.items():
-        path = files.write(folder / f"{name}.net", layers(rng), steps=STEPS)
-        frames = np.zeros((STEPS + 2, 9), np.int64)
-        frames[:STEPS] = rng.integers(0, 2, (STEPS, 9))
-        np.savez(path.with_suffix(".job.npz"), x=frames, interval=STEPS + 2, image=False)
-    run_netx(folder)
-    return folder
+    drawn = ((name, layers(rng)) for name, layers in NETS.items())
+    return one_sample_each(tmp_path_factory.mktemp("netx"), drawn, STEPS, 9, rng)
 
 
 @pytest.mark.needs_lava

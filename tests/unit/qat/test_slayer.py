@@ -7,9 +7,6 @@ registers may differ it is refused. An accepted one can be fine-tuned by `sfx.qa
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,7 @@ pytestmark = pytest.mark.needs_lava
 
 import sfx  # noqa: E402
 from sfx.toolchain.ground.errors import SfxError  # noqa: E402
+from tests.unit.netx.beside import run_slayer  # noqa: E402
 
 REFUSED = {
     "odd scale": "SFX-E163",  # weights off the grid of a power of two: no whole mantissas
@@ -31,18 +29,7 @@ EQUAL = ("default", "decays", "no current", "no leak")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What SLAYER computed and exported."""
-    folder = tmp_path_factory.mktemp("slayer")
-    root = Path(__file__).resolve().parents[3]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.qat.run_slayer", str(folder)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])},
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder
+    return run_slayer("tests.unit.qat.run_slayer", tmp_path_factory.mktemp("slayer"))
 
 
 @pytest.mark.parametrize("name", EQUAL)
