@@ -105,15 +105,20 @@ def off(value: float, measured: float) -> str:
 
 def pilotnet_page(found: list[Prediction], apart: tuple[int, ...]) -> str:
     """Cores, step time and energy against Intel's figures."""
-    lines = [
-        f"""
+    head = f"""
 ## PilotNet LIF on a Loihi 2 chip
 
 Intel's network and image (lava-dl, public), {STEPS} steps a frame. Measured on the chip
 (lava-dl's benchmark notebook): 74 cores, {MEASURED["step"] * 1e6:.2f} us a step,
 {MEASURED["dynamic"] * 1e3:.4f} mJ dynamic and {MEASURED["total"] * 1e3:.4f} mJ in all. The
 notebook's frame is another image of the same data set.
+"""
+    return head + _cores(found, apart) + _time_and_energy(found)
 
+
+def _cores(found: list[Prediction], apart: tuple[int, ...]) -> str:
+    lines = [
+        f"""
 ### Cores
 
 | map | in all | input, conv x 5, dense x 4 |
@@ -141,7 +146,14 @@ such a map is not public.
 What is not independent: that a core holds at most 3168 neurons with a state is the most that
 Intel's compiler was seen to place in this very log. Without it (8192 a core) the rule would give
 fewer. So the split of the layers is reproduced from one number of the log, not predicted.
+"""
+    )
+    return "\n".join(lines)
 
+
+def _time_and_energy(found: list[Prediction]) -> str:
+    lines = [
+        """
 ### Time of a step and dynamic energy
 
 "Unfitted" takes nothing from this measurement: a spike operation costs what SANA-FE fitted to
@@ -151,7 +163,7 @@ validation.
 
 | map | constants | us a step (range) | error | dynamic mJ (range) | error | bound by |
 |---|---|---|---|---|---|---|"""
-    )
+    ]
     for p in found:
         for label, cost in (("unfitted", p.prior), ("fitted", p.fitted)):
             step, energy = cost.timing.step, cost.dynamic
