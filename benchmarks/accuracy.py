@@ -124,11 +124,10 @@ def digits(shared: Path) -> list[Part]:
 
 def folds(shared: Path) -> list[Part]:
     """All 1,797 digits in five parts, each with a model trained on the other four."""
-    import torch
+    from sfx.frontends.training.config import read_config
 
-    from sfx.frontends.checkpoints.spikeformer import save
-
-    data, train = module(SPIKEFORMER / "data.py"), module(SPIKEFORMER / "train.py")
+    config = read_config(SPIKEFORMER / "train.toml")
+    data = module(SPIKEFORMER / "data.py")
     halves = [data.load(split) for split in ("train", "test")]
     x = np.concatenate([half.x for half in halves])
     y = np.concatenate([half.y for half in halves])
@@ -142,12 +141,32 @@ def folds(shared: Path) -> list[Part]:
         model, others = TRAINED / f"fold{fold}.pt", part_of != fold
         if not model.exists():
             print(f"training {model.name} on {others.sum()} samples", flush=True)
-            everything = train.Samples(torch.from_numpy(x).float(), torch.from_numpy(y))
-            learned, none = (everything.subset(torch.from_numpy(m)) for m in (others, y < 0))
-            net = train.learn(learned, none, train.EPOCHS, print)
-            save(net, model, train.calibration(learned))
+            learn(config, x[others], y[others], model)
         parts.append(Part(model, x[~others], y[~others]))
     return parts
+
+
+def learn(config: Any, x: np.ndarray, y: np.ndarray, path: Path) -> None:
+    """A checkpoint trained by a configuration on other samples than it names."""
+    import torch
+
+    from sfx.frontends import zoo
+    from sfx.frontends.checkpoints.save import save
+    from sfx.training import Arrays, Training
+
+    torch.set_num_threads(config.train.threads)
+    torch.manual_seed(config.train.seed)
+    net: Any = zoo.build("spikeformer", {k: v for k, v in config.model.items() if k != "name"})
+    samples = Arrays.of(x, y)
+    training = Training(
+        net, samples, config.train, steps=net.config.timesteps, augment=config.augment
+    )
+    for epoch in training:
+        print(f"epoch {epoch.number}  loss {epoch.loss:.4f}  {epoch.seconds:.0f} s", flush=True)
+    training.finish()
+    count = config.data.calibration
+    chosen = samples.batch(torch.arange(count) * len(y) // count, None)
+    save(net, path, chosen.to(torch.uint8))
 
 
 def moved(shared: Path) -> list[Part]:

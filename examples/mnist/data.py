@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 BORDER = 2  # pixels left out on every side
 STEPS = 4  # T
-HELD_OUT = 12  # every 12th training image, 5,000, is never trained on
 
 
 def load(path: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

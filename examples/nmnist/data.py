@@ -21,7 +21,6 @@ from sfx.frontends.events.events import Events, bin_events
 SENSOR = 34
 STEPS = 4  # T
 TRAIN = 1000
-HELD_OUT = 5  # every 5th training recording is held out
 
 
 def load(path: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

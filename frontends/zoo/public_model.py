@@ -29,6 +29,10 @@ class FrameConfig(Protocol):
         """[T, 1, C, H, W] of one sample."""
         ...
 
+    def to_mapping(self) -> dict[str, object]:
+        """Its fields as plain data."""
+        ...
+
 
 @dataclass(frozen=True)
 class KeyTable:

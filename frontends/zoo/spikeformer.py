@@ -14,13 +14,12 @@ the steps; the latter is causal or sees the whole sample, as the config says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..neurons.ge_lif import plif
 from ..neurons.multistep import MultiStep, lif
@@ -31,7 +30,6 @@ __all__ = [
     "SPIKEFORMER",
     "Spikeformer",
     "SpikeformerConfig",
-    "deep_supervision_loss",
 ]
 
 
@@ -229,22 +227,6 @@ class Spikeformer(FrameModel):
             if self.training:
                 logits.append(classifier(x))
         return tuple(logits) if self.training else cast(Tensor, self.classifiers[-1](x))
-
-
-def deep_supervision_loss(
-    logits: Sequence[Tensor], target: Tensor, *, earlier: float = 0.5, smoothing: float = 0.0
-) -> Tensor:
-    """Weighted mean of the blocks' cross entropies (the paper's deep supervision).
-
-    logits     one [B, classes] per block, as `Spikeformer` returns them in training
-    target     class of each sample, int64 [B]
-    earlier    weight of every block but the last, whose weight is 1
-    smoothing  label smoothing
-    """
-    weights = [earlier] * (len(logits) - 1) + [1.0]
-    losses = [functional.cross_entropy(y, target, label_smoothing=smoothing) for y in logits]
-    total = sum((w * loss for w, loss in zip(weights, losses, strict=True)), torch.zeros(()))
-    return total / sum(weights)
 
 
 def firing_rates(model: nn.Module, batches: Iterable[Tensor]) -> dict[str, float]:

@@ -71,6 +71,6 @@ def __getattr__(name: str) -> Any:
         from sfx.toolchain.app import api
 
         return getattr(api, name)
-    if name == "qat":  # imports torch
-        return importlib.import_module("sfx.qat")
+    if name in ("qat", "training"):  # they import torch
+        return importlib.import_module(f"sfx.{name}")
     raise AttributeError(f"module 'sfx' has no attribute '{name}'")

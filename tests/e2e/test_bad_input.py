@@ -18,7 +18,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.needs_torch
 
-from sfx.frontends.checkpoints.spikeformer import save  # noqa: E402
+from sfx.frontends.checkpoints.save import save  # noqa: E402
 from sfx.frontends.zoo.spikeformer import Spikeformer, SpikeformerConfig  # noqa: E402
 
 CONFIG = SpikeformerConfig(image_size=8, stem=(4,), dim=8, depth=1, heads=2, timesteps=4)

@@ -28,6 +28,7 @@ from .commands.report import report
 from .commands.run import run
 from .commands.streams import guard
 from .commands.targets import targets
+from .commands.train import train
 from .commands.verify import verify
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ for _command in (
     export,
     inspect,
     targets,
+    train,
     doctor,
     explain,
 ):

@@ -30,6 +30,29 @@ def writable(path: Path, suffixes: Sequence[str] = ()) -> None:
         raise InputError("SFX-E603", f"cannot be written: {what}", where=str(path), hint=hint)
 
 
+def writable_folder(path: Path) -> bool:
+    """Whether the folder is there; if not, it can be made.
+
+    Raises InputError (SFX-E603) if it is plain that nothing can be written in it.
+    """
+    try:
+        if not path.exists():
+            writable(path)  # as for a file: is there a folder around it, may it be written to?
+            return False
+        what = "" if os.access(path, os.W_OK | os.X_OK) else "it may not be written to"
+        what = what if path.is_dir() else "it is a file"
+    except OSError as error:
+        what = error.strerror or str(error)
+    if what:
+        raise InputError(
+            "SFX-E603",
+            f"cannot be written: {what}",
+            where=str(path),
+            hint="name a writable folder, or one that does not exist yet",
+        )
+    return True
+
+
 def _obstacle(path: Path) -> str:
     """Why nothing can be written at `path`, "" if nothing is seen that speaks against it."""
     if not path.parent.exists():

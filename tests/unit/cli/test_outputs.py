@@ -35,11 +35,12 @@ WORDS = {
     "report": ["absent.sfx"],
     "export": ["absent.sfx"],
     "explain": ["SFX-E999"],
+    "train": ["absent.toml", "-o", "out"],
     "data convert": ["absent", "--from", "nmnist"],
     "data show": ["absent.npz"],
 }
 PICTURED = {("compile", "--picture"), ("data show", "-o")}
-FOLDERS = {("compile", "--dump-passes"), ("check", "--dump-passes")}
+FOLDERS = {("compile", "--dump-passes"), ("check", "--dump-passes"), ("train", "-o")}
 NAMED = {".png": PICTURED, ".toml": {("quantize", "-o")}}
 
 

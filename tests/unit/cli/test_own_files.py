@@ -178,7 +178,7 @@ def test_what_cannot_be_compiled_as_it_is(given: object, code: str) -> None:
 
 
 def test_an_architecture_in_the_file_has_its_own_weights(folder: Path) -> None:
-    from sfx.frontends.checkpoints.spikeformer import save
+    from sfx.frontends.checkpoints.save import save
     from tests.unit.qat.nets import spikeformer
 
     save(spikeformer(), folder / "own.pt")

@@ -58,7 +58,7 @@ def small(name: str, folder: Path) -> Path:
 
 
 def _torch(path: Path) -> None:
-    from sfx.frontends.checkpoints.spikeformer import save
+    from sfx.frontends.checkpoints.save import save
     from tests.unit.qat.nets import spikeformer
 
     save(spikeformer(), path)

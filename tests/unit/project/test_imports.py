@@ -51,6 +51,14 @@ LAYERS: dict[str, set[str]] = {
     "frontends.checkpoints": GROUND | {"toolchain.formats", "frontends.neurons", "frontends.zoo"},
     "frontends.tracing": IR | {"toolchain.formats", "frontends.neurons"},
     "frontends.witness": IR | {"frontends.neurons", "frontends.tracing"},
+    "frontends.training": GROUND
+    | {
+        "toolchain.formats",
+        "frontends.events",
+        "frontends.datasets",
+        "frontends.neurons",
+        "frontends.zoo",
+    },
     "backends.base": IR,
     "backends.check_input": IR,
     "backends.reference": BACKEND,  # no backend knows another: they check each other

@@ -12,13 +12,14 @@ pytest.importorskip("norse")
 from torch import Tensor  # noqa: E402
 
 from sfx.frontends import zoo  # noqa: E402
-from sfx.frontends.checkpoints.spikeformer import load, save  # noqa: E402
+from sfx.frontends.checkpoints.save import save  # noqa: E402
+from sfx.frontends.checkpoints.spikeformer import load  # noqa: E402
 from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
+from sfx.frontends.training.losses import supervised  # noqa: E402
 from sfx.frontends.zoo.spikeformer import (  # noqa: E402
     Spikeformer,
     SpikeformerConfig,
     SpikingAttention,
-    deep_supervision_loss,
     firing_rates,
     settle_batch_norm,
 )
@@ -178,7 +179,7 @@ def test_residual_counts_stay_in_their_bounds() -> None:
 
 def test_deep_supervision_reaches_every_weight() -> None:
     model = live().train()
-    deep_supervision_loss(model(frames()), torch.tensor([0, 1, 2])).backward()
+    supervised(model(frames()), torch.tensor([0, 1, 2])).backward()
     silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
 
@@ -189,7 +190,7 @@ def test_deep_supervision_is_the_weighted_mean() -> None:
     logits = [torch.randn(3, 4, generator=torch.Generator().manual_seed(i)) for i in range(3)]
     y = torch.tensor([3, 0, 1])
     a, b, c = (float(cross_entropy(z, y)) for z in logits)
-    loss = deep_supervision_loss(logits, y, earlier=0.25)
+    loss = supervised(logits, y, (0.25, 0.25, 1.0))
     assert float(loss) == pytest.approx((0.25 * a + 0.25 * b + c) / 1.5)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 from ...ground.errors import InputError
-from ...ground.files import atomic_write, writable
+from ...ground.files import atomic_write, writable_folder
 from ...ir.graph import Graph
 from ...ir.program import Program
 from ...ir.text import graph_text, program_text
@@ -53,14 +52,9 @@ def earlier_dump(folder: Path) -> list[Path]:
     Raises InputError: SFX-E603 if it is plain that nothing can be written there, SFX-E606 if it
     holds files of such names that no dump wrote.
     """
+    if not writable_folder(folder):
+        return []
     try:
-        if not folder.exists():
-            writable(folder)  # as for a file: is there a folder around it, may it be written to?
-            return []
-        if not folder.is_dir():
-            raise _not_written(folder, "it is a file")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise _not_written(folder, "it may not be written to")
         files = sorted(f for f in folder.iterdir() if NAME.fullmatch(f.name))
         foreign = [f.name for f in files if not _is_ours(f)]
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...formats import table
-from ...ground.files import atomic_write, writable
+from ...ground.files import atomic_write, writable, writable_folder
 from .consoles import PlainConsole as PlainConsole
 from .consoles import err as err
 from .consoles import is_stdout, print_alone
@@ -47,6 +47,12 @@ def to_dump(path: Path | None) -> Path | None:
         from ..api.dumping import earlier_dump
 
         earlier_dump(path)
+    return path
+
+
+def to_fill(path: Path) -> Path:
+    """As `to_write`, of a folder for what is made."""
+    writable_folder(path)
     return path
 
 

@@ -43,3 +43,17 @@ def _driven(program: Program, j: Projection, counts: EventCounts) -> int:
         return total(counts.events, j.pre) * (synapses(program, j) // size)
     sent = np.asarray(counts.events[j.pre], dtype=np.int64).reshape(-1, size).sum(axis=0)
     return int(sent @ fan_out(program, j))
+
+
+def synops_per_spike(program: Program) -> dict[str, float]:
+    """Module path of the source model -> synops that one spike of its population causes on average.
+
+    What weighs spikes in training, so that it is the energy of the Program that falls.
+    """
+    found: dict[str, float] = {}
+    sizes = {q.name: (q.module, q.size) for q in program.populations if q.module}
+    for j in program.projections:
+        if j.pre in sizes:
+            module, size = sizes[j.pre]
+            found[module] = found.get(module, 0.0) + synapses(program, j) / size
+    return found

@@ -2,7 +2,7 @@
 
 `sfx.frontends.neurons.multistep.lif` steps Norse's cell, about 25 passes over each activation and
 its gradient. The same arithmetic as two numba kernels is several times quicker and changes no bit
-of a spike (tests/unit/examples/test_training.py compares both):
+of a spike (tests/unit/training/test_quick.py compares both):
 
     v[t] = u[t-1] + k (x[t] - u[t-1]),  z[t] = v[t] > threshold,  u[t] = v[t] - v[t] z[t]
     dz/dv = alpha max(0, 1 - |v - threshold|)                     (surrogate: Esser et al. 2016)
@@ -10,29 +10,51 @@ of a spike (tests/unit/examples/test_training.py compares both):
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
 import numba
 import numpy as np
+from norse.torch import LIFBoxCell
 from torch import Tensor, from_numpy, nn
 from torch.autograd import Function
 
-from sfx.frontends.neurons.multistep import MultiStep
-from sfx.frontends.zoo.spikeformer import ConvStage, Spikeformer
+from ..neurons.multistep import MultiStep
+from ..zoo.spikeformer import ConvStage, Spikeformer
 
 
-def quicken(model: nn.Module) -> None:
-    """Makes every `MultiStep` of `model` use the kernels below. Its weights stay as is."""
+@contextmanager
+def quick(model: nn.Module, *, still: bool = False) -> Iterator[None]:
+    """While it is open, the neurons of `model` that the kernels know run on them.
+
+    Those are `MultiStep`s around Norse's LIFBox with its triangle, on a CPU; all others stay.
+
+    still  every sample is one image that all steps repeat: a `Spikeformer`'s first convolution then
+           runs once
+    """
+    changed: list[nn.Module] = []
     for module in model.modules():
-        if isinstance(module, MultiStep):
+        if isinstance(module, MultiStep) and "forward" not in vars(module) and _known(module):
             module.forward = partial(_forward, _constants(module))  # type: ignore[method-assign]
+            changed.append(module)
+    first = cast(ConvStage, model.tokenizer[0]) if isinstance(model, Spikeformer) else None
+    if still and first is not None and "forward" not in vars(first):
+        first.forward = partial(_still, first)  # type: ignore[method-assign]  # this instance's only
+        changed.append(first)
+    try:
+        yield
+    finally:
+        for module in changed:
+            del module.forward  # the class's own again
 
 
-def see_once(model: Spikeformer) -> None:
-    """For images, which every step repeats: the first convolution runs once, not T times."""
-    first = cast(ConvStage, model.tokenizer[0])
-    first.forward = partial(_still, first)  # type: ignore[method-assign]  # this instance's only
+def _known(neuron: MultiStep) -> bool:
+    cell = neuron.cell
+    if type(cell) is not LIFBoxCell or cell.p.v_th.is_cuda or cell.p.method != "triangle":
+        return False
+    return float(cell.p.v_leak) == float(cell.p.v_reset) == 0.0
 
 
 def _still(stage: ConvStage, x: Tensor) -> Tensor:
@@ -46,13 +68,11 @@ def _still(stage: ConvStage, x: Tensor) -> Tensor:
 def _constants(neuron: MultiStep) -> tuple[np.float32, ...]:
     """gain, threshold, alpha."""
     p = neuron.cell.p
-    assert p.method == "triangle"
-    assert float(p.v_leak) == float(p.v_reset) == 0.0
     return tuple(map(np.float32, (neuron.cell.dt * p.tau_mem_inv, p.v_th, p.alpha)))
 
 
 def _forward(constants: tuple[np.float32, ...], x: Tensor) -> Tensor:
-    return cast(Tensor, Lif.apply(x, constants))
+    return cast(Tensor, Lif.apply(x, constants))  # type: ignore[no-untyped-call]  # torch's
 
 
 class Lif(Function):
@@ -60,6 +80,7 @@ class Lif(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, constants: tuple[np.float32, ...]) -> Tensor:
+        """Spikes of x."""
         gain, threshold, _ = constants
         spikes, ctx.membrane = _spikes(_rows(x), gain, threshold)
         ctx.constants = constants
@@ -67,6 +88,7 @@ class Lif(Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """dL/dx of dL/dz."""
         (g,) = gradients
         return from_numpy(_gradient(_rows(g), ctx.membrane, *ctx.constants)).reshape(g.shape), None
 
@@ -76,7 +98,7 @@ def _rows(x: Tensor) -> Any:
     return x.detach().reshape(len(x), -1).contiguous().numpy()
 
 
-@numba.njit(cache=True)  # type: ignore[misc]  # numba has no types
+@numba.njit(cache=True)
 def _spikes(x: Any, gain: Any, threshold: Any) -> Any:
     """z and v (before its reset), both [T, M]."""
     z, v = np.empty_like(x), np.empty_like(x)
@@ -90,7 +112,7 @@ def _spikes(x: Any, gain: Any, threshold: Any) -> Any:
     return z, v
 
 
-@numba.njit(cache=True)  # type: ignore[misc]  # numba has no types
+@numba.njit(cache=True)
 def _gradient(g: Any, v: Any, gain: Any, threshold: Any, alpha: Any) -> Any:
     """dL/dx [T, M] from dL/dz = g; it flows through the reset too, as in Norse."""
     one, zero = np.float32(1), np.float32(0)

@@ -1,0 +1,153 @@
+"""What `sfx train` reads: a TOML file with the tables [model], [data], [train] and, if wanted,
+[augment], [events] and [qat].
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ...toolchain.ground.errors import InputError
+from .augment import Augment
+from .event_augment import EventAugment
+from .recipe import Recipe
+from .table import Table
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MOST = 1 << 20
+"""Bytes of a file that is read."""
+
+
+@dataclass(frozen=True)
+class DataTable(Table):
+    """Where samples are from; paths are relative to the file.
+
+    train, test  DATA files with labels
+    set, path    in their place, a data set as it was downloaded, by its name in `sfx data convert`,
+                 whose recordings are binned as they are asked for
+    validation   share of each class that is held out from training
+    test_every   of a set without a split of its own, every N-th sample of a class is a test sample
+    steps, bin, duration, crop, size   of the set's frames, as in `sfx data convert`
+    calibration  training samples that go into the checkpoint, for the quantizer
+    """
+
+    title: ClassVar[str] = "data"
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "validation": (0, 0.9),
+        "test_every": (2, 1_000_000),
+        "calibration": (1, 100_000),
+        "steps": (1, 1_000_000),
+    }
+
+    train: str = ""
+    test: str = ""
+    set: str = ""
+    path: str = ""
+    validation: float = 0.0
+    test_every: int = 10
+    steps: int = 8
+    bin: str = "time"
+    duration: int | None = None
+    crop: tuple[int, ...] | None = None
+    size: tuple[int, ...] | None = None
+    calibration: int = 64
+
+
+@dataclass(frozen=True)
+class QatTable(Table):
+    """Fine-tuning in integers after the training, by `Recipe` [qat.train].
+
+    bits     of the weights
+    target   of the mapping that the fine-tuned network must fit
+    """
+
+    title: ClassVar[str] = "qat"
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"bits": (2, 8)}
+
+    bits: int = 8
+    target: str = "loihi"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A training from a file.
+
+    model     name of a zoo network and its fields, or
+    start     a checkpoint whose weights it begins with
+    settings  the whole file, by which a run that goes on is known
+    """
+
+    folder: Path
+    model: Mapping[str, Any]
+    start: Path | None
+    data: DataTable
+    train: Recipe
+    augment: Augment
+    events: EventAugment | None
+    qat: QatTable | None = None
+    tune: Recipe | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_config(path: Path) -> Config:
+    """Raises InputError: SFX-E388 a file that cannot be read, SFX-E380 what is wrong in it."""
+    settings = _read(path)
+    known = ("model", "data", "train", "augment", "events", "qat")
+    unknown = [k for k in settings if k not in known]
+    absent = [k for k in known[:3] if k not in settings]
+    if unknown or absent:
+        what = f"has a table [{unknown[0]}]" if unknown else f"has no table [{absent[0]}]"
+        hint = f"tables: {', '.join(known)}"
+        raise InputError("SFX-E380", what, where=str(path), hint=hint)
+    model = settings["model"]
+    if not isinstance(model, dict) or ("name" in model) == ("checkpoint" in model):
+        what = "[model] needs either name = '...' with the network's fields, or checkpoint = '...'"
+        raise InputError("SFX-E380", what, where=str(path))
+    start = None if "checkpoint" not in model else path.parent / str(model["checkpoint"])
+    where, qat, tune = str(path), None, None
+    if "qat" in settings:
+        table = settings["qat"]
+        if not isinstance(table, dict) or "train" not in table:
+            what = "[qat] needs a table [qat.train] with epochs, batch and rate"
+            raise InputError("SFX-E380", what, where=where)
+        qat = QatTable.of({k: v for k, v in table.items() if k != "train"}, where)
+        tune = Recipe.of({"settle": "no", "optimizer": "adam", **table["train"]}, where)
+    events = settings.get("events")
+    data = DataTable.of(settings["data"], where)
+    if bool(data.train) == bool(data.set) or bool(data.set) != bool(data.path):
+        what = "[data] needs either train = FILE, or set = NAME and path = FOLDER"
+        raise InputError("SFX-E380", what, where=where)
+    if events is not None and not data.set:
+        what = "[events] changes events before they are binned: it needs [data] set and path"
+        raise InputError("SFX-E380", what, where=where)
+    return Config(
+        path.parent,
+        model,
+        start,
+        data,
+        Recipe.of(settings["train"], where),
+        Augment.of(settings.get("augment", {}), where),
+        None if events is None else EventAugment.of(events, where),
+        qat,
+        tune,
+        settings,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MOST + 1)
+        if len(text) > MOST:
+            raise InputError("SFX-E388", "is too large for a configuration", where=str(path))
+        return tomllib.loads(text.decode())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError("SFX-E388", f"cannot be read: {reason}", where=str(path)) from error

@@ -1,0 +1,291 @@
+"""What `sfx train` does: a zoo network on data, then, if wanted, once more in integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...data.door import classes_fit
+from ...data.mapped import mapped
+from ...ground.errors import InputError
+from ...ground.files import writable_folder
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from ....frontends.training.config import Config
+    from ....frontends.training.loop import Epoch, Training
+    from ....frontends.training.samples import Samples
+    from ....frontends.zoo.public_model import FrameModel
+
+MODEL, STATE, LOG, PICTURE = "model.pt", "state.pt", "log.csv", "log.svg"
+INTEGERS = "integers"
+"""What the files of fine-tuning begin with."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one stage left behind.
+
+    path   the file that `sfx compile` takes
+    right  test samples that the network gets right, of `tested`; None without any
+    """
+
+    path: Path
+    epochs: tuple[Epoch, ...]
+    right: int | None
+    tested: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who is told what happens while it does.
+
+    stage  of a stage and its Training, before its first epoch;  epoch: after each
+    """
+
+    stage: Callable[[str, Training], None] = lambda name, training: None
+    epoch: Callable[[Epoch], None] = lambda epoch: None
+
+
+def train(
+    file: str | Path,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    device: str = "cpu",
+    told: Told | None = None,
+) -> tuple[Trained, ...]:
+    """Train as the configuration `file` says; one `Trained` for each stage.
+
+    output  a folder, made if it is not there, for the checkpoint, the log and its picture
+    resume  go on after the last epoch that was finished there
+
+    Raises InputError: SFX-E380 to E389 what is wrong with the configuration, the samples or the
+    folder, what reading the data and the checkpoint raises, and what `sfx.qat.prepare` refuses.
+    """
+    from ....frontends.training.config import read_config
+
+    folder = Path(output)
+    _begin(folder, resume)
+    config = read_config(Path(file))
+    told = told or Told()
+    learned, held, test = _samples(config)
+    _made(folder)
+    found = [_float_stage(config, folder, (learned, held, test), device, told)]
+    if config.qat is not None:
+        found.append(_integer_stage(config, folder, (learned, held, test), device, told))
+    return tuple(found)
+
+
+def _begin(folder: Path, resume: bool) -> None:
+    """Raise InputError (SFX-E389) where another training's files would be lost, or none are."""
+    begun = writable_folder(folder) and (folder / STATE).exists()
+    if begun and not resume:
+        raise InputError(
+            "SFX-E389",
+            "a training was begun here",
+            where=str(folder),
+            hint="--resume goes on with it; or name another folder",
+        )
+    if resume and not begun:
+        raise InputError(
+            "SFX-E389", "no training was begun here", where=str(folder), hint="leave --resume out"
+        )
+
+
+def _made(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError("SFX-E603", f"cannot be made: {reason}", where=str(folder)) from error
+
+
+Parts = tuple["Samples", "Samples | None", "Samples | None"]
+"""Samples to learn from, held out, and to test with."""
+
+
+def _samples(config: Config) -> Parts:
+    """Raises InputError as the readers do, and SFX-E381."""
+    from ....frontends.training.split import stratified
+
+    whole, test = _recordings(config) if config.data.set else _frames(config)
+    if not config.data.validation:
+        return whole, None, test
+    learned, held = stratified(whole.labels, config.data.validation, config.train.seed)
+    return whole.subset(learned), whole.subset(held), test
+
+
+def _frames(config: Config) -> tuple[Samples, Samples | None]:
+    from ....frontends.training.samples import Arrays
+
+    def read(name: str) -> Samples:
+        data = mapped(config.folder / name)
+        if data.y is None:
+            hint = "sfx data convert writes y [samples]"
+            raise InputError("SFX-E611", "has no labels y", where=name, hint=hint)
+        return Arrays.of(data.x, data.y)
+
+    return read(config.data.train), read(config.data.test) if config.data.test else None
+
+
+def _recordings(config: Config) -> tuple[Samples, Samples | None]:
+    from ....frontends.datasets.find import find
+    from ....frontends.datasets.options import Frames
+    from ....frontends.training.samples import Recordings
+
+    data = config.data
+    pairs = [None if p is None else (int(p[0]), int(p[-1])) for p in (data.crop, data.size)]
+    frames = Frames(data.steps, data.bin, data.duration, *pairs)
+
+    def read(split: str) -> Samples:
+        source = find(data.set, config.folder / data.path, split=split, every=data.test_every)
+        return Recordings(source, frames, config.events if split == "train" else None)
+
+    return read("train"), read("test")
+
+
+def _float_stage(config: Config, folder: Path, parts: Parts, device: str, told: Told) -> Trained:
+    import torch
+
+    from ....frontends.checkpoints.save import save
+    from ....frontends.training.loop import Training
+
+    learned, held, test = parts
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)  # sums in one order
+    torch.manual_seed(config.train.seed)
+    model = _network(config)
+    steps, classes = _shape(model)
+    classes_fit(learned.labels.numpy(), classes, "training labels")
+    calibration = _calibration(config, learned, steps)
+    training = Training(
+        model,
+        learned,
+        config.train,
+        steps=steps,
+        validation=held,
+        augment=config.augment,
+        cost=_costs(model, calibration) if config.train.activity else None,
+        device=device,
+    )
+    out = folder / MODEL
+    if _run(training, folder, "", config, "training", told) or not out.exists():
+        training.finish()
+        save(model.cpu(), out, calibration)
+    else:
+        model.load_state_dict(_finished(out).state_dict())
+        model.eval()
+    return _tested(training, out, test)
+
+
+def _integer_stage(config: Config, folder: Path, parts: Parts, device: str, told: Told) -> Trained:
+    from ....frontends.training.loop import Training
+    from ...compiler.quantize.options import Options
+    from ...qat.store import save
+    from .tuning import prepare
+
+    assert config.qat is not None
+    assert config.tune is not None
+    learned, held, test = parts
+    teacher = _finished(folder / MODEL)
+    model = prepare(folder / MODEL, config.qat.target, options=Options(bits=config.qat.bits))
+    training = Training(
+        model,
+        learned,
+        config.tune,
+        steps=_shape(teacher)[0],
+        validation=held,
+        augment=config.augment,
+        teacher=teacher if config.tune.distill else None,
+        device=device,
+    )
+    _run(training, folder, f"{INTEGERS}-", config, f"{config.qat.bits} bits", told)
+    training.finish()
+    out = folder / f"{INTEGERS}.safetensors"
+    save(model, out)
+    return _tested(training, out, test)
+
+
+def _run(
+    training: Training, folder: Path, prefix: str, config: Config, name: str, told: Told
+) -> bool:
+    """Trains to the end, and keeps each epoch; False if nothing was left to do."""
+    from ....frontends.training.kept import read_state, write_log, write_state
+    from ...report.training import learning
+
+    state = folder / f"{prefix}{STATE}"
+    if state.exists():
+        training.restore(read_state(state, config.settings))
+    told.stage(name, training)
+    began = len(training.epochs)
+    for epoch in training:
+        write_log(folder / f"{prefix}{LOG}", training.epochs)
+        write_state(state, training.state(), config.settings)
+        told.epoch(epoch)
+    learning(training.epochs, folder / f"{prefix}{PICTURE}")
+    return len(training.epochs) > began
+
+
+def _network(config: Config) -> FrameModel:
+    """Of the zoo, new or from a checkpoint. Raises InputError (SFX-E120, E121, those of `load`)."""
+    from ....frontends import zoo
+
+    if config.start is not None:
+        return _finished(config.start)
+    fields = {k: v for k, v in config.model.items() if k != "name"}
+    return zoo.build(str(config.model["name"]), fields)  # type: ignore[return-value]  # as all are
+
+
+def _finished(path: Path) -> FrameModel:
+    """A checkpoint's network, in `eval()`."""
+    from ....frontends.checkpoints.load import load_torch
+
+    return load_torch(path)[0]  # type: ignore[return-value]  # a file that names its architecture
+
+
+def _shape(model: FrameModel) -> tuple[int, int]:
+    """T, and how many classes there are."""
+    return model.input_shape[0], int(model.config.to_mapping()["num_classes"])  # type: ignore[call-overload]
+
+
+def _calibration(config: Config, learned: Samples, steps: int) -> torch.Tensor:
+    """Training samples spread evenly over all, uint8 [K, T, ...]."""
+    import torch
+
+    count = min(config.data.calibration, len(learned.labels))
+    x = learned.batch(torch.arange(count) * len(learned.labels) // count, None)
+    x = x.to(torch.uint8)
+    return x.expand(-1, steps, *x.shape[2:]).contiguous() if x.shape[1] == 1 else x
+
+
+def _costs(model: nn.Module, calibration: torch.Tensor) -> Mapping[str, float]:
+    """Synops of one spike of each neuron module, as the network compiles now."""
+    from ....frontends.neurons.multistep import MultiStep
+    from ...compiler.cost.synops import synops_per_spike
+    from .compiling import compile
+
+    was = model.training
+    bundle = compile(model.eval(), calibrate=calibration.numpy(), check=False)
+    model.train(was)
+    spiking = {n for n, m in model.named_modules() if isinstance(m, MultiStep)}
+    return {n: c for n, c in synops_per_spike(bundle.program).items() if n in spiking}
+
+
+def _tested(training: Training, path: Path, test: Samples | None) -> Trained:
+    right = None if test is None else training.correct(test)
+    return Trained(path, tuple(training.epochs), right, 0 if test is None else len(test.labels))
+
+
+def interval(right: int, samples: int, level: float = 0.95) -> tuple[float, float]:
+    """Exact confidence interval of an accuracy (Clopper and Pearson 1934)."""
+    from scipy.stats import beta
+
+    tail = (1 - level) / 2
+    low = 0.0 if right == 0 else float(beta.ppf(tail, right, samples - right + 1))
+    high = 1.0 if right == samples else float(beta.ppf(1 - tail, right + 1, samples - right))
+    return low, high

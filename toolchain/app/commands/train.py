@@ -1,0 +1,102 @@
+"""`sfx train`: a network of the zoo on data, from one configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .common import JsonOpt, err, out, to_fill, write_json
+
+if TYPE_CHECKING:
+    from ....frontends.training.loop import Epoch, Training
+    from ..api.training import Trained
+
+
+def train(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG", help=".toml file with [model], [data], [train]; see docs/training.md"
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            callback=to_fill,
+            help="Folder for the checkpoint, the log, its picture",
+        ),
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after the last epoch that was finished there")
+    ] = False,
+    device: Annotated[str, typer.Option(help="Of torch: cpu, cuda, cuda:1")] = "cpu",
+    json_file: JsonOpt = None,
+) -> None:
+    """Train a network of the zoo on DATA, and fine-tune it in integers if the file says so."""
+    from ..api import training as api
+
+    found = api.train(file, output, resume=resume, device=device, told=_told())
+    for stage in found:
+        out.print(_line(stage), markup=False)
+    write_json(json_file, {"stages": [_values(stage) for stage in found]})
+
+
+def _told() -> Any:
+    """Lines of what happens; on a terminal the steps of each epoch as well."""
+    from ..api.training import Told
+
+    bar: list[Any] = []
+
+    def stage(name: str, training: Training) -> None:
+        left = training.recipe.epochs - len(training.epochs)
+        err.print(f"{name}: {left} of {training.recipe.epochs} epochs to go", markup=False)
+        if err.is_terminal:
+            from rich.progress import Progress
+
+            bar[:] = [Progress(console=err, transient=True)]
+            task = bar[0].add_task(name)
+            bar[0].start()
+            training.progress = lambda done, total: bar[0].update(task, completed=done, total=total)
+
+    def epoch(one: Epoch) -> None:
+        err.print(_epoch(one), markup=False)
+
+    return Told(stage, epoch)
+
+
+def _epoch(e: Epoch) -> str:
+    held = "" if e.validation is None else f"  held out {e.validation:7.2%}"
+    cost = "" if e.activity is None else f"  spikes cost {e.activity:.2f}"
+    return (
+        f"epoch {e.number:3d}  loss {e.loss:.4f}  train {e.train:7.2%}{held}{cost}"
+        f"  {e.seconds:.0f} s"
+    )
+
+
+def _line(stage: Trained) -> str:
+    from ..api.training import interval
+
+    if stage.right is None:
+        return f"{stage.path}: no test samples were given"
+    low, high = interval(stage.right, stage.tested)
+    share = stage.right / stage.tested
+    return (
+        f"{stage.path}: test accuracy {share:.2%} ({stage.right} of {stage.tested}), "
+        f"95 % confidence {100 * low:.2f} to {100 * high:.2f} %"
+    )
+
+
+def _values(stage: Trained) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "path": str(stage.path),
+        "right": stage.right,
+        "tested": stage.tested,
+        "epochs": [asdict(e) for e in stage.epochs],
+    }
