@@ -21,6 +21,7 @@ from ..ground.files import atomic_write
 from ..ir.check_program import check_program
 from ..ir.codec import CodecError, decode, encode
 from ..ir.find_facts import with_facts
+from ..ir.phases import in_phase_order
 from ..ir.program import Program
 
 FORMAT = 2
@@ -82,8 +83,8 @@ def read(path: str | Path) -> Stored:
         arrays = [tensors.pop(n) for n in names]
         if any(a.dtype.kind not in "iu" for a in arrays):
             raise CodecError("an array does not hold integers")
-        program = decode(head["program"], arrays, Program)
-        start = decode(head["template"], arrays, Program)
+        program = in_phase_order(decode(head["program"], arrays, Program))
+        start = in_phase_order(decode(head["template"], arrays, Program))
         bits, target, reduce = head["bits"], head["target"], head["reduce"]
         if not isinstance(bits, dict) or not all(b in range(2, 9) for b in bits.values()):
             raise CodecError("bits are not a table of 2..8")

@@ -12,6 +12,7 @@ from ..compiler.quantize.quantize import Quantized, quantize
 from ..ground.errors import UnsupportedError
 from ..ir import graph as g
 from ..ir.find_facts import with_facts
+from ..ir.phases import in_phase_order
 from ..ir.program import Program
 from .model import QatModel, Template
 
@@ -47,7 +48,7 @@ def template(quantized: Quantized, graph: g.Graph, target: str) -> Template:
     bits = {r.population: r.weight_bits for r in quantized.records}
     (output,) = graph.of_type(g.Output)
     assert isinstance(output.op, g.Output)
-    return Template(program, bits, target, output.op.reduce)
+    return Template(in_phase_order(program), bits, target, output.op.reduce)
 
 
 def from_program(program: Program, target: str = "loihi") -> QatModel:
@@ -63,7 +64,7 @@ def from_program(program: Program, target: str = "loihi") -> QatModel:
     compile_program(program, chosen)
     program = for_target(program, chosen)
     _refuse_readout(program)
-    return QatModel(Template(with_facts(program), {}, target, "sum"))
+    return QatModel(Template(in_phase_order(with_facts(program)), {}, target, "sum"))
 
 
 def _refuse_readout(program: Program) -> None:

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from ...ground.errors import UnsupportedError
 from ...ir.check_program import delays_balanced, phases_set
-from ...ir.program import Clock, Graded, Population, Program, Projection, Structured
+from ...ir.phases import phases_of
+from ...ir.program import Graded, Population, Program, Projection, Structured
 from .base import Condition
 
 BALANCED = Condition(
@@ -49,7 +50,7 @@ class BalanceDelays:
                 f"the longest delay is {self.max_delay} steps, and a spike needs at least 1",
                 hint="give the target's max_delay, 1 or more",
             )
-        phases = _clocks_late(program, _phases(program))
+        phases = phases_of(program)
         populations = [replace(p, phase=phases[p.name]) for p in program]
         projections = [
             replace(j, delay=phases[j.post] - phases[j.pre] + j.lag) for j in program.projections
@@ -58,61 +59,6 @@ class BalanceDelays:
         # A lag-0 projection leads to a later phase, so this order is topological.
         order = sorted(relayed[0], key=lambda p: p.phase)
         return replace(program, populations=tuple(order), projections=tuple(relayed[1]))
-
-
-def _phases(program: Program) -> dict[str, int]:
-    """Longest paths with length 1 - lag per projection; clocks start at 1, all others at 0."""
-    phases = {p.name: int(isinstance(p.neuron, Clock)) for p in program}
-    via: dict[str, Projection] = {}
-    for _ in program.populations:
-        late = [j for j in program.projections if phases[j.post] < phases[j.pre] + 1 - j.lag]
-        if not late:
-            return phases
-        for j in late:
-            earliest = phases[j.pre] + 1 - j.lag
-            if phases[j.post] < earliest:
-                phases[j.post] = earliest
-                via[j.post] = j
-    late = [j for j in program.projections if phases[j.post] < phases[j.pre] + 1 - j.lag]
-    if late:
-        raise _loop_error(_loop(via, late[0].post))
-    return phases
-
-
-def _loop(via: dict[str, Projection], start: str) -> list[Projection]:
-    """The projections of the loop that pushes `start` later without end."""
-    name, seen = start, set()
-    while name not in seen:
-        seen.add(name)
-        name = via[name].pre
-    loop = [via[name]]
-    while loop[-1].pre != name:
-        loop.append(via[loop[-1].pre])
-    return loop[::-1]
-
-
-def _loop_error(loop: list[Projection]) -> UnsupportedError:
-    path = " -> ".join([loop[0].pre, *(j.post for j in loop)])
-    steps = sum(j.lag for j in loop)
-    return UnsupportedError(
-        "SFX-E320",
-        f"the loop {path} takes {len(loop)} hardware steps, one per projection, but carries "
-        f"spikes over {steps} model step{'' if steps == 1 else 's'} only",
-        where=loop[0].pre,
-        hint="one model step takes one hardware step, so a loop fits only if each of its "
-        "projections carries one model step: feed the population back onto itself, or give "
-        "the model longer delays in the loop",
-    )
-
-
-def _clocks_late(program: Program, phases: dict[str, int]) -> dict[str, int]:
-    """Move every clock to one step before its first reader."""
-    late = dict(phases)
-    for p in program:
-        readers = [phases[j.post] + j.lag for j in program.outgoing[p.name]]
-        if isinstance(p.neuron, Clock) and readers:
-            late[p.name] = min(readers) - 1
-    return late
 
 
 def _with_relays(
