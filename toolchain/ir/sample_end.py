@@ -59,6 +59,17 @@ def silencing_tick(
     return max(1, -(-most >> INPUT_SHIFT))
 
 
+def most_at_the_end(program: Program, p: Population) -> tuple[IntArray, IntArray]:
+    """Least and most that drives a LIF (u + bias, the least is not known: 0) or is compared with
+    levels at a sample's last step [size].
+    """
+    clocks = {n for n, every in ticking(program).items() if every == program.timesteps}
+    if isinstance(p.neuron, MultiLevel):
+        return _ticked(program, p, clocks)
+    most = _drive(program, p, clocks)
+    return np.zeros_like(most), most
+
+
 def _ticked(program: Program, p: Population, clocks: set[str]) -> tuple[IntArray, IntArray]:
     """The least and the most that levels can be compared with at the last step [size]."""
     assert isinstance(p.neuron, MultiLevel)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..compiler.quantize.fit.terms import constant_terms
 from ..ground.arith import INPUT_SHIFT, IntArray
 from ..ir import program as p
 from ..ir.bound import Bound
+from ..ir.carried import Constant
 
 OFFSET_LIMIT = 1 << 52
 """Of the read-out, which the host adds in whole numbers."""
@@ -37,6 +39,47 @@ class Bias:
     def most(self) -> int:
         """The largest constant that training may reach."""
         return self.limit << self.exp
+
+
+def constant_of(program: p.Program, known: Constant) -> Bias:
+    """Of a population that receives its bias from a neuron that always fires.
+
+    It stays within a quarter of what the population declares, or where it started.
+    """
+    q, start = program[known.population], np.zeros(1, np.int64)
+    for j in program.projections:
+        if j.name in known.projections:
+            assert isinstance(j.connection, p.Dense)
+            start = start + (j.connection.weight.ravel() << j.weight_exp)
+    room = min(-q.low, q.high) if q.graded else program.arithmetic.input_limit
+    limit = max(int(np.abs(start).max(initial=0)), room // 4)
+    return Bias(np.broadcast_to(start, q.size), known.threshold, 0, limit)
+
+
+def port_of(program: p.Program, known: Constant) -> str:
+    """Where the constant arrives."""
+    return next(j.port for j in program.projections if j.name in known.projections)
+
+
+def with_constant(program: p.Program, known: Constant, whole: IntArray) -> p.Program:
+    """The Program with another constant [size]: as many projections as it takes."""
+    old = [j for j in program.projections if j.name in known.projections]
+    taken = {j.name for j in program.projections} - set(known.projections)
+    made: list[p.Projection] = []
+    for i, t in enumerate(constant_terms(whole, program.arithmetic)):
+        name = old[i].name if i < len(old) else f"{old[0].name}#{i}"
+        while name in taken:
+            name += "+"
+        taken.add(name)
+        weights = p.Dense(t.weight.reshape(-1, 1))
+        made.append(replace(old[0], name=name, connection=weights, weight_exp=t.exponent))
+    kept: list[p.Projection] = []
+    for j in program.projections:
+        if j.name == old[0].name:
+            kept += made
+        elif j.name not in known.projections:
+            kept.append(j)
+    return replace(program, projections=tuple(kept))
 
 
 def bias_of(program: p.Program, q: p.Population, delivered: Iterable[Bound]) -> Bias | None:

@@ -38,6 +38,11 @@ class Rows:
         low, high = (0, single.high) if positive else (single.low, 0)
         return Rows(single, low, high, part, bits.sizes)
 
+    @property
+    def largest(self) -> int:
+        """The greatest magnitude."""
+        return max(-self.low, self.high)
+
     def round(self, scaled: FloatArray) -> FloatArray:
         """The nearest legal mantissas: the quantizer's own rounding."""
         near = self.grid.round(np.clip(scaled, self.low, self.high))
@@ -46,4 +51,40 @@ class Rows:
         for i in np.unique(self.part):
             rows = self.part == i
             near[rows] = self.grid.alone(near[rows])
+        return near
+
+
+@dataclass(frozen=True, eq=False)
+class TwoTerms:
+    """As `Rows`, of weights that are the sum of two terms: whole numbers in low..high.
+
+    bits  of the second term: the first holds multiples of 2^bits
+    """
+
+    low: int
+    high: int
+    bits: int
+    top: int
+
+    @staticmethod
+    def around(weight: IntArray, bits: int, held: int) -> TwoTerms:
+        """At least as far as `weight` reaches; held: bits of a synapse."""
+        top = 1 << (held - 1 + bits)
+        most = max(top - (1 << bits), int(np.abs(weight).max(initial=0)))
+        return TwoTerms(-most, most, bits, top)
+
+    @property
+    def largest(self) -> int:
+        """The greatest magnitude."""
+        return self.high
+
+    def round(self, scaled: FloatArray) -> FloatArray:
+        """The nearest. Beside none of the other sign the first term does not reach -256 (of 8
+        bits), so all of one sign end one multiple earlier, whichever it is.
+        """
+        near: FloatArray = np.clip(np.rint(scaled), self.low, self.high)
+        step = 1 << self.bits
+        if near.max(initial=0) < step or near.min(initial=0) > -step:
+            most = self.top - step
+            near = near.clip(-most, most)
         return near

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..ground.arith import IntArray
 from ..ground.errors import InputError, UnsupportedError
 from ..ir import program as p
+from ..ir.carried import Origins
+from ..ir.facts import Cell
 from ..ir.kinds import Refused
 from . import limits, straight
-from .biases import Bias, bias_of, with_bias
+from .biases import Bias, bias_of, constant_of, port_of, with_bias, with_constant
 from .layers import Layer, layers_of
 from .neurons import RULES
+from .room import Room
 from .run import Plan, run
-from .wires import channels, wires_of
+from .ticks import with_ticks
+from .wires import Wire, channels, wires_of
 
 MOST_SHRINKS = 40
 """More often than a mantissa has bits: what then does not fit is not trained."""
@@ -35,12 +41,14 @@ class Template:
     bits     by population, bits of the weights into it (absent: all of a synapse)
     target   what the Program will be compiled for
     reduce   how the model's own output treats time: mean, sum or none
+    origins  which layers of the model its projections carry
     """
 
     program: p.Program
     bits: Mapping[str, int]
     target: str
     reduce: str
+    origins: Origins = field(default_factory=Origins)
 
 
 class QatModel(nn.Module):
@@ -58,19 +66,21 @@ class QatModel(nn.Module):
     def __init__(self, template: Template) -> None:
         super().__init__()
         self.template = template
-        program = template.program
+        program, origins = template.program, template.origins
         for q in program:
             _supported(q)
-        self.wires = wires_of(program)
-        self.layers = layers_of(self.wires, template.bits, program.arithmetic)
+        self.wires = wires_of(program, origins)
+        self.layers = layers_of(self.wires, template.bits, program.arithmetic, origins)
         self.layer_of = {w.name: layer for layer in self.layers for w in layer.wires}
         self.weights = nn.ParameterDict()
         for layer in self.layers:
-            start = torch.from_numpy(layer.start / layer.rows.top).float()
-            self.weights[layer.key] = nn.Parameter(start)
+            self._add_layer(layer)
         self.biases = nn.ParameterDict()
         self._channel: dict[str, Tensor] = {}
         self._bias: dict[str, Bias] = {}
+        self._of: dict[str, str] = {}
+        self._first: dict[tuple[object, ...], tuple[str, float]] = {}
+        self._constants = {c.population: c for c in origins.constants}
         for q in program:
             self._add_bias(q)
         self._plan = Plan.of(program, self.wires, self.layer_of)
@@ -80,35 +90,92 @@ class QatModel(nn.Module):
             for w in wires
             if w.name not in self.layer_of and any(v.name in self.layer_of for v in wires)
         }
+        self._room = Room.of(program, self.wires, self.layer_of)
 
     # --- parameters ---------------------------------------------------------------------------
 
+    def _add_layer(self, layer: Layer) -> None:
+        """Its parameter, if it is its own, and what its integers are made with."""
+        if layer.lead is None:
+            start = torch.from_numpy(layer.start / layer.rows.top).float()
+            self.weights[layer.key] = nn.Parameter(start)
+        elif not layer.copies:
+            self._keep(f"start of {layer.key}", layer.start)
+            self._keep(f"lead of {layer.key}", layer.lead.start)
+            self._keep(f"times of {layer.key}", layer.times)
+        if layer.absent is not None:
+            self._keep(f"present in {layer.key}", ~layer.absent)
+
+    def _keep(self, name: str, value: NDArray[Any] | None) -> None:
+        kept = torch.from_numpy(np.array(value, np.float64))
+        self.register_buffer(name, kept, persistent=False)
+
     def _add_bias(self, q: p.Population) -> None:
-        """The constant that `q` adds, and beside it a trainable offset per channel of weights."""
-        program = self.template.program
-        found = bias_of(program, q, (limits.ends(program, w) for w in self.wires[q.name]))
+        """The constant that `q` adds, and beside it a trainable offset per channel of weights.
+
+        What carries the same layers on one scale each shares its offsets: copies of a neuron, and
+        a layer that is used twice.
+        """
+        program, known = self.template.program, self._constants.get(q.name)
+        if known is not None:
+            found: Bias | None = constant_of(program, known)
+        else:
+            found = bias_of(program, q, (limits.ends(program, w) for w in self.wires[q.name]))
         if found is None:
             return
-        self._bias[q.name] = found
         start = torch.from_numpy(found.start.astype(np.float64))
         self.register_buffer(f"start {key(q.name)}", start)
-        rows = [channels(w.whole, q) for w in self.wires[q.name] if w.name in self.layer_of]
-        if rows:
+        own = [w for w in self.wires[q.name] if w.name in self.layer_of]
+        rows = [channels(w.whole, q) for w in own]
+        if rows and (known is not None or not _is_part(program, q)):
             index = np.unique(np.stack(rows), axis=1, return_inverse=True)[1].reshape(-1)
             self._channel[q.name] = torch.from_numpy(index)
-            self.biases[key(q.name)] = nn.Parameter(torch.zeros(int(index.max()) + 1))
+            name, unit = self._shared(q, own, int(index.max()) + 1, found.unit)
+            self._of[q.name], found = key(name), replace(found, unit=unit)
+            if name == q.name:
+                self.biases[key(q.name)] = nn.Parameter(torch.zeros(int(index.max()) + 1))
+        self._bias[q.name] = found
+
+    def _shared(
+        self, q: p.Population, own: list[Wire], size: int, unit: float
+    ) -> tuple[str, float]:
+        """The population whose offsets are those of `q`, and what 1 of them is worth to it."""
+        layers = [self.layer_of[w.name] for w in own]
+        scales = {float(t) for y in layers for t in np.ravel(1.0 if y.times is None else y.times)}
+        if not isinstance(q.neuron, p.LIF) or q.name in self._constants or len(scales) != 1:
+            return q.name, unit
+        of = tuple(sorted(y.parameter for y in layers))
+        exponents = {int(e) for w in own for e in w.row_exponents}
+        if any(len({int(e) for e in w.row_exponents}) != 1 for w in own) or len(exponents) != 1:
+            return q.name, unit
+        worth = scales.pop() * 2.0 ** exponents.pop()
+        first, base = self._first.setdefault((of, size, q.size), (q.name, unit / worth))
+        return first, base * worth
 
     def weight(self, layer: Layer) -> Tensor:
         """The integer weights of a layer [O, ...], as trained."""
-        return straight.mantissas(self.weights[layer.key] * layer.rows.top, layer.rows)
+        if layer.copies and layer.lead is not None:
+            return self.weight(layer.lead)
+        if layer.lead is None:
+            scaled = self.weights[layer.key] * layer.rows.top
+        else:
+            start, lead, times = (
+                self.get_buffer(f"{what} of {layer.key}") for what in ("start", "lead", "times")
+            )
+            moved = self.weights[layer.lead.key].double() * layer.lead.rows.top - lead
+            scaled = start + times * moved
+        whole = straight.mantissas(scaled, layer.rows)
+        if layer.absent is not None:
+            whole = whole * self.get_buffer(f"present in {layer.key}").to(whole)
+        return whole
 
     def bias(self, name: str) -> Tensor:
         """A LIF's bias [size] in membrane units, a staircase's in those of its input, or a graded
-        read-out's offset (summed over T).
+        read-out's offset (summed over T); a constant in units of what it is added to.
         """
         start, own = self.get_buffer(f"start {key(name)}"), self._bias[name]
         if name in self._channel:
-            offset = self.biases[key(name)][self._channel[name].to(start.device)]
+            offset = self.biases[self._of[name]][self._channel[name].to(start.device)]
             start = start + offset.double() * own.unit
         whole = straight.bias(start, own.exp, own.limit)
         return whole if own.wide else whole.float()
@@ -126,7 +193,8 @@ class QatModel(nn.Module):
         """Bring the parameters back to where every sum provably fits; `forward` begins with it."""
         for layer in self.layers:
             rows = layer.rows
-            self.weights[layer.key].clamp_(rows.low / rows.top, rows.high / rows.top)
+            if layer.lead is None:
+                self.weights[layer.key].clamp_(rows.low / rows.top, rows.high / rows.top)
         for q in self.template.program:
             trained = {w.whole.port for w in self.wires[q.name] if w.name in self.layer_of}
             for port in trained:
@@ -142,20 +210,31 @@ class QatModel(nn.Module):
                 else self._fixed[w.name]
                 for w in wires
             }
-            most = self._bias[q.name].most if q.name in self._bias else 0
-            factor = limits.excess(program, q, delivered, most)
+            if q.name in self._constants:
+                delivered["constant"] = limits.of_constant(program, self._ints(q.name))
+            factor = self._room.excess(q, port, delivered, self._most(q))
             if factor is None:
                 return
             for layer in {self.layer_of[w.name] for w in wires if w.name in self.layer_of}:
-                weight = self.weights[layer.key]
+                weight = self.weights[layer.parameter]
                 rows = np.ones(len(weight))
                 np.minimum.at(rows, channels(layer.wires[0].whole, q), factor)
                 weight.mul_(
                     torch.from_numpy(rows).to(weight).reshape(-1, *[1] * (weight.dim() - 1))
                 )
 
+    def _most(self, q: p.Population) -> int:
+        """The largest constant of its own that `q` may add."""
+        known = q.name in self._bias and q.name not in self._constants
+        return self._bias[q.name].most if known else 0
+
     def _whole(self, layer: Layer) -> IntArray:
         whole: IntArray = self.weight(layer).detach().cpu().double().numpy().astype(np.int64)
+        return whole
+
+    def _ints(self, name: str) -> IntArray:
+        """Its bias as integers."""
+        whole: IntArray = self.bias(name).detach().cpu().double().numpy().astype(np.int64)
         return whole
 
     # --- the Program --------------------------------------------------------------------------
@@ -172,12 +251,18 @@ class QatModel(nn.Module):
         populations = tuple(self._with_bias(q) for q in program)
         offset = self.offset().detach().cpu().numpy()
         readout = replace(program.readout, offset=tuple(int(v) for v in offset))
-        return replace(program, populations=populations, projections=projections, readout=readout)
+        program = replace(
+            program, populations=populations, projections=projections, readout=readout
+        )
+        for name, known in self._constants.items():
+            if name in self._channel:
+                program = with_constant(program, known, self._ints(name))
+        return with_ticks(program)
 
     def _with_bias(self, q: p.Population) -> p.Population:
-        if q.name not in self._channel or self._bias[q.name].wide:
+        if q.name not in self._channel or self._bias[q.name].wide or q.name in self._constants:
             return q
-        return with_bias(q, self.bias(q.name).detach().cpu().double().numpy().astype(np.int64))
+        return with_bias(q, self._ints(q.name))
 
     # --- forward ------------------------------------------------------------------------------
 
@@ -203,7 +288,11 @@ class QatModel(nn.Module):
         events = _events(self.template.program, x)
         weights = {layer.key: self.weight(layer) for layer in self.layers}
         with torch.autocast(x.device.type, enabled=False):
-            return run(self._plan, events, weights, self.bias, keep)
+            return run(self._plan, events, weights, self.bias, self._constant(), keep)
+
+    def _constant(self) -> dict[str, tuple[str, Tensor]]:
+        program = self.template.program
+        return {n: (port_of(program, c), self.bias(n)) for n, c in self._constants.items()}
 
     def _read(self, sent: Tensor) -> Tensor:
         """Output spikes [T, B, n] on the model's scale."""
@@ -215,6 +304,15 @@ class QatModel(nn.Module):
         else:
             value = (sent.double().sum(0) + offset) / program.readout.scale
         return value.float().reshape(*value.shape[:-1], *shape)
+
+
+def _is_part(program: p.Program, q: p.Population) -> bool:
+    """True if `q` only compares what the membrane of its cell is, which has the bias."""
+    for fact in program.known(Cell):
+        members = {fact.population, *fact.silent}
+        if q.name in members:
+            return any(isinstance(program[n].neuron, p.Product) for n in members)
+    return False
 
 
 def key(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from ..ir import graph as g
 from ..ir.find_facts import with_facts
 from ..ir.phases import in_phase_order
 from ..ir.program import Program
+from .alike import alike
 from .model import QatModel, Template
 
 
@@ -23,10 +25,13 @@ def from_graph(
     target: str = "loihi",
     options: Options | None = None,
     lowered: Callable[[g.Graph], None] = lambda graph: None,
+    *,
+    train_zeros: bool = False,
 ) -> QatModel:
     """A torch model whose forward pass is the integer Program of a float graph.
 
     events   [K, T, *input shape], whole counts, that choose the scales
+    train_zeros  weights of 0 are trained; else there is no synapse, and none is added
     lowered  receives the neuron form before anything is made of it, and may raise
     Raises SfxError: what quantization and mapping refuse, SFX-E360 what has no torch rule.
     """
@@ -38,7 +43,8 @@ def from_graph(
     lowered(graph)
     quantized = quantize(graph, events, options=options, arithmetic=chosen.arithmetic)
     compile_program(quantized.program, chosen)
-    return QatModel(template(quantized, graph, target))
+    made = template(quantized, graph, target)
+    return QatModel(replace(made, origins=made.origins.dense) if train_zeros else made)
 
 
 def template(quantized: Quantized, graph: g.Graph, target: str) -> Template:
@@ -48,11 +54,13 @@ def template(quantized: Quantized, graph: g.Graph, target: str) -> Template:
     bits = {r.population: r.weight_bits for r in quantized.records}
     (output,) = graph.of_type(g.Output)
     assert isinstance(output.op, g.Output)
-    return Template(in_phase_order(program), bits, target, output.op.reduce)
+    return Template(in_phase_order(program), bits, target, output.op.reduce, quantized.origins)
 
 
-def from_program(program: Program, target: str = "loihi") -> QatModel:
+def from_program(program: Program, target: str = "loihi", *, train_zeros: bool = False) -> QatModel:
     """The same for a Program that is there already; its output is the read-out (summed over T).
+
+    What copies of a neuron hold alike stays alike.
 
     Raises SfxError if it is not legal or does not fit `target`; UnsupportedError (SFX-E360).
     """
@@ -64,7 +72,9 @@ def from_program(program: Program, target: str = "loihi") -> QatModel:
     compile_program(program, chosen)
     program = for_target(program, chosen)
     _refuse_readout(program)
-    return QatModel(Template(in_phase_order(with_facts(program)), {}, target, "sum"))
+    program = in_phase_order(with_facts(program))
+    origins = alike(program)
+    return QatModel(Template(program, {}, target, "sum", origins.dense if train_zeros else origins))
 
 
 def _refuse_readout(program: Program) -> None:

@@ -15,6 +15,7 @@ from .neurons import RULES
 from .pair_products import Contraction, contractions
 from .rules import Cell, Context, Host, State
 from .synapses import Rule, rule
+from .ticks import ticked
 from .wires import Wire
 
 
@@ -24,6 +25,7 @@ class Plan:
 
     groups  populations in order; those of a loop run together, step by step
     last    population -> index of the last group that reads it; its own where none does
+    silent  populations of a loop that a clock's tick silences at a sample's last step
     """
 
     program: p.Program
@@ -33,6 +35,7 @@ class Plan:
     contractions: Mapping[str, Contraction]
     groups: tuple[tuple[tuple[str, ...], bool], ...]
     last: Mapping[str, int]
+    silent: frozenset[str]
 
     @staticmethod
     def of(
@@ -49,13 +52,14 @@ class Plan:
                 program[w.whole.pre],
                 program[name],
                 program.arithmetic,
-                trained=w.name in layer_of,
+                layer_of[w.name].rows.largest if w.name in layer_of else None,
             )
             for name, incoming in wires.items()
             for w in incoming
         }
         last = _last_use(program, order, contracted)
-        return Plan(program, wires, layer_of, rules, contracted, order, last)
+        silent = frozenset(n for n in ticked(program))
+        return Plan(program, wires, layer_of, rules, contracted, order, last, silent)
 
 
 def run(
@@ -63,13 +67,15 @@ def run(
     x: Tensor,
     weights: Mapping[str, Tensor],
     bias: Callable[[str], Tensor],
+    constants: Mapping[str, tuple[str, Tensor]],
     keep: Callable[[str], bool],
 ) -> dict[str, Tensor]:
     """What the populations that `keep` names send [T, B, size], from events x [T, B, size].
 
     weights  trained mantissas by layer;  bias  of a LIF by name
+    constants  by population: the port that they reach at every step, and what does [size]
     """
-    pass_ = _Pass(plan, x, weights, bias)
+    pass_ = _Pass(plan, x, weights, bias, constants)
     kept: dict[str, Tensor] = {}
     for i, (group, loop) in enumerate(plan.groups):
         if any(keep(n) or plan.last[n] > i for n in group):
@@ -90,9 +96,10 @@ class _Pass:
         x: Tensor,
         weights: Mapping[str, Tensor],
         bias: Callable[[str], Tensor],
+        constants: Mapping[str, tuple[str, Tensor]],
     ) -> None:
         self.plan, self.program, self.x = plan, plan.program, x
-        self.weights, self.bias = weights, bias
+        self.weights, self.bias, self.constants = weights, bias, constants
         self.steps, self.batch = x.shape[:2]
         self.sent: dict[str, Tensor] = {}
         self.shared: dict[object, Tensor] = {}
@@ -121,6 +128,9 @@ class _Pass:
         for port in q.neuron.ports:
             if port not in ports:
                 ports[port] = self.x.new_zeros(self.steps, self.batch, q.size)
+        if q.name in self.constants:
+            port, constant = self.constants[q.name]
+            ports[port] = ports[port] + constant
         return ports
 
     def _delivered(self, w: Wire) -> Tensor:
@@ -164,7 +174,9 @@ class _Pass:
                         now[j.port] = now[j.port] + self._through(w, out[j.pre][t - j.lag])
                 step = {port: a[None] for port, a in now.items()}
                 s, state[n] = self._neuron(self.program[n], step, state[n])
-                out[n].append(s[0])
+                # `program` gives the tick whatever it has to outweigh
+                quiet = t == self.steps - 1 and n in self.plan.silent
+                out[n].append(torch.zeros_like(s[0]) if quiet else s[0])
         self.sent |= {n: torch.stack(values) for n, values in out.items()}
 
 

@@ -21,7 +21,7 @@ def save(model: QatModel, path: str | Path) -> None:
     """Write `model` atomically. Raises InputError (SFX-E603) if it cannot be written."""
     t = model.template
     state = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
-    stored = Stored(model.program(), t.program, dict(t.bits), t.target, t.reduce, state)
+    stored = Stored(model.program(), t.program, dict(t.bits), t.target, t.reduce, state, t.origins)
     fine_tuned.write(stored, path)
 
 
@@ -32,7 +32,7 @@ def load(path: str | Path) -> QatModel:
     from .model import QatModel, Template
 
     s = fine_tuned.read(path)
-    model = QatModel(Template(s.template, s.bits, s.target, s.reduce))
+    model = QatModel(Template(s.template, s.bits, s.target, s.reduce, s.origins))
     try:
         model.load_state_dict({k: torch.from_numpy(v) for k, v in s.state.items()})
     except RuntimeError as error:

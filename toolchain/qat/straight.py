@@ -13,7 +13,7 @@ from ..compiler.quantize.fit.lif import bias_mantissas
 from ..ground.arith import INPUT_SHIFT, IntArray
 from ..ground.arithmetic import Arithmetic
 from ..ir.program import LIF, MultiLevel
-from .grid import Rows
+from .grid import Rows, TwoTerms
 
 EXACT32 = 1 << 24
 """Whole numbers below it in magnitude are exact in float32, their sums in any order too."""
@@ -28,7 +28,7 @@ class _Mantissas(torch.autograd.Function):
     """The quantizer's own rounding; the gradient passes as if nothing were rounded."""
 
     @staticmethod
-    def forward(ctx: Any, scaled: Tensor, rows: Rows) -> Tensor:
+    def forward(ctx: Any, scaled: Tensor, rows: Rows | TwoTerms) -> Tensor:
         whole = rows.round(scaled.detach().cpu().double().numpy())
         return torch.from_numpy(whole).to(scaled)
 
@@ -63,7 +63,7 @@ class _Floor(torch.autograd.Function):
         return grads[0] * ctx.saved_tensors[0], None
 
 
-def mantissas(scaled: Tensor, rows: Rows) -> Tensor:
+def mantissas(scaled: Tensor, rows: Rows | TwoTerms) -> Tensor:
     """Legal mantissas, whole numbers in `scaled`'s float type."""
     return cast(Tensor, _Mantissas.apply(scaled, rows))  # type: ignore[no-untyped-call]
 

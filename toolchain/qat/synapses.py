@@ -18,16 +18,18 @@ Rule = Callable[[Tensor, "Tensor | None"], Tensor]
 
 
 def rule(
-    wire: Wire, pre: Population, post: Population, widths: Arithmetic, *, trained: bool
+    wire: Wire, pre: Population, post: Population, widths: Arithmetic, largest: int | None
 ) -> Rule:
-    """Views, connection, exponents. Sums stay exact whatever is trained."""
+    """Views, connection, exponents. Sums stay exact whatever is trained.
+
+    largest: the greatest weight that training may reach; None: it is not trained
+    """
     c = wire.whole.connection
     found = RULES[type(c)]
-    kind = exact_type(
-        found.largest_sum(c, widths.weight_limit if trained else None) * max(-pre.low, pre.high, 1)
-    )
+    kind = exact_type(found.largest_sum(c, largest) * max(-pre.low, pre.high, 1))
     apply = found.apply(c, post.size)
-    own = torch.from_numpy(widths.effective_weights(c.weights)).to(kind)
+    held = c.weights if wire.low_bits else widths.effective_weights(c.weights)
+    own = torch.from_numpy(held).to(kind)
 
     def project(x: Tensor, trained_weight: Tensor | None) -> Tensor:
         weight = (own if trained_weight is None else trained_weight).to(x.device, kind)

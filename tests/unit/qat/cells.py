@@ -78,3 +78,41 @@ def body(model: object, folder: Path) -> bytes:
     """The bundle that `model` compiles to, without its manifest."""
     bundles.write(bundles.Bundle(sfx.compile(model).placed, b"", {}), folder / "body.sfx")
     return (folder / "body.sfx").read_bytes()
+
+
+class Residual(nn.Module):
+    """A membrane residual: the first layer is read by two populations."""
+
+    def __init__(self) -> None:
+        neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
+        super().__init__()
+        torch.manual_seed(0)
+        self.f1, self.f2 = nn.Linear(INPUTS, HIDDEN), nn.Linear(HIDDEN, HIDDEN)
+        self.n1, self.n2 = (neuron.LIFNode(step_mode="m") for _ in range(2))
+        self.out = nn.Linear(HIDDEN, CLASSES)
+        with torch.no_grad():
+            self.f1.weight.mul_(5)
+            self.f2.weight.mul_(5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.f1(x)
+        return self.out(self.n2(first + self.f2(self.n1(first)))).mean(0)
+
+
+class Shared(nn.Module):
+    """One layer that is used twice."""
+
+    def __init__(self) -> None:
+        neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
+        super().__init__()
+        torch.manual_seed(0)
+        self.f1, self.f2 = nn.Linear(INPUTS, HIDDEN), nn.Linear(HIDDEN, HIDDEN)
+        self.n1, self.n2, self.n3 = (neuron.LIFNode(step_mode="m") for _ in range(3))
+        self.out = nn.Linear(HIDDEN, CLASSES)
+        with torch.no_grad():
+            self.f1.weight.mul_(5)
+            self.f2.weight.mul_(5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes = self.n2(self.f2(self.n1(self.f1(x))))
+        return self.out(self.n3(self.f2(spikes))).mean(0)

@@ -40,6 +40,8 @@ def nudge(model: sfx.qat.QatModel, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in model.layers:
+            if layer.lead is not None:
+                continue  # it follows another one
             weight = model.weights[layer.key]
             chosen = torch.rand(weight.shape, generator=generator) < 0.02
             weight.add_(chosen * layer.rows.grid.step / 256)

@@ -50,6 +50,7 @@ def prepare(
     memory: int | None = None,
     check: bool = True,
     check_samples: int = 1,
+    train_zeros: bool = False,
 ) -> QatModel:
     """A torch model whose forward pass is the integer Program of `source`, to be fine-tuned.
 
@@ -62,6 +63,9 @@ def prepare(
                data, not test data.
     net_input  what samples of a `.net` hold
     options    bits of all weights or by layer, 2..8, and how the first rounding is searched
+
+    train_zeros  a weight of 0 is a synapse that is not there (pruned, or one to one) and is not
+               trained, unless this says so
 
     Before any training the model computes exactly the Program that `sfx.compile` would give.
     Raises SfxError: what export, quantization and mapping refuse (so a model that does not fit
@@ -85,7 +89,7 @@ def prepare(
         raise _without_samples(source, given)
     read = source_of(source, None if given is None else given.shape[1:], asked, UNTRAINED)
     if isinstance(read, Integers):
-        return from_program(read.program, target)
+        return from_program(read.program, target, train_zeros=train_zeros)
     samples, origin = calibration(read, given)
     if samples is None or samples.ndim < 3:
         raise _without_samples(source, samples)
@@ -99,7 +103,7 @@ def prepare(
         if found is not None:
             found.beside(form)
 
-    return from_graph(graph, events, target, options, lowered)
+    return from_graph(graph, events, target, options, lowered, train_zeros=train_zeros)
 
 
 def _warn_of_numbers(form: Graph, options: Options | None) -> None:

@@ -112,6 +112,7 @@ def add(state: QuantizerState, scheme: Scheme) -> None:
         p.Population(node.name, node.shape, best.neuron, scheme.low, scheme.high, -1, node.module)
     )
     state.projections.extend(made)
+    scheme.inputs.note(state, best.mantissas, made, weights)
     record = LayerRecord(
         node.name,
         best.unit,

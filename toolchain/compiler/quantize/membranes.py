@@ -93,6 +93,7 @@ def add_membrane(state: QuantizerState, node: g.Node) -> None:
             hint="calibrate on data, use fewer steps, or place a spiking neuron before it",
         )
     made = inputs.made(fitted.mantissas, fitted.exponents)
+    inputs.note(state, fitted.mantissas, made, real.weights)
     neuron, exact = _neuron(state, real, fitted, node)
     made += _constants(state, node, real, fitted)
     steps, widths = state.graph.timesteps, state.arithmetic

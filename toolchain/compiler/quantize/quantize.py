@@ -8,7 +8,7 @@ the earlier layers' errors.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ...ground.arithmetic import LOIHI, Arithmetic
 from ...ground.errors import InputError, UnsupportedError
 from ...ir import graph as g
 from ...ir import program as p
+from ...ir.carried import Origins
 from ...ir.connections import value_bounds
 from ...ir.evaluate import record
 from ...ir.facts import Coincidence, SampleTotal, in_order
@@ -46,11 +47,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """An unbalanced Program, the record of what rounding did, and what never fires on the data."""
+    """An unbalanced Program, the record of what rounding did, and what never fires on the data.
+
+    origins  which layers of the model its projections carry
+    """
 
     program: p.Program
     records: tuple[LayerRecord, ...]
     silent: tuple[Silence, ...] = ()
+    origins: Origins = field(default_factory=Origins)
 
 
 def quantize(
@@ -121,7 +126,7 @@ def _quantized(
         in_order(state.facts),
         arithmetic,
     )
-    return Quantized(program, tuple(state.records), tuple(state.silent))
+    return Quantized(program, tuple(state.records), tuple(state.silent), state.notes.all)
 
 
 def _input_high(graph: g.Graph, options: Options, calibration: IntArray | None) -> int:

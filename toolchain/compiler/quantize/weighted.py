@@ -84,6 +84,7 @@ def add_lif(state: QuantizerState, node: g.Node) -> None:
     made = inputs.made(q.mantissas, q.exponents)
     state.populations.append(p.Population(node.name, node.shape, q.neuron, 0, 1, -1, node.module))
     state.projections.extend(made)
+    inputs.note(state, q.mantissas, made, real.weights)
     record = LayerRecord(
         node.name,
         q.scale,
@@ -189,6 +190,7 @@ def add_stream(state: QuantizerState, node: g.Node) -> None:
         p.Population(node.name, node.shape, p.Graded(), low, high, -1, node.module)
     )
     state.projections.extend(made)
+    inputs.note(state, m, made)
     if state.lead is not None:
         state.sent[node.name] = sum((drive(state, j) for j in made), state.zeros(node))
     error = weight_error(inputs.weights, m)
@@ -251,6 +253,7 @@ def add_relu(state: QuantizerState, node: g.Node) -> None:
         p.Population(node.name, node.shape, p.GradedReLU(), 0, high, -1, node.module)
     )
     state.projections.extend(made)
+    inputs.note(state, payload.mantissas, made)
     if state.lead is not None:
         total = sum((drive(state, j) for j in made), state.zeros(node))
         state.sent[node.name] = np.maximum(total, 0)
@@ -272,6 +275,7 @@ def add_output(state: QuantizerState, node: g.Node) -> p.Readout:
     shape, low, high = node.shape or (1,), int(payload.low), int(payload.high)
     state.populations.append(p.Population(node.name, shape, p.Graded(), low, high, -1, node.module))
     state.projections.extend(made)
+    inputs.note(state, m, made)
     steps = state.graph.timesteps
     bias = inputs.bias + mean_error(state, inputs, made, scale)
     readout = read_out(node, bias, scale, steps)

@@ -83,6 +83,8 @@ def add_cell(state: QuantizerState, node: g.Node, wires: list[Wire]) -> None:
         state.listen(node.name, target, mine[node.name])
     state.populations.extend(cell.populations)
     state.projections.extend(cell.projections)
+    for origin in cell.origins:
+        origin.note(state)
     if cell.silent:
         gather = f"{node.name}.input"
         found = gather if any(q.name == gather for q in cell.populations) else ""

@@ -114,7 +114,8 @@ def _gathered(draft: Draft, real: RealCell, scale: float) -> _Gathered | None:
             continue
         made = draft.fresh(draft.seen)
         half = (1 << finer) >> 1
-        feed = outside(made, weights, full(made, constant + half), scale * 2.0**finer)
+        total, fine = full(made, constant + half), scale * 2.0**finer
+        feed = outside(made, weights, total, fine, real.threshold, half)
         if int(made.reach(feed).largest.max(initial=0)) < made.state.arithmetic.payload_limit:
             return _Gathered(made, feed, weights, negated, finer)
     return None
@@ -278,6 +279,7 @@ def _cell(
     return Cell(
         tuple(draft.populations),
         tuple(draft.projections),
+        draft.origins,
         scale,
         grain is not None,
         weights.error(real),

@@ -13,6 +13,7 @@ from ....ground.arithmetic import Arithmetic
 from ....ir import graph as g
 from ....ir import program as p
 from ....ir.bound import Bound
+from ....ir.carried import Constant
 from ....ir.connections import value_bounds
 from ....ir.neurons.clock import CLOCK
 from ....ir.wires import Wire, target_size
@@ -67,6 +68,26 @@ def add_helper(
     return name
 
 
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Projections that carry a wire's weights, or a bias of `population`, which has no wire.
+
+    scale  what they bring per 1.0 of the layer's weights, or per threshold
+    """
+
+    projections: tuple[str, ...]
+    scale: float
+    wire: Wire | None = None
+    population: str = ""
+
+    def note(self, state: QuantizerState) -> None:
+        """For those who train them on."""
+        if self.wire is not None:
+            state.notes.carry(self.wire, self.projections, self.scale)
+        else:
+            state.notes.constants.append(Constant(self.population, self.projections, self.scale))
+
+
 @dataclass(eq=False)
 class Draft:
     """What one attempt at a scale has made so far; nothing reaches the Program before it fits."""
@@ -78,6 +99,12 @@ class Draft:
     """What the node's states reached on data, where their worst case fits no register."""
     populations: list[p.Population] = field(default_factory=list)
     projections: list[p.Projection] = field(default_factory=list)
+    noted: list[Origin] = field(default_factory=list)
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Which weights and biases of the model its projections carry."""
+        return tuple(self.noted)
 
     @property
     def size(self) -> int:
@@ -145,8 +172,11 @@ class Draft:
 
     def wire(self, wire: Wire, bare: p.Projection, terms: Terms, to: str, **on: Any) -> None:
         """A wire of the model, with `terms` for weights. on: pre, port, lag where they differ."""
-        for t in terms:
+        names = tuple(
             self._connect(replace(with_weights(bare, wire, t.weight, t.exponent), post=to, **on))
+            for t in terms
+        )
+        self.noted.append(Origin(names, terms[0].scale if terms else 0.0, wire))
 
     def same(self, pre: str, to: str, value: int, exponent: int = 0, **on: Any) -> None:
         """Each neuron to its like, with weight value << exponent."""
@@ -160,13 +190,22 @@ class Draft:
             c = p.Structured.to_all(self.node.shape, int(t.weight[0]))
             self._connect(p.Projection("", self.need(pre), to, c, weight_exp=t.exponent, **on))
 
-    def constant(self, to: str, values: IntArray, **on: Any) -> None:
-        """`values` [n] into each neuron at every step."""
+    def constant(self, to: str, values: IntArray, **on: Any) -> tuple[str, ...]:
+        """`values` [n] into each neuron at every step; the projections' names."""
+        names: list[str] = []
         for t in constant_terms(values, self.state.arithmetic):
             c = p.Dense(t.weight.reshape(-1, 1))
-            self._connect(p.Projection("", self.need(ONE), to, c, weight_exp=t.exponent, **on))
+            j = p.Projection("", self.need(ONE), to, c, weight_exp=t.exponent, **on)
+            names.append(self._connect(j))
+        return tuple(names)
 
-    def _connect(self, j: p.Projection) -> None:
+    def bias(self, to: str, values: IntArray, threshold: float, half: int = 0) -> None:
+        """A constant that is the model's bias, but for `half`; threshold: one, in its units."""
+        names = self.constant(to, values)
+        if np.any(values != half):
+            self.noted.append(Origin(names, threshold, population=to))
+
+    def _connect(self, j: p.Projection) -> str:
         base = f"{j.pre}->{j.post}" + ("" if j.port in ("a_in", "a_in1") else f":{j.port}")
         taken = {k.name for k in self.projections}
         name, i = base, 0
@@ -174,6 +213,7 @@ class Draft:
             i += 1
             name = f"{base}#{i}"
         self.projections.append(replace(j, name=name))
+        return name
 
     # --- bounds ---
 

@@ -57,7 +57,8 @@ def hard_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
     else:
         for wire, bare, t in zip(draft.inputs.wires, draft.inputs.bare, weights.terms, strict=True):
             draft.wire(wire, bare, t, draft.node.name)
-        draft.constant(draft.node.name, np.rint(_constant(real) * scale).astype(np.int64))
+        constant = np.rint(_constant(real) * scale).astype(np.int64)
+        draft.bias(draft.node.name, constant, real.threshold * scale)
     draft.add("", neuron)
     # R and not S feeds back: S fires at a sample's last step as well, and the lag of one step would
     # bring that into the next sample.
@@ -78,6 +79,7 @@ def hard_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
     return Cell(
         tuple(draft.populations),
         tuple(draft.projections),
+        draft.origins,
         scale * (1 << INPUT_SHIFT),
         weights.exact(real) and made.exact and _exact(draft, real, scale, weights, made, start),
         error,
@@ -145,7 +147,7 @@ def _gathered(
             break
     half = (1 << finer) >> 1
     constant = np.rint(_constant(real) * scale * 2.0**finer).astype(np.int64) + half
-    feed = outside(draft, weights, constant, scale * 2.0**finer)
+    feed = outside(draft, weights, constant, scale * 2.0**finer, real.threshold, half)
     for copy in copies:
         draft.same(feed, copy, 1, -finer)
     return weights

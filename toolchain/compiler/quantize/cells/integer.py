@@ -135,6 +135,8 @@ def add_integer(state: QuantizerState, node: g.Node) -> None:
     made = cell.trial.draft
     state.populations.extend(made.populations)
     state.projections.extend(made.projections)
+    for origin in made.origins:
+        origin.note(state)
     silent = (*cell.reset.parts, *(cell.trial.name(q) for q in _states(made)))
     state.facts.append(f.Cell(node.name, cell.trial.name("input"), silent))
     state.records.append(
@@ -191,7 +193,7 @@ def _cell(trial: Trial) -> IntegerCell | None:
     if weights is None or top >= draft.state.arithmetic.payload_limit or threshold < 1:
         return None
     constant, late = full(draft, through), int(into_v)
-    outside(draft, weights, constant, scale)
+    outside(draft, weights, constant, scale, real.threshold)
     x = draft.populations[-1]
     entering, current = _current(trial, (x.low, x.high))
     if current is None:

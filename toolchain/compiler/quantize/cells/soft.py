@@ -41,7 +41,7 @@ def soft_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
     widths = draft.state.arithmetic
     if max(float(np.abs(n).max(initial=0)) for n in numbers) >= widths.input_limit:
         return None
-    feed = outside(draft, weights, full(draft, constant[0]), scale)
+    feed = outside(draft, weights, full(draft, constant[0]), scale, real.threshold)
     stateless = p.LIF(du=widths.full_decay, dv=widths.full_decay, vth=0)
     draft.add("feedback", stateless)
     into = [membrane, current] if real.keep_i else [membrane]
@@ -142,6 +142,7 @@ def _spikes(
     return Cell(
         tuple(draft.populations),
         tuple(draft.projections),
+        draft.origins,
         scale,
         forgets,
         weights.error(real),

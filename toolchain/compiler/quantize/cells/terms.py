@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from ....ir import program as p
 from ..fit.real import RealCell
 from ..fit.terms import ENOUGH, Term, error, weight_terms
 from ..fit.ties import alike
-from .draft import Draft
+from ..state.origins import times
+from ..state.quantizer_state import own_weight
+from .draft import Draft, Origin
 
 Terms = tuple[tuple[Term, ...], ...]
 """Of every wire of a node, its weights."""
@@ -21,6 +23,7 @@ Terms = tuple[tuple[Term, ...], ...]
 class Cell:
     """One attempt that fits.
 
+    origins    of the projections that carry weights and biases of the model
     scale      integer membrane units per 1.0 of v
     threshold  in units of what is compared with it
     soft       its reset subtracts
@@ -31,6 +34,7 @@ class Cell:
 
     populations: tuple[p.Population, ...]
     projections: tuple[p.Projection, ...]
+    origins: tuple[Origin, ...]
     scale: float
     exact: bool
     weight_error: float
@@ -81,20 +85,32 @@ def all_weights(draft: Draft, real: RealCell, scale: float, finer: int = 0) -> W
     scales = tuple(scale if mine else scale * 2.0**finer for mine in own)
     widths = draft.state.arithmetic
     found = [weight_terms(w, s, widths, enough) for w, s in zip(real.weights, scales, strict=True)]
-    held = tuple(t for t in found if t is not None)
+    held = tuple(
+        tuple(replace(t, scale=s * times(w, own_weight(wire))) for t in terms)
+        for terms, w, s, wire in zip(found, real.weights, scales, draft.inputs.wires, strict=True)
+        if terms is not None
+    )
     return Weights(held, scales) if len(held) == len(found) else None
 
 
-def outside(draft: Draft, weights: Weights, constant: IntArray, scale: float) -> str:
+def outside(
+    draft: Draft,
+    weights: Weights,
+    constant: IntArray,
+    scale: float,
+    threshold: float,
+    half: int = 0,
+) -> str:
     """A graded population that sums what arrives from other nodes, and a constant; its name.
 
-    scale: units of what it sends per 1.0 of v.
+    scale: units of what it sends per 1.0 of v, of which `threshold` is one threshold; half: what of
+    the constant is there for rounding.
     """
     name = f"{draft.node.name}.input"
     for wire, bare, t in zip(draft.inputs.wires, draft.inputs.bare, weights.terms, strict=True):
         if not draft.is_own(wire):
             draft.wire(wire, bare, t, name)
-    draft.constant(name, constant)
+    draft.bias(name, constant, threshold * scale, half)
     ends = draft.reach(name)
     proven = int(ends.low.min(initial=0)), int(ends.high.max(initial=0))
     seen = proven if draft.seen is None else (draft.seen.x[0] * scale, draft.seen.x[1] * scale)

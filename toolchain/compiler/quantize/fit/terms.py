@@ -24,10 +24,14 @@ ENOUGH = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """weight << exponent, legal mantissas."""
+    """weight << exponent, legal mantissas.
+
+    scale  of a layer's weights: what its terms together are times those, 0 where nobody asks
+    """
 
     weight: IntArray
     exponent: int
+    scale: float = 0.0
 
     @property
     def value(self) -> FloatArray:

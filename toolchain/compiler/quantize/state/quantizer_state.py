@@ -24,6 +24,7 @@ from ....ir.wires import Wire, target_size
 from ..options import Options
 from .mantissas import Mantissas, WeightBits
 from .matched import silence
+from .origins import Notes, times
 from .values import Values, array, structured
 
 
@@ -66,9 +67,14 @@ class QuantizerState:
     silent: list[Silence] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     """What belongs together of what is built, for those who read the Program."""
+    notes: Notes = field(init=False)
+    """Which layers the projections carry, for those who train them on."""
     names: Counter[str] = field(default_factory=Counter)
     """How many of the first `counted` projections have a name, or the name before a '#'."""
     counted: int = 0
+
+    def __post_init__(self) -> None:
+        self.notes = Notes(self.graph)
 
     def named(self, base: str) -> int:
         """Projections called `base` or `base#...`; every projection is looked at once."""
@@ -209,6 +215,22 @@ class Inputs:
             part = m.wires[: len(out)].count(i)
             out.append(j if not part else replace(j, name=f"{j.name}/{part}"))
         return out
+
+    def note(
+        self,
+        state: QuantizerState,
+        m: Mantissas,
+        made: Sequence[p.Projection],
+        real: Sequence[g.FloatArray] | None = None,
+    ) -> None:
+        """Note what `made` of these mantissas carries. real: the weights that were rounded."""
+        for i, wire in enumerate(self.wires):
+            own = [k for k, w in enumerate(m.wires) if w == i]
+            if not own or wire.layer is None or isinstance(wire.layer, g.Gather):
+                continue
+            factor = times((real or self.weights)[i], wire.layer.weight)
+            unit = m.gain * 2.0 ** (m.headroom[own[0]] + made[own[0]].weight_exp)
+            state.notes.carry(wire, [made[k].name for k in own], factor * unit)
 
     def bounds(self, state: QuantizerState, m: Mantissas) -> tuple[g.FloatArray, g.FloatArray]:
         """Least and greatest input of each neuron, in units of the gain (headroom undone)."""
