@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +17,7 @@ from ..ground.arith import IntArray
 from ..ground.errors import InputError, UnsupportedError
 from ..ir import program as p
 from ..ir.carried import Origins
+from ..ir.codec import encode
 from ..ir.facts import Cell
 from ..ir.kinds import Refused
 from . import limits, straight
@@ -26,6 +29,8 @@ from .run import Plan, run
 from .ticks import with_ticks
 from .wires import Wire, channels, wires_of
 
+FINGERPRINT = "_extra_state"
+"""Its key in a state_dict, as torch has it."""
 MOST_SHRINKS = 40
 """More often than a mantissa has bits: what then does not fit is not trained."""
 SIGN = 31
@@ -91,6 +96,76 @@ class QatModel(nn.Module):
             if w.name not in self.layer_of and any(v.name in self.layer_of for v in wires)
         }
         self._room = Room.of(program, self.wires, self.layer_of)
+        self._print = fingerprint(template)
+
+    # --- its state ----------------------------------------------------------------------------
+
+    def get_extra_state(self) -> Tensor:
+        """Of which template the state is, in every state_dict."""
+        return torch.frombuffer(bytearray(self._print), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Any) -> None:
+        """Raises InputError (SFX-E366) if it is the state of another template."""
+        same = isinstance(state, Tensor) and bytes(state.cpu().numpy().tobytes()) == self._print
+        if not same:
+            raise InputError(
+                "SFX-E366",
+                "the state is of a model that was prepared otherwise: its shapes fit, its scales "
+                "do not",
+                where=self.template.program.name,
+                hint="load it into a model prepared from the same network, samples and options, "
+                "or keep both with sfx.qat.save",
+            )
+
+    def _load_from_state_dict(
+        self, state: Mapping[str, Any], prefix: str, meta: Any, strict: bool,
+        missing: list[str], *rest: Any,
+    ) -> None:  # fmt: skip
+        """A state without a fingerprint, of an older sfx, is taken as it is."""
+        super()._load_from_state_dict(state, prefix, meta, strict, missing, *rest)  # type: ignore[no-untyped-call]
+        if prefix + FINGERPRINT in missing:
+            missing.remove(prefix + FINGERPRINT)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> QatModel:
+        """Moves it. Integers stay as they are; raises UnsupportedError (SFX-E367) for floats that
+        cannot hold them.
+        """
+        kind = fn(torch.zeros(1)).dtype
+        if kind not in (torch.float32, torch.float64):
+            raise UnsupportedError(
+                "SFX-E367",
+                f"{str(kind).removeprefix('torch.')} cannot hold the integers of a Program",
+                where=self.template.program.name,
+                hint="keep float32; around the model, autocast may be on: inside it is off",
+            )
+        kept = dict(self._buffers)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, buffer in kept.items():
+            moved = self._buffers[name]
+            if buffer is not None and moved is not None:
+                self._buffers[name] = buffer.to(moved.device)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is made of it again: functions, which are not pickled."""
+        return {k: v for k, v in self.__dict__.items() if k != "_plan"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._plan = Plan.of(self.template.program, self.wires, self.layer_of)
+
+    def _check_finite(self) -> None:
+        """Raise InputError (SFX-E365) for a parameter that is NaN or infinite."""
+        for name, value in self.named_parameters():
+            wrong = int((~torch.isfinite(value.detach())).sum())
+            if wrong:
+                raise InputError(
+                    "SFX-E365",
+                    f"{wrong} of {value.numel()} numbers of {name} are NaN or infinite",
+                    where=self.template.program.name,
+                    hint="the training diverged: go back to an earlier state, and train with a "
+                    "smaller rate or clipped gradients",
+                )
 
     # --- parameters ---------------------------------------------------------------------------
 
@@ -190,7 +265,11 @@ class QatModel(nn.Module):
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Bring the parameters back to where every sum provably fits; `forward` begins with it."""
+        """Bring the parameters back to where every sum provably fits; `forward` begins with it.
+
+        Raises InputError (SFX-E365) for parameters that are NaN or infinite.
+        """
+        self._check_finite()
         for layer in self.layers:
             rows = layer.rows
             if layer.lead is None:
@@ -240,7 +319,10 @@ class QatModel(nn.Module):
     # --- the Program --------------------------------------------------------------------------
 
     def program(self) -> p.Program:
-        """The integers of this moment as an unbalanced Program; nothing is rounded again."""
+        """The integers of this moment as an unbalanced Program; nothing is rounded again.
+
+        Raises InputError (SFX-E365) for parameters that are NaN or infinite.
+        """
         self.settle()
         program = self.template.program
         made: dict[str, p.Projection] = {}
@@ -286,9 +368,13 @@ class QatModel(nn.Module):
     def _sent(self, x: Tensor, keep: Callable[[str], bool]) -> dict[str, Tensor]:
         self.settle()
         events = _events(self.template.program, x)
+        samples = events.shape[1]
+        if not samples:  # of one without events nothing is kept, but gradients of 0
+            events = events.new_zeros(len(events), 1, events.shape[2])
         weights = {layer.key: self.weight(layer) for layer in self.layers}
         with torch.autocast(x.device.type, enabled=False):
-            return run(self._plan, events, weights, self.bias, self._constant(), keep)
+            sent = run(self._plan, events, weights, self.bias, self._constant(), keep)
+        return sent if samples else {name: value[:, :0] for name, value in sent.items()}
 
     def _constant(self) -> dict[str, tuple[str, Tensor]]:
         program = self.template.program
@@ -313,6 +399,24 @@ def _is_part(program: p.Program, q: p.Population) -> bool:
         if q.name in members:
             return any(isinstance(program[n].neuron, p.Product) for n in members)
     return False
+
+
+def fingerprint(template: Template) -> bytes:
+    """Equal for templates that give the same integers of the same parameters."""
+    arrays: list[NDArray[Any]] = []
+    said = [
+        encode(template.program, arrays),
+        sorted(template.bits.items()),
+        template.target,
+        template.reduce,
+        [(c.layer, c.projections, c.scale.tolist()) for c in template.origins.weights],
+        [(c.population, c.projections, c.threshold) for c in template.origins.constants],
+    ]
+    arrays += [c.absent for c in template.origins.weights if c.absent is not None]
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    for array in arrays:
+        digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    return digest.digest()
 
 
 def key(name: str) -> str:
@@ -351,6 +455,12 @@ def _supported(q: p.Population) -> None:
 def _events(program: p.Program, x: Tensor) -> Tensor:
     """x [T, B, size], or InputError (SFX-E361)."""
     source = program.input
+    if not isinstance(x, Tensor):
+        raise InputError(
+            "SFX-E361",
+            f"input is a {type(x).__name__}, not a tensor",
+            hint="torch.from_numpy(x).transpose(0, 1) makes one of samples [B, T, ...]",
+        )
     if x.dim() < 3 or x.shape[0] != program.timesteps or x.shape[2:] != source.shape:
         raise InputError(
             "SFX-E361",
@@ -365,6 +475,6 @@ def _events(program: p.Program, x: Tensor) -> Tensor:
             "SFX-E361",
             f"input lies in {low:g}..{high:g}, not whole numbers in 0..{source.high}",
             hint="bin events into counts; an input takes counts above 1 if the calibration "
-            "samples have them",
+            "samples have them, and more of them with options=sfx.qat.Options(counts=...)",
         )
     return x

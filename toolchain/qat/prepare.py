@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiler.quantize.options import Options
+from ..compiler.quantize.options import MOST_COUNTS, Options
 from ..compiler.quantize.quantize import Quantized, quantize
 from ..ground.errors import UnsupportedError
 from ..ir import graph as g
@@ -39,12 +40,35 @@ def from_graph(
     from ..targets import load as load_target
 
     chosen = load_target(target)
+    options = _for_training(imported, events, options or Options())
     graph = neuron_form(imported, chosen, events, options)
     lowered(graph)
     quantized = quantize(graph, events, options=options, arithmetic=chosen.arithmetic)
+    if any(q.measured for q in quantized.program):
+        with suppress(UnsupportedError):  # then it is refused for the range that was measured
+            proved = replace(options, proved=True)
+            quantized = quantize(graph, events, options=proved, arithmetic=chosen.arithmetic)
     compile_program(quantized.program, chosen)
     made = template(quantized, graph, target)
     return QatModel(replace(made, origins=made.origins.dense) if train_zeros else made)
+
+
+SPARE = 2
+"""Times as many events in a step as in the calibration samples may enter a trained soft reset."""
+
+
+def _for_training(graph: g.Graph, events: NDArray[np.int64], options: Options) -> Options:
+    """Where a reset subtracts, the bound of counts follows the data, with a spare bit.
+
+    A membrane that holds the worst case of 255 events a step on every input is so coarse that no
+    gradient reaches the first layer: its threshold is far below what such inputs could bring.
+    """
+    soft = any(isinstance(n.op, g.LIF | g.IF) and n.op.subtract for n in graph)
+    most = int(events.max(initial=0))
+    said = options.counts or any(n.op.high for n in graph if isinstance(n.op, g.Input))
+    if not soft or said or most <= 1:
+        return options
+    return replace(options, counts=min(SPARE * most, MOST_COUNTS))
 
 
 def template(quantized: Quantized, graph: g.Graph, target: str) -> Template:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..formats import fine_tuned
 from ..formats.fine_tuned import Stored, damaged
+from ..ir.check_program import check_program
 from ..ir.codec import encode
 from ..ir.program import Program
 
@@ -18,10 +19,16 @@ if TYPE_CHECKING:
 
 
 def save(model: QatModel, path: str | Path) -> None:
-    """Write `model` atomically. Raises InputError (SFX-E603) if it cannot be written."""
+    """Write `model` atomically.
+
+    Raises InputError: SFX-E365 a parameter that is NaN or infinite, SFX-E603 if it cannot be
+    written; SfxError if its Program is not legal, so that what is written can be read.
+    """
     t = model.template
+    program = model.program()
+    check_program(program, balanced=False)
     state = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
-    stored = Stored(model.program(), t.program, dict(t.bits), t.target, t.reduce, state, t.origins)
+    stored = Stored(program, t.program, dict(t.bits), t.target, t.reduce, state, t.origins)
     fine_tuned.write(stored, path)
 
 
@@ -29,11 +36,13 @@ def load(path: str | Path) -> QatModel:
     """The model that `save` wrote, to be trained on or compiled. Raises InputError (SFX-E363)."""
     import torch
 
-    from .model import QatModel, Template
+    from .model import FINGERPRINT, QatModel, Template
 
     s = fine_tuned.read(path)
     model = QatModel(Template(s.template, s.bits, s.target, s.reduce, s.origins))
     try:
+        # what is read is checked against its own integers instead of a fingerprint
+        s.state[FINGERPRINT] = model.get_extra_state().numpy()
         model.load_state_dict({k: torch.from_numpy(v) for k, v in s.state.items()})
     except RuntimeError as error:
         raise damaged(path, f"its state does not fit: {' '.join(str(error).split())}") from error
