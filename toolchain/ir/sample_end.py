@@ -63,7 +63,7 @@ def most_at_the_end(program: Program, p: Population) -> tuple[IntArray, IntArray
     """Least and most that drives a LIF (u + bias, the least is not known: 0) or is compared with
     levels at a sample's last step [size].
     """
-    clocks = {n for n, every in ticking(program).items() if every == program.timesteps}
+    clocks = sample_ticks(program)
     if isinstance(p.neuron, MultiLevel):
         return _ticked(program, p, clocks)
     most = _drive(program, p, clocks)
