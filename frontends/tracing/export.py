@@ -32,8 +32,8 @@ from .prepare import leaves, memories, prepared, tensors, trace
 from .steps import steps_shown
 from .walk import Walk
 
-for _rules in ("ops_view", "ops_math", "ops_linear", "ops_select", "ops_steps"):
-    importlib.import_module(f"sfx.frontends.tracing.{_rules}")
+for _rules in ("view", "math", "linear", "conv", "pool", "select", "steps"):
+    importlib.import_module(f"sfx.frontends.tracing.ops_{_rules}")
 
 LOOP_STEPS = 2
 """Steps that are traced where the loop over time is ours."""

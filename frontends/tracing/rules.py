@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import fx
+from torch import Tensor, fx
 
 Rule = Callable[..., Any]
 """rule(emitter, fx node, *args, **kwargs), args as traced with streams and constants in place."""
@@ -25,8 +25,16 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 def result_shape(node: fx.Node) -> tuple[int, ...]:
-    """Shape of the tensor that a traced node makes."""
-    return tuple(int(n) for n in node.meta["val"].shape)
+    """Shape of the first tensor that a traced node makes."""
+    value = node.meta["val"]
+    first = value if isinstance(value, Tensor) else value[0]
+    return tuple(int(n) for n in first.shape)
+
+
+def per_axis(values: Sequence[int] | int, rank: int) -> tuple[int, ...]:
+    """An argument as torch takes it, one number for all `rank` axes or one for each."""
+    listed = [values] if isinstance(values, int) else list(values)
+    return tuple(int(v) for v in (listed * rank if len(listed) == 1 else listed))
 
 
 SPIKING = "use a spiking neuron (MultiStep) as the nonlinearity"
