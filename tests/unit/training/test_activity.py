@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -19,9 +21,10 @@ from tests.unit.training.nets import network, patterns  # noqa: E402
 pytestmark = pytest.mark.needs_torch
 
 
+@functools.cache
 def trained(activity: float) -> Training:
     run = Training(
-        network(), patterns(160), Recipe(12, 16, 1e-2, activity=activity, settle="plain"), steps=3
+        network(), patterns(120), Recipe(10, 16, 1e-2, activity=activity, settle="plain"), steps=3
     )
     list(run)
     run.finish()

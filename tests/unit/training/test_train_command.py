@@ -108,6 +108,7 @@ def test_a_network_is_trained_and_compiled(folder: Path) -> None:
     assert sfx.qat.verify(sfx.qat.load(folder / "out/integers.safetensors"), x[:4]).equal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["state.pt", "integers-state.pt"])
 def test_killed_and_resumed_it_gives_the_same_weights(folder: Path, stage: str) -> None:
     (folder / "c.toml").write_text(TEXT + TUNED)
