@@ -4,6 +4,7 @@ resumed after any epoch give the same weights, to the bit (on a CPU, with equal 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
@@ -17,6 +18,7 @@ from ...toolchain.ground.errors import InputError
 from ..zoo.spikeformer import settle_batch_norm
 from .activity import Activity
 from .augment import Augment
+from .fits import misfit
 from .losses import divergence, heads, supervised
 from .quick import quick
 from .recipe import Recipe
@@ -264,24 +266,43 @@ class Training:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on where `state()` was taken. Raises InputError (SFX-E387) if it does not fit."""
-        try:
-            self.model.load_state_dict(state["model"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            if set(state["schedule"]) != set(_plain(self._schedule.state_dict())):
-                raise ValueError("it has another schedule")
-            self._schedule.load_state_dict(dict(state["schedule"]))
-            self._scaler.load_state_dict(state["scaler"])
-            self._generator.set_state(state["generator"].cpu())
-            torch.set_rng_state(state["torch"].cpu())
-            self._reference = float(state["reference"])
-            self._best = None if state["best"] is None else (state["best"][0], state["best"][1])
-            self.epochs = [Epoch(*row) for row in state["epochs"]]
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        problem = misfit(state, self.model, self._optimizer)
+        own = _plain(self._schedule.state_dict())
+        found = state.get("schedule")
+        if not problem and not (isinstance(found, dict) and _same_kinds(own, found)):
+            problem = "its schedule is another"
+        if problem:
             raise InputError(
                 "SFX-E387",
-                f"is not the state of this training: {' '.join(str(error).split())}",
+                f"is not the state of this training: {problem}",
                 hint="train anew in another folder",
-            ) from error
+            )
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(dict(state["schedule"]))
+        self._scaler.load_state_dict(state["scaler"])
+        self._generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch"])
+        self._reference = float(state["reference"])
+        self._best = None if state["best"] is None else (state["best"][0], state["best"][1])
+        self.epochs = [Epoch(*row) for row in state["epochs"]]
+
+
+def _same_kinds(own: Any, found: Any) -> bool:
+    """Whether two states of a schedule have the same form."""
+    if isinstance(own, dict):
+        return (
+            isinstance(found, dict)
+            and set(own) == set(found)
+            and all(_same_kinds(own[k], found[k]) for k in own)
+        )
+    if isinstance(own, list):
+        return (
+            isinstance(found, list) and len(own) == len(found) and all(map(_same_kinds, own, found))
+        )
+    if isinstance(own, int | float) and not isinstance(own, bool):
+        return isinstance(found, int | float) and math.isfinite(found)
+    return type(found) is type(own)
 
 
 def _agree(

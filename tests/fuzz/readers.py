@@ -15,7 +15,7 @@ import numpy as np
 
 from sfx.toolchain.formats.bundle.bundle import Bundle, pack
 from sfx.toolchain.ir.program import Program
-from tests.fuzz import damage
+from tests.fuzz import damage, training
 from tests.fuzz.commands import COMMANDS, bundles
 from tests.fuzz.data_sets import DATA_SETS, RECORDINGS
 from tests.fuzz.draw import Draw
@@ -379,6 +379,8 @@ READERS = (
     Reader("onnx", ".onnx", _read_onnx, _onnx, (damage.onnx_model,)),
     Reader("data", ".npz", _read_data, _data, (_plain,)),
     Reader("target", ".toml", _read_target, _targets, (damage.lines,)),
+    Reader("training", ".toml", training.read_config, training.configs, (damage.lines,)),
+    Reader("training state", ".pt", training.read_state, training.states, (_plain, _plain)),
     Reader("ledger", ".json", _read_ledger, _ledgers, (damage.json_text,)),
     *(Reader(*entry) for entry in DATA_SETS),
     *(Reader(name, *entry, RECORDING_DAMAGE.get(name, ())) for name, entry in RECORDINGS.items()),
