@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,6 +40,7 @@ from .fit.payload import InTwo, Nearest, mean_error, rounding
 from .fit.problem import Problem
 from .fit.real import RealCell, real_cell
 from .fit.search import fit
+from .fit.ties import alike
 from .readout import read_out
 from .state.mantissas import Mantissas, WeightBits
 from .state.matched import fields_of
@@ -173,7 +175,7 @@ def add_stream(state: QuantizerState, node: g.Node) -> None:
         gain = before[0]
         limit = limit if _sums_axes(inputs) else grown_limit(state.arithmetic)
     elif before:
-        gain = before[0] * 2.0 ** np.floor(np.log2(gain / before[0]))
+        gain = before[0] * _power_within(gain / before[0])
     elif state.measuring and every_bit and not exact_at and _only_soft(state.graph, node):
         limit = fine_limit(state.arithmetic)
         round_weights = InTwo(inputs.weights, state.arithmetic)
@@ -210,6 +212,16 @@ def add_stream(state: QuantizerState, node: g.Node) -> None:
             search=round_weights.what,
         )
     )
+
+
+def _power_within(ratio: float) -> float:
+    """The largest power of two at or below a quotient of scales, which float64 has rounded.
+
+    Just below one it is that one: at half of it a weight of one unit would be half a unit, so 0.
+    """
+    exponent = math.log2(ratio)
+    nearest = math.ldexp(1.0, round(exponent))
+    return nearest if alike(ratio, nearest) else math.ldexp(1.0, math.floor(exponent))
 
 
 def _only_soft(graph: g.Graph, node: g.Node) -> bool:
