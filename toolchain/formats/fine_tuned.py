@@ -101,8 +101,8 @@ def read(path: str | Path) -> Stored:
         absent = {k: tensors.pop(k) for k in list(tensors) if k.startswith(ABSENT)}
         origins = _origins(head.get("origins"), absent, start)
         bits, target, reduce = head["bits"], head["target"], head["reduce"]
-        if not isinstance(bits, dict) or not all(b in range(2, 9) for b in bits.values()):
-            raise CodecError("bits are not a table of 2..8")
+        if not isinstance(bits, dict) or not all(b in range(2, 17) for b in bits.values()):
+            raise CodecError("bits are not a table of 2..16")
         if not isinstance(target, str) or reduce not in ("mean", "sum", "none"):
             raise CodecError("target or reduce is unknown")
         check_program(program, balanced=False)

@@ -75,10 +75,20 @@ def template(quantized: Quantized, graph: g.Graph, target: str) -> Template:
     """What the quantizer decided and training keeps."""
     program = quantized.program
     _refuse_readout(program)
-    bits = {r.population: r.weight_bits for r in quantized.records}
+    bits = _bits(program, {r.population: r.weight_bits for r in quantized.records})
     (output,) = graph.of_type(g.Output)
     assert isinstance(output.op, g.Output)
     return Template(in_phase_order(program), bits, target, output.op.reduce, quantized.origins)
+
+
+def _bits(program: Program, said: dict[str, int]) -> dict[str, int]:
+    """By population; those of a cell have the bits of its neuron, whose name theirs start with."""
+    out = dict(said)
+    for q in program:
+        above = [name for name in said if q.name.startswith(f"{name}.")]
+        if q.name not in out and above:
+            out[q.name] = said[max(above, key=len)]
+    return out
 
 
 def from_program(program: Program, target: str = "loihi", *, train_zeros: bool = False) -> QatModel:

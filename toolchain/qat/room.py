@@ -65,18 +65,33 @@ class Room:
             own = (b for name, b in delivered.items() if name in self.trained)
             return limits.excess(own, *self.start[q.name, port])
         least, most = limits.allowed(self.program, q, bias)
-        if q.name in self.ticked:
-            limit = self._beside_tick(q, bias)
-            least, most = max(least, -limit), min(most, limit)
-        return limits.excess(delivered.values(), least, most)
+        if q.name not in self.ticked:
+            return limits.excess(delivered.values(), least, most)
+        ticks = self._ticks(q)
+        found = [b for name, b in delivered.items() if name not in ticks]
+        high = float(np.max(sum(b.high for b in found), initial=0))
+        low, high = self._beside_tick(q, bias, high)
+        return limits.excess(found, max(least, low), min(most, high))
 
-    def _beside_tick(self, q: Population, bias: int) -> float:
-        """The most that `q` may receive, if a tick as large as what that drives comes besides."""
+    def _ticks(self, q: Population) -> set[str]:
+        """What brings the ticks of a sample's last step."""
+        incoming = self.program.incoming[q.name]
+        return {
+            j.name for j in incoming if isinstance(self.program[j.pre].neuron, Clock) and j.lag == 0
+        }
+
+    def _beside_tick(self, q: Population, bias: int, high: float) -> tuple[float, float]:
+        """The least and the most that `q` may receive, if a tick as large as what `high` drives
+        comes besides.
+        """
         widths = self.program.arithmetic
         if not isinstance(q.neuron, LIF):
-            return float((widths.payload_limit - 2 - bias) // 2)
+            most = float((widths.payload_limit - 2 - bias) // 2)
+            return -most, most
         late = [j for j in self.program.incoming[q.name] if j.lag]
         clocks = [j for j in late if isinstance(self.program[j.pre].neuron, Clock)]
         once = int(limits.summed(self.program, clocks).largest.max(initial=0))
         left = widths.input_limit - 2 - 2 * once - (bias >> INPUT_SHIFT)
-        return left / (1 + limits.growth(self.program, q.neuron))
+        growth = limits.growth(self.program, q.neuron)
+        most = left / (1 + growth)
+        return -(left - growth * min(high, most)), most

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.needs_torch
 
 import sfx  # noqa: E402
+from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from sfx.toolchain.ir import program as p  # noqa: E402
 from sfx.toolchain.qat.model import QatModel  # noqa: E402
 from tests.unit.qat.cells import (  # noqa: E402
@@ -157,3 +158,33 @@ def test_pruned_weights_stay_zero_unless_they_are_asked_for() -> None:
     model = sfx.qat.prepare(net, calibrate=samples(), train_zeros=True)
     train(model, samples(), LABELS, steps=20, rate=1e-2)
     assert np.count_nonzero(model.weight(model.layers[0]).numpy(force=True)) > 2 * there.sum()
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(Feedforward, {}), (Recurrent, {"reset": "subtract"}), (Recurrent, {"reset": "zero"})],
+)
+def test_bits_that_are_asked_are_stored(
+    kind: type, options: dict[str, Any], bits: int, tmp_path: Path
+) -> None:
+    model = prepared(kind(**options), bits)
+    train(model, samples(), LABELS, steps=20, rate=2e-2)
+    program, trained = model.program(), {w.name for y in model.layers for w in y.wires}
+    checked = 0
+    for j in program.projections:
+        if j.name in trained:
+            mantissas = j.connection.weights
+            one_sign = mantissas.min() >= 0 or mantissas.max() <= 0
+            assert not np.any(mantissas % (1 << (8 if one_sign else 9) - bits)), j.name
+            checked += mantissas.size
+    assert checked >= 340
+    assert sfx.qat.verify(model, samples()).equal
+    sfx.qat.save(model, tmp_path / "tuned.safetensors")
+    same = sfx.qat.Options(bits=bits)
+    assert sfx.compile(tmp_path / "tuned.safetensors", options=same).manifest["qat"]["weight_bits"]
+    if bits > 2:
+        for source in (tmp_path / "tuned.safetensors", model):
+            with pytest.raises(InputError) as error:
+                sfx.compile(source, options=sfx.qat.Options(bits=bits - 1))
+            assert error.value.code == "SFX-E625"

@@ -17,7 +17,7 @@ from sfx.toolchain.compiler.quantize.fit.mantissa import Grid, WeightBits
 from sfx.toolchain.compiler.quantize.options import Options
 from sfx.toolchain.compiler.quantize.quantize import Quantized, quantize
 from sfx.toolchain.ground.arithmetic import LOIHI
-from sfx.toolchain.ground.errors import InputError, SfxError
+from sfx.toolchain.ground.errors import InputError
 from sfx.toolchain.ir import graph as g
 from sfx.toolchain.ir.check_program import check_program
 from sfx.toolchain.ir.evaluate import run
@@ -111,16 +111,25 @@ def test_impossible_options_are_refused(make: object, code: str) -> None:
     assert caught.value.code == code
 
 
-def test_a_layer_that_keeps_8_bits_says_so() -> None:
+@pytest.mark.parametrize("bits", [2, 3, 4, 6])
+def test_a_soft_reset_stores_the_bits_that_are_asked(bits: int) -> None:
     graph, x = live_case(False, True, 1)
     soft = lower(with_op(graph, "ct.lif", subtract=True))
-    with pytest.raises(SfxError) as caught:
-        quantize(soft, x, options=Options(layers={"ct.lif": 4}))
-    assert caught.value.code == "SFX-E328"
-    records = quantize(soft, x, options=Options(bits=4)).records
-    bits = {r.population: r.weight_bits for r in records}
-    assert bits["ct.lif"] == 8
-    assert bits["output"] == 4
+    for options in (Options(bits=bits), Options(layers={"ct.lif": bits})):
+        found = quantize(soft, x, options=options)
+        said = {r.population: r.weight_bits for r in found.records}
+        assert said["ct.lif"] == bits
+        into = [
+            j
+            for j in found.program.projections
+            if j.post.startswith("ct.lif") and j.pre == "input" and j.connection.weights.size > 1
+        ]
+        assert len(into) == 1, "one term"
+        mantissas = np.unique(np.abs(into[0].connection.weights))
+        assert np.all(mantissas % (1 << (9 - bits)) == 0)
+        assert len(mantissas) > 1
+    full = {r.population: r.weight_bits for r in quantize(soft, x).records}
+    assert full["ct.lif"] in (8, *range(9, 17))
 
 
 @given(st.integers(0, 10_000), st.sampled_from([1, 2]), st.integers(1, 2), st.integers(0, 2))

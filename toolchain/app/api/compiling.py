@@ -145,6 +145,7 @@ def _placed(model: Integers, job: Job, where: str) -> Bundle:
             where=where,
             hint="leave --calibrate out",
         )
+    _bits_are_held(model, job.options, where)
     try:
         job.watch("imported", model.program)
         trail = Trail(job.watch)
@@ -159,6 +160,28 @@ def _placed(model: Integers, job: Job, where: str) -> Bundle:
     manifest = manifest_of(model.name, model.sha256, job.target, placed)
     nothing: dict[str, Any] = {"calibration": None, "quantization": []}
     return Bundle(placed, b"", manifest | nothing | dict(model.facts))
+
+
+def _bits_are_held(model: Integers, options: Options | None, where: str) -> None:
+    """Raise InputError (SFX-E625) if fewer bits are asked of weights than they were trained in."""
+    if options is None:
+        return
+    held = model.facts.get("qat", {}).get("weight_bits", {})
+    every = model.program.arithmetic.weight_bits
+    names = held or {"its weights": every}
+    asked = {name: options.layers.get(name, options.bits) for name in names}
+    more = {name: bits for name, bits in names.items() if min(bits, every) > asked[name]}
+    unknown = set(options.layers) - set(names)
+    if more or unknown:
+        name = next(iter(more or unknown))
+        told = f"{name} has {more[name]}" if more else f"{name!r} is none of its layers"
+        raise InputError(
+            "SFX-E625",
+            f"holds integers already, which are not rounded to fewer bits: {told}",
+            where=where,
+            hint="leave --bits and --bits-per-layer out; prepare the float model with fewer bits "
+            "(sfx.qat.Options(bits=...)), or compile that",
+        )
 
 
 def _quantized(source: Source, timesteps: int | None, job: Job) -> Bundle:

@@ -177,14 +177,12 @@ def _population(state: QuantizerState, node: g.Node) -> None:
         case g.LIF() if node.op.keeps_nothing:
             add_levels(state, node)
         case g.LIF() | g.IF() if stairs(node.op) is not None:
-            _full_bits(state, node)
             add_integer(state, node)
         case g.LIF() | g.IF():
             wires = wires_into(state.graph, node)
             if is_plain(node, own=any(w.source == node.name for w in wires)):
                 add_lif(state, node)
             else:
-                _full_bits(state, node)
                 add_cell(state, node, wires)
         case g.Slot():
             add_slot(state, node)
@@ -211,19 +209,6 @@ def _population(state: QuantizerState, node: g.Node) -> None:
         case _:
             what = f"no neuron program for {type(node.op).__name__}"
             raise UnsupportedError("SFX-E306", what, where=node.name)
-
-
-def _full_bits(state: QuantizerState, node: g.Node) -> None:
-    """Neurons that are not plain LIF or IF keep all bits; naming one for fewer is refused."""
-    every = state.arithmetic.weight_bits
-    asked = {node.name, node.module} & set(state.options.layers)
-    if asked and state.options.bits_of(node) < every:
-        raise UnsupportedError(
-            "SFX-E328",
-            f"fewer than {every} bits are supported for LIF and IF with a hard reset to 0 only",
-            where=node.module or node.name,
-            hint=f"leave {min(asked)} out of --bits-per-layer",
-        )
 
 
 def _stateless(op: g.Threshold, widths: Arithmetic) -> p.LIF:

@@ -20,10 +20,11 @@ from ....ir import graph as g
 from ....ir import program as p
 from ....ir.record import LayerRecord
 from ....ir.wires import Wire
-from ..fit.mantissa import exact_gain
+from ..fit.mantissa import exact_gain, largest_gain
 from ..fit.no_scale import Fits, no_scale
 from ..fit.real import RealCell, real_cell
 from ..fit.terms import block
+from ..state.mantissas import WeightBits
 from ..state.matched import fields_of
 from ..state.memory import memory_bits
 from ..state.quantizer_state import QuantizerState, inputs_of
@@ -70,7 +71,7 @@ def add_cell(state: QuantizerState, node: g.Node, wires: list[Wire]) -> None:
     draft = Draft(state, node, inputs)
     real = real_cell(node, inputs)
     streams = [state.streams[w.source].scale for w in wires if w.source in state.streams]
-    base = streams[0] if streams else _base(state, real)
+    base = streams[0] if streams else _base(state, real, state.bits_of(node))
     cell = _best(draft, real, base)
     target = state.target(node.name)
     measured: dict[str, Any] = {}
@@ -93,7 +94,7 @@ def add_cell(state: QuantizerState, node: g.Node, wires: list[Wire]) -> None:
         LayerRecord(
             node.name,
             cell.scale,
-            state.arithmetic.weight_bits,
+            cell.bits,
             cell.exact,
             0,
             cell.weight_error,
@@ -106,9 +107,12 @@ def add_cell(state: QuantizerState, node: g.Node, wires: list[Wire]) -> None:
     )
 
 
-def _base(state: QuantizerState, real: RealCell) -> float:
+def _base(state: QuantizerState, real: RealCell, bits: WeightBits) -> float:
     """What powers of two multiply: the scale at which the weights are whole, if there is one."""
-    return exact_gain(real.weights, state.every_bit) or 1.0
+    gain = exact_gain(real.weights, bits)
+    if gain is None and bits.used < bits.held:
+        gain = largest_gain(real.weights, bits)
+    return gain or 1.0
 
 
 def _fullest(draft: Draft, real: RealCell, base: float) -> float:
@@ -118,7 +122,8 @@ def _fullest(draft: Draft, real: RealCell, base: float) -> float:
     state = draft.state
     largest = max((float(np.abs(w).max(initial=0)) for w in real.weights), default=0.0)
     fixed = any(w.source in state.streams for w in draft.inputs.wires)
-    if fixed or not largest or exact_gain(real.weights, state.every_bit):
+    bits = state.bits_of(draft.node)
+    if fixed or not largest or bits.used < bits.held or exact_gain(real.weights, bits):
         return base
     return block(state.arithmetic) / largest
 
@@ -229,7 +234,7 @@ def _at_scales(make: Make, draft: Draft, real: RealCell, base: float) -> Iterato
     """Those that fit, from fine to coarse."""
     for power in range(FINEST, COARSEST - 1, -1):
         cell = make(draft.fresh(draft.seen), real, base * 2.0**power)
-        if cell is not None and (cell.exact or _fine(real, cell)):
+        if cell is not None and (cell.exact or _fine(draft, real, cell)):
             yield cell
 
 
@@ -241,18 +246,20 @@ def _fits(draft: Draft) -> Fits:
         other = Draft(state, draft.node, draft.inputs)
         if unit:
             cell = _plain(real)(other, real, unit)
-            return cell is not None and (cell.exact or _fine(real, cell))
+            return cell is not None and (cell.exact or _fine(draft, real, cell))
         makes = [_plain(real), *([compared_cell] if real.subtract else [])]
-        base = _base(state, real)
+        base = _base(state, real, state.bits_of(draft.node))
         return any(next(_at_scales(make, other, real, base), None) for make in makes)
 
     return fits
 
 
-def _fine(real: RealCell, cell: Cell) -> bool:
+def _fine(draft: Draft, real: RealCell, cell: Cell) -> bool:
+    bits = draft.state.bits_of(draft.node)
+    asked = bits.used < bits.held
     units = min(cell.threshold, real.threshold * cell.scale)  # of a helper, and of the membrane
     few = real.threshold > 0 and units < LEAST_THRESHOLD
-    return not few and cell.weight_error < WORST_WEIGHTS
+    return not few and (asked or cell.weight_error < WORST_WEIGHTS)
 
 
 def _with_seen(cell: Cell, sent: Mapping[str, IntArray]) -> Cell:

@@ -26,6 +26,7 @@ from ....ir.graph import FloatArray
 from ....ir.neurons.clock import CLOCK
 from ....ir.neurons.product import PRODUCT_LIMIT
 from ..fit.real import RealCell
+from ..fit.terms import stored_bits
 from ..fit.ties import last_silent
 from .draft import GATE, ONE, Draft
 from .states import Integers, Keep, ends_of, full, grain_of, integers_of, keep_of, sent_of
@@ -283,6 +284,7 @@ def _cell(
         scale,
         grain is not None,
         weights.error(real),
+        stored_bits(weights.terms, draft.state.bits_of(draft.node)),
         weights.dead(real),
         0.0 if grain is not None else abs(np.rint(at) - at) / (at or 1.0),
         max(off),

@@ -26,6 +26,7 @@ from ....ir.sample_end import silencing_tick
 from ....ir.single import TIE
 from ..fit.lif import bias_integers
 from ..fit.real import RealCell
+from ..fit.terms import stored_bits
 from ..fit.ties import alike, between, threshold_integer
 from .draft import Draft
 from .terms import (
@@ -83,6 +84,7 @@ def hard_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
         scale * (1 << INPUT_SHIFT),
         weights.exact(real) and made.exact and _exact(draft, real, scale, weights, made, start),
         error,
+        stored_bits(weights.terms, draft.state.bits_of(draft.node)),
         weights.dead(real),
         made.threshold_error,
         made.decay_error,

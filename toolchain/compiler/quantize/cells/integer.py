@@ -42,9 +42,10 @@ from ....ir.record import LayerRecord
 from ....ir.stairs import Stairs, stairs
 from ....ir.wires import wires_into
 from ..fit.counted import measured
-from ..fit.mantissa import exact_gain
+from ..fit.mantissa import exact_gain, largest_gain
 from ..fit.no_scale import no_scale
 from ..fit.real import RealCell, real_cell
+from ..fit.terms import stored_bits
 from ..fit.whole_levels import whole_levels
 from ..state.memory import memory_bits
 from ..state.quantizer_state import QuantizerState, drive, inputs_of
@@ -155,7 +156,7 @@ def _record(cell: IntegerCell) -> LayerRecord:
     return LayerRecord(
         draft.node.name,
         scale,
-        widths.weight_bits,
+        stored_bits(cell.weights.terms, draft.state.bits_of(draft.node)),
         cell.exact,
         0,
         cell.weights.error(real),
@@ -166,11 +167,18 @@ def _record(cell: IntegerCell) -> LayerRecord:
     )
 
 
+def _gain(draft: Draft, real: RealCell) -> float | None:
+    bits = draft.state.bits_of(draft.node)
+    gain = exact_gain(real.weights, bits)
+    few = gain is None and bits.used < bits.held
+    return largest_gain(real.weights, bits) if few else gain
+
+
 def _best(draft: Draft, real: RealCell, of: Stairs) -> IntegerCell | None:
     """An exact cell if there is one, else the one whose rounding disturbs least."""
     streams = draft.state.streams
     scales = [streams[w.source].scale for w in draft.inputs.wires if w.source in streams]
-    base = (scales[0] if scales else exact_gain(real.weights, draft.state.every_bit)) or 1.0
+    base = (scales[0] if scales else _gain(draft, real)) or 1.0
     found: IntegerCell | None = None
     for power in POWERS:
         new = Draft(draft.state, draft.node, draft.inputs)

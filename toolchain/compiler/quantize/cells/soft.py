@@ -14,6 +14,8 @@ threshold of the size of a 12-bit decay's rounding, and none where v has fewer b
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ....ground.arith import INPUT_SHIFT
@@ -23,10 +25,11 @@ from ....ir.bound import Bound
 from ....ir.neurons.clock import CLOCK
 from ....ir.neurons.product import PRODUCT_LIMIT
 from ..fit.real import RealCell
+from ..fit.terms import stored_bits
 from ..fit.ties import last_silent, threshold_integer
 from .draft import GATE, Draft
 from .states import Integers, Keep, ends_of, full, grain_of, integers_of, keep_of, sent_of
-from .terms import Cell, Weights, all_weights, outside
+from .terms import Cell, Weights, all_weights, low_bits, outside
 
 
 def soft_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
@@ -81,6 +84,27 @@ def _shift(total: Bound, first: int, widths: Arithmetic) -> int | None:
     return min(shift, widths.weight_exp[1]) if shift >= widths.weight_exp[0] else None
 
 
+def _coarse(
+    draft: Draft, real: RealCell, weights: Weights, scale: float, shift: int
+) -> Weights | None:
+    """The weights in units of S. Of few bits they are those of M, whose low bits are 0: the shift
+    takes no bit away. None if it would, or no exponent says it.
+    """
+    bits, unit = draft.state.bits_of(draft.node), 2.0**shift
+    if bits.used == bits.held:
+        return all_weights(draft, real, scale * unit)
+    own = [t for _, _, terms in draft.own(weights.terms) for t in terms]
+    least, most = draft.state.arithmetic.weight_exp
+    held = all(max(least, -low_bits(t.weight)) <= t.exponent + shift <= most for t in own)
+    if not held:
+        return None
+    terms = tuple(
+        tuple(replace(t, exponent=t.exponent + shift, scale=t.scale * unit) for t in some)
+        for some in weights.terms
+    )
+    return Weights(terms, tuple(s * unit for s in weights.scales))
+
+
 def _spikes(
     draft: Draft,
     real: RealCell,
@@ -95,7 +119,7 @@ def _spikes(
     widths = draft.state.arithmetic
     name, unit = draft.node.name, 2.0**shift
     feedback = f"{name}.feedback"
-    coarse = all_weights(draft, real, scale * unit)
+    coarse = _coarse(draft, real, weights, scale, shift)
     if coarse is None:
         return None
     sources = [q for q in ("input", "membrane", "current") if draft.has(q)]
@@ -146,6 +170,7 @@ def _spikes(
         scale,
         forgets,
         weights.error(real),
+        stored_bits(weights.terms, draft.state.bits_of(draft.node)),
         weights.dead(real),
         error / (real.threshold or 1.0),
         max(off),

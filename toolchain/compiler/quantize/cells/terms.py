@@ -25,6 +25,7 @@ class Cell:
 
     origins    of the projections that carry weights and biases of the model
     scale      integer membrane units per 1.0 of v
+    bits       that a weight takes
     threshold  in units of what is compared with it
     soft       its reset subtracts
     fires      the population that decides on spikes, if it is not the node's own
@@ -38,6 +39,7 @@ class Cell:
     scale: float
     exact: bool
     weight_error: float
+    bits: int
     dead: int
     threshold_error: float
     decay_error: float
@@ -84,7 +86,10 @@ def all_weights(draft: Draft, real: RealCell, scale: float, finer: int = 0) -> W
     own = [draft.is_own(w) for w in draft.inputs.wires]
     scales = tuple(scale if mine else scale * 2.0**finer for mine in own)
     widths = draft.state.arithmetic
-    found = [weight_terms(w, s, widths, enough) for w, s in zip(real.weights, scales, strict=True)]
+    bits = draft.state.bits_of(draft.node)
+    found = [
+        weight_terms(w, s, widths, bits, enough) for w, s in zip(real.weights, scales, strict=True)
+    ]
     held = tuple(
         tuple(replace(t, scale=s * times(w, own_weight(wire))) for t in terms)
         for terms, w, s, wire in zip(found, real.weights, scales, draft.inputs.wires, strict=True)

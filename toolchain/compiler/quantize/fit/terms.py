@@ -7,6 +7,7 @@ synapses.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from ....ground.arith import IntArray
 from ....ground.arithmetic import Arithmetic
 from ....ir.graph import FloatArray
 from ..state.mantissas import WeightBits
-from .mantissa import is_mixed, largest_mantissa
+from .mantissa import Grid, is_mixed, largest_mantissa
 from .ties import alike
 
 ENOUGH = 0.01
@@ -55,9 +56,10 @@ def block(widths: Arithmetic) -> int:
 
 
 def weight_terms(
-    w: FloatArray, scale: float, widths: Arithmetic, enough: float = ENOUGH
+    w: FloatArray, scale: float, widths: Arithmetic, bits: WeightBits, enough: float = ENOUGH
 ) -> tuple[Term, ...] | None:
     """w * scale, rounded to whole numbers: one term where that misses less than `enough`, else two.
+    Of fewer bits than a synapse holds it is one, whatever it misses.
 
     None if some are too large. No exponent is negative: it would round every sum down, and a
     membrane adds that up.
@@ -66,11 +68,20 @@ def weight_terms(
     if largest > block(widths):
         return None
     wanted = w * scale
+    if bits.used < bits.held and w.size > 1:
+        found = _of_bits(wanted, widths, bits)
+        return None if found is None else (found,)
     single = _exact(wanted, widths) or _nearest(wanted, widths)
     missing = float(np.sum((wanted - single.value) ** 2))
     if missing <= enough**2 * float(np.sum(wanted**2)):
         return (single,)
     return split(np.rint(wanted).astype(np.int64), widths)
+
+
+def stored_bits(terms: Iterable[tuple[Term, ...]], bits: WeightBits) -> int:
+    """Bits that a weight takes, the most of all wires: two terms hold those of both."""
+    found = (t[0].exponent - t[1].exponent + 1 for t in terms if len(t) == 2)
+    return max((bits.held + low for low in found), default=bits.used)
 
 
 def whole_terms(whole: IntArray, widths: Arithmetic) -> tuple[Term, ...] | None:
@@ -135,6 +146,21 @@ def _nearest(wanted: FloatArray, widths: Arithmetic) -> Term:
     candidates = (Term(_round(wanted, e), e) for e in range(widths.weight_exp[1] + 1))
     most = _largest(wanted, widths)
     return next(t for t in candidates if np.abs(t.weight).max(initial=0) <= most)
+
+
+def _of_bits(wanted: FloatArray, widths: Arithmetic, bits: WeightBits) -> Term | None:
+    """The nearest of these bits, at the smallest exponent whose mantissas hold the largest; None
+    if there is none.
+    """
+    grid = Grid.of(is_mixed(wanted), bits)
+    largest = float(np.abs(wanted).max(initial=0.0))
+    most = grid.high + grid.step / 2
+    fits = (e for e in range(widths.weight_exp[1] + 1) if largest <= most * 2.0**e)
+    exponent = next(fits, None)
+    if exponent is None:
+        return None
+    mantissas = grid.alone(grid.round(wanted * 2.0**-exponent).astype(np.int64))
+    return Term(mantissas, exponent)
 
 
 def _exact(wanted: FloatArray, widths: Arithmetic) -> Term | None:
