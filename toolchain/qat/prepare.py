@@ -54,21 +54,39 @@ def from_graph(
 
 
 SPARE = 2
-"""Times as many events in a step as in the calibration samples may enter a trained soft reset."""
+"""Times as many events in a step as in the calibration samples may enter what is trained, where a
+wide register sums them.
+"""
 
 
 def _for_training(graph: g.Graph, events: NDArray[np.int64], options: Options) -> Options:
-    """Where a reset subtracts, the bound of counts follows the data, with a spare bit.
+    """Where a reset subtracts, or spikes feed back, the bound of counts follows the data.
 
     A membrane that holds the worst case of 255 events a step on every input is so coarse that no
     gradient reaches the first layer: its threshold is far below what such inputs could bring.
     """
-    soft = any(isinstance(n.op, g.LIF | g.IF) and n.op.subtract for n in graph)
+    wide = any(
+        isinstance(n.op, g.LIF | g.IF) and (n.op.subtract or _feeds_back(graph, n)) for n in graph
+    )
     most = int(events.max(initial=0))
     said = options.counts or any(n.op.high for n in graph if isinstance(n.op, g.Input))
-    if not soft or said or most <= 1:
+    if not wide or said or most <= 1:
         return options
     return replace(options, counts=min(SPARE * most, MOST_COUNTS))
+
+
+def _feeds_back(graph: g.Graph, node: g.Node) -> bool:
+    """True if a neuron reads its own spikes."""
+    seen: set[str] = set()
+    left = list(node.producers)
+    while left:
+        name = left.pop()
+        if name == node.name:
+            return True
+        if name not in seen and not graph[name].op.neuron:
+            left += graph[name].producers
+        seen.add(name)
+    return False
 
 
 def template(quantized: Quantized, graph: g.Graph, target: str) -> Template:

@@ -55,6 +55,9 @@ def hard_cell(draft: Draft, real: RealCell, scale: float) -> Cell | None:
     if recurrent:
         copies = [draft.add("feedback", neuron), *copies]
         weights = _gathered(draft, real, scale, weights, copies)
+        gathered = draft.reach(f"{draft.node.name}.input").largest.max(initial=0)
+        if int(gathered) >= draft.state.arithmetic.payload_limit:
+            return None
     else:
         for wire, bare, t in zip(draft.inputs.wires, draft.inputs.bare, weights.terms, strict=True):
             draft.wire(wire, bare, t, draft.node.name)
