@@ -274,15 +274,20 @@ class QatModel(nn.Module):
             rows = layer.rows
             if layer.lead is None:
                 self.weights[layer.key].clamp_(rows.low / rows.top, rows.high / rows.top)
-        for q in self.template.program:
-            trained = {w.whole.port for w in self.wires[q.name] if w.name in self.layer_of}
-            for port in trained:
-                self._shrink(q, port)
+        ports = [
+            (q, port)
+            for q in self.template.program
+            for port in {w.whole.port for w in self.wires[q.name] if w.name in self.layer_of}
+        ]
+        for _ in range(MOST_SHRINKS):  # of what is shared, one population may undo another's
+            if not any([self._shrink(q, port) for q, port in ports]):
+                return
 
-    def _shrink(self, q: p.Population, port: str) -> None:
+    def _shrink(self, q: p.Population, port: str) -> bool:
+        """True if anything had to shrink."""
         program = self.template.program
         wires = [w for w in self.wires[q.name] if w.whole.port == port]
-        for _ in range(MOST_SHRINKS):
+        for shrunk in range(MOST_SHRINKS):
             delivered = {
                 w.name: limits.ends(program, w, self._whole(self.layer_of[w.name]))
                 if w.name in self.layer_of
@@ -293,7 +298,7 @@ class QatModel(nn.Module):
                 delivered["constant"] = limits.of_constant(program, self._ints(q.name))
             factor = self._room.excess(q, port, delivered, self._most(q))
             if factor is None:
-                return
+                return shrunk > 0
             for layer in {self.layer_of[w.name] for w in wires if w.name in self.layer_of}:
                 weight = self.weights[layer.parameter]
                 rows = np.ones(len(weight))
@@ -301,6 +306,7 @@ class QatModel(nn.Module):
                 weight.mul_(
                     torch.from_numpy(rows).to(weight).reshape(-1, *[1] * (weight.dim() - 1))
                 )
+        return True
 
     def _most(self, q: p.Population) -> int:
         """The largest constant of its own that `q` may add."""

@@ -14,7 +14,7 @@ pytest.importorskip("spikingjelly")
 from tests.unit.qat.trained_states import KINDS, Count, check  # noqa: E402
 
 
-@pytest.mark.parametrize("number", range(8, 8 + len(KINDS)))
+@pytest.mark.parametrize("number", [*range(8, 8 + len(KINDS)), 141])
 def test_every_state_is_its_program_and_its_file(number: int, tmp_path: Path) -> None:
     count = Count()
     check(number, count, tmp_path)
