@@ -36,6 +36,8 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "accuracy.json"
 PAGE = ROOT / "docs" / "accuracy.md"
+FRUGAL = ROOT / "benchmarks" / "frugal.json"
+"""What `frugal.py` found."""
 BITS = (8, 6, 4, 3, 2)
 METHODS = ("float", "naive", "ptq", "qat")
 MOVES = ((2, 0), (0, 2), (-2, 0), (0, -2), (1, 1), (-1, -1), (2, -1), (-1, 2))
@@ -292,6 +294,10 @@ def page(results: dict[str, Any]) -> str:
         found = results.get(task.name)
         if found:
             out += _table(task, found)
+    if FRUGAL.exists():
+        from frugal import section
+
+        out += section(json.loads(FRUGAL.read_text()))
     return "\n".join(out)
 
 

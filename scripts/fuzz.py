@@ -95,7 +95,7 @@ def fuzz(name: str, count: int, answer: Path) -> None:
 def _compiled() -> list[str]:
     """Modules that numba compiles: it cannot compile what atheris adds."""
     marks = ("njit", "@compiled", "machine_code import")
-    files = [p for p in ROOT.glob("[tb]*/**/*.py") if any(m in p.read_text() for m in marks)]
+    files = [p for p in ROOT.glob("[tbf]*/**/*.py") if any(m in p.read_text() for m in marks)]
     return ["sfx." + ".".join(p.relative_to(ROOT).with_suffix("").parts) for p in files]
 
 

@@ -264,7 +264,10 @@ def _calibration(config: Config, learned: Samples, steps: int) -> torch.Tensor:
 
 
 def _costs(model: nn.Module, calibration: torch.Tensor) -> Mapping[str, float]:
-    """Synops of one spike of each neuron module, as the network compiles now."""
+    """Synops of one spike of each module that sends spikes, as the network compiles now.
+
+    Neurons, and pools, whose spikes are what the next layer receives.
+    """
     from ....frontends.neurons.multistep import MultiStep
     from ...compiler.cost.synops import synops_per_spike
     from .compiling import compile
@@ -272,7 +275,9 @@ def _costs(model: nn.Module, calibration: torch.Tensor) -> Mapping[str, float]:
     was = model.training
     bundle = compile(model.eval(), calibrate=calibration.numpy(), check=False)
     model.train(was)
-    spiking = {n for n, m in model.named_modules() if isinstance(m, MultiStep)}
+    spiking = {
+        n for n, m in model.named_modules() if isinstance(m, MultiStep) or not [*m.children()]
+    }
     return {n: c for n, c in synops_per_spike(bundle.program).items() if n in spiking}
 
 
