@@ -24,7 +24,8 @@ class Recipe(Table):
     smoothing  of the labels
     blocks     weights of the losses of each block's classifier, the last one's last (deep
                supervision); none: 0.5 for all but the last, whose weight is 1
-    distill    weight of the divergence from a teacher's logits, where there is a teacher
+    distill    weight of the divergence from a teacher's logits, where there is a teacher: the float
+               network in fine-tuning, the checkpoint that is gone on from in training
     activity   weight of what the spikes cost, relative to what they cost at the start (`Activity`)
     clip       largest norm of the gradient; 0: any
     precision  float32, bfloat16, or float16 with scaled losses (CUDA only); weights stay float32

@@ -170,6 +170,7 @@ def _float_stage(config: Config, folder: Path, parts: Parts, device: str, told: 
         steps=steps,
         validation=held,
         augment=config.augment,
+        teacher=None if config.start is None or not config.train.distill else _network(config),
         cost=_costs(model, calibration) if config.train.activity else None,
         device=device,
     )

@@ -70,23 +70,26 @@ def _told() -> Any:
 
 
 def _epoch(e: Epoch) -> str:
-    held = "" if e.validation is None else f"  held out {e.validation:7.2%}"
+    from ...report.units import share
+
+    held = "" if e.validation is None else f"  held out {share(e.validation, 2):>7}"
     cost = "" if e.activity is None else f"  spikes cost {e.activity:.2f}"
     return (
-        f"epoch {e.number:3d}  loss {e.loss:.4f}  train {e.train:7.2%}{held}{cost}"
+        f"epoch {e.number:3d}  loss {e.loss:.4f}  train {share(e.train, 2):>7}{held}{cost}"
         f"  {e.seconds:.0f} s"
     )
 
 
 def _line(stage: Trained) -> str:
+    from ...report.units import share
     from ..api.training import interval
 
     if stage.right is None:
         return f"{stage.path}: no test samples were given"
     low, high = interval(stage.right, stage.tested)
-    share = stage.right / stage.tested
+    of = f"({stage.right} of {stage.tested})"
     return (
-        f"{stage.path}: test accuracy {share:.2%} ({stage.right} of {stage.tested}), "
+        f"{stage.path}: test accuracy {share(stage.right / stage.tested, 2)} {of}, "
         f"95 % confidence {100 * low:.2f} to {100 * high:.2f} %"
     )
 
