@@ -86,20 +86,23 @@ def section(found: dict[str, Any]) -> list[str]:
 
 def picture(found: dict[str, Any]) -> None:
     """Two bars for each module."""
-    from sfx.toolchain.report.figure import save
+    from matplotlib import rc_context
+
+    from sfx.toolchain.report.figure import STYLE, save
 
     modules = list(found["model.pt"]["by_module"])
-    figure = Figure(figsize=(7.2, 0.6 + 0.32 * len(modules)), layout="constrained")
-    axes = figure.add_subplot()
-    at = np.arange(len(modules))
-    for k, (key, name) in enumerate(NAMES.items()):
-        values = [found[key]["by_module"].get(m, 0.0) / 1e3 for m in modules]
-        axes.barh(at + 0.38 * k, values, height=0.36, color=COLOURS[k], label=name)
-    axes.set_yticks(at + 0.19, modules)
-    axes.invert_yaxis()
-    axes.set_xlabel("thousand synops a sample")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 0.6 + 0.32 * len(modules)), layout="constrained")
+        axes = figure.add_subplot()
+        at = np.arange(len(modules))
+        for k, (key, name) in enumerate(NAMES.items()):
+            values = [found[key]["by_module"].get(m, 0.0) / 1e3 for m in modules]
+            axes.barh(at + 0.38 * k, values, height=0.36, color=COLOURS[k], label=name)
+        axes.set_yticks(at + 0.19, modules)
+        axes.invert_yaxis()
+        axes.set_xlabel("thousand synops a sample")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
     save(figure, PICTURE)
 
 

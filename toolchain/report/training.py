@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from .figure import INK, PALE, save
+from .figure import INK, PALE, STYLE, save
 
 TRAIN, HELD = "#7a8ba3", "#b5482a"
 
@@ -29,24 +31,26 @@ def learning(rows: Sequence[Any], path: Path | None = None) -> Figure:
 
     Raises InputError (SFX-E603) if `path` cannot be written.
     """
-    figure = Figure(figsize=(7.2, 2.6), layout="constrained")
-    loss, share, rate = figure.subplots(1, 3)
-    at = [r.number for r in rows]
-    loss.plot(at, [r.loss for r in rows], color=INK, label="loss")
-    if rows and rows[0].activity is not None:
-        loss.plot(at, [r.activity for r in rows], color=HELD, label="cost of spikes")
-        loss.legend(frameon=False)
-    share.plot(at, [100 * r.train for r in rows], color=TRAIN, label="as learned")
-    if rows and rows[0].validation is not None:
-        share.plot(at, [100 * r.validation for r in rows], color=HELD, label="held out")
-        share.legend(frameon=False, loc="lower right")
-    rate.plot(at, [r.rate for r in rows], color=INK)
-    for axes, title in ((loss, "loss"), (share, "accuracy, %"), (rate, "rate")):
-        axes.set_title(title, fontsize=8, loc="left")
-        axes.set_xlabel("epoch")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color=PALE, linewidth=0.4)
-    loss.set_ylim(bottom=0)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 2.4), layout="constrained")
+        loss, share, rate = figure.subplots(1, 3)
+        at = [r.number for r in rows]
+        loss.plot(at, [r.loss for r in rows], color=INK, label="loss")
+        if rows and rows[0].activity is not None:
+            loss.plot(at, [r.activity for r in rows], color=HELD, label="cost of spikes")
+        share.plot(at, [100 * r.train for r in rows], color=TRAIN, label="as learned")
+        if rows and rows[0].validation is not None:
+            share.plot(at, [100 * r.validation for r in rows], color=HELD, label="held out")
+        rate.plot(at, [r.rate for r in rows], color=INK)
+        for axes, title in ((loss, "loss"), (share, "accuracy, %"), (rate, "rate")):
+            axes.set_title(title, loc="left", fontsize=9)
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(color=PALE, linewidth=0.4)
+            if len(axes.lines) > 1:
+                axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, -0.45), ncols=2)
+        loss.set_ylim(bottom=0)
     if path is not None:
         save(figure, path)
     return figure
