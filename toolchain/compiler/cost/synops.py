@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,14 +48,16 @@ def _driven(program: Program, j: Projection, counts: EventCounts) -> int:
 
 
 def synops_per_spike(program: Program) -> dict[str, float]:
-    """Module path of the source model -> synops that one spike of its population causes on average.
+    """Module path of the source model -> synops that a spike of its populations causes on average.
 
     What weighs spikes in training, so that it is the energy of the Program that falls.
     """
-    found: dict[str, float] = {}
-    sizes = {q.name: (q.module, q.size) for q in program.populations if q.module}
+    drives = {j.pre for j in program.projections}
+    modules = {q.name: q.module for q in program.populations if q.module and q.name in drives}
+    neurons, driven = Counter[str](), Counter[str]()
+    for name, module in modules.items():
+        neurons[module] += program[name].size
     for j in program.projections:
-        if j.pre in sizes:
-            module, size = sizes[j.pre]
-            found[module] = found.get(module, 0.0) + synapses(program, j) / size
-    return found
+        if j.pre in modules:
+            driven[modules[j.pre]] += synapses(program, j)
+    return {module: driven[module] / size for module, size in neurons.items()}
