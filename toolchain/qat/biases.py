@@ -12,6 +12,7 @@ from ..ground.arith import INPUT_SHIFT, IntArray
 from ..ir import program as p
 from ..ir.bound import Bound
 from ..ir.carried import Constant
+from .terms import with_terms
 
 OFFSET_LIMIT = 1 << 52
 """Of the read-out, which the host adds in whole numbers."""
@@ -64,22 +65,8 @@ def port_of(program: p.Program, known: Constant) -> str:
 def with_constant(program: p.Program, known: Constant, whole: IntArray) -> p.Program:
     """The Program with another constant [size]: as many projections as it takes."""
     old = [j for j in program.projections if j.name in known.projections]
-    taken = {j.name for j in program.projections} - set(known.projections)
-    made: list[p.Projection] = []
-    for i, t in enumerate(constant_terms(whole, program.arithmetic)):
-        name = old[i].name if i < len(old) else f"{old[0].name}#{i}"
-        while name in taken:
-            name += "+"
-        taken.add(name)
-        weights = p.Dense(t.weight.reshape(-1, 1))
-        made.append(replace(old[0], name=name, connection=weights, weight_exp=t.exponent))
-    kept: list[p.Projection] = []
-    for j in program.projections:
-        if j.name == old[0].name:
-            kept += made
-        elif j.name not in known.projections:
-            kept.append(j)
-    return replace(program, projections=tuple(kept))
+    terms = constant_terms(whole, program.arithmetic)
+    return with_terms(program, old, ((p.Dense(t.weight.reshape(-1, 1)), t.exponent) for t in terms))
 
 
 def bias_of(program: p.Program, q: p.Population, delivered: Iterable[Bound]) -> Bias | None:

@@ -16,6 +16,7 @@ from ..ir.facts import Cell
 from ..ir.last_step import ticking
 from ..ir.program import LIF, MultiLevel, Program, Projection, Structured
 from ..ir.sample_end import most_at_the_end
+from .terms import with_terms
 
 
 def ticked(program: Program) -> tuple[str, ...]:
@@ -52,26 +53,12 @@ def _more(program: Program, name: str, missing: int) -> Program:
     if not old:
         return program
     total = -missing + sum(_weight(j) << j.weight_exp for j in old)
+    c = old[0].connection
+    assert isinstance(c, Structured)
     terms = constant_terms(np.array([total]), program.arithmetic)
-    gone = {j.name for j in old}
-    taken = {j.name for j in program.projections} - gone
-    made: list[Projection] = []
-    for i, t in enumerate(terms):
-        title = old[i].name if i < len(old) else f"{old[0].name}#{i}"
-        while title in taken:
-            title += "+"
-        taken.add(title)
-        c = old[0].connection
-        assert isinstance(c, Structured)
-        c = replace(c, weight=int(t.weight[0]))
-        made.append(replace(old[0], name=title, connection=c, weight_exp=t.exponent))
-    kept: list[Projection] = []
-    for j in program.projections:
-        if j.name == old[0].name:
-            kept += made
-        elif j.name not in gone:
-            kept.append(j)
-    return replace(program, projections=tuple(kept))
+    return with_terms(
+        program, old, ((replace(c, weight=int(t.weight[0])), t.exponent) for t in terms)
+    )
 
 
 def _weight(j: Projection) -> int:
