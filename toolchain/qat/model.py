@@ -121,7 +121,11 @@ class QatModel(nn.Module):
         self, state: Mapping[str, Any], prefix: str, meta: Any, strict: bool,
         missing: list[str], *rest: Any,
     ) -> None:  # fmt: skip
-        """A state without a fingerprint, of an older sfx, is taken as it is."""
+        """Nothing is taken of another template's state; one without a fingerprint, of an older
+        sfx, is taken as it is.
+        """
+        if prefix + FINGERPRINT in state:
+            self.set_extra_state(state[prefix + FINGERPRINT])
         super()._load_from_state_dict(state, prefix, meta, strict, missing, *rest)  # type: ignore[no-untyped-call]
         if prefix + FINGERPRINT in missing:
             missing.remove(prefix + FINGERPRINT)
