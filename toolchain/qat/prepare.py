@@ -93,7 +93,9 @@ def template(quantized: Quantized, graph: g.Graph, target: str) -> Template:
     """What the quantizer decided and training keeps."""
     program = quantized.program
     _refuse_readout(program)
-    bits = _bits(program, {r.population: r.weight_bits for r in quantized.records})
+    maps = {n.name for n in graph.of_type(g.TimeMap)}  # whose weights are not trained
+    said = {r.population: r.weight_bits for r in quantized.records if r.population not in maps}
+    bits = _bits(program, said)
     (output,) = graph.of_type(g.Output)
     assert isinstance(output.op, g.Output)
     return Template(in_phase_order(program), bits, target, output.op.reduce, quantized.origins)

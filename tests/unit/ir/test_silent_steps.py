@@ -14,6 +14,7 @@ from sfx.backends.fast.backend import FastBackend
 from sfx.backends.reference.backend import ReferenceBackend
 from sfx.toolchain.compiler.compile import compile_graph, lower
 from sfx.toolchain.compiler.passes.balance_delays import BalanceDelays
+from sfx.toolchain.compiler.quantize.options import Options
 from sfx.toolchain.compiler.quantize.quantize import quantize
 from sfx.toolchain.formats.nir.bridge import from_graph, to_graph
 from sfx.toolchain.formats.onnx.write import to_onnx
@@ -150,6 +151,20 @@ def test_rounding_shows_in_the_record_and_hardly_in_the_spikes() -> None:
     want = evaluate.run(graph, x)
     first, second = ((layers[n] == want[n]).mean() for n in ("first", "second"))
     assert min(first, second) > 0.98
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_the_record_says_the_bits_that_a_map_takes(bits: int) -> None:
+    """Fewer are asked of the layers, which a map is none of."""
+    rng = np.random.default_rng(5)
+    graph, x = graph_of(rng.normal(size=(T, T)), rng.normal(size=T) - 0.5), events()
+    made = quantize(lower(graph), x, options=Options(bits=bits))
+    said = {r.population: r.weight_bits for r in made.records}
+    clock = [j for j in made.program.incoming["first.lag0"] if j.pre == "clock"]
+    weight = sum(abs(j.connection.weights.item()) << j.weight_exp for j in clock if j.lag == 0)
+    assert weight > 1 << 8, "more than one mantissa holds"
+    assert said["first.current"] == bits
+    assert 8 < said["first"] <= 16
 
 
 def test_a_nir_file_keeps_it(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,9 +169,13 @@ def _bits_are_held(model: Integers, options: Options | None, where: str) -> None
     held = model.facts.get("qat", {}).get("weight_bits", {})
     every = model.program.arithmetic.weight_bits
     names = held or {"its weights": every}
-    asked = {name: options.layers.get(name, options.bits) for name in names}
-    more = {name: bits for name, bits in names.items() if min(bits, every) > asked[name]}
-    unknown = set(options.layers) - set(names)
+    modules = {q.name: q.module for q in model.program if q.name in names}
+    more = {
+        name: bits
+        for name, bits in names.items()
+        if min(bits, every) > _bits_asked(options, name, modules)
+    }
+    unknown = set(options.layers) - set(names) - set(modules.values())
     if more or unknown:
         name = next(iter(more or unknown))
         told = f"{name} has {more[name]}" if more else f"{name!r} is none of its layers"
@@ -182,6 +186,15 @@ def _bits_are_held(model: Integers, options: Options | None, where: str) -> None
             hint="leave --bits and --bits-per-layer out; prepare the float model with fewer bits "
             "(sfx.qat.Options(bits=...)), or compile that",
         )
+
+
+def _bits_asked(options: Options, name: str, modules: Mapping[str, str]) -> int:
+    """Of a population, by its name or its module; those of a cell have the bits of their neuron,
+    whose name theirs start with.
+    """
+    above = sorted((n for n in modules if name.startswith(f"{n}.")), key=len, reverse=True)
+    known = (k for n in (name, *above) for k in (n, modules.get(n, "")))
+    return next((options.layers[k] for k in known if k in options.layers), options.bits)
 
 
 def _quantized(source: Source, timesteps: int | None, job: Job) -> Bundle:

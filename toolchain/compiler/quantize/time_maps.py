@@ -24,7 +24,7 @@ from ...ir import program as p
 from ...ir.neurons.clock import CLOCK
 from ...ir.record import LayerRecord
 from .cells.draft import add_helper
-from .fit.terms import block, constant_terms, whole_terms
+from .fit.terms import Term, block, constant_terms, stored_bits, whole_terms
 from .fit.ties import alike
 from .state.matched import fields_of
 from .state.memory import memory_bits
@@ -151,15 +151,20 @@ def _product(
     made = [p.Projection(f"{source}->{name}", source, name, identity, "a_in1")]
     for s, w in enumerate(of.diagonal(lag)):
         # both terms of the weight's sign: what either may bring alone is no more than both
-        terms = whole_terms(np.array([abs(w)]), state.arithmetic) if w else ()
-        assert terms is not None, "the gain keeps every weight within two terms"
-        for i, t in enumerate(terms):
+        for i, t in enumerate(_terms(int(w), state.arithmetic)):
             tick = p.Structured.to_all(node.shape, int(np.sign(w) * t.weight[0]))
             tag = f"{CLOCK}->{name}@{s}" + (f"#{i}" if i else "")
             at = s + 1 - steps
             made.append(p.Projection(tag, CLOCK, name, tick, "a_in2", t.exponent, lag=at))
     made.append(p.Projection(f"{name}->{node.name}", name, node.name, identity, lag=lag))
     return made
+
+
+def _terms(weight: int, widths: Arithmetic) -> tuple[Term, ...]:
+    """What one weight takes, whatever its sign; nothing if it is 0."""
+    terms = whole_terms(np.array([abs(weight)]), widths) if weight else ()
+    assert terms is not None, "the gain keeps every weight within two terms"
+    return terms
 
 
 def _biases(state: QuantizerState, node: g.Node, rows: IntArray) -> list[p.Projection]:
@@ -203,15 +208,16 @@ def _record(
         state.sent[node.name] = mine.astype(np.uint8)
         state.listen(node.name, target, mine)
         data = fields_of(target, alone, mine)
+    widths = state.arithmetic
     return LayerRecord(
         node.name,
         of.unit,
-        state.bits_of(node).used,
+        stored_bits((_terms(int(w), widths) for w in of.weight.flat), state.every_bit),
         of.exact,
         0,
         of.error,
         0.0,
         0.0,
-        memory_bits=memory_bits(made, state.arithmetic),
+        memory_bits=memory_bits(made, widths),
         **data,  # type: ignore[arg-type]  # named as the fields
     )

@@ -201,7 +201,7 @@ def add_stream(state: QuantizerState, node: g.Node) -> None:
         LayerRecord(
             node.name,
             scale,
-            bits.used,
+            round_weights.stored,
             exact,
             m.clipped,
             error,

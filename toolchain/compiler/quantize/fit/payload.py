@@ -37,6 +37,11 @@ class Nearest:
     weights: Sequence[FloatArray]
     bits: WeightBits
 
+    @property
+    def stored(self) -> int:
+        """Bits that a weight takes."""
+        return self.bits.used
+
     def __call__(self, gain: float) -> Mantissas:
         """The mantissas at `gain`."""
         return mantissas(self.weights, gain, self.bits)
@@ -55,6 +60,11 @@ class InTwo:
         """The largest at which two mantissas hold every weight."""
         largest = max(float(np.abs(w).max(initial=0)) for w in self.weights)
         return block(self.widths) / largest / self._low
+
+    @property
+    def stored(self) -> int:
+        """Bits that a weight takes, those of both mantissas."""
+        return self.widths.weight_bits + block_bits(self.widths)
 
     @property
     def _low(self) -> int:
