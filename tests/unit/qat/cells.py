@@ -68,18 +68,6 @@ class Recurrent(nn.Module):
         return torch.stack(out).sum(0)
 
 
-def prepared(net: nn.Module, bits: int = 8, x: np.ndarray | None = None) -> QatModel:
-    """Ready to be fine-tuned."""
-    options = sfx.qat.Options(bits=bits, effort=0.1)
-    return sfx.qat.prepare(net, calibrate=samples() if x is None else x, options=options)
-
-
-def body(model: object, folder: Path) -> bytes:
-    """The bundle that `model` compiles to, without its manifest."""
-    bundles.write(bundles.Bundle(sfx.compile(model).placed, b"", {}), folder / "body.sfx")
-    return (folder / "body.sfx").read_bytes()
-
-
 class Residual(nn.Module):
     """A membrane residual: the first layer is read by two populations."""
 
@@ -116,3 +104,28 @@ class Shared(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         spikes = self.n2(self.f2(self.n1(self.f1(x))))
         return self.out(self.n3(self.f2(spikes))).mean(0)
+
+
+KINDS = (
+    (Feedforward, {}),
+    (Feedforward, {"reset_mechanism": "zero"}),
+    (Recurrent, {"reset": "subtract"}),
+    (Recurrent, {"reset": "zero"}),
+    (Recurrent, {"all_to_all": False}),
+    (Recurrent, {"reset": "subtract", "all_to_all": False}),
+    (Residual, {}),
+    (Shared, {}),
+)
+"""Every kind of net, with its options."""
+
+
+def prepared(net: nn.Module, bits: int = 8, x: np.ndarray | None = None) -> QatModel:
+    """Ready to be fine-tuned."""
+    options = sfx.qat.Options(bits=bits, effort=0.1)
+    return sfx.qat.prepare(net, calibrate=samples() if x is None else x, options=options)
+
+
+def body(model: object, folder: Path) -> bytes:
+    """The bundle that `model` compiles to, without its manifest."""
+    bundles.write(bundles.Bundle(sfx.compile(model).placed, b"", {}), folder / "body.sfx")
+    return (folder / "body.sfx").read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from sfx.toolchain.ir import program as p  # noqa: E402
 from sfx.toolchain.qat.model import QatModel  # noqa: E402
 from tests.unit.qat.cells import (  # noqa: E402
+    KINDS,
     Feedforward,
     Recurrent,
     Residual,
@@ -27,18 +29,7 @@ from tests.unit.qat.cells import (  # noqa: E402
 from tests.unit.qat.nets import train  # noqa: E402
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        (Feedforward, {}),
-        (Feedforward, {"reset_mechanism": "zero"}),
-        (Recurrent, {"reset": "subtract"}),
-        (Recurrent, {"reset": "zero"}),
-        (Recurrent, {"all_to_all": False}),
-        (Residual, {}),
-        (Shared, {}),
-    ],
-)
+@pytest.mark.parametrize(("kind", "options"), KINDS)
 def test_what_is_saved_can_be_read_and_compiles_to_the_same_bytes(
     kind: type, options: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -65,17 +56,7 @@ def held(model: QatModel, names: list[str]) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("bits", [8, 4])
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        (Feedforward, {}),
-        (Recurrent, {"reset": "subtract"}),
-        (Recurrent, {"reset": "zero"}),
-        (Recurrent, {"all_to_all": False}),
-        (Residual, {}),
-        (Shared, {}),
-    ],
-)
+@pytest.mark.parametrize(("kind", "options"), KINDS)
 def test_training_starts_from_what_compile_gives(
     kind: type, options: dict[str, Any], bits: int
 ) -> None:
@@ -188,3 +169,15 @@ def test_bits_that_are_asked_are_stored(
             with pytest.raises(InputError) as error:
                 sfx.compile(source, options=sfx.qat.Options(bits=bits - 1))
             assert error.value.code == "SFX-E625"
+
+
+@pytest.mark.parametrize("name", ["l1", "output"])
+def test_bits_of_a_layer_are_asked_again_as_they_were_trained(name: str) -> None:
+    options = sfx.qat.Options(bits=4, layers={name: 6}, effort=0.1)
+    model = sfx.qat.prepare(Feedforward(), calibrate=samples(), options=options)
+    assert set(model.template.bits.values()) == {4, 6}
+    sfx.compile(model, options=options)
+    for layers in ({}, {name: 5}, {name: 6, "l1.nothing": 6}):
+        with pytest.raises(InputError) as error:
+            sfx.compile(model, options=replace(options, layers=layers))
+        assert error.value.code == "SFX-E625"
