@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import nir
 import numpy as np
@@ -21,6 +21,15 @@ from .ops_view import reordered
 from .rules import per_axis, result_shape, rule
 
 FLATTEN = "flatten T and B into axis 0 before a convolution"
+
+
+class Geometry(NamedTuple):
+    """How a kernel moves, one number for each of its axes, and how many groups of channels."""
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
 
 
 @rule("aten::convolution", "aten::_convolution")
@@ -92,8 +101,7 @@ def _unpadded(e: Emitter, x: Stream, kernel: Array, bias: Array | None, groups: 
     dims = _spatial_dims(x.dims, len(kernel), plane)
     offset = np.zeros(len(kernel), kernel.dtype) if bias is None else bias
     one, zero = (1,) * rank, (0,) * rank
-    add = _conv1d if rank == 1 else _conv2d
-    name = add(e, x, kernel, offset, one, zero, one, groups, dims.step_shape)
+    name = _add(e, x, kernel, offset, Geometry(one, zero, one, groups), dims.step_shape)
     return replace(x, name=name, dims=dims)
 
 
@@ -118,8 +126,10 @@ def _conv(
         no_time(x, axis, "a convolution over the time axis")
     apart = space(x.dims.axes[0])
     if len(x.dims.axes) == rank + 2 and apart > 1 and not isinstance(padding, str):
-        sizes = (per_axis(stride, rank), per_axis(padding, rank), per_axis(dilation, rank))
-        return _conv_of_windows(e, node, x, kernel, bias, sizes, groups)
+        geometry = Geometry(
+            per_axis(stride, rank), per_axis(padding, rank), per_axis(dilation, rank), groups
+        )
+        return _conv_of_windows(e, node, x, kernel, bias, geometry)
     if len(x.dims.axes) != rank + 2 or apart > 1:
         raise Refusal(
             "SFX-E107",
@@ -133,8 +143,8 @@ def _conv(
     strides, dilations = per_axis(stride, rank), per_axis(dilation, rank)
     x, pads = _padded(e, x, padding, kernel.shape[2:], dilations)
     dims = _spatial_dims(x.dims, kernel.shape[0], result_shape(node)[2:])
-    add = _conv1d if rank == 1 else _conv2d
-    name = add(e, x, kernel, offset, strides, pads, dilations, groups, dims.step_shape)
+    geometry = Geometry(strides, pads, dilations, groups)
+    name = _add(e, x, kernel, offset, geometry, dims.step_shape)
     return replace(x, name=name, dims=dims)
 
 
@@ -144,8 +154,7 @@ def _conv_of_windows(
     x: Stream,
     kernel: Array,
     bias: Any,
-    sizes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]],
-    groups: int,
+    geometry: Geometry,
 ) -> Stream:
     """A convolution of windows beside the samples, [T B w, C, ...]: the same one in each window.
 
@@ -162,15 +171,14 @@ def _conv_of_windows(
     offset = array(bias) if isinstance(bias, Tensor) else np.zeros(len(kernel), kernel.dtype)
     if isinstance(bias, Tensor):
         x = e.as_mean(x)
-    add = _conv1d if rank == 1 else _conv2d
-    pixels = kernel.shape[2:] == sizes[0] == (1,) * rank and not any(sizes[1])
+    pixels = kernel.shape[2:] == geometry.stride == (1,) * rank and not any(geometry.padding)
     apart = e.view(x, x.dims.with_axes([marks, (count,), (channels,), *((n,) for n in plane)]))
     if pixels:
         moved = reordered(e, apart, [0, 2, 1, *range(3, 3 + rank)])
         dims = _spatial_dims(moved.dims, channels, [count * plane[0], *plane[1:]])
         given = e.view(moved, dims)
         made = _spatial_dims(dims, out[0], dims.shape[2:])
-        name = add(e, given, kernel, offset, *sizes, groups, made.step_shape)
+        name = _add(e, given, kernel, offset, geometry, made.step_shape)
         y = replace(given, name=name, dims=made)
         y = e.view(y, made.with_axes([marks, (out[0],), (count,), *((n,) for n in plane)]))
         y = reordered(e, y, [0, 2, 1, *range(3, 3 + rank)])
@@ -179,7 +187,8 @@ def _conv_of_windows(
         made = _spatial_dims(given.dims, count * out[0], out[1:])
         tiled = np.tile(kernel, (count, *[1] * (rank + 1)))
         wide = np.tile(offset, count)
-        name = add(e, given, tiled, wide, *sizes, count * groups, made.step_shape)
+        repeated = geometry._replace(groups=count * geometry.groups)
+        name = _add(e, given, tiled, wide, repeated, made.step_shape)
         y = replace(given, name=name, dims=made)
     return e.view(y, y.dims.with_axes([axis, *((n,) for n in out)]))
 
@@ -210,41 +219,23 @@ def _spatial_dims(dims: Dims, channels: int, plane: Sequence[int]) -> Dims:
     return dims.with_axes([dims.axes[0], (channels,), *((n,) for n in plane)])
 
 
-def _conv1d(
-    e: Emitter,
-    x: Stream,
-    kernel: Array,
-    bias: Array,
-    stride: tuple[int, ...],
-    padding: tuple[int, ...],
-    dilation: tuple[int, ...],
-    groups: int,
-    out: tuple[int, ...],
+def _add(
+    e: Emitter, x: Stream, kernel: Array, bias: Array, geometry: Geometry, out: tuple[int, ...]
 ) -> str:
-    if groups == 1:
+    """The node of a convolution of one or two axes; its name."""
+    stride, padding, dilation, groups = geometry
+    if kernel.ndim == 3 and groups == 1:
         made = nir.Conv1d(x.shape[1], kernel, stride[0], padding[0], dilation[0], 1, bias)
         return e.add(made, "conv", x.name, main=True)
-    wide = (*x.shape, 1)
-    grouped = ext.GroupedConv2d(
-        wide, kernel[..., None], (stride[0], 1), (padding[0], 0), (dilation[0], 1), groups, bias
-    )
-    name = e.add(grouped, "conv", e.reshape(x.name, x.shape, wide), main=True)
-    return e.reshape(name, (*out, 1), out)
-
-
-def _conv2d(
-    e: Emitter,
-    x: Stream,
-    kernel: Array,
-    bias: Array,
-    stride: tuple[int, ...],
-    padding: tuple[int, ...],
-    dilation: tuple[int, ...],
-    groups: int,
-    out: tuple[int, ...],
-) -> str:
+    if kernel.ndim == 3:
+        wide = (*x.shape, 1)
+        sizes = ((stride[0], 1), (padding[0], 0), (dilation[0], 1))
+        grouped = ext.GroupedConv2d(wide, kernel[..., None], *sizes, groups, bias)
+        name = e.add(grouped, "conv", e.reshape(x.name, x.shape, wide), main=True)
+        return e.reshape(name, (*out, 1), out)
     if groups == 1 and kernel.shape[2] == kernel.shape[3]:
-        made = nir.Conv2d(x.shape[1:], kernel, stride, padding, dilation, 1, bias)
-    else:  # NIR's type check gets these wrong
-        made = ext.GroupedConv2d(x.shape, kernel, stride, padding, dilation, groups, bias)
-    return e.add(made, "conv", x.name, main=True)
+        square = nir.Conv2d(x.shape[1:], kernel, stride, padding, dilation, 1, bias)
+        return e.add(square, "conv", x.name, main=True)
+    # NIR's type check gets these wrong
+    other = ext.GroupedConv2d(x.shape, kernel, stride, padding, dilation, groups, bias)
+    return e.add(other, "conv", x.name, main=True)

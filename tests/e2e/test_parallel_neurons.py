@@ -88,15 +88,20 @@ def net(kind: str, rounded: bool) -> Any:
     return model
 
 
-def recorded(model: Any) -> tuple[Any, list[Any], Any]:
+def recorded(model: Any) -> tuple[g.Graph, list[Any], Any]:
+    """The model's graph, and what it says itself of each of these samples."""
     import torch
 
     from sfx.frontends.tracing.export import traced
     from sfx.frontends.witness.record import record
+    from sfx.toolchain.formats.nir.bridge import to_graph
 
     exported = traced(model, torch.zeros(T, 1, 2, 6, 6))
     x = (np.random.default_rng(1).random((SAMPLES, T, 2, 6, 6)) < 0.4).astype(np.int64)
-    return exported, [record(exported, s.astype(np.float32)) for s in x], x
+    told = [record(exported, s.astype(np.float32)) for s in x]
+    graph = to_graph(exported.graph)
+    assert len(graph.of_type(g.TimeMap)) == 2
+    return graph, told, x
 
 
 def sent_by(told: list[Any], name: str) -> Any:
@@ -108,11 +113,8 @@ def sent_by(told: list[Any], name: str) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_rounded_so_every_spike_is_torchs(kind: str) -> None:
     from sfx.frontends.witness.compare import compare, compare_lowered
-    from sfx.toolchain.formats.nir.bridge import to_graph
 
-    exported, told, x = recorded(net(kind, rounded=False))
-    graph = to_graph(exported.graph)
-    assert len(graph.of_type(g.TimeMap)) == 2
+    graph, told, x = recorded(net(kind, rounded=False))
     witness = compare(graph, told)
     assert witness.silent == ()
     compiled = compile_graph(graph, load_target("loihi"), x)
@@ -141,10 +143,8 @@ def test_nothing_is_rounded_so_every_spike_is_torchs(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_rounded_weights_leave_nearly_every_spike(kind: str) -> None:
     from sfx.frontends.witness.compare import compare
-    from sfx.toolchain.formats.nir.bridge import to_graph
 
-    exported, told, x = recorded(net(kind, rounded=True))
-    graph = to_graph(exported.graph)
+    graph, told, x = recorded(net(kind, rounded=True))
     assert compare(graph, told).silent == ()
     program = compile_graph(graph, load_target("loihi"), x).placed.program
     quick = FastBackend().layers(program, x)
@@ -187,10 +187,8 @@ def test_fine_tuning_reaches_the_weights_before_both_maps() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_weight_that_is_not_torchs_is_seen() -> None:
     from sfx.frontends.witness.compare import compare
-    from sfx.toolchain.formats.nir.bridge import to_graph
 
-    exported, told, _ = recorded(net("PSN", rounded=False))
-    graph = to_graph(exported.graph)
+    graph, told, _ = recorded(net("PSN", rounded=False))
     node = graph["second"]
     assert isinstance(node.op, g.TimeMap)
     other = replace(node, op=g.TimeMap(node.op.weight.T.copy(), node.op.bias))
