@@ -51,7 +51,7 @@ class Activity:
 
     def _hook(self, name: str) -> Any:
         def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            sent = output.sum()
+            sent = _events(output)
             self._found[name] = self._found[name] + sent if name in self._found else sent
 
         return keep
@@ -64,3 +64,13 @@ class Activity:
         found, self._found = self._found, {}
         parts = [self._weights[name] * sent for name, sent in found.items()]
         return sum(parts, torch.zeros(())) / samples
+
+
+def _events(sent: Tensor) -> Tensor:
+    """How many values are sent, as backends count events: one that is 3, or -1, is one event.
+
+    The gradient is that of their sum, of negative ones towards 0 as well, so silent neurons near
+    their threshold have one too. Counted in float32, whatever autocast makes of `sent`.
+    """
+    size = torch.where(sent < 0, -sent, sent).float().sum()
+    return size + (torch.count_nonzero(sent) - size).detach()

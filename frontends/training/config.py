@@ -4,25 +4,24 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ...toolchain.ground.errors import InputError
+from ...toolchain.ground.toml import read_toml
+from ..events.columns import ORDER
 from .augment import Augment
 from .event_augment import EventAugment
-from .recipe import Recipe
+from .recipe import Recipe, TuneRecipe
 from .table import Table
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-MOST = 1 << 20
-"""Bytes of a file that is read."""
+OF_SETS = (
+    *("test_every", "steps", "bin", "duration", "crop", "size"),
+    *("gray", "sensor", "unit", "columns"),
+)
+"""Settings of [data] that only sets take."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,8 @@ class DataTable(Table):
                  whose recordings are binned as they are asked for
     validation   share of each class that is held out from training
     test_every   of a set without a split of its own, every N-th sample of a class is a test sample
-    steps, bin, duration, crop, size   of the set's frames, as in `sfx data convert`
+    steps, bin, duration, crop, size, gray, sensor, unit, columns   of the set's frames, as in
+                 `sfx data convert`
     calibration  training samples that go into the checkpoint, for the quantizer
     """
 
@@ -55,8 +55,12 @@ class DataTable(Table):
     steps: int = 8
     bin: str = "time"
     duration: int | None = None
-    crop: tuple[int, ...] | None = None
-    size: tuple[int, ...] | None = None
+    crop: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None
+    gray: bool = False
+    sensor: tuple[int, int] | None = None
+    unit: str = "us"
+    columns: str = ORDER
     calibration: int = 64
 
 
@@ -111,19 +115,20 @@ def read_config(path: Path) -> Config:
         what = "[model] needs either name = '...' with the network's fields, or checkpoint = '...'"
         raise InputError("SFX-E380", what, where=str(path))
     start = None if "checkpoint" not in model else path.parent / str(model["checkpoint"])
+    if start is not None and len(model) > 1:
+        what = "[model] checkpoint = '...' says the network's fields itself: leave the others out"
+        raise InputError("SFX-E380", what, where=str(path))
     where, qat, tune = str(path), None, None
     if "qat" in settings:
         table = settings["qat"]
-        if not isinstance(table, dict) or "train" not in table:
+        if not isinstance(table, dict) or not isinstance(table.get("train"), dict):
             what = "[qat] needs a table [qat.train] with epochs, batch and rate"
             raise InputError("SFX-E380", what, where=where)
         qat = QatTable.of({k: v for k, v in table.items() if k != "train"}, where)
-        tune = Recipe.of({"settle": "no", "optimizer": "adam", **table["train"]}, where)
+        tune = TuneRecipe.of(table["train"], where)
     events = settings.get("events")
     data = DataTable.of(settings["data"], where)
-    if bool(data.train) == bool(data.set) or bool(data.set) != bool(data.path):
-        what = "[data] needs either train = FILE, or set = NAME and path = FOLDER"
-        raise InputError("SFX-E380", what, where=where)
+    _from_one_place(data, settings["data"], where)
     if events is not None and not data.set:
         what = "[events] changes events before they are binned: it needs [data] set and path"
         raise InputError("SFX-E380", what, where=where)
@@ -141,13 +146,22 @@ def read_config(path: Path) -> Config:
     )
 
 
+def _from_one_place(data: DataTable, given: Mapping[str, Any], where: str) -> None:
+    """Raise InputError (SFX-E380) unless samples are from files, or all from one set."""
+    problem = ""
+    if bool(data.train) == bool(data.set) or bool(data.set) != bool(data.path):
+        problem = "[data] needs either train = FILE, or set = NAME and path = FOLDER"
+    elif data.set and data.test:
+        problem = "[data] test is a file, but the test samples are those of the set"
+    elif data.train and (idle := [k for k in OF_SETS if k in given]):
+        problem = f"[data] {idle[0]} says how a set is binned, but train is a file of frames"
+    if problem:
+        raise InputError("SFX-E380", problem, where=where)
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            text = file.read(MOST + 1)
-        if len(text) > MOST:
-            raise InputError("SFX-E388", "is too large for a configuration", where=str(path))
-        return tomllib.loads(text.decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        return read_toml(path)
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError("SFX-E388", f"cannot be read: {reason}", where=str(path)) from error

@@ -10,8 +10,16 @@ import torch
 from torch import Tensor, nn, optim
 
 
-def misfit(state: Mapping[str, Any], model: nn.Module, optimizer: optim.Optimizer) -> str:
-    """Why it is not that of this network and optimizer, "" if it is."""
+def misfit(
+    state: Mapping[str, Any],
+    model: nn.Module,
+    optimizer: optim.Optimizer,
+    others: Mapping[str, Mapping[str, Any]],
+) -> str:
+    """Why it is not that of this network and optimizer, "" if it is.
+
+    others  what the same state has of parts that hold numbers only, as they are now, by key
+    """
     keys = ("model", "optimizer", "schedule", "scaler", "generator", "torch", "reference", "best",
             "epochs")  # fmt: skip
     absent = [k for k in keys if k not in state]
@@ -35,7 +43,10 @@ def misfit(state: Mapping[str, Any], model: nn.Module, optimizer: optim.Optimize
             isinstance(found, Tensor) and found.shape == own.shape and found.dtype == own.dtype
         ):
             return "its random numbers are none"
-    if not (_number(state["reference"]) and isinstance(state["scaler"], dict)):
+    for name, mine in others.items():
+        if not _alike(mine, state[name]):
+            return f"its {name} is another"
+    if not _number(state["reference"]):
         return "its losses are none"
     return "" if _epochs(state["epochs"]) else "its epochs are none"
 
@@ -68,11 +79,10 @@ def _optimizer(found: object, optimizer: optim.Optimizer) -> bool:
     groups, remembered = found["param_groups"], found["state"]
     if not (isinstance(groups, list) and len(groups) == len(own) and isinstance(remembered, dict)):
         return False
-    for mine, other in zip(own, groups, strict=True):
-        if not isinstance(other, dict) or set(other) != set(mine):
-            return False
-        if other["params"] != mine["params"] or not all(_alike(mine[k], other[k]) for k in mine):
-            return False
+    if not all(
+        _alike(m, o) and o["params"] == m["params"] for m, o in zip(own, groups, strict=True)
+    ):
+        return False
     weights = [p for group in optimizer.param_groups for p in group["params"]]
     return all(
         isinstance(i, int)
@@ -84,7 +94,10 @@ def _optimizer(found: object, optimizer: optim.Optimizer) -> bool:
 
 
 def _alike(mine: object, other: object) -> bool:
-    """The same kind of value; numbers may be others, as rates are."""
+    """The same form; numbers may be others, as rates are."""
+    if isinstance(mine, dict):
+        same = isinstance(other, dict) and set(other) == set(mine)
+        return same and all(_alike(v, other[k]) for k, v in mine.items())  # type: ignore[index]
     if isinstance(mine, list | tuple):
         return (
             isinstance(other, list | tuple)

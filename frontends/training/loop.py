@@ -82,7 +82,7 @@ class Training:
         device: str = "cpu",
     ) -> None:
         """Raises InputError: SFX-E385 fewer samples than a batch, SFX-E386 settings that need what
-        is not given, SFX-E384 as `Activity`.
+        is not given or a device that is not there, SFX-E384 as `Activity`.
         """
         self._count = len(samples.labels)
         whole = -(-self._count // recipe.batch) if recipe.partial else self._count // recipe.batch
@@ -94,6 +94,7 @@ class Training:
                 hint="a smaller batch, or partial = true",
             )
         _agree(recipe, validation, teacher, device)
+        _usable(device)
         self.model, self.recipe, self.steps = model.to(device), recipe, steps
         self._samples, self._validation = samples, validation
         self._augment, self._device = augment or Augment(), device
@@ -125,7 +126,9 @@ class Training:
             yield self.epoch()
 
     def epoch(self) -> Epoch:
-        """Trains on every sample once."""
+        """Trains on every sample once. Raises InputError (SFX-E379) if the loss becomes infinite or
+        NaN.
+        """
         started = time.monotonic()
         self.model.train()
         loss, right, cost, seen = 0.0, 0, 0.0, 0
@@ -135,6 +138,8 @@ class Training:
                 a, b, c = self._step(index)
                 loss, right, cost = loss + a * len(index), right + b, cost + c * len(index)
                 seen += len(index)
+                if not math.isfinite(a):
+                    raise self._lost(done)
                 if self.progress is not None:
                     self.progress(done, len(batches))
         share = (
@@ -157,6 +162,15 @@ class Training:
             state = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
             self._best = (share or 0.0, state)
         return self.epochs[-1]
+
+    def _lost(self, step: int) -> InputError:
+        """The refusal to go on with weights of which nothing is left."""
+        return InputError(
+            "SFX-E379",
+            f"the loss is not finite at step {step} of epoch {len(self.epochs) + 1}",
+            where="[train]",
+            hint="a smaller rate, a longer warmup, or clip; what was kept before is untouched",
+        )
 
     def _order(self) -> Tensor:
         order = torch.randperm(self._count, generator=self._generator)
@@ -208,8 +222,8 @@ class Training:
         return nullcontext() if half is None else torch.autocast(kind, half)
 
     def _kernels(self) -> Any:
-        usable = self.recipe.quick and self._device == "cpu" and self.recipe.precision == "float32"
-        if not usable:
+        plain = torch.device(self._device).type == "cpu" and self.recipe.precision == "float32"
+        if not (self.recipe.quick and plain):
             return nullcontext()
         still = self._samples.batch(torch.arange(1), None).shape[1] == 1 < self.steps
         stack = ExitStack()
@@ -266,11 +280,11 @@ class Training:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on where `state()` was taken. Raises InputError (SFX-E387) if it does not fit."""
-        problem = misfit(state, self.model, self._optimizer)
-        own = _plain(self._schedule.state_dict())
-        found = state.get("schedule")
-        if not problem and not (isinstance(found, dict) and _same_kinds(own, found)):
-            problem = "its schedule is another"
+        numbers = {
+            "schedule": _plain(self._schedule.state_dict()),
+            "scaler": self._scaler.state_dict(),
+        }
+        problem = misfit(state, self.model, self._optimizer, numbers)
         if problem:
             raise InputError(
                 "SFX-E387",
@@ -288,23 +302,6 @@ class Training:
         self.epochs = [Epoch(*row) for row in state["epochs"]]
 
 
-def _same_kinds(own: Any, found: Any) -> bool:
-    """Whether two states of a schedule have the same form."""
-    if isinstance(own, dict):
-        return (
-            isinstance(found, dict)
-            and set(own) == set(found)
-            and all(_same_kinds(own[k], found[k]) for k in own)
-        )
-    if isinstance(own, list):
-        return (
-            isinstance(found, list) and len(own) == len(found) and all(map(_same_kinds, own, found))
-        )
-    if isinstance(own, int | float) and not isinstance(own, bool):
-        return isinstance(found, int | float) and math.isfinite(found)
-    return type(found) is type(own)
-
-
 def _agree(
     recipe: Recipe, validation: Samples | None, teacher: nn.Module | None, device: str
 ) -> None:
@@ -318,6 +315,19 @@ def _agree(
         problem = "float16 needs a CUDA device; bfloat16 runs on a CPU too"
     if problem:
         raise InputError("SFX-E386", problem, where="[train]")
+
+
+def _usable(device: str) -> None:
+    """Raise InputError (SFX-E386) for a device that torch does not have here."""
+    try:
+        torch.zeros(1, device=torch.device(device)).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise InputError(
+            "SFX-E386",
+            f"cannot be used: {str(error).splitlines()[0]}",
+            where=f"device {device!a}",
+            hint="cpu, cuda or cuda:1, as torch names what this machine has",
+        ) from error
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:

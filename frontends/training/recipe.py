@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ...toolchain.ground.errors import Problem
 from .table import Table
 
 
@@ -85,3 +86,22 @@ class Recipe(Table):
     quick: bool = True
     seed: int = 1
     threads: int = 0
+
+
+@dataclass(frozen=True)
+class TuneRecipe(Recipe):
+    """Of fine-tuning in integers: floats of half precision do not hold them, and the network has
+    one classifier and no neurons whose spikes carry a gradient.
+    """
+
+    title: ClassVar[str] = "qat.train"
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {**Recipe.choices, "precision": ("float32",)}
+
+    optimizer: str = "adam"
+    settle: str = "no"
+
+    def _wrong(self) -> Iterator[Problem]:
+        yield from super()._wrong()
+        for name in ("activity", "blocks"):
+            if getattr(self, name):
+                yield Problem("SFX-E380", self._at(name), "is a setting of [train] only")

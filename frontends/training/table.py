@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from ...toolchain.ground.errors import InputError, Problem
 
@@ -78,13 +78,14 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 def _is(value: object, kind: Any) -> bool:
     """Whether it is of the type of its field: whole numbers are real ones too, truth is neither."""
     kinds = get_args(kind)
-    if kinds and kinds[-1] is Ellipsis:
-        return isinstance(value, tuple) and all(_is(v, kinds[0]) for v in value)
+    if get_origin(kind) is tuple:
+        values = value if isinstance(value, tuple) else (None,)
+        kinds = kinds[:1] * len(values) if kinds[-1] is Ellipsis else kinds
+        return len(values) == len(kinds) and all(map(_is, values, kinds))
     if kinds:
         return any(_is(value, k) for k in kinds)
     if kind is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and math.isfinite(value)  # type: ignore[arg-type]  # a number
+        return _is(value, int) or (isinstance(value, float) and math.isfinite(value))
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, kind)

@@ -29,6 +29,11 @@ class FrameConfig(Protocol):
         """[T, 1, C, H, W] of one sample."""
         ...
 
+    @property
+    def num_classes(self) -> int:
+        """Classes that it tells apart."""
+        ...
+
     def to_mapping(self) -> dict[str, object]:
         """Its fields as plain data."""
         ...

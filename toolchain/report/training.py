@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -15,19 +15,10 @@ from .figure import INK, PALE, STYLE, save
 TRAIN, HELD = "#7a8ba3", "#b5482a"
 
 
-class Row(Protocol):
-    """What is drawn of an epoch."""
-
-    number: int
-    loss: float
-    train: float
-    validation: float | None
-    activity: float | None
-    rate: float
-
-
 def learning(rows: Sequence[Any], path: Path | None = None) -> Figure:
     """Three panels over the epochs; the cost of the spikes beside the loss where it is trained.
+
+    rows  number, loss, train, validation, activity and rate of each epoch
 
     Raises InputError (SFX-E603) if `path` cannot be written.
     """

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..ground.errors import InputError
+from ..ground.toml import read_toml
 from .parse import parse
 from .target import Target
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FOLDER = Path(__file__).parent
 ALIASES = {"loihi": "loihi2"}
@@ -72,11 +67,11 @@ def _load_file(path: Path, seen: tuple[str, ...]) -> Target:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError("SFX-E401", f"cannot be read: {reason}", where=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InputError(
             "SFX-E402",
             f"is not TOML: {error}",

@@ -74,3 +74,19 @@ def test_a_penalty_lowers_the_cost_and_what_it_counts_is_the_spikes() -> None:
     assert frugal.correct(patterns(40, 1)) > 32
     assert frugal.epochs[0].activity == pytest.approx(1, abs=0.4)
     assert np.isfinite(frugal.epochs[-1].loss)
+
+
+def test_a_value_that_is_sent_is_one_event() -> None:
+    class Sends(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 1
+
+    activity = Activity(torch.nn.Sequential(Sends()), {"0": 2.0})
+    x = torch.tensor([[0.0, 3.0, 0.25], [-1.0, 0.0, 1.0]], requires_grad=True)
+    with activity.watching():
+        activity._modules["0"](x)
+    cost = activity.cost(2)
+    assert cost == 2.0 * 4 / 2
+    cost.backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [[1, 1, 1], [-1, 1, 1]]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,9 +166,16 @@ def test_what_was_begun_is_not_lost(folder: Path) -> None:
         ('train = "train.npz"', 'set = "nmnist"', "SFX-E380", "path"),
         ("[augment]", "[events]\nflip = 0.5\n[augment]", "SFX-E380", "events"),
         ("num_classes = 4", "num_classes = 3", "SFX-E617", "label"),
-        ("image_size = 8", "image_size = 16", "SFX-E122", "16"),
+        ("image_size = 8", "image_size = 16", "SFX-E612", "16"),
         ("validation = 0.2", "validation = 0.95", "SFX-E380", "0.9"),
         ("[model]", "[model", "SFX-E388", "c.toml"),
+        ("rate = 1e-2", f"rate = 1{'0' * 5000}", "SFX-E388", "c.toml"),
+        ("rate = 1e-2", f"rate = 0x{'F' * 400}", "SFX-E388", "bits"),
+        ("calibration = 8", "steps = 3", "SFX-E380", "steps"),
+        ("calibration = 8", "crop = [8]", "SFX-E380", "a list of 2"),
+        ("[augment]", "[qat]\ntrain = 3\n[augment]", "SFX-E380", "qat.train"),
+        ("[augment]", f"{TUNED}activity = 1\n[augment]", "SFX-E380", "[qat.train] activity"),
+        ("[augment]", f"{TUNED}precision = 'bfloat16'\n[augment]", "SFX-E380", "[qat.train]"),
         ("[augment]", "[qat]\nbits = 4\n[augment]", "SFX-E380", "qat.train"),
     ],
 )
@@ -181,6 +189,117 @@ def test_what_is_wrong_is_told_by_name(
     assert code in out
     assert word in out.replace("\n", " ")
     assert not (folder / "out/model.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "word"),
+    [
+        (lambda x, y: (x.repeat(2, 1), y), "SFX-E612", "(6, 1, 8, 8)"),
+        (lambda x, y: (x.astype(np.int16) - 1, y), "SFX-E616", "-1"),
+        (lambda x, y: (x.astype(np.int32) * 200, y), "SFX-E612", "600"),
+        (lambda x, y: (x * 0, y), "SFX-E618", "no event"),
+        (lambda x, y: (x / 4, y), "SFX-E611", "fractions"),
+        (lambda x, y: (x, y - 1), "SFX-E617", "-1"),
+    ],
+)
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_samples_that_the_network_does_not_take(
+    folder: Path, part: str, change: Any, code: str, word: str
+) -> None:
+    if (part, code) == ("test", "SFX-E618"):
+        return  # nothing is calibrated on test samples
+    data = np.load(folder / f"{part}.npz")
+    x, y = change(data["x"], data["y"])
+    np.savez(folder / f"{part}.npz", x=x, y=y)
+    status, out = call(folder / "c.toml", "-o", folder / "out")
+    assert (status, code in out, word in out) == (2, True, True), out
+    assert not (folder / "out").exists()
+
+
+def test_images_without_steps_are_shown_at_every_step(folder: Path) -> None:
+    (folder / "c.toml").write_text(TEXT.replace("epochs = 8", "epochs = 1"))
+    for part in ("train", "test"):
+        data = np.load(folder / f"{part}.npz")
+        np.savez(folder / f"{part}.npz", x=data["x"][:, 0], y=data["y"])
+    status, out = call(folder / "c.toml", "-o", folder / "out")
+    assert status == 0, out
+    samples = torch.load(folder / "out/model.pt", weights_only=True)["calibration"]
+    assert samples.shape[1:] == (3, 1, 8, 8)
+    assert torch.equal(samples[:, 0], samples[:, 2])
+
+
+def test_a_device_that_is_not_there(folder: Path) -> None:
+    for device in ("cuda:99", "meta", "nothing"):
+        status, out = call(folder / "c.toml", "-o", folder / "out", "--device", device)
+        assert (status, "SFX-E386" in out) == (2, True), out
+    assert not (folder / "out").exists()
+
+
+def test_files_that_are_there_are_not_replaced(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out/model.pt").write_bytes(b"dear")
+    status, out = call(folder / "c.toml", "-o", folder / "out")
+    assert (status, "SFX-E389" in out) == (2, True)
+    assert (folder / "out/model.pt").read_bytes() == b"dear"
+
+
+def test_weights_that_are_lost_end_it(folder: Path) -> None:
+    wild = TEXT.replace("rate = 1e-2", "rate = 1e3\noptimizer = 'sgd'\ndecay = 10")
+    (folder / "c.toml").write_text(wild)
+    status, out = call(folder / "c.toml", "-o", folder / "out")
+    assert (status, "SFX-E379" in out) == (2, True), out
+    assert not (folder / "out/model.pt").exists()
+
+
+def recordings(root: Path, count: int = 8) -> None:
+    """`count` N-MNIST recordings (5 bytes an event) of each of two classes, without a split."""
+    rng = np.random.default_rng(0)
+    for label in (0, 1):
+        (root / str(label)).mkdir(parents=True)
+        for i in range(count):
+            t = np.sort(rng.integers(0, 300_000, 200))
+            x, y = rng.integers(0, 34, 200), rng.integers(17 * label, 17 * label + 17, 200)
+            words = np.stack([x, y, t >> 16, t >> 8 & 255, t & 255], 1).astype(np.uint8)
+            (root / str(label) / f"{i}.bin").write_bytes(words.tobytes())
+
+
+def test_what_a_set_without_a_split_is_tested_on_is_not_learned(folder: Path) -> None:
+    recordings(folder / "set")
+    (folder / "c.toml").write_text(
+        TEXT.replace('train = "train.npz"\ntest = "test.npz"', 'set = "nmnist"\npath = "set"')
+        .replace("calibration = 8", "test_every = 4\nsteps = 3\ncrop = [34, 34]\nsize = [8, 8]")
+        .replace("in_channels = 1", "in_channels = 2")
+        .replace("[augment]", "[events]\nshift = 2\n[augment]")
+    )
+    from sfx.frontends.training.config import read_config
+    from sfx.toolchain.app.api.training import _new, _samples
+
+    config = read_config(folder / "c.toml")
+    learned, held, test = _samples(config, _new(config))
+    assert held is not None
+    assert test is not None
+    parts = [learned, held, test]
+    assert [len(p.labels) for p in parts] == [10, 2, 4]
+    frames = [p.batch(torch.arange(len(p.labels)), None) for p in parts]
+    seen = {x.numpy().tobytes() for part in frames for x in part}
+    assert len(seen) == 16, "no recording is in two parts"
+    assert all(int(x.sum()) > 0 for x in frames)
+
+
+def test_events_of_a_set_that_has_images(folder: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    for label in ("a", "b"):
+        (folder / "set" / label).mkdir(parents=True)
+        for i in range(4):
+            pillow.new("RGB", (9, 9), (i, 9, 9)).save(folder / "set" / label / f"{i}.png")
+    (folder / "c.toml").write_text(
+        TEXT.replace('train = "train.npz"\ntest = "test.npz"', 'set = "images"\npath = "set"')
+        .replace("calibration = 8", "size = [8, 8]\ntest_every = 2\nsteps = 3")
+        .replace("in_channels = 1", "in_channels = 3")
+        .replace("[augment]", "[events]\nflip = 0.5\n[augment]")
+    )
+    status, out = call(folder / "c.toml", "-o", folder / "out")
+    assert (status, "SFX-E380" in out, "images" in out) == (2, True, True), out
 
 
 def test_a_file_that_is_none(folder: Path) -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ...data.door import classes_fit
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.door import calibration_of, classes_fit
 from ...data.mapped import mapped
+from ...data.read import at_every_step
+from ...data.whole import not_negative
 from ...ground.errors import InputError
 from ...ground.files import writable_folder
 
@@ -24,6 +29,11 @@ if TYPE_CHECKING:
 MODEL, STATE, LOG, PICTURE = "model.pt", "state.pt", "log.csv", "log.svg"
 INTEGERS = "integers"
 """What the files of fine-tuning begin with."""
+TUNED = f"{INTEGERS}.safetensors"
+FILES = (STATE, MODEL, LOG, PICTURE, TUNED, *(f"{INTEGERS}-{n}" for n in (STATE, LOG, PICTURE)))
+"""All that a training writes."""
+ROOMY = "hala-point"
+"""Whatever fits a listed target fits it; cores are those of `loihi2`, and so is the Program."""
 
 
 @dataclass(frozen=True)
@@ -73,23 +83,25 @@ def train(
     _begin(folder, resume)
     config = read_config(Path(file))
     told = told or Told()
-    learned, held, test = _samples(config)
-    _made(folder)
-    found = [_float_stage(config, folder, (learned, held, test), device, told)]
+    model = _new(config)
+    parts = _samples(config, model)
+    found = [_float_stage(config, folder, model, parts, device, told)]
     if config.qat is not None:
-        found.append(_integer_stage(config, folder, (learned, held, test), device, told))
+        found.append(_integer_stage(config, folder, parts, device, told))
     return tuple(found)
 
 
 def _begin(folder: Path, resume: bool) -> None:
     """Raise InputError (SFX-E389) where another training's files would be lost, or none are."""
-    begun = writable_folder(folder) and (folder / STATE).exists()
-    if begun and not resume:
+    there = writable_folder(folder)
+    begun = there and (folder / STATE).exists()
+    lost = [n for n in FILES if there and (folder / n).exists()]
+    if lost and not resume:
         raise InputError(
             "SFX-E389",
-            "a training was begun here",
+            "a training was begun here" if begun else f"{lost[0]} is here and would be replaced",
             where=str(folder),
-            hint="--resume goes on with it; or name another folder",
+            hint="--resume goes on with it; or name another folder" if begun else "name another",
         )
     if resume and not begun:
         raise InputError(
@@ -109,59 +121,114 @@ Parts = tuple["Samples", "Samples | None", "Samples | None"]
 """Samples to learn from, held out, and to test with."""
 
 
-def _samples(config: Config) -> Parts:
-    """Raises InputError as the readers do, and SFX-E381."""
+def _samples(config: Config, model: FrameModel) -> Parts:
+    """Raises InputError as the readers do, for what the model does not take, and SFX-E381."""
     from ....frontends.training.split import stratified
 
-    whole, test = _recordings(config) if config.data.set else _frames(config)
+    whole, test = _recordings(config) if config.data.set else _frames(config, model)
+    _fits(whole, model, "training")
+    if test is not None:
+        _fits(test, model, "test")
     if not config.data.validation:
         return whole, None, test
     learned, held = stratified(whole.labels, config.data.validation, config.train.seed)
     return whole.subset(learned), whole.subset(held), test
 
 
-def _frames(config: Config) -> tuple[Samples, Samples | None]:
+def _fits(samples: Samples, model: FrameModel, name: str) -> None:
+    """Raise InputError (SFX-E612, E617) unless the model takes such samples and has their classes.
+
+    Images, of one step, are shown at every step of the model.
+    """
+    import torch
+
+    steps, _, *frame = model.input_shape
+    shape = tuple(samples.batch(torch.arange(1), None).shape[1:])
+    if shape[0] not in (1, steps) or shape[1:] != tuple(frame):
+        raise InputError(
+            "SFX-E612",
+            f"samples have shape {shape}, but the model takes {(steps, *frame)} (steps first)",
+            where=f"{name} samples",
+            hint="timesteps, in_channels and image_size of [model] must be those of the samples",
+        )
+    classes_fit(samples.labels.numpy(), model.config.num_classes, f"{name} labels")
+
+
+def _frames(config: Config, model: FrameModel) -> tuple[Samples, Samples | None]:
     from ....frontends.training.samples import Arrays
+
+    steps, _, *frame = model.input_shape
 
     def read(name: str) -> Samples:
         data = mapped(config.folder / name)
         if data.y is None:
             hint = "sfx data convert writes y [samples]"
             raise InputError("SFX-E611", "has no labels y", where=name, hint=hint)
-        return Arrays.of(data.x, data.y)
+        _bytes(data.x, name)
+        return Arrays.of(at_every_step(data.x, tuple(frame), steps), data.y)
 
     return read(config.data.train), read(config.data.test) if config.data.test else None
+
+
+def _bytes(x: NDArray[Any], where: str) -> None:
+    """Raise InputError (SFX-E612, E616) for values outside 0..255, which no checkpoint keeps."""
+    if x.dtype == np.uint8:
+        return
+    not_negative(x, where)
+    if (high := int(x.max())) > 255:
+        what = f"x reaches {high}; samples of a training are counts or pixels of 0..255"
+        raise InputError("SFX-E612", what, where=where, hint="shorter steps, or clip the counts")
 
 
 def _recordings(config: Config) -> tuple[Samples, Samples | None]:
     from ....frontends.datasets.find import find
     from ....frontends.datasets.options import Frames
+    from ....frontends.datasets.sample import shape
     from ....frontends.training.samples import Recordings
 
     data = config.data
-    pairs = [None if p is None else (int(p[0]), int(p[-1])) for p in (data.crop, data.size)]
-    frames = Frames(data.steps, data.bin, data.duration, *pairs)
+    resized = data.size if data.set == "images" else None
+    frames = Frames(data.steps, data.bin, data.duration, data.crop, None if resized else data.size)
 
     def read(split: str) -> Samples:
-        source = find(data.set, config.folder / data.path, split=split, every=data.test_every)
+        source = find(
+            data.set,
+            config.folder / data.path,
+            split=split,
+            every=data.test_every,
+            size=resized,
+            gray=data.gray,
+            sensor=data.sensor,
+            unit=data.unit,
+            columns=data.columns,
+        )
+        shape(source, frames)
+        if config.events is not None and (source.sensor is None or source.frames is not None):
+            what = f"[events] changes events, but the samples of {data.set} are frames or images"
+            raise InputError("SFX-E380", what, where=data.path, hint="[augment] changes frames")
         return Recordings(source, frames, config.events if split == "train" else None)
 
     return read("train"), read("test")
 
 
-def _float_stage(config: Config, folder: Path, parts: Parts, device: str, told: Told) -> Trained:
+def _new(config: Config) -> FrameModel:
+    """The network as training finds it."""
     import torch
 
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)  # sums in one order
+    torch.manual_seed(config.train.seed)
+    return _network(config)
+
+
+def _float_stage(
+    config: Config, folder: Path, model: FrameModel, parts: Parts, device: str, told: Told
+) -> Trained:
     from ....frontends.checkpoints.save import save
     from ....frontends.training.loop import Training
 
     learned, held, test = parts
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)  # sums in one order
-    torch.manual_seed(config.train.seed)
-    model = _network(config)
-    steps, classes = _shape(model)
-    classes_fit(learned.labels.numpy(), classes, "training labels")
+    steps = model.input_shape[0]
     calibration = _calibration(config, learned, steps)
     training = Training(
         model,
@@ -175,13 +242,27 @@ def _float_stage(config: Config, folder: Path, parts: Parts, device: str, told: 
         device=device,
     )
     out = folder / MODEL
+    _made(folder)
     if _run(training, folder, "", config, "training", told) or not out.exists():
         training.finish()
         save(model.cpu(), out, calibration)
     else:
-        model.load_state_dict(_finished(out).state_dict())
-        model.eval()
+        _taken_over(model, out)
     return _tested(training, out, test)
+
+
+def _taken_over(model: FrameModel, path: Path) -> None:
+    """The finished weights of an earlier run. Raises InputError (SFX-E387) for another network."""
+    found = _finished(path)
+    if found.config != model.config:
+        raise InputError(
+            "SFX-E387",
+            "holds another network than this training's",
+            where=str(path),
+            hint="remove it, and it is made again from the last epoch",
+        )
+    model.load_state_dict(found.state_dict())
+    model.eval()
 
 
 def _integer_stage(config: Config, folder: Path, parts: Parts, device: str, told: Told) -> Trained:
@@ -199,7 +280,7 @@ def _integer_stage(config: Config, folder: Path, parts: Parts, device: str, told
         model,
         learned,
         config.tune,
-        steps=_shape(teacher)[0],
+        steps=teacher.input_shape[0],
         validation=held,
         augment=config.augment,
         teacher=teacher if config.tune.distill else None,
@@ -207,7 +288,7 @@ def _integer_stage(config: Config, folder: Path, parts: Parts, device: str, told
     )
     _run(training, folder, f"{INTEGERS}-", config, f"{config.qat.bits} bits", told)
     training.finish()
-    out = folder / f"{INTEGERS}.safetensors"
+    out = folder / TUNED
     save(model, out)
     return _tested(training, out, test)
 
@@ -249,18 +330,14 @@ def _finished(path: Path) -> FrameModel:
     return load_torch(path)[0]  # type: ignore[return-value]  # a file that names its architecture
 
 
-def _shape(model: FrameModel) -> tuple[int, int]:
-    """T, and how many classes there are."""
-    return model.input_shape[0], int(model.config.to_mapping()["num_classes"])  # type: ignore[call-overload]
-
-
 def _calibration(config: Config, learned: Samples, steps: int) -> torch.Tensor:
-    """Training samples spread evenly over all, uint8 [K, T, ...]."""
+    """Training samples spread evenly over all, uint8 [K, T, ...]. Raises SFX-E618 for silence."""
     import torch
 
     count = min(config.data.calibration, len(learned.labels))
     x = learned.batch(torch.arange(count) * len(learned.labels) // count, None)
     x = x.to(torch.uint8)
+    calibration_of(x)
     return x.expand(-1, steps, *x.shape[2:]).contiguous() if x.shape[1] == 1 else x
 
 
@@ -274,7 +351,7 @@ def _costs(model: nn.Module, calibration: torch.Tensor) -> Mapping[str, float]:
     from .compiling import compile
 
     was = model.training
-    bundle = compile(model.eval(), calibrate=calibration.numpy(), check=False)
+    bundle = compile(model.eval(), ROOMY, calibrate=calibration.numpy(), check=False)
     model.train(was)
     spiking = {
         n for n, m in model.named_modules() if isinstance(m, MultiStep) or not [*m.children()]

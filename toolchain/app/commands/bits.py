@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...ground.errors import InputError
+from ...ground.toml import read_toml
 
 if TYPE_CHECKING:
     from ...compiler.quantize.options import Options
@@ -109,14 +109,9 @@ def _pairs(text: str) -> dict[str, int]:
 
 def from_file(path: Path) -> dict[str, int]:
     """The table [bits] of a TOML file: population or module = bits."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("bits")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = read_toml(path).get("bits")
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError("SFX-E327", f"cannot be read: {reason}", where=str(path)) from error
     if not isinstance(table, dict) or not all(type(v) is int for v in table.values()):

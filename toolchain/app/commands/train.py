@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +13,7 @@ from .common import JsonOpt, err, out, to_fill, write_json
 
 if TYPE_CHECKING:
     from ....frontends.training.loop import Epoch, Training
-    from ..api.training import Trained
+    from ..api.training import Told, Trained
 
 
 def train(
@@ -40,33 +42,33 @@ def train(
     """Train a network of the zoo on DATA, and fine-tune it in integers if the file says so."""
     from ..api import training as api
 
-    found = api.train(file, output, resume=resume, device=device, told=_told())
+    with _told() as told:
+        found = api.train(file, output, resume=resume, device=device, told=told)
     for stage in found:
         out.print(_line(stage), markup=False)
     write_json(json_file, {"stages": [_values(stage) for stage in found]})
 
 
-def _told() -> Any:
-    """Lines of what happens; on a terminal the steps of each epoch as well."""
-    from ..api.training import Told
+@contextmanager
+def _told() -> Iterator[Told]:
+    """Lines of what happens; on a terminal the steps of each epoch as well, while it is open."""
+    from rich.progress import Progress
 
-    bar: list[Any] = []
+    from ..api.training import Told
 
     def stage(name: str, training: Training) -> None:
         left = training.recipe.epochs - len(training.epochs)
         err.print(f"{name}: {left} of {training.recipe.epochs} epochs to go", markup=False)
-        if err.is_terminal:
-            from rich.progress import Progress
-
-            bar[:] = [Progress(console=err, transient=True)]
-            task = bar[0].add_task(name)
-            bar[0].start()
-            training.progress = lambda done, total: bar[0].update(task, completed=done, total=total)
+        for old in bar.task_ids:
+            bar.remove_task(old)
+        task = bar.add_task(name)
+        training.progress = lambda done, total: bar.update(task, completed=done, total=total)
 
     def epoch(one: Epoch) -> None:
         err.print(_epoch(one), markup=False)
 
-    return Told(stage, epoch)
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        yield Told(stage, epoch)
 
 
 def _epoch(e: Epoch) -> str:
