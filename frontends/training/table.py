@@ -93,8 +93,9 @@ def _is(value: object, kind: Any) -> bool:
 
 def _words(kind: Any) -> str:
     kinds = get_args(kind)
-    if kinds and kinds[-1] is Ellipsis:
-        return f"a list, each {_words(kinds[0])}"
+    if get_origin(kind) is tuple:
+        count = "" if kinds[-1] is Ellipsis else f" of {len(kinds)}"
+        return f"a list{count}, each {_words(kinds[0])}"
     if kinds:
         return " or ".join(_words(k) for k in kinds if k is not type(None))
     return {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}[kind]
