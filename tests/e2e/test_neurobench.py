@@ -42,6 +42,8 @@ def checked(bundle: Bundle, x: np.ndarray, against: str, **how: Any) -> None:
     assert verdict.left, "no range is measured"
     assert set(verdict.left.values()) == {0}
     assert verdict.left == verdict.left_witness
+    assert verdict.compared > 800_000
+    assert verdict.silent == ()
     assert sum(p.spikes for p in verdict.populations) > 5_000
 
 
