@@ -91,7 +91,7 @@ class Recipe(Table):
 @dataclass(frozen=True)
 class TuneRecipe(Recipe):
     """Of fine-tuning in integers: floats of half precision do not hold them, and the network has
-    one classifier and no neurons whose spikes carry a gradient.
+    one classifier.
     """
 
     title: ClassVar[str] = "qat.train"
@@ -102,6 +102,5 @@ class TuneRecipe(Recipe):
 
     def _wrong(self) -> Iterator[Problem]:
         yield from super()._wrong()
-        for name in ("activity", "blocks"):
-            if getattr(self, name):
-                yield Problem("SFX-E380", self._at(name), "is a setting of [train] only")
+        if self.blocks:
+            yield Problem("SFX-E380", self._at("blocks"), "is a setting of [train] only")

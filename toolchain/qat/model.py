@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from .neurons import RULES
 from .room import Room
 from .run import Plan, run
 from .ticks import with_ticks
+from .watched import Watch, costs, one_of, populations_of
 from .wires import Wire, channels, wires_of
 
 FINGERPRINT = "_extra_state"
@@ -89,6 +91,7 @@ class QatModel(nn.Module):
         for q in program:
             self._add_bias(q)
         self._plan = Plan.of(program, self.wires, self.layer_of)
+        self._watches: list[Watch] = []
         self._fixed = {
             w.name: limits.ends(program, w)
             for wires in self.wires.values()
@@ -151,12 +154,13 @@ class QatModel(nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is made of it again: functions, which are not pickled."""
-        return {k: v for k, v in self.__dict__.items() if k != "_plan"}
+        """Without what is made of it again, functions, which are not pickled, and who watches."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_plan", "_watches")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._plan = Plan.of(self.template.program, self.wires, self.layer_of)
+        self._watches = []
 
     def _check_finite(self) -> None:
         """Raise InputError (SFX-E365) for a parameter that is NaN or infinite."""
@@ -366,25 +370,80 @@ class QatModel(nn.Module):
         output = self.template.program.readout.population
         return self._read(self._sent(x, lambda name: name == output)[output])
 
-    @torch.no_grad()
-    def spikes(self, x: Tensor) -> dict[str, Tensor]:
-        """What every population sends, [T, B, *shape] by name, as `forward` computes it.
+    def spikes(
+        self, x: Tensor, names: Iterable[str] | None = None, *, gradient: bool = False
+    ) -> dict[str, Tensor]:
+        """What populations send, [T, B, *shape] by name, as `forward` computes it.
+
+        names     of populations, or paths of modules of the source; None: every population
+        gradient  keep it, for a loss of spikes alone. Beside `forward`, `watching` costs no second
+                  pass.
 
         Populations that `forward` contracts are computed here beside it, from the same operands.
+        Raises InputError (SFX-E361) for x, SFX-E368 for a name.
         """
-        sent = self._sent(x, lambda name: True)
-        return {q.name: sent[q.name].unflatten(2, q.shape) for q in self.template.program}
+        chosen = [q.name for q in self.template.program] if names is None else names
+        graph = torch.set_grad_enabled(gradient and torch.is_grad_enabled())
+        with graph, self.watching(*chosen) as sent:
+            self._sent(x, lambda name: False)
+        return dict(sent)
+
+    @contextmanager
+    def watching(self, *names: str) -> Iterator[dict[str, Tensor]]:
+        """While it is open, each forward pass leaves here what these send, with its gradient.
+
+        names  of populations, or paths of modules of the source -> spikes [T, B, *shape] of the
+               latest forward pass
+
+            with model.watching("blocks.0.mlp.fc1.lif") as sent:
+                loss = criterion(model(x), y) + 1e-4 * sent["blocks.0.mlp.fc1.lif"].sum()
+
+        Raises InputError (SFX-E368) for a name that is neither, or stands for several populations.
+        """
+        watch = Watch({name: one_of(self.template.program, name) for name in names})
+        self._watches.append(watch)
+        try:
+            yield watch.sent
+        finally:
+            self._watches = [w for w in self._watches if w is not watch]
+
+    def populations(self, name: str) -> tuple[str, ...]:
+        """The population of this name, or those of a module of the source.
+
+        Raises InputError (SFX-E368) if there is neither.
+        """
+        return populations_of(self.template.program, name)
+
+    def synops(self) -> Mapping[str, NDArray[np.float64]]:
+        """Population -> synops that an event of each of its neurons causes [size], as the cost
+        model counts them with the weights of this moment; of what sends events that training can
+        change.
+        """
+        contracted = {
+            j.pre for j in self.template.program.projections if j.name in self._plan.contractions
+        }
+        return costs(self.program(), contracted)
 
     def _sent(self, x: Tensor, keep: Callable[[str], bool]) -> dict[str, Tensor]:
         self.settle()
-        events = _events(self.template.program, x)
+        program = self.template.program
+        events = _events(program, x)
         samples = events.shape[1]
         if not samples:  # of one without events nothing is kept, but gradients of 0
             events = events.new_zeros(len(events), 1, events.shape[2])
         weights = {layer.key: self.weight(layer) for layer in self.layers}
+        watched = {name for watch in self._watches for name in watch.names.values()}
+
+        def kept(name: str) -> bool:
+            return name in watched or keep(name)
+
         with torch.autocast(x.device.type, enabled=False):
-            sent = run(self._plan, events, weights, self.bias, self._constant(), keep)
-        return sent if samples else {name: value[:, :0] for name, value in sent.items()}
+            sent = run(self._plan, events, weights, self.bias, self._constant(), kept)
+        if not samples:
+            sent = {name: value[:, :0] for name, value in sent.items()}
+        for watch in self._watches:
+            watch.see(program, sent)
+        return sent
 
     def _constant(self) -> dict[str, tuple[str, Tensor]]:
         program = self.template.program

@@ -60,6 +60,7 @@ epochs = 2
 batch = 16
 rate = 1e-3
 distill = 1.0
+activity = 0.1
 partial = true
 threads = 1
 """
@@ -99,6 +100,8 @@ def test_a_network_is_trained_and_compiled(folder: Path) -> None:
     assert [s["tested"] for s in found] == [40, 40]
     assert found[0]["right"] > 20  # of four classes
     assert found[0]["epochs"][0]["validation"] is not None
+    assert found[0]["epochs"][0]["activity"] is None
+    assert 0.3 < found[1]["epochs"][-1]["activity"] < 1.5
     assert "95 % confidence" in out
     assert (folder / "out/log.svg").read_text().count("<path") > 10
     x = np.load(folder / "test.npz")["x"]
@@ -174,7 +177,7 @@ def test_what_was_begun_is_not_lost(folder: Path) -> None:
         ("calibration = 8", "steps = 3", "SFX-E380", "steps"),
         ("calibration = 8", "crop = [8]", "SFX-E380", "a list of 2"),
         ("[augment]", "[qat]\ntrain = 3\n[augment]", "SFX-E380", "qat.train"),
-        ("[augment]", f"{TUNED}activity = 1\n[augment]", "SFX-E380", "[qat.train] activity"),
+        ("[augment]", f"{TUNED}blocks = [1, 1]\n[augment]", "SFX-E380", "[qat.train] blocks"),
         ("[augment]", f"{TUNED}precision = 'bfloat16'\n[augment]", "SFX-E380", "[qat.train]"),
         ("[augment]", "[qat]\nbits = 4\n[augment]", "SFX-E380", "qat.train"),
     ],

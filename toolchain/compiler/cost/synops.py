@@ -34,6 +34,14 @@ def synapses(program: Program, projection: Projection) -> int:
     return int(fan_out(program, projection).sum())
 
 
+def synops_by_neuron(program: Program, name: str) -> NDArray[np.float64]:
+    """Synops that one event of each neuron of a population causes [size]."""
+    driven = np.zeros(program[name].size)
+    for j in program.outgoing[name]:
+        driven += fan_out(program, j)
+    return driven
+
+
 def synops(program: Program, counts: EventCounts) -> int:
     """Synaptic operations of all samples of `counts`: each event drives its neuron's synapses."""
     return sum(_driven(program, j, counts) for j in program.projections)
