@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ pytest.importorskip("norse")
 
 import sfx  # noqa: E402
 from sfx.backends.fast.backend import FastBackend  # noqa: E402
+from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
 from sfx.frontends.training.activity import Activity  # noqa: E402
 from sfx.frontends.training.loop import Training  # noqa: E402
 from sfx.frontends.training.recipe import Recipe  # noqa: E402
-from sfx.toolchain.compiler.cost.synops import synapses, synops_per_spike  # noqa: E402
+from sfx.toolchain.compiler.cost.synops import synapses, synops, synops_per_spike  # noqa: E402
 from tests.unit.training.nets import network, patterns  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
@@ -50,6 +53,29 @@ def test_a_spike_costs_what_the_program_s_synapses_say() -> None:
             assert costs[q.module] * int(sent[q.name].sum()) == pytest.approx(by_hand)
             compared += by_hand
     assert compared > 1_000
+
+
+def test_what_sums_and_products_send_is_charged_to_the_spikes_behind_it() -> None:
+    model = trained(0.0).model
+    x = patterns().x
+    bundle = sfx.compile(model, calibrate=x)
+    program, counts = bundle.program, sfx.run(bundle, x).counts
+    senders = {n for n, m in model.named_modules() if isinstance(m, MultiStep)}
+    others = {q.module for q in program.populations if q.module} - senders
+    assert any(re.fullmatch(r"blocks\.\d", name) for name in others), "a residual sum"
+    plain = synops_per_spike(program)
+    charged = synops_per_spike(program, counts, senders)
+    assert charged.keys() == plain.keys() & senders
+
+    def caused(costs: dict[str, float]) -> float:
+        spikes = {q.name: q.module for q in program.populations if q.module in senders}
+        return sum(int(counts.events[n].sum()) * costs[m] for n, m in spikes.items() if m in costs)
+
+    driven = [q.name for q in program.populations if q.neuron.driven]
+    mine = tuple(j for j in program.projections if j.pre not in driven)
+    whole = synops(replace(program, projections=mine), counts)
+    assert caused(plain) < 0.95 * whole
+    assert caused(charged) == pytest.approx(whole, rel=0.02)
 
 
 def test_a_penalty_lowers_the_cost_and_what_it_counts_is_the_spikes() -> None:

@@ -344,11 +344,13 @@ def _calibration(config: Config, learned: Samples, steps: int) -> torch.Tensor:
 def _costs(model: nn.Module, calibration: torch.Tensor) -> Mapping[str, float]:
     """Synops of one spike of each module that sends spikes, as the network compiles now.
 
-    Neurons, and pools, whose spikes are what the next layer receives.
+    Neurons, and pools, whose spikes are what the next layer receives; what residual sums and
+    products send counts with the spikes that make them send it.
     """
     from ....frontends.neurons.multistep import MultiStep
     from ...compiler.cost.synops import synops_per_spike
     from .compiling import compile
+    from .running import run
 
     was = model.training
     bundle = compile(model.eval(), ROOMY, calibrate=calibration.numpy(), check=False)
@@ -356,7 +358,8 @@ def _costs(model: nn.Module, calibration: torch.Tensor) -> Mapping[str, float]:
     spiking = {
         n for n, m in model.named_modules() if isinstance(m, MultiStep) or not [*m.children()]
     }
-    return {n: c for n, c in synops_per_spike(bundle.program).items() if n in spiking}
+    counts = run(bundle, calibration.numpy()).counts
+    return synops_per_spike(bundle.program, counts, spiking)
 
 
 def _tested(training: Training, path: Path, test: Samples | None) -> Trained:
