@@ -103,7 +103,7 @@ def read(path: str | Path) -> Stored:
         bits, target, reduce = head["bits"], head["target"], head["reduce"]
         if not isinstance(bits, dict) or not all(b in range(2, 17) for b in bits.values()):
             raise CodecError("bits are not a table of 2..16")
-        if not isinstance(target, str) or reduce not in ("mean", "sum", "none"):
+        if not isinstance(target, str) or reduce not in ("mean", "sum", "none", "max", "weighted"):
             raise CodecError("target or reduce is unknown")
         check_program(program, balanced=False)
         check_program(start, balanced=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..compiler.quantize.fit.terms import constant_terms
-from ..ground.arith import INPUT_SHIFT, IntArray
+from ..ground.arith import INPUT_SHIFT, IntArray, scale_exponent
 from ..ir import program as p
 from ..ir.bound import Bound
 from ..ir.carried import Constant
@@ -52,7 +52,8 @@ def constant_of(program: p.Program, known: Constant) -> Bias:
         if j.name in known.projections:
             assert isinstance(j.connection, p.Dense)
             start = start + (j.connection.weight.ravel() << j.weight_exp)
-    room = min(-q.low, q.high) if q.graded else program.arithmetic.input_limit
+    passes = q.graded and not isinstance(q.neuron, p.LI)
+    room = min(-q.low, q.high) if passes else program.arithmetic.input_limit
     limit = max(int(np.abs(start).max(initial=0)), room // 4)
     return Bias(np.broadcast_to(start, q.size), known.threshold, 0, limit)
 
@@ -70,7 +71,7 @@ def with_constant(program: p.Program, known: Constant, whole: IntArray) -> p.Pro
 
 
 def bias_of(program: p.Program, q: p.Population, delivered: Iterable[Bound]) -> Bias | None:
-    """Of a LIF, a staircase or the read-out; None for populations without one.
+    """Of a LIF, an LI, a staircase or the read-out; None for populations without one.
 
     delivered  what its wires bring before training
     """
@@ -79,6 +80,10 @@ def bias_of(program: p.Program, q: p.Population, delivered: Iterable[Bound]) -> 
         start = np.broadcast_to(n.bias_mant << n.bias_exp, q.shape).ravel()
         unit = max(n.vth, 1) << INPUT_SHIFT
         return Bias(start, unit, n.bias_exp, program.arithmetic.bias_range[1])
+    if isinstance(n, p.LI):
+        start = np.broadcast_to(n.bias_mant << n.bias_exp, q.shape).ravel()
+        unit = _largest_weight(program, q) << INPUT_SHIFT
+        return Bias(start, unit, n.bias_exp, program.arithmetic.bias_range[1])
     if isinstance(n, p.MultiLevel):
         start = np.broadcast_to(n.bias, q.shape).ravel()
         return Bias(start, n.step, 0, _limit(program, n, delivered))
@@ -86,6 +91,12 @@ def bias_of(program: p.Program, q: p.Population, delivered: Iterable[Bound]) -> 
         start = np.array(program.readout.offset)
         return Bias(start, program.readout.scale, 0, OFFSET_LIMIT, wide=True)
     return None
+
+
+def _largest_weight(program: p.Program, q: p.Population) -> int:
+    """What one event brings at most, at least 1: the measure of what has no threshold."""
+    own = [(j.connection.weights, j.weight_exp) for j in program.incoming[q.name]]
+    return max([1, *(int(scale_exponent(np.abs(w).max(initial=0), e)) for w, e in own)])
 
 
 def _limit(program: p.Program, n: p.MultiLevel, delivered: Iterable[Bound]) -> int:
@@ -98,7 +109,7 @@ def _limit(program: p.Program, n: p.MultiLevel, delivered: Iterable[Bound]) -> i
 def with_bias(q: p.Population, whole: IntArray) -> p.Population:
     """The population with another constant [size]."""
     n = q.neuron
-    if isinstance(n, p.LIF):
+    if isinstance(n, p.LIF | p.LI):
         mant = (whole >> n.bias_exp).reshape(q.shape)
         return replace(q, neuron=replace(n, bias_mant=mant))
     assert isinstance(n, p.MultiLevel)

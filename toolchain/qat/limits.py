@@ -17,7 +17,7 @@ from ..ground.arith import INPUT_SHIFT, IntArray, scale_exponent
 from ..ir.bound import Bound
 from ..ir.connections import value_bounds
 from ..ir.graph import FloatArray
-from ..ir.program import LIF, Conv2d, Dense, MultiLevel, Population, Program, Projection
+from ..ir.program import LI, LIF, Conv2d, Dense, MultiLevel, Population, Program, Projection
 from .wires import Wire
 
 SHRINK = 0.98
@@ -29,20 +29,25 @@ def allowed(program: Program, p: Population, bias: int) -> tuple[float, float]:
     if isinstance(p.neuron, MultiLevel):
         most = float(program.arithmetic.payload_limit - 1 - bias)
         return -most, most
-    if not isinstance(p.neuron, LIF):
+    if not isinstance(p.neuron, LIF | LI):
         return float(p.low), float(p.high)
     widths = program.arithmetic
-    steps = program.timesteps if p.neuron.reset else 1
+    steps = _steps(program, p.neuron)
     room = widths.state_limit - 2 * steps
     most = min(widths.input_limit - 1, room / (growth(program, p.neuron) * (1 << INPUT_SHIFT)))
     return -most, most
 
 
-def growth(program: Program, n: LIF) -> float:
+def _steps(program: Program, n: LIF | LI) -> int:
+    """How long its state stays."""
+    return 1 if isinstance(n, LIF) and not n.reset else program.timesteps
+
+
+def growth(program: Program, n: LIF | LI) -> float:
     """What an input that stays makes of a current within a sample, times the input."""
     widths = program.arithmetic
     keep = (widths.full_decay - n.du) / widths.decay_unity
-    return sum(keep**t for t in range(program.timesteps if n.reset else 1))
+    return sum(keep**t for t in range(_steps(program, n)))
 
 
 def ends(program: Program, wire: Wire, weight: IntArray | None = None) -> Bound:

@@ -24,6 +24,7 @@ from ..ir.kinds import Refused
 from . import limits, straight
 from .biases import Bias, bias_of, constant_of, port_of, with_bias, with_constant
 from .layers import Layer, layers_of
+from .membranes import holds_all
 from .neurons import RULES
 from .room import Room
 from .run import Plan, run
@@ -47,7 +48,7 @@ class Template:
     program  unbalanced; its weights, biases and read-out offset are replaced by the trained ones
     bits     by population, bits of the weights into it (absent: all of a synapse)
     target   what the Program will be compiled for
-    reduce   how the model's own output treats time: mean, sum or none
+    reduce   how the model's own output treats time: mean, sum, none, max or weighted
     origins  which layers of the model its projections carry
     """
 
@@ -75,7 +76,7 @@ class QatModel(nn.Module):
         self.template = template
         program, origins = template.program, template.origins
         for q in program:
-            _supported(q)
+            _supported(program, q)
         self.wires = wires_of(program, origins)
         self.layers = layers_of(self.wires, template.bits, program.arithmetic, origins)
         self.layer_of = {w.name: layer for layer in self.layers for w in layer.wires}
@@ -457,8 +458,17 @@ class QatModel(nn.Module):
         if self.template.reduce == "none":
             value = (sent.double() + offset / program.timesteps) / program.readout.scale
         else:
-            value = (sent.double().sum(0) + offset) / program.readout.scale
+            value = (_together(program.readout, sent.double()) + offset) / program.readout.scale
         return value.float().reshape(*value.shape[:-1], *shape)
+
+
+def _together(readout: p.Readout, sent: Tensor) -> Tensor:
+    """What the host makes of the steps [T, B, n], without the offset [B, n]."""
+    if readout.largest:
+        return sent.amax(0)
+    if readout.weights:
+        sent = sent * sent.new_tensor(readout.weights)[:, None, None]
+    return sent.sum(0)
 
 
 def _is_part(program: p.Program, q: p.Population) -> bool:
@@ -493,7 +503,7 @@ def key(name: str) -> str:
     return name.replace(".", "/")
 
 
-def _supported(q: p.Population) -> None:
+def _supported(program: p.Program, q: p.Population) -> None:
     """Raise UnsupportedError (SFX-E360) for a neuron program without a torch rule."""
     extra = set(vars(q.neuron)) - LIF_FIELDS if isinstance(q.neuron, p.LIF) else set()
     if isinstance(RULES.entry(type(q.neuron)), Refused) or extra:
@@ -511,6 +521,13 @@ def _supported(q: p.Population) -> None:
             "gradient",
             where=q.module or q.name,
             hint="train the float model; --proved refuses such neurons when it is compiled",
+        )
+    if isinstance(q.neuron, p.LI) and not holds_all(program, q):
+        raise UnsupportedError(
+            "SFX-E360",
+            "what reads its membrane may hold less than other weights make of it",
+            where=q.module or q.name,
+            hint="read the membrane out, or fine-tune the float model",
         )
     if max(-q.low, q.high) >= straight.EXACT32:
         raise UnsupportedError(

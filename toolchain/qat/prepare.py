@@ -17,6 +17,7 @@ from ..ir.find_facts import with_facts
 from ..ir.phases import in_phase_order
 from ..ir.program import Program
 from .alike import alike
+from .membranes import widened
 from .model import QatModel, Template
 
 
@@ -91,8 +92,7 @@ def _feeds_back(graph: g.Graph, node: g.Node) -> bool:
 
 def template(quantized: Quantized, graph: g.Graph, target: str) -> Template:
     """What the quantizer decided and training keeps."""
-    program = quantized.program
-    _refuse_readout(program)
+    program = widened(quantized.program)
     maps = {n.name for n in graph.of_type(g.TimeMap)}  # whose weights are not trained
     said = {r.population: r.weight_bits for r in quantized.records if r.population not in maps}
     bits = _bits(program, said)
@@ -124,21 +124,6 @@ def from_program(program: Program, target: str = "loihi", *, train_zeros: bool =
 
     chosen = load_target(target)
     compile_program(program, chosen)
-    program = for_target(program, chosen)
-    _refuse_readout(program)
-    program = in_phase_order(with_facts(program))
+    program = in_phase_order(with_facts(widened(for_target(program, chosen))))
     origins = alike(program)
     return QatModel(Template(program, {}, target, "sum", origins.dense if train_zeros else origins))
-
-
-def _refuse_readout(program: Program) -> None:
-    """Refuse what training does not compute."""
-    readout = program.readout
-    if readout.weights or readout.largest:
-        how = "takes the largest step" if readout.largest else "weighs its steps"
-        raise UnsupportedError(
-            "SFX-E360",
-            f"the read-out {how}, which is not fine-tuned",
-            where=readout.population,
-            hint="fine-tune with the sum or the mean over the steps",
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -156,8 +157,17 @@ class _Pass:
         """Spikes [T, B, size] of one population over the given steps, and its state after."""
         rule = RULES[type(q.neuron)]
         assert isinstance(rule, Cell), "the host drives it"
-        context = Context(lambda: self.bias(q.name), self.program.arithmetic)
+        own = q.name not in self.constants  # else what is trained has come in by a port
+        context = Context(
+            lambda: self.bias(q.name) if own else self._fixed(q), self.program.arithmetic
+        )
         return rule.sends(q, ports, context, state)
+
+    def _fixed(self, q: p.Population) -> Tensor:
+        """What a neuron adds by itself [size], untrained."""
+        bias = getattr(q.neuron, "bias", np.zeros((), np.int64))
+        whole = np.broadcast_to(bias, q.shape).reshape(-1)
+        return torch.from_numpy(whole.astype(np.float32)).to(self.x.device)
 
     def _loop(self, group: tuple[str, ...]) -> None:
         within = frozenset(group)

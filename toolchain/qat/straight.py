@@ -12,7 +12,7 @@ from torch import Tensor
 from ..compiler.quantize.fit.lif import bias_mantissas
 from ..ground.arith import INPUT_SHIFT, IntArray
 from ..ground.arithmetic import Arithmetic
-from ..ir.program import LIF, MultiLevel
+from ..ir.program import LI, LIF, MultiLevel
 from .grid import Rows, TwoTerms
 
 EXACT32 = 1 << 24
@@ -85,8 +85,8 @@ def shift(x: Tensor, exponents: IntArray) -> Tensor:
 
 @dataclass(frozen=True)
 class Constants:
-    """A LIF's integers as the steps need them: shares of u and v that stay, of `unity`, threshold
-    << 6, and the largest v.
+    """A LIF's or LI's integers as the steps need them: shares of u and v that stay, of `unity`,
+    threshold << 6 (0 where nothing fires), and the largest v.
     """
 
     keep_u: int
@@ -96,11 +96,12 @@ class Constants:
     top: int
 
     @staticmethod
-    def of(n: LIF, widths: Arithmetic) -> Constants:
+    def of(n: LIF | LI, widths: Arithmetic) -> Constants:
         """Those of a neuron at a Program's widths."""
         unity = widths.decay_unity
         keep_u, keep_v = widths.full_decay - n.du, unity - n.dv
-        return Constants(keep_u, keep_v, n.vth << INPUT_SHIFT, unity, widths.state_limit - 1)
+        threshold = n.vth << INPUT_SHIFT if isinstance(n, LIF) else 0
+        return Constants(keep_u, keep_v, threshold, unity, widths.state_limit - 1)
 
     @property
     def state_type(self) -> torch.dtype:
@@ -158,6 +159,40 @@ class _Lif(torch.autograd.Function):
         return out.mul_(1 << INPUT_SHIFT).to(kind_a), into_bias, to_u, to_v, None
 
 
+class _Leaky(torch.autograd.Function):
+    """Semantics 2.6 over time, v is sent; backwards the plain leaky integrator.
+
+    a [T, B, n], bias [n], u and v [B, n] -> v [T, B, n], u and v after the last step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, bias: Tensor, u: Tensor, v: Tensor, c: Constants) -> Any:
+        kind = c.state_type
+        u, v, offset = u.to(kind), v.to(kind), bias.to(kind)
+        sent = torch.empty(a.shape, dtype=torch.float32, device=a.device)
+        for t in range(len(a)):
+            u = a[t].to(kind) * (1 << INPUT_SHIFT) + _decayed(u, c.keep_u / c.unity)
+            v = (_decayed(v, c.keep_v / c.unity) + u + offset).clamp_(-c.top, c.top)
+            sent[t] = v
+        ctx.c, ctx.kinds = c, (a.dtype, bias.dtype)
+        return sent, u, v
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        c: Constants = ctx.c
+        to_s, to_u, to_v = (g.float() for g in grads)
+        keep_u, keep_v = c.keep_u / c.unity, c.keep_v / c.unity
+        out, total = torch.empty_like(to_s), torch.zeros_like(to_v)
+        for t in reversed(range(len(out))):
+            at_v = to_s[t] + to_v
+            total += at_v
+            out[t] = at_u = at_v + to_u
+            to_u, to_v = at_u * keep_u, at_v * keep_v
+        kind_a, kind_bias = ctx.kinds
+        into_bias = total.sum(0).to(kind_bias)
+        return out.mul_(1 << INPUT_SHIFT).to(kind_a), into_bias, to_u, to_v, None
+
+
 def _decayed(x: Tensor, keep: float) -> Tensor:
     """tz(x * keep): exact, x * k / 4096 (at decays of 12 bits) has as many bits as x * k."""
     return torch.trunc(x * keep)
@@ -170,6 +205,16 @@ def lif(
     return cast(
         tuple[Tensor, Tensor, Tensor],
         _Lif.apply(a, bias, u, v, c),  # type: ignore[no-untyped-call]
+    )
+
+
+def leaky(
+    a: Tensor, bias: Tensor, u: Tensor, v: Tensor, c: Constants
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Membranes [T, B, n] of a [T, B, n], and u and v [B, n] after the last step."""
+    return cast(
+        tuple[Tensor, Tensor, Tensor],
+        _Leaky.apply(a, bias, u, v, c),  # type: ignore[no-untyped-call]
     )
 
 

@@ -18,6 +18,7 @@ from ...ground.errors import UnsupportedError
 from ...ir import graph as g
 from ...ir import program as p
 from ...ir.bound import Bound
+from ...ir.carried import Constant
 from ...ir.connections import value_bounds
 from ...ir.neurons.leaky import membrane_bound
 from ...ir.ranges import SPIKES, Range
@@ -233,10 +234,12 @@ def _constants(
     add_helper(ONE, state.arithmetic, state.populations, state.projections)
     names = [f"{ONE}->{node.name}", *(f"{ONE}->{node.name}#{i}" for i in range(1, 9))]
     terms = constant_terms(whole, state.arithmetic)
-    return [
+    made = [
         p.Projection(name, ONE, node.name, p.Dense(t.weight.reshape(-1, 1)), "a_in", t.exponent)
         for name, t in zip(names, terms, strict=False)
     ]
+    state.notes.constants.append(Constant(node.name, tuple(j.name for j in made), fitted.unit))
+    return made
 
 
 def _arriving(state: QuantizerState, node: g.Node, made: Sequence[p.Projection]) -> Bound:
