@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...toolchain.ground.errors import Problem
 from .table import Table
 
 
@@ -90,8 +89,8 @@ class Recipe(Table):
 
 @dataclass(frozen=True)
 class TuneRecipe(Recipe):
-    """Of fine-tuning in integers: floats of half precision do not hold them, and the network has
-    one classifier.
+    """Of fine-tuning in integers: floats of half precision do not hold them. Without `blocks` only
+    the deployed classifier is trained.
     """
 
     title: ClassVar[str] = "qat.train"
@@ -99,8 +98,3 @@ class TuneRecipe(Recipe):
 
     optimizer: str = "adam"
     settle: str = "no"
-
-    def _wrong(self) -> Iterator[Problem]:
-        yield from super()._wrong()
-        if self.blocks:
-            yield Problem("SFX-E380", self._at("blocks"), "is a setting of [train] only")

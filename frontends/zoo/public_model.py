@@ -104,6 +104,14 @@ class FrameModel(nn.Module):
         """[T, 1, C, H, W] of one sample."""
         return self.config.input_shape
 
+    def earlier_heads(self) -> tuple[tuple[nn.Module, tuple[str, ...]], ...]:
+        """Classifiers of blocks before the last, none unless a network has them.
+
+        Each takes the spikes [T, B, ...] of the modules that are named beside it, in their order,
+        and gives logits [B, classes].
+        """
+        return ()
+
     def example_input(self) -> Tensor:
         """Zeros [T, 1, C, H, W]: the shape of one sample."""
         return torch.zeros(self.input_shape)

@@ -14,6 +14,7 @@ the steps; the latter is causal or sees the whole sample, as the config says.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, cast
@@ -187,6 +188,23 @@ class Classifier(nn.Module):
         return cast(Tensor, self.fc(x.mean(dim=2)).mean(dim=0))
 
 
+class SpikeReader(nn.Module):
+    """A block's classifier on spikes: what the tokenizer and the layers up to the block send."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, pooled: Tensor, *added: Tensor) -> Tensor:
+        """Logits [B, classes] of the tokenizer's spikes [T, B, D, H, W] and what the residuals add
+        to them [T, B, N, D] each.
+        """
+        counts = pooled.flatten(3).transpose(2, 3)
+        for spikes in added:
+            counts = counts + spikes
+        return cast(Tensor, self.classifier(counts))
+
+
 class Spikeformer(FrameModel):
     """Tokenizer, `depth` blocks, a classifier on each block (deep supervision).
 
@@ -213,6 +231,18 @@ class Spikeformer(FrameModel):
         for stage in self.tokenizer:
             x = stage(x)
         return x.flatten(3).transpose(2, 3)
+
+    def earlier_heads(self) -> tuple[tuple[nn.Module, tuple[str, ...]], ...]:
+        """Copies of the classifiers of every block but the last, on the spikes that they count."""
+        names = [f"tokenizer.{len(self.tokenizer) - 1}.pool"]
+        divided = self.config.attention == "divided"
+        parts = (*(["temporal.proj.lif"] if divided else []), "attn.proj.lif", "mlp.fc2.lif")
+        heads = []
+        for i, classifier in enumerate(list(self.classifiers)[:-1]):
+            names += [f"blocks.{i}.{part}" for part in parts]
+            reader = SpikeReader(cast(Classifier, copy.deepcopy(classifier)))
+            heads.append((reader, tuple(names)))
+        return tuple(heads)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Logits [B, classes]: the last block's in `eval()`, every block's in training.

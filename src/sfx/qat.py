@@ -9,11 +9,24 @@
 `import sfx` alone does not import torch; `sfx.qat` does.
 """
 
-from sfx.toolchain.app.api.tuning import prepare
+from sfx.toolchain.app.api.tuning import prepare, with_heads
 from sfx.toolchain.compiler.quantize.options import Options
+from sfx.toolchain.qat.heads import Head, Supervised
 from sfx.toolchain.qat.model import QatModel
 from sfx.toolchain.qat.prepare import from_program
 from sfx.toolchain.qat.store import load, save
 from sfx.toolchain.qat.verify import Equality, verify
 
-__all__ = ["Equality", "Options", "QatModel", "from_program", "load", "prepare", "save", "verify"]
+__all__ = [
+    "Equality",
+    "Head",
+    "Options",
+    "QatModel",
+    "Supervised",
+    "from_program",
+    "load",
+    "prepare",
+    "save",
+    "verify",
+    "with_heads",
+]

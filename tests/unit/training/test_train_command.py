@@ -61,6 +61,7 @@ batch = 16
 rate = 1e-3
 distill = 1.0
 activity = 0.1
+blocks = [0.5, 1.0]
 partial = true
 threads = 1
 """
@@ -177,7 +178,13 @@ def test_what_was_begun_is_not_lost(folder: Path) -> None:
         ("calibration = 8", "steps = 3", "SFX-E380", "steps"),
         ("calibration = 8", "crop = [8]", "SFX-E380", "a list of 2"),
         ("[augment]", "[qat]\ntrain = 3\n[augment]", "SFX-E380", "qat.train"),
-        ("[augment]", f"{TUNED}blocks = [1, 1]\n[augment]", "SFX-E380", "[qat.train] blocks"),
+        (
+            "[augment]",
+            f"{TUNED}[augment]".replace("[0.5, 1.0]", "[1, 1, 1]"),
+            "SFX-E383",
+            "[qat.train] blocks",
+        ),
+        ("batch = 16", "batch = 16\nblocks = [1]", "SFX-E383", "[train] blocks"),
         ("[augment]", f"{TUNED}precision = 'bfloat16'\n[augment]", "SFX-E380", "[qat.train]"),
         ("[augment]", "[qat]\nbits = 4\n[augment]", "SFX-E380", "qat.train"),
     ],

@@ -84,6 +84,7 @@ def train(
     config = read_config(Path(file))
     told = told or Told()
     model = _new(config)
+    _supervisable(config, model)
     parts = _samples(config, model)
     found = [_float_stage(config, folder, model, parts, device, told)]
     if config.qat is not None:
@@ -107,6 +108,19 @@ def _begin(folder: Path, resume: bool) -> None:
         raise InputError(
             "SFX-E389", "no training was begun here", where=str(folder), hint="leave --resume out"
         )
+
+
+def _supervisable(config: Config, model: FrameModel) -> None:
+    """Raise InputError (SFX-E383) unless `blocks` has a weight for each classifier."""
+    there = len(model.earlier_heads()) + 1
+    for title, recipe in (("train", config.train), ("qat.train", config.tune)):
+        if recipe is not None and recipe.blocks and len(recipe.blocks) != there:
+            raise InputError(
+                "SFX-E383",
+                f"{len(recipe.blocks)} weights for {there} classifiers",
+                where=f"[{title}] blocks",
+                hint="one weight per block, the deployed classifier's last",
+            )
 
 
 def _made(folder: Path) -> None:
@@ -269,15 +283,16 @@ def _integer_stage(config: Config, folder: Path, parts: Parts, device: str, told
     from ....frontends.training.loop import Training
     from ...compiler.quantize.options import Options
     from ...qat.store import save
-    from .tuning import prepare
+    from .tuning import prepare, with_heads
 
     assert config.qat is not None
     assert config.tune is not None
     learned, held, test = parts
     teacher = _finished(folder / MODEL)
     model = prepare(folder / MODEL, config.qat.target, options=Options(bits=config.qat.bits))
+    beside = config.tune.blocks and teacher.earlier_heads()
     training = Training(
-        model,
+        with_heads(model, teacher) if beside else model,
         learned,
         config.tune,
         steps=teacher.input_shape[0],

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ...compiler.quantize.options import Options
     from ...formats.nir.conventions import NirOptions
+    from ...qat.heads import Supervised
     from ...qat.model import QatModel
 
 UNTRAINED = tuple(h for h in MODELS if h is not Holds.TRAINED)
@@ -104,6 +105,33 @@ def prepare(
             found.beside(form)
 
     return from_graph(graph, events, target, options, lowered, train_zeros=train_zeros)
+
+
+def with_heads(model: QatModel, source: torch.nn.Module | str | Path) -> Supervised:
+    """A prepared model beside the classifiers that its source has on earlier blocks.
+
+    source  the network of the zoo, or its checkpoint, that `model` was prepared from; copies of its
+            classifiers are trained, in float
+
+    In training it gives the logits of every block, the deployed one's last (deep supervision). Of a
+    network of one's own: `Supervised(model, [Head(module, names), ...])`.
+    Raises InputError: SFX-E369 if it has one classifier only, SFX-E368 if `model` is of another
+    network, what reading a checkpoint raises.
+    """
+    from ....frontends.checkpoints.load import load_torch
+    from ....frontends.zoo.public_model import FrameModel
+    from ...qat.heads import Head, Supervised
+
+    net = load_torch(Path(source))[0] if isinstance(source, str | Path) else source
+    heads = net.earlier_heads() if isinstance(net, FrameModel) else ()
+    if not heads:
+        raise InputError(
+            "SFX-E369",
+            "has no classifier besides the one that is deployed",
+            where=str(source) if isinstance(source, str | Path) else type(source).__name__,
+            hint="sfx.qat.Supervised(model, [sfx.qat.Head(module, names), ...]) adds one's own",
+        )
+    return Supervised(model, [Head(read, names) for read, names in heads])
 
 
 def _warn_of_numbers(form: Graph, options: Options | None) -> None:
