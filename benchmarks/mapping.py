@@ -358,7 +358,7 @@ def compiled(title: str, rates: bool = True) -> tuple[Program, Target, dict[str,
     model = zoo.build(name, config.to_mapping())
     x = models.awake(model)
     graph = to_graph(export(model, model.example_input()))
-    found = quantize(lower(graph), x if rates else None)
+    found = quantize(lower(graph, int(x.max())), x if rates else None)
     known = {r.population: r.rate for r in found.records if r.rate is not None}
     target = load(models.TARGET)
     return BalanceDelays(target.limits.max_delay).run(found.program), target, known
@@ -410,8 +410,16 @@ neuron, before a bundle is written.
 * **energy**: of these maps, and of maps spread over fewer cores, the one with the least expected
   energy, static power included.
 * **intel**: no objective, but a prediction of how many cores Intel's compiler would take: each
-  population on cores of its own, its last axis cut into powers of two until a piece fits
-  (PilotNet: [validation.md](validation.md)).
+  population on cores of its own. A convolution is cut into boxes: channels halved (rounded up)
+  until the kernel fits, columns a power of two, rows halved; of the boxes with at most 4095
+  neurons the one that needs fewest cores, then the largest. A dense layer is cut into runs of
+  4095 neurons, divided by ceil(asked / memory) (2 at least) until one fits. It gives every layer of
+  Intel's logs whose shape is known ([validation.md](validation.md)).
+
+The limits of a core are those that Intel's compiler printed, each with its log in
+`toolchain/targets/loihi2.toml`: 4095 neurons, 16,000 words of 64 bits (12,000 in older logs: target
+`loihi2-12000`), 16,000 axons in, 16,000 axon map entries, 8 neuron groups. A weight takes the bits
+that its layer's weights have, so fewer bits save memory: `--bits 4`.
 
 `sfx map model.sfx --input data.npz -o other.sfx` maps a compiled model again, by measured rates.
 

@@ -126,7 +126,12 @@ def hardware_rules() -> str:
     from sfx.toolchain.targets import load, rules
 
     limits = load("loihi2").limits
-    found = (*rules.POPULATION_RULES, *rules.PROJECTION_RULES, *rules.CORE_RULES)
+    found = (
+        *rules.POPULATION_RULES,
+        *rules.PROJECTION_RULES,
+        *rules.CORE_RULES,
+        rules.neuron_groups,
+    )
     rows = [(f"`{r.__name__}`", rules.text_of(r, limits)) for r in found]
     return table(("rule", "loihi2"), rows)
 

@@ -175,8 +175,7 @@ def test_model_that_exceeds_the_target(model: Path, tmp_path: Path) -> None:
     text = source.read_text().replace('name = "loihi2"', 'name = "small"')
     for limit, value, small in (
         ("cores_per_chip", 120, 4),
-        ("neurons_per_core", 8192, 200),
-        ("stateful_neurons_per_core", 3168, 200),
+        ("neurons_per_core", 4095, 200),
     ):
         assert f"{limit} = {{ value = {value}" in text
         text = text.replace(f"{limit} = {{ value = {value}", f"{limit} = {{ value = {small}")

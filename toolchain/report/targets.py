@@ -14,6 +14,7 @@ from ..targets.rules import (
     POPULATION_RULES,
     PROJECTION_RULES,
     cores_available,
+    neuron_groups,
     text_of,
 )
 from ..targets.target import Quantity
@@ -83,7 +84,7 @@ def target_details(name: str) -> RenderableType:
         show_header=False,
         pad_edge=False,
     )
-    for rule in (*CORE_RULES, cores_available, *PROJECTION_RULES, *POPULATION_RULES):
+    for rule in (*CORE_RULES, neuron_groups, cores_available, *PROJECTION_RULES, *POPULATION_RULES):
         rules.add_row(f"- {text_of(rule, t.limits)}")
     costs = _table("cost", "value", "range", "source")
     costs.title = "\nCosts"

@@ -54,6 +54,8 @@ _MAY_BE_ZERO = {
     "payload_bits",
     "stateful_neurons_per_core",
     "least_weight_bits",
+    "synapse_index_bits",
+    "neuron_groups_per_core",
 }
 MOST, MOST_PLACES, LARGEST = 1 << 40, 1 << 20, 1e30
 """Of a limit; of one that counts cores or chips, which the mapper has in memory; of a cost."""

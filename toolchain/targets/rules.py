@@ -260,7 +260,9 @@ def synaptic_memory(where: str, usage: Usage, limits: Limits) -> Problem | None:
 
 
 def axons_in(where: str, usage: Usage, limits: Limits) -> Problem | None:
-    """A core takes spikes from at most {axons_in_per_core} distinct neurons (0: not public)."""
+    """A core takes spikes by at most {axons_in_per_core} axons (0: not public): one for each
+    distinct neuron, on Loihi 2 one for each list part of a kernel whatever neurons share it.
+    """
     if not limits.axons_in_per_core or usage.axons_in <= limits.axons_in_per_core:
         return None
     return _broken(
@@ -274,7 +276,9 @@ def axons_in(where: str, usage: Usage, limits: Limits) -> Problem | None:
 
 
 def axons_out(where: str, usage: Usage, limits: Limits) -> Problem | None:
-    """The neurons of a core reach at most {axons_out_per_core} cores in sum (0: not public)."""
+    """The neurons of a core send by at most {axons_out_per_core} axons (0: not public): one for
+    each neuron and core that it drives, on Loihi 2 one for each neuron and population.
+    """
     if not limits.axons_out_per_core or usage.axons_out <= limits.axons_out_per_core:
         return None
     return _broken(
@@ -284,6 +288,20 @@ def axons_out(where: str, usage: Usage, limits: Limits) -> Problem | None:
         where,
         f"This one would need {usage.axons_out}.",
         "let each neuron drive fewer cores: fewer output channels, fewer consumers",
+    )
+
+
+def neuron_groups(where: str, groups: int, limits: Limits) -> Problem | None:
+    """A core holds neurons of at most {neuron_groups_per_core} populations (0: not public)."""
+    if not limits.neuron_groups_per_core or groups <= limits.neuron_groups_per_core:
+        return None
+    return _broken(
+        neuron_groups,
+        limits,
+        "SFX-E415",
+        where,
+        f"This one would hold {groups}.",
+        "map it with the mapper of sfx",
     )
 
 

@@ -15,7 +15,7 @@ class Limits:
     synapse_words_per_core: int
     word_bits: int
     axons_in_per_core: int
-    """0: not public, not checked."""
+    """0: not public, not checked. What counts as one: `lists`."""
     axons_out_per_core: int
     """0: not public, not checked."""
     cores_per_chip: int
@@ -40,6 +40,10 @@ class Limits:
     """Fewest bits that a stored weight takes. 0: every weight takes `weight_bits`."""
     stateful_neurons_per_core: int = 0
     """Neurons that keep a state from step to step. 0: as many as `neurons_per_core`."""
+    synapse_index_bits: int = 0
+    """Bits of the neuron's index in a stored synapse. 0: dense weights lie side by side."""
+    neuron_groups_per_core: int = 0
+    """Kinds of neurons that a core tells apart. 0: not public, not checked."""
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -56,6 +60,16 @@ class Limits:
             self.bias_exp,
             self.payload_bits or self.state_bits,
         )
+
+    @property
+    def lists(self) -> bool:
+        """Synapses are lists, as on Loihi 2 (`targets.memory`): a kernel's are shared by its pre
+        neurons, so they are an axon together; a spike leaves by one entry for each population that
+        it drives, however many cores hold it.
+
+        Otherwise every pre neuron is an axon in, every core that it drives an axon out.
+        """
+        return self.synapse_index_bits > 0
 
     @property
     def cores(self) -> int:

@@ -105,7 +105,7 @@ def test_loads_by_hardware_step() -> None:
     assert loads.received.tolist() == [[2, 2, 1], [1, 1, 2]]
     assert loads.sent.tolist() == [[0, 1, 0], [1, 1, 0]]
     assert loads.host.tolist() == [4, 2]
-    assert loads.words.tolist() == [[1 * 2, 1 * 2, 2 * 2], [2 * 2, 2 * 2, 1 * 2]]
+    assert loads.words.tolist() == [[1, 1, 2], [2, 2, 1]]  # a list of two fits a word
     assert loads.link.tolist() == [2 * 32, 2 * 32]
     assert loads.chip_link.tolist() == [0, 0]
 
@@ -132,7 +132,7 @@ def test_step_time_is_the_largest_term_of_each_step() -> None:
         ({"t_access": 1.0}, [2, 2]),
         ({"t_access": 1.0, "t_fired": 3.0}, [5, 5]),
         ({"t_update": 1.0}, [2, 2]),
-        ({"t_memory_word": 1.0}, [4, 4]),
+        ({"t_memory_word": 1.0}, [2, 2]),
         ({"t_message_in": 5.0}, [10, 10]),
         ({"t_message_out": 5.0}, [5, 5]),
         ({"t_link_bit": 1.0}, [64, 64]),

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from sfx.toolchain.compiler.mapping.flows import Flows, flows
 from sfx.toolchain.compiler.mapping.place import MappingOptions, place
-from sfx.toolchain.compiler.mapping.regroup import regroup
+from sfx.toolchain.compiler.mapping.regroup import Room, regroup
 from sfx.toolchain.compiler.mapping.search import COARSE, LEVELS, NEARLY, Search
 from sfx.toolchain.compiler.mapping.traffic import traffic
 from sfx.toolchain.ground.arith import IntArray
@@ -69,12 +69,16 @@ def test_regrouping_saves_messages_and_keeps_every_limit(
     share /= max(1.0, load_of.max())  # legal, some cores full
     spent = np.array([time[core == c].sum() for c in range(used)])
     most = slack * spent.mean()
-    found = regroup(core, share, time, flow, most)
-    again = regroup(core, share, time, flow, most)
+    group = rng.integers(0, 3, pieces)
+    kinds = max(np.unique(group[core == c]).size for c in range(used))
+    room = Room(share, time, group, kinds, most)
+    found = regroup(core, room, flow)
+    again = regroup(core, room, flow)
     assert np.array_equal(found, again)
     assert messages(flow, found) <= messages(flow, core) + 1e-9
     for c in range(used):
         assert (share[found == c].sum(axis=0) <= 1 + 1e-6).all()
+        assert np.unique(group[found == c]).size <= kinds
         assert time[found == c].sum() <= max(most, spent[c]) + 1e-6
 
 
@@ -85,7 +89,7 @@ def test_two_pairs_that_talk_find_together_by_a_swap() -> None:
     core = np.array([0, 1, 1, 0])
     full = np.full((4, 1), 0.5)  # two a core, so nothing can only move
     assert messages(flow, core) == 10
-    found = regroup(core, full, np.zeros(4), flow, 1.0)
+    found = regroup(core, Room(full, np.zeros(4), np.zeros(4, np.int64), 1, 1.0), flow)
     assert messages(flow, found) == 0
     assert found[0] == found[2] != found[1] == found[3]
 

@@ -14,7 +14,7 @@ from tests.unit.report.test_report import text_of
 
 
 def row(text: str, name: str) -> str:
-    (line,) = (x for x in text.splitlines() if x.startswith(name))
+    (line,) = (x for x in text.splitlines() if x.split()[:1] == [name])
     return line
 
 
@@ -29,7 +29,7 @@ def test_the_smallest_that_fits_is_marked_and_the_others_say_why_not() -> None:
 def test_a_net_too_large_for_one_chip() -> None:
     net = Net(2)
     net.add("input", (2560,), Input(payload_bits=4), high=7)
-    net.add("layer", (1500,), lif(), ("input", dense(1500, 2560)))  # 12 neurons a core
+    net.add("layer", (3000,), lif(), ("input", dense(3000, 2560)))  # 24 neurons a core
     program = net.done("layer")
     text = text_of(target_fits(program), 160)
     assert "needs 125 cores" in row(text, "loihi2")

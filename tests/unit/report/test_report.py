@@ -172,7 +172,6 @@ def test_summary_says_what_it_is_and_what_it_is_not() -> None:
         "What sets the step time",
         f"of {STEPS}",
         "estimate, not a",
-        "not public",
     ):
         assert part in text, part
     for p in v["per_population"]:

@@ -32,7 +32,7 @@ def own(folder: Path, text: str) -> Path:
 
 
 def test_the_listed_targets_smallest_first() -> None:
-    assert names() == ("loihi1", "loihi2", "kapoho-point", "hala-point")
+    assert names() == ("loihi1", "loihi2", "loihi2-12000", "kapoho-point", "hala-point")
 
 
 @pytest.mark.parametrize("name", names())
@@ -56,8 +56,10 @@ def test_the_figures_that_the_facts_fix() -> None:
     assert (one.limits.neurons_per_core, one.limits.axons_in_per_core) == (1024, 4096)
     assert (one.limits.synapse_words_per_core, one.limits.word_bits) == (16384, 64)
     assert one.limits.payload_bits == 0
-    assert (two.limits.synapse_words_per_core, two.limits.word_bits) == (12000, 32)
-    assert two.limits.axons_in_per_core == 0  # not public
+    assert (two.limits.synapse_words_per_core, two.limits.word_bits) == (16000, 64)
+    assert (two.limits.axons_in_per_core, two.limits.axons_out_per_core) == (16000, 16000)
+    assert (two.limits.neurons_per_core, two.limits.neuron_groups_per_core) == (4095, 8)
+    assert load("loihi2-12000").limits == replace(two.limits, synapse_words_per_core=12000)
     assert two.costs["k"].value == 0.73
     assert load("kapoho-point").limits.chips == 8
     assert load("hala-point").limits.cores == 140_544
@@ -252,9 +254,9 @@ def test_a_bias_that_leaves_32_bits_is_refused(tmp_path: Path) -> None:
 
 
 def test_fewer_bits_of_a_weight_need_no_second_line(tmp_path: Path) -> None:
-    """The fewest that are stored, 8 on Loihi 2, are then at most those."""
-    line = '[limits.weight_bits]\nvalue = 6\nsource = "x"\n'
-    assert load(own(tmp_path, OWN + line)).limits.least_weight_bits == 6
+    """The fewest that are stored, 3 on Loihi 2, are then at most those."""
+    line = '[limits.weight_bits]\nvalue = 2\nsource = "x"\n'
+    assert load(own(tmp_path, OWN + line)).limits.least_weight_bits == 2
 
 
 @pytest.mark.parametrize("target", names())

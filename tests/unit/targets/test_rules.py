@@ -134,28 +134,40 @@ def test_delay() -> None:
     fails(rules.delay(projection(c, delay=65), LOIHI2), "SFX-E428", "64", "65")
 
 
+OPEN = replace(LOIHI2, axons_in_per_core=0, axons_out_per_core=0)
+
+
 def usage(**fields: int) -> Usage:
     return Usage(**{"neurons": 1, "synapse_words": 1, "axons_in": 1, "axons_out": 1} | fields)
 
 
 def test_neurons_per_core() -> None:
-    assert rules.neurons_per_core("x", usage(neurons=8192), LOIHI2) is None
-    fails(rules.neurons_per_core("x", usage(neurons=8193), LOIHI2), "SFX-E410", "8192", "8193")
+    assert rules.neurons_per_core("x", usage(neurons=4095), LOIHI2) is None
+    fails(rules.neurons_per_core("x", usage(neurons=4096), LOIHI2), "SFX-E410", "4095", "4096")
 
 
 def test_synaptic_memory() -> None:
-    assert rules.synaptic_memory("x", usage(synapse_words=12000), LOIHI2) is None
-    problem = rules.synaptic_memory("x", usage(synapse_words=12001), LOIHI2)
-    fails(problem, "SFX-E411", "12000 words of 32 bits", "12001")
+    assert rules.synaptic_memory("x", usage(synapse_words=16000), LOIHI2) is None
+    problem = rules.synaptic_memory("x", usage(synapse_words=16001), LOIHI2)
+    fails(problem, "SFX-E411", "16000 words of 64 bits", "16001")
 
 
 def test_axons_are_checked_where_the_limit_is_public() -> None:
     assert rules.axons_in("x", usage(axons_in=4096), LOIHI1) is None
     fails(rules.axons_in("x", usage(axons_in=4097), LOIHI1), "SFX-E412", "4096", "4097")
-    assert rules.axons_in("x", usage(axons_in=10**6), LOIHI2) is None
+    assert rules.axons_in("x", usage(axons_in=16000), LOIHI2) is None
+    fails(rules.axons_in("x", usage(axons_in=16001), LOIHI2), "SFX-E412", "16000", "16001")
+    assert rules.axons_in("x", usage(axons_in=10**6), OPEN) is None
     assert rules.axons_out("x", usage(axons_out=4096), LOIHI1) is None
     fails(rules.axons_out("x", usage(axons_out=4097), LOIHI1), "SFX-E413", "4096", "4097")
-    assert rules.axons_out("x", usage(axons_out=10**6), LOIHI2) is None
+    fails(rules.axons_out("x", usage(axons_out=16001), LOIHI2), "SFX-E413", "16000", "16001")
+    assert rules.axons_out("x", usage(axons_out=10**6), OPEN) is None
+
+
+def test_neuron_groups() -> None:
+    assert rules.neuron_groups("x", 8, LOIHI2) is None
+    fails(rules.neuron_groups("x", 9, LOIHI2), "SFX-E415", "8", "9")
+    assert rules.neuron_groups("x", 100, LOIHI1) is None
 
 
 def test_cores_available() -> None:

@@ -14,11 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...ground.arith import IntArray
+from ...ir.connections import permutation
 from ...ir.fan_in import FanIn
 from ...ir.placed import Block, PlacedProgram
 from ...ir.program import Program, Projection
 from ...targets.links import Link, LinkLoads
-from ...targets.memory import SYNOP, dense_axon_words, row_words, sparse_axon_words, stored_bits
+from ...targets.memory import (
+    SYNOP,
+    channel_words,
+    dense_axon_words,
+    row_words,
+    sparse_axon_words,
+    stored_bits,
+)
 from ...targets.mesh import Mesh, hops
 from ...targets.target import Target
 from .activity import Activity
@@ -143,38 +151,52 @@ class _Counter:
             indices = b.indices
             for j in self.program.incoming[b.population]:
                 pre, synapses = self.fans[j.name].into(indices)
-                self._count_synapses(core, j, pre, synapses, indices.size)
+                self._count_synapses(core, j, pre, synapses, indices)
                 received[j.pre].append(pre)
         for name, parts in received.items():
             axons = parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
             self._count_messages(core, name, axons)
 
     def _count_synapses(
-        self, core: int, j: Projection, pre: IntArray, synapses: IntArray, neurons: int
+        self, core: int, j: Projection, pre: IntArray, synapses: IntArray, post: IntArray
     ) -> None:
         spikes = self.activity.events[j.pre][:, pre]
         ops = spikes @ synapses
-        words = spikes @ self._words_read(j, synapses, neurons)
+        words = spikes @ self._words_read(j, synapses, post)
         arrival = self.program[j.pre].phase + max(j.delay, 1)
         kind = SYNOP[j.connection.storage]
         self.synops[kind][:, core] += _at(ops, arrival)
         self.words[:, core] += _at(words, arrival)
         self.events[j.post] += Events(**{f"synops_{kind}": float(ops.sum())})
 
-    def _words_read(self, j: Projection, synapses: IntArray, neurons: int) -> IntArray:
-        """Words that one spike of each axon reads."""
-        bits = self.stored[j.name]
+    def _words_read(self, j: Projection, synapses: IntArray, post: IntArray) -> IntArray:
+        """Words that one spike of each axon reads for the neurons `post` of a block."""
+        bits, neurons = self.stored[j.name], post.size
         match j.connection.storage:
             case "dense":
                 return np.full(synapses.size, dense_axon_words(neurons, bits, self.limits))
             case "sparse":
                 return sparse_axon_words(synapses, neurons, bits, self.limits)
             case "kernel":
+                if self.limits.lists:
+                    return self._list_words_read(j, synapses, post)
                 most = row_words(j.connection.kernel().met, bits, self.limits)
                 words = row_words(synapses, bits, self.limits)
                 return np.minimum(words, most)
             case "pattern":
                 return np.ones(synapses.size, dtype=np.int64)
+
+    def _list_words_read(self, j: Projection, synapses: IntArray, post: IntArray) -> IntArray:
+        """A kernel's lists that each axon meets: its synapses over those of one list."""
+        kernel = j.connection.kernel()
+        if j.post_view is not None:
+            post = permutation(j.post_view, self.program[j.post].size)[post]
+        channel = np.unique(post // kernel.positions)
+        groups = np.unique(channel // (kernel.channels // kernel.groups)).size
+        each = np.array([-(-channel.size // groups)], dtype=np.int64)
+        words = channel_words(each, self.stored[j.name], self.limits)
+        read: IntArray = -(-synapses // each) * words
+        return read
 
     def _count_messages(self, core: int, name: str, axons: IntArray) -> None:
         spikes = self.activity.events[name][:, axons]

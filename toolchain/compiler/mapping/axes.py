@@ -87,14 +87,15 @@ def tile_axes(program: Program, population: Population) -> Shape:
     known = [p for p in patterns if p is not None]
     weighted = [p.post for p in known if p.channels]
     if weighted:
-        return _tidy(weighted[0])
+        return tidy(weighted[0])
     if len(known) < len(patterns) or not known:
         return (population.size,)
     axes: Shape = (population.size,)
     for p in known:
         axes = refine(axes, p.post) or axes
-    return _tidy(axes)
+    return tidy(axes)
 
 
-def _tidy(axes: Shape) -> Shape:
+def tidy(axes: Shape) -> Shape:
+    """Without axes of one place."""
     return tuple(n for n in axes if n > 1) or (1,)

@@ -6,8 +6,8 @@ sequential  flat ranges as long as a core holds neurons (Lava's mapper numbers c
 split rule  NengoLoihi: equal flat ranges, as many as the scarcest resource asks for
 2-D tiles   NxTF's shape (arXiv:2101.04261): pixels in near squares with all channels; channels
             are cut only where the kernel does not fit
-halving     Lava's partitioner: the last axis in powers of two until a piece fits; the objective
-            `intel` is this cut, placed by our annealing
+intel       Intel's compiler (`intel`); the objective of this name is this cut, placed by our
+            annealing
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from ...ground.errors import FitError, Problem
 from .grid import Grid
+from .intel import intel
 from .partition import Partitioner, PartitionGoals
 
 
@@ -58,24 +59,11 @@ def tiles_over(parts: Partitioner, goals: PartitionGoals, cores: int) -> dict[st
     }
 
 
-def halving(parts: Partitioner, goals: PartitionGoals) -> dict[str, Grid]:
-    """The last axis cut into pieces of 2^n places, the largest that fit."""
-    del goals
-    out = {}
-    for name, meter in parts.meters.items():
-        axes, last = meter.axes, meter.axes[-1]
-        lengths = [1 << n for n in range(last.bit_length(), -1, -1)]
-        grids = [Grid(axes, (*(1,) * (len(axes) - 1), -(-last // n))) for n in lengths]
-        fits = [g for g in grids if parts.fits(name, g)]
-        out[name] = fits[0] if fits else _fewest(parts, name, axes)
-    return out
-
-
 BASELINES: dict[str, Callable[[Partitioner, PartitionGoals], dict[str, Grid]]] = {
     "sequential": sequential,
     "split rule": split_rule,
     "2-D tiles": tiles,
-    "halving": halving,
+    "intel": intel,
 }
 
 

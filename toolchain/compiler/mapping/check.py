@@ -13,16 +13,19 @@ from ...ground.arith import IntArray
 from ...ground.errors import FitError, Problem
 from ...ir.connections import permutation
 from ...ir.fan_in import FanIn
-from ...ir.placed import Block, PlacedProgram, Usage
+from ...ir.placed import Block, PlacedProgram, Tile, Usage
 from ...ir.program import Population, Program, Projection
 from ...targets.memory import (
     STRUCTURED_WORDS,
+    channel_words,
     dense_axon_words,
+    list_parts,
+    map_entries,
     row_words,
     sparse_axon_words,
     stored_bits,
 )
-from ...targets.rules import check_core, check_values
+from ...targets.rules import check_core, check_values, neuron_groups
 from ...targets.target import Limits, Target
 from ...targets.widths import other_widths
 from .partition import on_cores
@@ -112,9 +115,11 @@ def _usage(placed: PlacedProgram, limits: Limits) -> list[Problem]:
             )
     for (chip, core), members in by_core.items():
         usage = total(measured[i] for i in members)
-        if check_core("", usage, limits):
-            held = " and ".join(sorted({placed.blocks[i].population for i in members}))
-            problems += check_core(f"chip {chip} core {core} ({held})", usage, limits)
+        populations = sorted({placed.blocks[i].population for i in members})
+        where = f"chip {chip} core {core} ({' and '.join(populations)})"
+        problems += check_core(where, usage, limits)
+        crowded = neuron_groups(where, len(populations), limits)
+        problems += [] if crowded is None else [crowded]
     return problems
 
 
@@ -131,17 +136,21 @@ def _covers(recorded: Usage, measured: Usage) -> bool:
 def measure(placed: PlacedProgram, limits: Limits) -> list[Usage]:
     """The usage of every block, counted from the connections and the blocks' neurons.
 
-    Axons are 0 where the target does not limit them: counting them costs by far the most.
+    Axons are 0 where the target does not limit them: counting neurons costs by far the most.
     """
-    program = placed.program
-    axons = bool(limits.axons_in_per_core or limits.axons_out_per_core)
+    program, lists = placed.program, limits.lists
+    axons = bool(limits.axons_in_per_core or limits.axons_out_per_core) and not lists
     counter = _Counter(placed, axons=axons)
-    measured = []
+    measured: list[tuple[int, int, int, int]] = []
     for b in placed.blocks:
         population = program[b.population]
         indices = b.indices
         words = sum(counter.words(j, indices, limits) for j in program.incoming[b.population])
         axons_in = counter.axons_in(b.population, indices) if axons else 0
+        if lists:
+            into = program.incoming[b.population]
+            axons_in = sum(counter.entries(j, indices) for j in into)
+            counter.sent[len(measured)] = counter.map_entries(b.population, b.tile)
         stateful = indices.size if population.stateful else 0
         measured.append((indices.size, words, axons_in, stateful))
     return [
@@ -181,15 +190,53 @@ class _Counter:
                 _, synapses = self._fan(j).into(indices)
                 return int(sparse_axon_words(synapses, indices.size, bits, limits).sum())
             case "kernel":
-                kernel = j.connection.kernel()
-                if j.post_view is not None and j.name not in self.views:
-                    self.views[j.name] = permutation(j.post_view, self.program[j.post].size)
-                at = indices if j.post_view is None else self.views[j.name][indices]
-                present = np.zeros(kernel.channels, dtype=bool)
-                present[at // kernel.positions] = True
-                return row_words(int(present.sum()) * kernel.weights, bits, limits)
+                present, weights = self._present(j, indices), j.connection.kernel().weights
+                if limits.lists:
+                    return weights * int(channel_words(present, bits, limits).sum())
+                return row_words(int(present.sum()) * weights, bits, limits)
             case "pattern":
                 return STRUCTURED_WORDS
+
+    def _present(self, j: Projection, indices: IntArray) -> IntArray:
+        """Out channels of each group of a kernel that have a neuron among these [groups]."""
+        kernel = j.connection.kernel()
+        if j.post_view is not None and j.name not in self.views:
+            self.views[j.name] = permutation(j.post_view, self.program[j.post].size)
+        at = indices if j.post_view is None else self.views[j.name][indices]
+        present = np.zeros(kernel.channels, dtype=np.int64)
+        present[at // kernel.positions] = 1
+        in_group: IntArray = present.reshape(kernel.groups, -1).sum(axis=1)
+        return in_group
+
+    def entries(self, j: Projection, indices: IntArray) -> int:
+        """Axons in of a projection where synapses are lists."""
+        match j.connection.storage:
+            case "dense":
+                return self.program[j.pre].size
+            case "sparse":
+                return int(self._fan(j).into(indices)[0].size)
+            case "kernel":
+                return int(list_parts(self._present(j, indices)).sum())
+            case "pattern":
+                return 1
+
+    def map_entries(self, name: str, tile: Tile) -> int:
+        """Axon map entries of a block where synapses are lists: by places and channels of the input
+        of each kernel, else by neurons.
+        """
+        into: dict[str, int] = {}
+        indices = tile.indices
+        for j in self.program.outgoing[name]:
+            entries = indices.size
+            wiring = j.connection.wiring() if j.connection.storage == "kernel" else None
+            if wiring is not None and j.pre_view is None:
+                each = prod(wiring.pre[1:])
+                channels, places = np.unique(indices // each), np.unique(indices % each)
+                if channels.size * places.size == entries:  # a box of the input
+                    size = np.array([channels.size], dtype=np.int64)
+                    entries = int(map_entries(np.array([places.size]), size)[0])
+            into[j.post] = max(into.get(j.post, 0), entries)
+        return sum(into.values()) if into else int(indices.size)
 
     def axons_in(self, name: str, indices: IntArray) -> int:
         """Axons in of a block; adds to `sent` of the blocks that feed it."""

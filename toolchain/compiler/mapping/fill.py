@@ -22,18 +22,22 @@ def fill(
     time: Array,
     light: NDArray[np.bool_],
     group: IntArray,
+    most_groups: int,
     busy_already: float,
     cores: int,
 ) -> IntArray:
     """The core of each piece; opens cores beyond the first `cores` where none has space.
 
     A light piece goes to the fullest core, and the idler the better (a core counts as idle below
-    time 1; `busy_already` 1: idleness is worth nothing). Others go to the idlest core.
+    time 1; `busy_already` 1: idleness is worth nothing). Others go to the idlest core. No core
+    holds pieces of more than `most_groups` populations.
     """
     pieces, resources = share.shape
     most = pieces + cores
     load, spent = np.zeros((most, resources)), np.full(most, busy_already)
     last = np.full(most, -1)
+    held = np.full((most, most_groups), -1)
+    kinds = np.zeros(most, np.int64)
     core = np.full(pieces, -1)
     first, used = 0, cores
     for i in order:
@@ -45,6 +49,10 @@ def fill(
                     fits = False
                     break
                 full = max(full, load[b, r])
+            if fits and kinds[b] == most_groups and last[b] != group[i]:
+                fits = False
+                for k in range(most_groups):
+                    fits = fits or held[b, k] == group[i]
             if not fits:
                 continue
             if light[i]:
@@ -60,6 +68,12 @@ def fill(
         core[i] = best
         spent[best] += time[i]
         last[best] = group[i]
+        known = False
+        for k in range(kinds[best]):
+            known = known or held[best, k] == group[i]
+        if not known:
+            held[best, kinds[best]] = group[i]
+            kinds[best] += 1
         for r in range(resources):
             load[best, r] += share[i, r]
         while first < used and load[first, 0] >= FULL:

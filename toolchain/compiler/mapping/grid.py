@@ -16,10 +16,28 @@ MOST_CANDIDATES = 60_000
 
 @dataclass(frozen=True)
 class Grid:
-    """`axes` cut into `parts` each; parts of an axis differ by at most one in length."""
+    """`axes` cut into `parts` each; parts of an axis differ by at most one in length.
+
+    lengths  where it is given: parts have this length along each axis, the last what is left
+    """
 
     axes: Shape
     parts: Shape
+    lengths: Shape | None = None
+
+    @classmethod
+    def of_lengths(cls, axes: Shape, lengths: Shape) -> Grid:
+        """Parts of these lengths."""
+        parts = tuple(-(-n // k) for n, k in zip(axes, lengths, strict=True))
+        return cls(axes, parts, lengths)
+
+    def ends(self, axis: int) -> IntArray:
+        """Where the parts of an axis begin and end [parts + 1]."""
+        n, k = self.axes[axis], self.parts[axis]
+        every = np.arange(k + 1, dtype=np.int64)
+        if self.lengths is not None:
+            return np.minimum(every * self.lengths[axis], n)
+        return every * n // k
 
     @property
     def blocks(self) -> int:
@@ -29,25 +47,18 @@ class Grid:
     def tile(self, block: int) -> Tile:
         """One tile; tiles are numbered in C order."""
         at = [int(i) for i in np.unravel_index(block, self.parts)]
-        pairs = list(zip(self.axes, self.parts, at, strict=True))
-        return Tile(
-            self.axes,
-            tuple(n * i // k for n, k, i in pairs),
-            tuple(n * (i + 1) // k for n, k, i in pairs),
-        )
+        ends = [self.ends(axis)[i : i + 2].tolist() for axis, i in enumerate(at)]
+        return Tile(self.axes, tuple(a for a, _ in ends), tuple(b for _, b in ends))
 
     def part_of(self, axis: int) -> IntArray:
         """The part that each place along an axis belongs to."""
-        n, k = self.axes[axis], self.parts[axis]
-        out: IntArray = (np.arange(n, dtype=np.int64) * k + k - 1) // n
-        return out
+        return np.repeat(np.arange(self.parts[axis], dtype=np.int64), np.diff(self.ends(axis)))
 
     def neurons(self) -> IntArray:
         """Neurons of every tile [blocks]."""
         sizes = np.ones(1, dtype=np.int64)
-        for n, k in zip(self.axes, self.parts, strict=True):
-            ends = np.arange(k + 1, dtype=np.int64) * n // k
-            sizes = np.outer(sizes, np.diff(ends)).ravel()
+        for axis in range(len(self.axes)):
+            sizes = np.outer(sizes, np.diff(self.ends(axis))).ravel()
         return sizes
 
     def samples(self) -> list[int]:

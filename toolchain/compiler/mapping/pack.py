@@ -33,21 +33,28 @@ def shares(pieces: Sequence[Piece], limits: Limits) -> Array:
     return usage.reshape(-1, 4)
 
 
-def pack(share: Array, group: IntArray) -> IntArray:
+def most_groups(limits: Limits, group: IntArray) -> int:
+    """Populations that may share a core; all of them where the target does not say."""
+    every = int(group.max(initial=0)) + 1
+    return min(limits.neuron_groups_per_core or every, every)
+
+
+def pack(share: Array, group: IntArray, groups: int) -> IntArray:
     """The core of each piece on as few cores as best fit needs.
 
-    share  [pieces, resources], each <= 1
-    group  [pieces] population; pieces of one population keep together where that costs no core
+    share   [pieces, resources], each <= 1
+    group   [pieces] population; pieces of one population keep together where that costs no core
+    groups  of which a core holds at most so many
     """
     from .fill import fill
 
     order = np.lexsort((group, -np.round(share.max(axis=1), 6)))
     nothing = np.zeros(len(share))
     light = np.ones(len(share), dtype=np.bool_)
-    return renumbered(fill(order, share, nothing, light, group, 1.0, 0))
+    return renumbered(fill(order, share, nothing, light, group, groups, 1.0, 0))
 
 
-def level(share: Array, busy: Array, group: IntArray, cores: int) -> IntArray:
+def level(share: Array, busy: Array, group: IntArray, groups: int, cores: int) -> IntArray:
     """The core of each piece, all cores about equally busy; more than `cores` only if they must.
 
     What takes more time than space goes to the idlest core, longest first; what takes space then
@@ -60,7 +67,7 @@ def level(share: Array, busy: Array, group: IntArray, cores: int) -> IntArray:
     space = share.max(axis=1)
     light = space > time
     order = np.lexsort((-np.where(light, space, time), light))
-    return renumbered(fill(order, share, time, light, group, 0.0, cores))
+    return renumbered(fill(order, share, time, light, group, groups, 0.0, cores))
 
 
 def renumbered(core: IntArray) -> IntArray:

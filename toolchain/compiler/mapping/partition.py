@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from ...ground.arith import IntArray
 from ...ground.errors import FitError, Problem
 from ...ir.placed import Tile, Usage
-from ...ir.program import Population, Program
+from ...ir.program import Population, Program, Shape
 from ...targets.rules import axons_out, check_core
 from ...targets.target import Limits
 from .axes import tile_axes
 from .demand import Rates
 from .grid import Grid, Grids, grids
 from .overlap import Pairs, overlap
-from .usage import Meter, describe
+from .usage import Meter, describe, map_entries
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ class Partitioner:
         self.candidates = {name: grids(m.axes) for name, m in self.meters.items()}
         self._pairs: dict[tuple[str, Grid, Grid], Pairs] = {}
         self._known_words: dict[tuple[str, tuple[int, ...]], int] = {}
+        self._known_usage: dict[tuple[str, Shape, Shape], Usage] = {}
 
     def partition(self, goals: PartitionGoals) -> Partition:
         """Pieces that suit the goals; every one fits a core. Raises FitError as `plan` does."""
@@ -127,7 +128,9 @@ class Partitioner:
             neurons += self.limits.neuron_share(size, size if self._stateful(name) else 0)
             words += int(meter.least_words(np.array([meter.axes], dtype=np.int64))[0])
             words += sum(
-                j.connection.weights.size * meter.bits[j.name] / self.limits.word_bits
+                j.connection.weights.size
+                * (meter.bits[j.name] + self.limits.synapse_index_bits)
+                / self.limits.word_bits
                 for j in meter.incoming
                 if j.connection.storage == "sparse"
             )
@@ -179,8 +182,7 @@ class Partitioner:
             meter.least_words(tries.lengths) / limits.synapse_words_per_core,
         ]
         if limits.axons_in_per_core:
-            axons = np.sum([meter.axons_in(tries.lengths, j) for j in meter.incoming], axis=0)
-            shares.append(axons / limits.axons_in_per_core)
+            shares.append(meter.axons_in(tries.lengths) / limits.axons_in_per_core)
         space: NDArray[np.float64] = np.max(np.broadcast_arrays(*shares), axis=0)
         if not goals.most_seconds:
             return space, np.zeros(len(tries))
@@ -196,7 +198,7 @@ class Partitioner:
         """Seconds a step that receiving messages costs the core of a tile."""
         out = np.zeros(len(tries))
         for j in self.meters[name].incoming if goals.seconds_per_message else ():
-            axons = self.meters[name].axons_in(tries.lengths, j)
+            axons = self.meters[name].drivers(tries.lengths, j)
             out += goals.seconds_per_message * goals.rate[j.pre] * axons
         return out
 
@@ -209,7 +211,7 @@ class Partitioner:
         meter = self.meters[name]
         sent = np.zeros(len(legal))
         for j in meter.incoming:
-            sent += goals.rate[j.pre] * legal.blocks * meter.axons_in(legal.lengths, j)
+            sent += goals.rate[j.pre] * legal.blocks * meter.drivers(legal.lengths, j)
         spread = np.ptp(legal.lengths, axis=1)
         few = cores > goals.core_tolerance * cores.min()
         keys = (spread, legal.blocks, np.round(sent, 6), np.where(few, cores, 0))
@@ -242,15 +244,26 @@ class Partitioner:
         if grid.neurons().max() > self.most_neurons(name):
             return False
         return not any(
-            check_core("", self._usage(name, grid.tile(b)), self.limits) for b in grid.samples()
+            check_core("", self.usage(name, grid.tile(b)), self.limits) for b in grid.samples()
         )
 
-    def _usage(self, name: str, tile: Tile, axons: int | None = None) -> Usage:
+    def usage(self, name: str, tile: Tile, axons: int | None = None) -> Usage:
+        """What a tile takes of a core; axons in are counted unless given."""
         meter = self.meters[name]
         if axons is None:
             axons = meter.counted_axons_in(tile) if self.limits.axons_in_per_core else 0
         stateful = tile.neurons if self._stateful(name) else 0
         return Usage(tile.neurons, self._words(name, tile), axons, 0, stateful)
+
+    def _list_usage(self, name: str, tile: Tile) -> Usage:
+        """The usage with axon map entries, where synapses are lists: equal for equal lengths."""
+        key = (name, tile.axes, tile.lengths)
+        found = self._known_usage.get(key)
+        if found is None:
+            found = replace(self.usage(name, tile), axons_out=map_entries(self.program, name, tile))
+            if self.meters[name].regular:
+                self._known_usage[key] = found
+        return found
 
     def _words(self, name: str, tile: Tile) -> int:
         meter, key = self.meters[name], (name, tile.lengths)
@@ -267,7 +280,7 @@ class Partitioner:
         for block in singles.samples():
             tile = singles.tile(block)
             where = describe(meter.population, tile)
-            problems = check_core(where, self._usage(name, tile), self.limits)
+            problems = check_core(where, self.usage(name, tile), self.limits)
             if problems:
                 return problems[0]
         raise AssertionError(f"{name}: one neuron fits, yet no grid was found")
@@ -282,10 +295,13 @@ class Partitioner:
             first[name] = count
             count += grid.blocks
         axons, sent = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        lists = self.limits.lists
         message_seconds = np.zeros(count)
         for pre, post, found in pairs:
             received = goals.seconds_per_message * goals.rate[pre] * found.neurons
             np.add.at(message_seconds, first[post] + found.post, received)
+            if lists:
+                continue
             np.add.at(axons, first[post] + found.post, found.neurons)
             if pre in first:
                 np.add.at(sent, first[pre] + found.pre, found.neurons)
@@ -293,7 +309,9 @@ class Partitioner:
             Piece(
                 name,
                 tile := grid.tile(b),
-                replace(self._usage(name, tile, int(axons[i])), axons_out=int(sent[i])),
+                self._list_usage(name, tile)
+                if lists
+                else replace(self.usage(name, tile, int(axons[i])), axons_out=int(sent[i])),
                 tile.neurons * goals.seconds_per_neuron[name] + float(message_seconds[i]),
             )
             for name, grid in chosen.items()

@@ -6,6 +6,8 @@ no core busier than allowed. The first pieces are tried first, so equal inputs g
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,13 +20,27 @@ MOST_VISITS = 500_000_000
 """Bound on the work: flows looked at."""
 
 
-def regroup(core: IntArray, share: Array, time: Array, flows: Flows, most: float) -> IntArray:
+@dataclass(frozen=True, eq=False)
+class Room:
+    """What must stay true of cores.
+
+    share   [pieces, resources] share of a core
+    time    [pieces] how long a piece keeps its core busy; a core stays below `most`, or below what
+            it had
+    group   [pieces] population, of which a core holds at most `groups`
+    """
+
+    share: Array
+    time: Array
+    group: IntArray
+    groups: int
+    most: float
+
+
+def regroup(core: IntArray, room: Room, flows: Flows) -> IntArray:
     """The core of each piece, with fewer messages than `core` or as many.
 
     core   [pieces] numbered from 0, in use without gaps
-    share  [pieces, resources] share of a core
-    time   [pieces] how long a piece keeps its core busy; a core stays below `most`, or below what
-           it had
     """
     from .swaps import Links, improve
 
@@ -41,6 +57,10 @@ def regroup(core: IntArray, share: Array, time: Array, flows: Flows, most: float
         flows.rate,
     )
     at = np.concatenate([core, np.full(flows.size.size - core.size, -1, dtype=np.int64)])
-    improve(at, share, time, most, links, int(core.max(initial=-1)) + 1, SWEEPS, MOST_VISITS)
+    cores = int(core.max(initial=-1)) + 1
+    improve(
+        at, room.share, room.time, room.group, room.groups, room.most, links, cores, SWEEPS,
+        MOST_VISITS,
+    )  # fmt: skip
     found: IntArray = at[: core.size]
     return found

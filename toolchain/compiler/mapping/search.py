@@ -4,7 +4,7 @@ cores    as few cores as possible, then few messages
 latency  of maps whose busiest core is nearly as idle as the fewest chips allow, few messages
 energy   of these, and of nets levelled over fewer cores, what is expected to take least energy
 intel    as Intel's compiler cuts, to tell how many cores it would take: each population on cores
-         of its own, halved until a piece fits
+         of its own
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ...ground.errors import InputError
 from ...ir.program import Program
 from ...targets.target import Target
 from .arrange import length
-from .baselines import halving
 from .demand import Rates, rates, seconds_per_neuron
 from .flows import flows
-from .pack import level, pack, renumbered, shares
+from .intel import intel
+from .pack import level, most_groups, pack, renumbered, shares
 from .partition import Partition, Partitioner, PartitionGoals
-from .regroup import regroup
+from .regroup import Room, regroup
 from .traffic import Traffic, traffic
 
 Array = NDArray[np.float64]
@@ -112,7 +112,7 @@ class Search:
             )
         few = self.fewest()  # which refuses what no map can hold, with value and limit
         if objective == "intel":
-            return self.halved()
+            return self.as_intel()
         if objective == "cores":
             return few
         quick = self.quickest(few)
@@ -137,9 +137,9 @@ class Search:
         )
         return self.regrouped(best)
 
-    def halved(self) -> Packed:
-        """Lava's rule (LoihiScalingEfficiency, README), one piece a core."""
-        done = self.parts.measure(halving(self.parts, self.goals), self.goals)
+    def as_intel(self) -> Packed:
+        """The rule of Intel's compiler, one piece a core."""
+        done = self.parts.measure(intel(self.parts, self.goals), self.goals)
         return self._traffic(done, np.arange(len(done.pieces), dtype=np.int64))
 
     def quickest(self, few: Packed) -> Packed:
@@ -201,7 +201,8 @@ class Search:
         group = np.array([self.order[p.population] for p in done.pieces], dtype=np.int64)
         share = shares(done.pieces, self.target.limits)
         busy = np.array([p.busy for p in done.pieces])
-        core = level(share, busy, group, budget) if budget else pack(share, group)
+        groups = most_groups(self.target.limits, group)
+        core = level(share, busy, group, groups, budget) if budget else pack(share, group, groups)
         return self._traffic(done, core)
 
     def regrouped(self, packed: Packed, most: float = inf) -> Packed:
@@ -211,7 +212,10 @@ class Search:
             shares(done.pieces, self.target.limits),
             np.array([p.busy for p in done.pieces]),
         )
-        core = regroup(packed.core, share, busy, flows(done, self.goals.rate), most)
+        group = np.array([self.order[p.population] for p in done.pieces], dtype=np.int64)
+        groups = most_groups(self.target.limits, group)
+        room = Room(share, busy, group, groups, most)
+        core = regroup(packed.core, room, flows(done, self.goals.rate))
         return self._traffic(done, renumbered(core))
 
     def _traffic(self, done: Partition, core: IntArray) -> Packed:

@@ -33,10 +33,16 @@ class Links(NamedTuple):
 
 
 class Cores(NamedTuple):
-    """What is on the cores: sums [cores, resources], [cores]; linked lists of their pieces."""
+    """What is on the cores: sums [cores, resources], [cores]; linked lists of their pieces.
+
+    held   [cores, populations] pieces of each population;  kinds  [cores] populations held
+    """
 
     share: Array
     time: Array
+    group: IntArray
+    held: NDArray[np.int32]
+    kinds: IntArray
     load: Array
     spent: Array
     head: IntArray
@@ -133,9 +139,16 @@ def _most_gain(a: int, gains: Gains, count: int, best: IntArray) -> int:
 
 
 @kept()
-def _fits(c: int, p: int, q: int, cores: Cores, most: float) -> bool:
+def _fits(c: int, p: int, q: int, cores: Cores, most: float, groups: int) -> bool:
     """Has core c space and time for piece p once q (-1: none) has left?"""
     freed = cores.time[q] if q >= 0 else 0.0
+    more = 1 if cores.held[c, cores.group[p]] == 0 else 0
+    if q >= 0 and cores.group[q] == cores.group[p]:
+        more = 0
+    elif q >= 0 and cores.held[c, cores.group[q]] == 1:
+        more -= 1
+    if more > 0 and cores.kinds[c] + more > groups:
+        return False
     # packing may have left a core busier than `most`: it may stay so, and get no busier
     if cores.spent[c] - freed + cores.time[p] > max(most, cores.spent[c]) + SLACK:
         return False
@@ -150,6 +163,9 @@ def _fits(c: int, p: int, q: int, cores: Cores, most: float) -> bool:
 def _enter(p: int, c: int, cores: Cores) -> None:
     head, after, before = cores.head, cores.after, cores.before
     cores.spent[c] += cores.time[p]
+    if cores.held[c, cores.group[p]] == 0:
+        cores.kinds[c] += 1
+    cores.held[c, cores.group[p]] += 1
     for r in range(cores.share.shape[1]):
         cores.load[c, r] += cores.share[p, r]
     before[p], after[p] = -1, head[c]
@@ -162,6 +178,9 @@ def _enter(p: int, c: int, cores: Cores) -> None:
 def _leave(p: int, a: int, cores: Cores) -> None:
     head, after, before = cores.head, cores.after, cores.before
     cores.spent[a] -= cores.time[p]
+    cores.held[a, cores.group[p]] -= 1
+    if cores.held[a, cores.group[p]] == 0:
+        cores.kinds[a] -= 1
     for r in range(cores.share.shape[1]):
         cores.load[a, r] -= cores.share[p, r]
     if before[p] >= 0:
@@ -198,7 +217,7 @@ def _swap(
 
 @kept()
 def _where(
-    p: int, a: int, most: float, core: IntArray, links: Links, cores: Cores,
+    p: int, a: int, most: float, groups: int, core: IntArray, links: Links, cores: Cores,
     gains: Gains, other: Gains, best: IntArray,
 ) -> tuple[int, int, float, int]:  # fmt: skip
     """Core for p, lifted from a (-1: none); its partner in a swap; what it saves; flows seen."""
@@ -207,12 +226,12 @@ def _where(
     for t in range(_most_gain(a, gains, count, best)):
         c = best[t]
         alone = gains.gain[c] - gains.gain[a]
-        if _fits(c, p, -1, cores, most):  # the cores after it gain less
+        if _fits(c, p, -1, cores, most, groups):  # the cores after it gain less
             target, score = c, alone
             break
         q = cores.head[c]
         while q >= 0:
-            if _fits(c, p, q, cores, most) and _fits(a, q, p, cores, most):
+            if _fits(c, p, q, cores, most, groups) and _fits(a, q, p, cores, most, groups):
                 change, more = _swap(p, a, q, c, alone, score, core, links, other)
                 visits += more
                 if change > score:
@@ -237,13 +256,14 @@ def _no_gains(count: int) -> Gains:
 
 @kept()
 def improve(
-    core: IntArray, share: Array, time: Array, most: float, links: Links,
-    count: int, sweeps: int, most_visits: int,
+    core: IntArray, share: Array, time: Array, group: IntArray, groups: int, most: float,
+    links: Links, count: int, sweeps: int, most_visits: int,
 ) -> float:  # fmt: skip
     """Improve core [sources] in place, -1 for those of the host; returns the messages saved."""
     pieces, resources = share.shape
     cores = Cores(
-        share, time, np.zeros((count, resources)), np.zeros(count),
+        share, time, group, np.zeros((count, group.max() + 1 if pieces else 1), np.int32),
+        np.zeros(count, np.int64), np.zeros((count, resources)), np.zeros(count),
         np.full(count, -1), np.full(pieces, -1), np.full(pieces, -1),
     )  # fmt: skip
     for p in range(pieces):
@@ -258,7 +278,7 @@ def improve(
             a = core[p]
             core[p] = -1
             target, partner, score, more = _where(
-                p, a, most, core, links, cores, gains, other, best
+                p, a, most, groups, core, links, cores, gains, other, best
             )
             visits += more
             core[p] = a

@@ -12,15 +12,17 @@ from ...ground.arith import IntArray
 from ...ir.fan_in import FanIn
 from ...ir.placed import Tile, Usage
 from ...ir.program import Population, Program, Projection, Shape
+from ...targets import memory
 from ...targets.memory import (
     STRUCTURED_WORDS,
     dense_axon_words,
-    row_words,
+    kernel_axons,
+    kernel_words,
     sparse_axon_words,
     stored_bits,
 )
 from ...targets.target import Limits
-from .axes import Link, Pattern, pattern
+from .axes import Link, Pattern, pattern, tidy
 from .overlap import Group, align
 
 
@@ -95,8 +97,8 @@ class Meter:
                     words = dense_axon_words(neurons, self.bits[j.name], self.limits)
                     total += self.program[j.pre].size * words
                 case "kernel":
-                    weights = channels(j) * j.connection.kernel().weights
-                    total += row_words(weights, self.bits[j.name], self.limits)
+                    kernel = j.connection.kernel()
+                    total += kernel_words(kernel, channels(j), self.bits[j.name], self.limits)
                 case "sparse":
                     pass
                 case "pattern":
@@ -124,7 +126,27 @@ class Meter:
                 out *= np.minimum(cut, whole)
         return out
 
-    def axons_in(self, lengths: IntArray, j: Projection) -> IntArray:
+    def axons_in(self, lengths: IntArray) -> IntArray:
+        """Axons in of tiles of each of these lengths [n], about (exact where `lists`, but for
+        Sparse projections).
+        """
+        of = self._entries if self.limits.lists else self.drivers
+        axons: IntArray = np.zeros(len(lengths), dtype=np.int64)
+        for j in self.incoming:
+            axons = axons + of(lengths, j)
+        return axons
+
+    def _entries(self, lengths: IntArray, j: Projection) -> IntArray:
+        """Axons in where synapses are lists: pre neurons, but the parts of a kernel's lists."""
+        match j.connection.storage:
+            case "kernel":
+                return kernel_axons(j.connection.kernel(), self._channels(j, lengths))
+            case "pattern":
+                return np.ones(len(lengths), dtype=np.int64)
+            case _:
+                return np.full(len(lengths), self.program[j.pre].size, dtype=np.int64)
+
+    def drivers(self, lengths: IntArray, j: Projection) -> IntArray:
         """About how many pre neurons of `j` drive a tile of each of these lengths (an estimate)."""
         wiring = self.patterns[j.name]
         pre = self.program[j.pre].size
@@ -139,11 +161,26 @@ class Meter:
         return np.minimum(out, pre)
 
     def counted_axons_in(self, tile: Tile) -> int:
-        """Exactly how many pre neurons drive a tile: the axons in."""
+        """Exactly how many axons drive a tile."""
+        if self.limits.lists:
+            return self._counted_entries(tile)
         found: dict[str, list[IntArray]] = {}
         for j in self.incoming:
             found.setdefault(j.pre, []).append(self._fans[j.name].into(tile.indices)[0])
         return sum(np.unique(np.concatenate(parts)).size for parts in found.values())
+
+    def _counted_entries(self, tile: Tile) -> int:
+        lengths = np.array([tile.lengths], dtype=np.int64)
+        count = 0
+        for j in self.incoming:
+            if j.connection.storage == "sparse":
+                count += self._fans[j.name].into(tile.indices)[0].size
+            elif j.connection.storage == "kernel" and tile.axes != self.axes:
+                channels = np.array([self._channels_of(j, tile)], dtype=np.int64)
+                count += int(kernel_axons(j.connection.kernel(), channels)[0])
+            else:
+                count += int(self._entries(lengths, j)[0])
+        return count
 
 
 def _reach(link: Link, wiring: Pattern) -> IntArray:
@@ -159,6 +196,31 @@ def _reach(link: Link, wiring: Pattern) -> IntArray:
         span = last[n - 1 :] - first[: size - n + 1] + 1
         out[n - 1] = min(int(span.max()), gaps * n)
     return out
+
+
+def map_entries(program: Program, name: str, tile: Tile) -> int:
+    """Axon map entries of a tile where synapses are lists: for each population that it drives one
+    for each neuron, or for each place and list part of a kernel's input; at least one a neuron if
+    it drives none, for the host.
+
+    A tile that is not cut along the axes of that input counts as neuron by neuron.
+    """
+    into: dict[str, int] = {}
+    for j in program.outgoing[name]:
+        entries = tile.neurons
+        shape = _input_shape(j)
+        if shape is not None and j.pre_view is None and tile.axes == tidy(shape):
+            channels = tile.lengths[0] if shape[0] > 1 else 1
+            at = np.array([tile.neurons // channels], dtype=np.int64)
+            entries = int(memory.map_entries(at, np.array([channels], dtype=np.int64))[0])
+        into[j.post] = max(into.get(j.post, 0), entries)
+    return sum(into.values()) if into else tile.neurons
+
+
+def _input_shape(j: Projection) -> Shape | None:
+    """Of a kernel [channels, ...]."""
+    wiring = j.connection.wiring() if j.connection.storage == "kernel" else None
+    return None if wiring is None else wiring.pre
 
 
 def describe(population: Population, tile: Tile) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from ...ir.placed import PlacedProgram, Usage
+from ...ir.placed import Block, PlacedProgram, Usage
 from ...targets.target import Limits, Target
 from .usage import total
 
@@ -38,7 +38,10 @@ def utilization(placed: PlacedProgram, target: Target) -> tuple[CoreUsage, ...]:
     for (chip, core), members in sorted(by_core.items()):
         usage = total(placed.blocks[i].usage for i in members)
         held = tuple(dict.fromkeys(placed.blocks[i].population for i in members))
-        rows.append(CoreUsage(chip, core, held, usage, shares(usage, target.limits)))
+        taken = shares(usage, target.limits)
+        if target.limits.neuron_groups_per_core:
+            taken["neuron_groups"] = len(held) / target.limits.neuron_groups_per_core
+        rows.append(CoreUsage(chip, core, held, usage, taken))
     return tuple(rows)
 
 
@@ -51,3 +54,39 @@ def shares(usage: Usage, limits: Limits) -> dict[str, float]:
     }
     neurons = {"neurons": limits.neuron_share(usage.neurons, usage.stateful)}
     return neurons | {name: used / limit for name, (used, limit) in pairs.items() if limit}
+
+
+@dataclass(frozen=True)
+class LayerUsage:
+    """One population, as a row of the tables that Intel's compiler prints.
+
+    tile     lengths of its largest block along its axes
+    cores    that hold neurons of it
+    largest  per resource, the most that it takes of one core; mean: over its cores
+    shares   resource -> largest / limit
+    """
+
+    population: str
+    tile: tuple[int, ...]
+    cores: int
+    largest: Usage
+    mean: dict[str, float]
+    shares: dict[str, float]
+
+
+def layers(placed: PlacedProgram, target: Target) -> tuple[LayerUsage, ...]:
+    """Every population on cores, in the order of the Program: what it takes of them itself."""
+    by_core: dict[str, dict[tuple[int, int], list[Block]]] = defaultdict(lambda: defaultdict(list))
+    for block in placed.blocks:
+        by_core[block.population][block.chip, block.core].append(block)
+    rows = []
+    for name, cores in by_core.items():
+        usages = [total(b.usage for b in blocks) for blocks in cores.values()]
+        largest = Usage(*(max(getattr(u, f.name) for u in usages) for f in fields(Usage)))
+        mean = {f.name: sum(getattr(u, f.name) for u in usages) / len(cores) for f in fields(Usage)}
+        tile = max((b.tile for blocks in cores.values() for b in blocks), key=lambda t: t.neurons)
+        taken = shares(largest, target.limits)
+        if target.limits.neuron_groups_per_core:
+            taken["neuron_groups"] = 1 / target.limits.neuron_groups_per_core
+        rows.append(LayerUsage(name, tile.lengths, len(cores), largest, mean, taken))
+    return tuple(rows)

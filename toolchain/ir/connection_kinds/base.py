@@ -61,12 +61,14 @@ class Kernel:
     channels   each with weights of its own;  weights  of each channel
     positions  of each channel: post neurons that share its weights
     met        weights of all channels together that one pre neuron meets, at most
+    groups     of the channels: one pre neuron meets channels of one group
     """
 
     channels: int
     weights: int
     positions: int
     met: int
+    groups: int = 1
 
 
 # eq=False: those with arrays inherit it, and an inherited comparison of no fields is always true

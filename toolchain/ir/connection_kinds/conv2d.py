@@ -149,7 +149,7 @@ class Conv2d(Connection):
         """One per out channel."""
         channels, *each = self.weight.shape
         met = prod(each[1:]) * channels // self.groups
-        return Kernel(channels, prod(each), prod(self.out_shape[1:]), met)
+        return Kernel(channels, prod(each), prod(self.out_shape[1:]), met, self.groups)
 
     def wiring(self) -> Wiring:
         """Rows and columns meet through the window, channels through the groups."""
