@@ -7,6 +7,7 @@ from typing import Any
 
 from ..compiler.cost.activity import EventCounts
 from ..compiler.cost.model import CoreCost, Cost, PopulationCost, estimate, kind_name
+from ..compiler.cost.operations import LayerOperations
 from ..compiler.cost.synops import fan_out
 from ..compiler.mapping.utilization import CoreUsage, utilization
 from ..ir.facts import part_of
@@ -70,6 +71,8 @@ def collect(
         "energy": None,
         "latency": None,
         "events": None,
+        "operations": None if cost is None else [_operations(r) for r in cost.layers],
+        "neurobench": None,
         "per_population": _populations(placed, cost),
         "per_core": [_core(c, costs.get((c.chip, c.core))) for c in cores],
         "links": None if cost is None else [_link(link) for link in cost.links],
@@ -110,6 +113,10 @@ def _events(cost: Cost) -> dict[str, float]:
         "hops": e.hops_ew + e.hops_ns,
         "chip_crossings": cost.chip_crossings,
     }
+
+
+def _operations(row: LayerOperations) -> dict[str, Any]:
+    return vars(row) | {"op_proxy_j": row.snn_j, "op_proxy_ann_j": row.ann_j}
 
 
 def _populations(placed: PlacedProgram, cost: Cost | None) -> list[dict[str, Any]]:

@@ -17,6 +17,8 @@ from ..targets.target import Target
 from .compiled import notes
 from .degraded import degraded_lines
 from .graded import graded_lines
+from .neurobench import VERSION, metric_rows
+from .operations import RULE, rows_of
 from .pictures import (
     MOST_ROWS,
     Spikes,
@@ -87,6 +89,10 @@ def page(
         ],
         left=left_lines(values["left_range"] or {}),
         energy_rows=ENERGY_ROWS,
+        operation_rows=rows_of(values) if counted else (),
+        operation_rule=RULE,
+        neurobench_rows=metric_rows(values["neurobench"]) if values["neurobench"] else (),
+        neurobench_version=VERSION,
         latency_rows=LATENCY_ROWS,
         shown_cores=shown,
         more_cores=len(values["per_core"]) - len(shown),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 
+from .operations import to_csv, to_latex
 from .terminal import summary as _summary
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def csv(values: Mapping[str, Any]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
+
+
+def operations(values: Mapping[str, Any], *, latex: bool = False) -> str:
+    """The layers' operations at 45 nm, and their sum, as CSV or LaTeX; `values` with energy."""
+    return to_latex(values) if latex else to_csv(values, _cell)
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from .degraded import degraded_lines
 from .graded import graded_lines
+from .neurobench import VERSION, metric_rows
 from .ranges import left_lines, range_lines
 from .silent import silence_lines
 from .units import count, share, si, si_range
@@ -45,6 +46,8 @@ def summary(values: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield _energy(values)
         yield _latency(values)
         yield _bounds(values)
+    if values["neurobench"]:
+        yield _neurobench(values["neurobench"])
     yield from _populations(values)
     for note in values["notes"]:
         yield Text(f"note: {note}", style="dim")
@@ -143,6 +146,13 @@ def _latency(values: Mapping[str, Any]) -> Table:
     table.add_row("  spikes", count(events["spikes"]), "per sample, input not counted")
     per_spike = events["messages"] / max(events["spikes"] + events["input_events"], 1)
     table.add_row("  messages", count(events["messages"]), f"{per_spike:.2f} per spike")
+    return table
+
+
+def _neurobench(found: Mapping[str, Any]) -> Table:
+    table = _group(f"NeuroBench {VERSION} (per sample)")
+    for label, figure, what in metric_rows(found):
+        table.add_row(f"  {label}", figure, what)
     return table
 
 

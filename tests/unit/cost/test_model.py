@@ -12,6 +12,7 @@ from sfx.toolchain.compiler.cost.activity import Activity
 from sfx.toolchain.compiler.cost.energy import Events
 from sfx.toolchain.compiler.cost.loads import count_loads
 from sfx.toolchain.compiler.cost.model import Cost, estimate
+from sfx.toolchain.compiler.cost.operations import operations
 from sfx.toolchain.compiler.cost.proxy import op_proxy
 from sfx.toolchain.compiler.cost.synops import fan_out, synops
 from sfx.toolchain.ir import connections
@@ -220,20 +221,20 @@ def test_the_operation_proxy_by_hand() -> None:
     """Binary spikes accumulate, graded ones multiply; the twin runs every weight once."""
     program = transformer_like(2)
     counts = {p.name: np.ones((2, p.size)) for p in program}
-    proxy = op_proxy(program, Activity.mean(program, Counts(1, counts)))
+    proxy = op_proxy(operations(program, Activity.mean(program, Counts(1, counts))))
     per_step = {j.name: int(fan_out(program, j).sum()) for j in program.projections}
     graded = {j.name for j in program.projections if program[j.pre].graded}
     assert graded == {"input->stem.0", "sum->gate.0"}
     assert proxy.multiplies == 2 * (sum(per_step[n] for n in graded) + 128)  # kv multiplies
     assert proxy.accumulates == 2 * sum(v for k, v in per_step.items() if k not in graded)
-    weighted = ("input->stem.0", "stem->pool.0", "pool->q.0", "pool->k.0", "gate->head.0")
+    weighted = ("input->stem.0", "pool->q.0", "pool->k.0", "gate->head.0")  # pools add
     assert proxy.dense_macs == sum(per_step[n] for n in weighted) + 128  # kv multiplies; sums add
     expected = 0.9e-12 * proxy.accumulates + 4.6e-12 * proxy.multiplies
     assert proxy.snn_j == pytest.approx(expected)
     assert proxy.ann_j == pytest.approx(4.6e-12 * proxy.dense_macs)
     assert not program["q"].neuron.multiplies
     known = replace(program, facts=(Coincidence("q", "pool->q.0", "pool->q.0"),))
-    coinciding = op_proxy(known, Activity.mean(known, Counts(1, counts)))
+    coinciding = op_proxy(operations(known, Activity.mean(known, Counts(1, counts))))
     assert coinciding == replace(proxy, dense_macs=proxy.dense_macs + program["q"].size)
 
 

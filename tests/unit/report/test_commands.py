@@ -135,6 +135,27 @@ def test_every_form_of_the_report(folder: Path, tmp_path: Path) -> None:
     assert "http" not in html.replace("http://www.w3.org", "")
 
 
+def test_the_table_of_operations_as_papers_print_it(folder: Path, tmp_path: Path) -> None:
+    table, latex, values = (tmp_path / n for n in ("o.csv", "o.tex", "r.json"))
+    asked = ("report", folder / "small.sfx", "--input", folder / "few.npz", "--operations")
+    text = sfx(*asked, table, "--json", values)
+    assert "NeuroBench" in text
+    found = json.loads(values.read_text())
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [r["name"] for r in rows[:-1]] == [r["name"] for r in found["operations"]]
+    for key in ("op_proxy_j", "op_proxy_ann_j"):
+        assert found["energy"][key] > 0
+        assert float(rows[-1][key]) == pytest.approx(found["energy"][key])
+    assert found["neurobench"]["effective_acs"] > 0
+    assert 0 < found["neurobench"]["activation_sparsity"] < 1
+    assert found["neurobench"]["membrane_updates"] > 0
+    sfx(*asked, latex)
+    lines = latex.read_text().splitlines()
+    assert sum(line.endswith(r"\\") for line in lines) == len(rows) + 1
+    assert {line.count("&") for line in lines if line.endswith(r"\\")} == {6}
+    assert "SFX-E671" in refused("report", folder / "small.sfx", "--operations", table)
+
+
 def test_two_models_side_by_side(folder: Path, tmp_path: Path) -> None:
     sfx("map", folder / "small.sfx", "-o", tmp_path / "b.sfx", "--objective", "cores")
     text = sfx(

@@ -20,6 +20,7 @@ from ...ir.memory_use import of_costs
 from ...ir.program import Program
 from .compiling import Stage
 from .files import beside_content
+from .metrics import metrics
 from .running import program_of, run
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ def report(
         accuracy = float(np.mean(result.predictions == given.y))
     target = target_of(bundle)
     values = collect(bundle.placed, counts, accuracy, bundle.manifest, target, verdict)
+    if counts is not None and given is not None:
+        values["neurobench"] = metrics(bundle, counts, given.x)
     return values | {"left_range": None if result is None else dict(result.left)}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...ground.errors import InputError
 from .common import (
     BundleArg,
     JsonOpt,
@@ -45,6 +46,13 @@ def report(
         Path | None,
         typer.Option(callback=to_tell, help="Table of populations to write ('-': to stdout)"),
     ] = None,
+    operations: Annotated[
+        Path | None,
+        typer.Option(
+            callback=to_write,
+            help="Table of every layer's operations at 45 nm to write, .csv or .tex; needs --input",
+        ),
+    ] = None,
     verified: Annotated[
         Path | None,
         typer.Option(metavar="JSON", help="Verdict of `sfx verify --json` to include"),
@@ -53,10 +61,13 @@ def report(
     json_file: JsonOpt = None,
 ) -> None:
     """Report mapping, energy and latency with uncertainty and source, or compare two models."""
-    from ...ir.memory_use import recordable
     from ...report import render
     from .. import api
 
+    if operations is not None and data is None:
+        hint = f"sfx report {bundle} --input DATA --operations {operations}"
+        what = "operations are those of events, which only real inputs have"
+        raise InputError("SFX-E671", what, where="--operations", hint=hint)
     loaded = api.load(bundle)
     samples = None if data is None else read_data(data, limit)
     with progress_bar("counting events") as progress:
@@ -66,29 +77,35 @@ def report(
         return
     out.print(render.summary(values))
     if html is not None:
-        shown, left_out = 0, ""
-        if samples is not None:
-            most = min(RASTER_SAMPLES, len(samples.x))
-            shown, left_out = recordable(loaded.program, most)
-        if left_out:
-            out.print(f"no raster: {left_out}")
-        record = None
-        if samples is not None and shown:
-            record = api.stream(loaded.program, samples.x[:shown], "reference")
-        page = render.html(
-            values,
-            loaded.placed,
-            None if record is None else record.spikes,
-            shown,
-            target=api.target_of(loaded),
-            left_out=left_out,
-        )
+        page = _page(loaded, values, samples)
         write_text(html, page)
         out.print(f"page      {html}")
+    if operations is not None:
+        text = render.operations(values, latex=operations.suffix == ".tex")
+        write_text(operations, text)
+        out.print(f"operations {operations}")
     if csv is not None:
         write_text(csv, render.csv(values))
         out.print(f"table     {csv}")
     write_json(json_file, values)
+
+
+def _page(bundle: Bundle, values: dict[str, Any], samples: Data | None) -> str:
+    """The report page, with the spikes of the first samples where their record fits in memory."""
+    from ...ir.memory_use import recordable
+    from ...report import render
+    from .. import api
+
+    shown, left_out = 0, ""
+    if samples is not None:
+        shown, left_out = recordable(bundle.program, min(RASTER_SAMPLES, len(samples.x)))
+    if left_out:
+        out.print(f"no raster: {left_out}")
+    record = None
+    if samples is not None and shown:
+        record = api.stream(bundle.program, samples.x[:shown], "reference").spikes
+    target = api.target_of(bundle)
+    return render.html(values, bundle.placed, record, shown, target=target, left_out=left_out)
 
 
 def _compare(

@@ -21,6 +21,7 @@ from .energy import (
 )
 from .estimate import Estimate, zero
 from .loads import Loads, count_loads
+from .operations import LayerOperations, operations
 from .proxy import SOURCE, Proxy, op_proxy
 from .timing import Timing, timing
 
@@ -74,7 +75,7 @@ class Cost:
     dynamic: Estimate
     static: Estimate
     parts: dict[str, Estimate]
-    proxy: Proxy
+    layers: tuple[LayerOperations, ...]
     timing: Timing
     events: Events
     chip_crossings: float
@@ -86,6 +87,11 @@ class Cost:
     def total(self) -> Estimate:
         """Dynamic plus static energy."""
         return self.dynamic + self.static
+
+    @property
+    def proxy(self) -> Proxy:
+        """All layers' operations."""
+        return op_proxy(self.layers)
 
     def as_dict(self) -> dict[str, Any]:
         """`energy` and `latency` as plain values, each with its range and sources."""
@@ -154,7 +160,7 @@ def estimate(placed: PlacedProgram, target: Target, counts: EventCounts) -> Cost
         dynamic=dynamic_energy(events, steps, placed.chips, target),
         static=static_energy(times.sample, placed.chips, target),
         parts=dynamic_parts(events, steps, placed.chips, target),
-        proxy=op_proxy(program, activity),
+        layers=operations(program, activity),
         timing=times,
         events=events,
         chip_crossings=loads.chip_crossings,
