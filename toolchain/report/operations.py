@@ -12,9 +12,9 @@ from .units import si
 HEADS = ("layer", "firing rate", "ACs", "MACs", "energy", "dense MACs", "dense energy")
 LATEX = str.maketrans({c: f"\\{c}" for c in "_%&#${}"} | {"\\": r"\textbackslash{}"})
 RULE = (
-    "45 nm: 0.9 pJ per accumulate (binary spikes), 4.6 pJ per multiply-accumulate (graded values; "
-    "the input's events too, at every step). All T steps and slots are counted as they are run, "
-    "once each; the dense twin runs once. Pools and residual sums count their accumulates."
+    "45 nm: 0.9 pJ per accumulate (binary spikes), 4.6 pJ per multiply-accumulate (graded values, "
+    "such as an input of counts, at every step). All T steps and slots are counted as they are "
+    "run, once each; the dense twin runs once. Pools and residual sums count their accumulates."
 )
 """What the figures count."""
 

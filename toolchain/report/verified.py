@@ -12,6 +12,10 @@ from ..verify.replay import Replay, Row
 from .ranges import left_lines
 from .units import share
 
+SILICON = {
+    "lava": "Lava's models of the processes, which are not silicon: docs/verification.md",
+}
+"""What a witness is, where its name promises more than it is."""
 SHOWN_STEPS = 12
 """Steps of a replayed neuron that are printed: the last ones, which end in the difference."""
 
@@ -39,6 +43,8 @@ def verify_summary(verdict: Verdict) -> RenderableType:
                 "each population replayed alone"
             )
         )
+    if verdict.equal and verdict.against in SILICON:
+        lines.append(Text(f"  witness     {SILICON[verdict.against]}"))
     if verdict.first_mismatch is not None:
         lines.append(Text(f"  first       {verdict.first_mismatch}"))
         lines += [Text(f"              {line}") for line in verdict.cause]
