@@ -229,8 +229,8 @@ class MaxFormer(PublicModel):
     def features(self, x: Tensor) -> Tensor:
         """Currents [T, B, D, H', W'] of x [T, B, C, H, W], H' = H / reduction."""
         for i in range(1, len(self.config.dims) + 1):
-            x = self.get_submodule(f"patch_embed{i}")(x)
-            for block in cast(nn.ModuleList, self.get_submodule(f"stage{i}")):
+            x = getattr(self, f"patch_embed{i}")(x)
+            for block in cast(nn.ModuleList, getattr(self, f"stage{i}")):
                 x = block(x)
         return x
 

@@ -46,13 +46,13 @@ def add_lif(owner: nn.Module, name: str, config: PublicConfig, suffix: str = "")
 
 def current(owner: nn.Module, name: str, x: Tensor, suffix: str = "") -> Tensor:
     """BN(W x)."""
-    conv = owner.get_submodule(f"{name}_conv{suffix}")
-    return per_step(x, conv, owner.get_submodule(f"{name}_bn{suffix}"))
+    conv = getattr(owner, f"{name}_conv{suffix}")
+    return per_step(x, conv, getattr(owner, f"{name}_bn{suffix}"))
 
 
 def fire(owner: nn.Module, name: str, x: Tensor, suffix: str = "") -> Tensor:
     """LIF(x)."""
-    return cast(Tensor, owner.get_submodule(f"{name}_lif{suffix}")(x))
+    return cast(Tensor, getattr(owner, f"{name}_lif{suffix}")(x))
 
 
 def spikes(owner: nn.Module, name: str, x: Tensor, suffix: str = "") -> Tensor:
@@ -219,7 +219,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The stream after the block, of the stream x before it, of the same shape."""
-        x = x + self.get_submodule(self.attention_name)(x)
+        x = x + getattr(self, self.attention_name)(x)
         return cast(Tensor, x + self.mlp(x))
 
 

@@ -118,8 +118,8 @@ class FrameModel(nn.Module):
 
     def check_input(self, x: Tensor, hint: str = REPEAT) -> None:
         """Raises `InputError` SFX-E122 unless x is [T, B, C, H, W] with the config's C, H, W."""
-        _, _, *frame = self.input_shape
-        if x.dim() != 5 or list(x.shape[2:]) != frame:
+        frame = self.input_shape[2:]  # no `*frame`: torch.compile makes a tuple of it
+        if x.dim() != 5 or tuple(x.shape[2:]) != frame:
             raise InputError(
                 "SFX-E122",
                 f"input has shape {tuple(x.shape)}, not [T, B, {', '.join(map(str, frame))}]",

@@ -178,7 +178,7 @@ class QKFormer(PublicModel):
         """Logits [B, classes] of x [T, B, C, H, W]."""
         self.check_input(x)
         for i in range(1, self.stages + 1):
-            x = self.get_submodule(f"patch_embed{i}")(x)
-            for block in self.get_submodule(f"stage{i}").children():
+            x = getattr(self, f"patch_embed{i}")(x)
+            for block in getattr(self, f"stage{i}").children():
                 x = block(x)
         return cast(Tensor, self.head(x))

@@ -70,7 +70,7 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes of x."""
-        y = per_step(x, self.get_submodule(self.name), self.bn)
+        y = per_step(x, getattr(self, self.name), self.bn)
         return cast(Tensor, self.lif(pool(y) if self.pooled else y))
 
 
@@ -151,9 +151,7 @@ class MapAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Spikes of counts x, both [T, B, D, H, W]."""
         y = self._parted(x)
-        q, k, v = (
-            split_heads(self.get_submodule(f"{n}_conv")(y).flatten(3), self.heads) for n in "qkv"
-        )
+        q, k, v = (split_heads(getattr(self, f"{n}_conv")(y).flatten(3), self.heads) for n in "qkv")
         sent = merge_heads(self.attn_lif(coincidences(q, k, v, self.scale, "qk")))
         return self._joined(cast(Tensor, self.proj_conv(sent.reshape(y.shape))))
 

@@ -206,7 +206,7 @@ class SpikeDrivenSelfAttention(nn.Module):
 
     def _branch(self, name: str, spikes: Tensor) -> Tensor:
         """q, k or v [T, B, h, N, d] of spikes [T, B, C, H, W]."""
-        currents = per_step(spikes, self.get_submodule(f"{name}_conv"))
+        currents = per_step(spikes, getattr(self, f"{name}_conv"))
         return split_heads(fire(self, name, currents).flatten(3), self.heads)
 
 

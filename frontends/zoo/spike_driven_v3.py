@@ -148,8 +148,8 @@ class LinearAttention(nn.Module):
 
     def _branch(self, name: str, sent: Tensor) -> Tensor:
         """q, k or v [T, B, h, N, d] of what the first neuron sent, [T, B, C, H, W]."""
-        currents = per_step(sent, self.get_submodule(f"{name}_conv"))
-        return split_heads(self.get_submodule(f"{name}_spike")(currents).flatten(3), self.heads)
+        currents = per_step(sent, getattr(self, f"{name}_conv"))
+        return split_heads(getattr(self, f"{name}_spike")(currents).flatten(3), self.heads)
 
 
 class Mlp(nn.Module):
@@ -167,7 +167,7 @@ class Mlp(nn.Module):
         """Currents of currents x, both [T, B, C, H, W]."""
         y = x.flatten(3)
         for name in ("fc1", "fc2"):
-            spike, conv, norm = (self.get_submodule(f"{name}_{p}") for p in ("spike", "conv", "bn"))
+            spike, conv, norm = (getattr(self, f"{name}_{p}") for p in ("spike", "conv", "bn"))
             y = per_step(spike(y), conv, norm)
         return y.reshape(x.shape)
 

@@ -23,6 +23,7 @@ from ..ir.facts import Cell
 from ..ir.kinds import Refused
 from . import limits, straight
 from .biases import Bias, bias_of, constant_of, port_of, with_bias, with_constant
+from .eager import eager
 from .layers import Layer, layers_of
 from .membranes import holds_all
 from .neurons import RULES
@@ -363,6 +364,7 @@ class QatModel(nn.Module):
 
     # --- forward ------------------------------------------------------------------------------
 
+    @eager
     def forward(self, x: Tensor) -> Tensor:
         """The model's output for events x [T, B, *input shape].
 
