@@ -116,7 +116,9 @@ def _events(cost: Cost) -> dict[str, float]:
 
 
 def _operations(row: LayerOperations) -> dict[str, Any]:
-    return vars(row) | {"op_proxy_j": row.snn_j, "op_proxy_ann_j": row.ann_j}
+    layer = {"name": row.name, "module": row.module, "rate": row.rate}
+    done = row.done
+    return layer | vars(done) | {"op_proxy_j": done.snn_j, "op_proxy_ann_j": done.ann_j}
 
 
 def _populations(placed: PlacedProgram, cost: Cost | None) -> list[dict[str, Any]]:

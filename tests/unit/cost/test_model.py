@@ -13,11 +13,11 @@ from sfx.toolchain.compiler.cost.energy import Events
 from sfx.toolchain.compiler.cost.loads import count_loads
 from sfx.toolchain.compiler.cost.model import Cost, estimate
 from sfx.toolchain.compiler.cost.operations import operations
-from sfx.toolchain.compiler.cost.proxy import op_proxy
+from sfx.toolchain.compiler.cost.proxy import Proxy
 from sfx.toolchain.compiler.cost.synops import fan_out, synops
 from sfx.toolchain.ir import connections
 from sfx.toolchain.ir.facts import Coincidence
-from sfx.toolchain.ir.program import Clock, Input, Structured
+from sfx.toolchain.ir.program import Clock, Input, Program, Structured
 from sfx.toolchain.targets import load
 from tests.unit.cost.toy import Counts, toy_counts, toy_placed, toy_target
 from tests.unit.mapping.in_order import in_order
@@ -217,11 +217,17 @@ def test_missing_counts_are_an_error_not_zero() -> None:
         estimate(toy_placed(target), target, replace(counts, events=only))
 
 
+def done(program: Program, counts: dict[str, np.ndarray]) -> Proxy:
+    """All layers of one sample."""
+    found = operations(program, Activity.mean(program, Counts(1, counts)))
+    return Proxy.sum(layer.done for layer in found)
+
+
 def test_the_operation_proxy_by_hand() -> None:
     """Binary spikes accumulate, graded ones multiply; the twin runs every weight once."""
     program = transformer_like(2)
     counts = {p.name: np.ones((2, p.size)) for p in program}
-    proxy = op_proxy(operations(program, Activity.mean(program, Counts(1, counts))))
+    proxy = done(program, counts)
     per_step = {j.name: int(fan_out(program, j).sum()) for j in program.projections}
     graded = {j.name for j in program.projections if program[j.pre].graded}
     assert graded == {"input->stem.0", "sum->gate.0"}
@@ -234,7 +240,7 @@ def test_the_operation_proxy_by_hand() -> None:
     assert proxy.ann_j == pytest.approx(4.6e-12 * proxy.dense_macs)
     assert not program["q"].neuron.multiplies
     known = replace(program, facts=(Coincidence("q", "pool->q.0", "pool->q.0"),))
-    coinciding = op_proxy(operations(known, Activity.mean(known, Counts(1, counts))))
+    coinciding = done(known, counts)
     assert coinciding == replace(proxy, dense_macs=proxy.dense_macs + program["q"].size)
 
 

@@ -10,7 +10,7 @@ import pytest
 from sfx.toolchain.compiler.cost.activity import Activity
 from sfx.toolchain.compiler.cost.neurobench import neurobench
 from sfx.toolchain.compiler.cost.operations import operations
-from sfx.toolchain.compiler.cost.proxy import op_proxy
+from sfx.toolchain.compiler.cost.proxy import Proxy
 from sfx.toolchain.ir.facts import Cell
 from sfx.toolchain.ir.program import Clock, Dense, Graded, Input, Product, Program, Structured
 from tests.unit.cost.toy import Counts
@@ -48,12 +48,12 @@ def test_a_layer_counts_once_and_a_neuron_s_inside_and_bias_not_at_all(terms: in
     program = soft(terms)
     found = {r.name: r for r in operations(program, Activity.mean(program, counts(program)))}
     assert set(found) == {"a", "output"}
-    a, output = found["a"], found["output"]
-    assert a.rate == pytest.approx(6 / 2 / (4 * 3))
+    assert found["a"].rate == pytest.approx(6 / 2 / (4 * 3))
+    a, output = found["a"].done, found["output"].done
     assert a.accumulates + a.multiplies == (3 * 1 + 2 * 1 + 1 * 2) / 2
     assert a.dense_macs == 6, "zeros too"
     assert (output.accumulates, output.multiplies, output.dense_macs) == (4 * 3, 0, 4)
-    whole = op_proxy(found.values())
+    whole = Proxy.sum(r.done for r in found.values())
     assert whole.dense_macs == 10
     assert whole.snn_j == pytest.approx(a.snn_j + output.snn_j)
 

@@ -22,7 +22,7 @@ from .energy import (
 from .estimate import Estimate, zero
 from .loads import Loads, count_loads
 from .operations import LayerOperations, operations
-from .proxy import SOURCE, Proxy, op_proxy
+from .proxy import SOURCE, Proxy
 from .timing import Timing, timing
 
 
@@ -91,7 +91,7 @@ class Cost:
     @property
     def proxy(self) -> Proxy:
         """All layers' operations."""
-        return op_proxy(self.layers)
+        return Proxy.sum(layer.done for layer in self.layers)
 
     def as_dict(self) -> dict[str, Any]:
         """`energy` and `latency` as plain values, each with its range and sources."""

@@ -16,38 +16,21 @@ from ...ir.connection_kinds.dense import Dense
 from ...ir.facts import Cell, Coincidence, part_of
 from ...ir.program import Program, Projection
 from .activity import Activity
+from .proxy import Proxy
 from .synops import fan_out
-
-ACCUMULATE_J = 0.9e-12
-MULTIPLY_ACCUMULATE_J = 4.6e-12
 
 
 @dataclass(frozen=True)
 class LayerOperations:
-    """Of one sample, on average.
+    """What a population that receives makes the network do.
 
-    name, module  of the population that receives
-    rate          share of the neuron-steps of its inputs that send
-    accumulates   of binary spikes;  multiplies  of graded values, and products
-    dense_macs    of its dense twin, which runs once
+    rate  share of the neuron-steps of its inputs that send
     """
 
     name: str
     module: str
     rate: float
-    accumulates: float
-    multiplies: float
-    dense_macs: float
-
-    @property
-    def snn_j(self) -> float:
-        """Joules at 45 nm."""
-        return ACCUMULATE_J * self.accumulates + MULTIPLY_ACCUMULATE_J * self.multiplies
-
-    @property
-    def ann_j(self) -> float:
-        """Joules of the dense twin at 45 nm."""
-        return MULTIPLY_ACCUMULATE_J * self.dense_macs
+    done: Proxy
 
 
 def operations(program: Program, activity: Activity) -> tuple[LayerOperations, ...]:
@@ -77,7 +60,9 @@ def operations(program: Program, activity: Activity) -> tuple[LayerOperations, .
             if p.neuron.multiplies:
                 row[1] += float(activity.events[p.name].sum())
     return tuple(
-        LayerOperations(p.name, p.module, _rate(program, heard.get(p.name, {})), *rows[p.name])
+        LayerOperations(
+            p.name, p.module, _rate(program, heard.get(p.name, {})), Proxy(*rows[p.name])
+        )
         for p in program
         if p.name in rows
     )
