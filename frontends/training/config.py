@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ...toolchain.ground.errors import InputError
+from ...toolchain.formats.fine_tuned import TRAINED, USUAL
+from ...toolchain.ground.errors import InputError, Problem
 from ...toolchain.ground.toml import read_toml
 from ..events.columns import ORDER
 from .augment import Augment
@@ -70,6 +71,7 @@ class QatTable(Table):
 
     bits     of the weights
     target   of the mapping that the fine-tuned network must fit
+    trained  of the weights, biases, thresholds, leaks and scales those that are trained
     """
 
     title: ClassVar[str] = "qat"
@@ -77,6 +79,16 @@ class QatTable(Table):
 
     bits: int = 8
     target: str = "loihi"
+    trained: tuple[str, ...] = USUAL
+
+    def _wrong(self) -> Iterator[Problem]:
+        found = [*super()._wrong()]
+        yield from found
+        unknown = [] if found else [k for k in self.trained if k not in TRAINED]
+        if unknown or not (found or self.trained):
+            what = f"has {unknown[0]!r}" if unknown else "is empty"
+            hint = f"some of: {', '.join(TRAINED)}"
+            yield Problem("SFX-E380", self._at("trained"), what, hint)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """A fine-tuned model on disk: `.safetensors`, integers and what training continues from.
 
 Metadata `sfx`: {"sfx": 3, "model": "qat", "program", "template", "bits", "target", "reduce",
-"origins"}: the trained Program and the one that training started from, in the bundle's own form
-(`sfx.toolchain.ir.codec`), and which layers of the model its projections carry (`ir/carried.py`).
+"origins"}, and "train" where that is not weights and biases: the trained Program and the one that
+training started from, in the bundle's own form (`sfx.toolchain.ir.codec`), and which layers of the
+model its projections carry (`ir/carried.py`).
 Tensors: `program/N`, the arrays of both Programs, `absent/N`, 1 where layer N has no synapse, and
 the module's state_dict.
 Nothing in a file is imported or called, and torch is not needed.
@@ -28,10 +29,16 @@ from ..ir.phases import in_phase_order
 from ..ir.program import Conv2d, Dense, Program, Projection
 
 FORMAT = 3
-READ = (1, 2, FORMAT)
+MORE = 4
+READ = (1, 2, FORMAT, MORE)
 """Format 1 states no facts of its Programs; they are found when it is read. Format 2 does not say
-which layers its projections carry: each has parameters of its own.
+which layers its projections carry: each has parameters of its own. Format 4 says what is trained,
+and is written only where that is not weights and biases.
 """
+USUAL = ("weights", "biases")
+"""What of a Program fine-tuning changes unless more is asked."""
+TRAINED = (*USUAL, "thresholds", "leaks", "scales")
+"""What it may change."""
 KIND = "qat"
 ARRAYS = "program/"
 ABSENT = "absent/"
@@ -48,6 +55,7 @@ class Stored:
     reduce: str
     state: dict[str, NDArray[Any]]
     origins: Origins = field(default_factory=Origins)
+    train: tuple[str, ...] = USUAL
 
 
 def write(stored: Stored, path: str | Path) -> None:
@@ -65,6 +73,8 @@ def write(stored: Stored, path: str | Path) -> None:
         "reduce": stored.reduce,
         "origins": _said(stored.origins),
     }
+    if stored.train != USUAL:
+        head |= {"sfx": MORE, "train": list(stored.train)}
     missing = {
         f"{ABSENT}{i:05d}": c.absent.astype(np.uint8)
         for i, c in enumerate(stored.origins.weights)
@@ -101,6 +111,7 @@ def read(path: str | Path) -> Stored:
         absent = {k: tensors.pop(k) for k in list(tensors) if k.startswith(ABSENT)}
         origins = _origins(head.get("origins"), absent, start)
         bits, target, reduce = head["bits"], head["target"], head["reduce"]
+        train = _trained(head.get("train", list(USUAL)))
         if not isinstance(bits, dict) or not all(b in range(2, 17) for b in bits.values()):
             raise CodecError("bits are not a table of 2..16")
         if not isinstance(target, str) or reduce not in ("mean", "sum", "none", "max", "weighted"):
@@ -114,7 +125,14 @@ def read(path: str | Path) -> Stored:
         raise damaged(path, str(e) or type(e).__name__) from e
     if not all(np.isfinite(v).all() for v in tensors.values()):
         raise damaged(path, "a parameter is NaN or infinite")
-    return Stored(program, start, bits, target, reduce, tensors, origins)
+    return Stored(program, start, bits, target, reduce, tensors, origins, train)
+
+
+def _trained(said: Any) -> tuple[str, ...]:
+    """What is trained. Raises CodecError."""
+    if not isinstance(said, list) or not all(k in TRAINED for k in said):
+        raise CodecError("what is trained is unknown")
+    return tuple(said)
 
 
 def _said(origins: Origins) -> dict[str, Any]:

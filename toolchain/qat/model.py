@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..formats.fine_tuned import TRAINED, USUAL
 from ..ground.arith import IntArray
 from ..ground.errors import InputError, UnsupportedError
 from ..ir import program as p
@@ -23,12 +24,14 @@ from ..ir.facts import Cell
 from ..ir.kinds import Refused
 from . import limits, straight
 from .biases import Bias, bias_of, constant_of, port_of, with_bias, with_constant
+from .dynamics import dynamics_of, key, parameters
 from .eager import eager
 from .layers import Layer, layers_of
 from .membranes import holds_all
 from .neurons import RULES
 from .room import Room
-from .run import Plan, run
+from .rules import Moving
+from .run import Numbers, Plan, run
 from .ticks import with_ticks
 from .watched import Watch, costs, one_of, populations_of
 from .wires import Wire, channels, wires_of
@@ -39,6 +42,8 @@ MOST_SHRINKS = 40
 """More often than a mantissa has bits: what then does not fit is not trained."""
 SIGN = 31
 """A shift that leaves only the sign of a product."""
+MOST_GAIN = 64.0
+"""Of a layer's weights: far beyond what the grid's ends let them use."""
 LIF_FIELDS = {"du", "dv", "vth", "bias_mant", "bias_exp", "reset"}
 
 
@@ -51,6 +56,7 @@ class Template:
     target   what the Program will be compiled for
     reduce   how the model's own output treats time: mean, sum, none, max or weighted
     origins  which layers of the model its projections carry
+    train    which of `TRAINED` are trained
     """
 
     program: p.Program
@@ -58,6 +64,7 @@ class Template:
     target: str
     reduce: str
     origins: Origins = field(default_factory=Origins)
+    train: tuple[str, ...] = USUAL
 
 
 class QatModel(nn.Module):
@@ -66,8 +73,10 @@ class QatModel(nn.Module):
     Every spike, current and membrane is the Program's own integer, held in floats that are exact
     for it; gradients pass straight through rounding, and through a triangle at each threshold.
     Parameters: `weights` in shares of the largest mantissa (256 of 8 bits); `biases` in shares of
-    the threshold, the read-out's in the model's own units. Train it with any torch loop;
-    `program()` is the integer Program of any moment, without another rounding.
+    the threshold, the read-out's in the model's own units. On request also `thresholds` in shares
+    of what they were, `leaks` (what stays at a step of v, and of a current u) and `scales`, gains
+    of the layers' weights. Train it with any torch loop; `program()` is the integer Program of any
+    moment, without another rounding.
 
     Built by `sfx.qat.prepare` or `sfx.qat.load`.
     """
@@ -78,10 +87,15 @@ class QatModel(nn.Module):
         program, origins = template.program, template.origins
         for q in program:
             _supported(program, q)
+        _known(template.train)
         self.wires = wires_of(program, origins)
         self.layers = layers_of(self.wires, template.bits, program.arithmetic, origins)
         self.layer_of = {w.name: layer for layer in self.layers for w in layer.wires}
-        self.weights = nn.ParameterDict()
+        self.weights, self.scales = nn.ParameterDict(), nn.ParameterDict()
+        self.thresholds, self.leaks = nn.ParameterDict(), nn.ParameterDict()
+        self._dynamics = dynamics_of(program, self.wires, self.layer_of, template.train)
+        for kind, name, start in parameters(self._dynamics):
+            getattr(self, kind)[key(name)] = nn.Parameter(start)
         for layer in self.layers:
             self._add_layer(layer)
         self.biases = nn.ParameterDict()
@@ -101,6 +115,8 @@ class QatModel(nn.Module):
             if w.name not in self.layer_of and any(v.name in self.layer_of for v in wires)
         }
         self._room = Room.of(program, self.wires, self.layer_of)
+        for kind in USUAL:
+            getattr(self, kind).requires_grad_(kind in template.train)
         self._print = fingerprint(template)
 
     # --- its state ----------------------------------------------------------------------------
@@ -184,6 +200,8 @@ class QatModel(nn.Module):
         if layer.lead is None:
             start = torch.from_numpy(layer.start / layer.rows.top).float()
             self.weights[layer.key] = nn.Parameter(start)
+            if "scales" in self.template.train:
+                self.scales[layer.key] = nn.Parameter(torch.ones(1))
         elif not layer.copies:
             self._keep(f"start of {layer.key}", layer.start)
             self._keep(f"lead of {layer.key}", layer.lead.start)
@@ -242,17 +260,35 @@ class QatModel(nn.Module):
         if layer.copies and layer.lead is not None:
             return self.weight(layer.lead)
         if layer.lead is None:
-            scaled = self.weights[layer.key] * layer.rows.top
+            scaled = self._scaled(layer) * layer.rows.top
         else:
             start, lead, times = (
                 self.get_buffer(f"{what} of {layer.key}") for what in ("start", "lead", "times")
             )
-            moved = self.weights[layer.lead.key].double() * layer.lead.rows.top - lead
+            moved = self._scaled(layer.lead).double() * layer.lead.rows.top - lead
             scaled = start + times * moved
         whole = straight.mantissas(scaled, layer.rows)
         if layer.absent is not None:
             whole = whole * self.get_buffer(f"present in {layer.key}").to(whole)
         return whole
+
+    def _scaled(self, layer: Layer) -> Tensor:
+        """Its parameter with its gain, before any rounding."""
+        weight: Tensor = self.weights[layer.key]
+        return weight * self.scales[layer.key] if layer.key in self.scales else weight
+
+    def moving(self, name: str) -> Moving | None:
+        """A neuron as it is now, None where neither its threshold nor its leak is trained."""
+        found = self._dynamics.get(name)
+        if found is None:
+            return None
+        threshold = self.thresholds[key(found.threshold)] if found.threshold else None
+        return found.now(threshold, self.leaks[key(found.leak)] if found.leak else None)
+
+    def _now(self, q: p.Population) -> p.Population:
+        """`q` with the threshold and the leak of this moment."""
+        moving = self.moving(q.name)
+        return q if moving is None else replace(q, neuron=moving.neuron)
 
     def bias(self, name: str) -> Tensor:
         """A LIF's bias [size] in membrane units, a staircase's in those of its input, or a graded
@@ -280,12 +316,17 @@ class QatModel(nn.Module):
         Raises InputError (SFX-E365) for parameters that are NaN or infinite.
         """
         self._check_finite()
+        for d in self._dynamics.values():
+            d.clamp(self.thresholds, self.leaks)
         for layer in self.layers:
-            rows = layer.rows
+            rows, gain = layer.rows, 1.0
             if layer.lead is None:
-                self.weights[layer.key].clamp_(rows.low / rows.top, rows.high / rows.top)
+                if layer.key in self.scales:
+                    gain = float(self.scales[layer.key].clamp_(1 / MOST_GAIN, MOST_GAIN))
+                low, high = rows.low / rows.top / gain, rows.high / rows.top / gain
+                self.weights[layer.key].clamp_(low, high)
         ports = [
-            (q, port)
+            (self._now(q), port)
             for q in self.template.program
             for port in {w.whole.port for w in self.wires[q.name] if w.name in self.layer_of}
         ]
@@ -346,7 +387,7 @@ class QatModel(nn.Module):
             whole = self._whole(layer)
             made |= {j.name: j for w in layer.wires for j in w.split(whole)}
         projections = tuple(made.get(j.name, j) for j in program.projections)
-        populations = tuple(self._with_bias(q) for q in program)
+        populations = tuple(self._with_bias(self._now(q)) for q in program)
         offset = self.offset().detach().cpu().numpy()
         readout = replace(program.readout, offset=tuple(int(v) for v in offset))
         program = replace(
@@ -434,14 +475,19 @@ class QatModel(nn.Module):
         samples = events.shape[1]
         if not samples:  # of one without events nothing is kept, but gradients of 0
             events = events.new_zeros(len(events), 1, events.shape[2])
-        weights = {layer.key: self.weight(layer) for layer in self.layers}
+        numbers = Numbers(
+            {layer.key: self.weight(layer) for layer in self.layers},
+            self.bias,
+            self._constant(),
+            {n: m for n in self._dynamics if (m := self.moving(n)) is not None},
+        )
         watched = {name for watch in self._watches for name in watch.names.values()}
 
         def kept(name: str) -> bool:
             return name in watched or keep(name)
 
         with torch.autocast(x.device.type, enabled=False):
-            sent = run(self._plan, events, weights, self.bias, self._constant(), kept)
+            sent = run(self._plan, events, numbers, kept)
         if not samples:
             sent = {name: value[:, :0] for name, value in sent.items()}
         for watch in self._watches:
@@ -493,6 +539,8 @@ def fingerprint(template: Template) -> bytes:
         [(c.layer, c.projections, c.scale.tolist()) for c in template.origins.weights],
         [(c.population, c.projections, c.threshold) for c in template.origins.constants],
     ]
+    more = sorted(set(template.train) - set(USUAL))
+    said += [more] if more else []
     arrays += [c.absent for c in template.origins.weights if c.absent is not None]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for array in arrays:
@@ -500,9 +548,16 @@ def fingerprint(template: Template) -> bytes:
     return digest.digest()
 
 
-def key(name: str) -> str:
-    """`name` as a parameter's name, which has no dots."""
-    return name.replace(".", "/")
+def _known(train: tuple[str, ...]) -> None:
+    """Raise InputError (SFX-E371) for what cannot be trained, or nothing at all."""
+    unknown = [k for k in train if k not in TRAINED]
+    if unknown or not train:
+        raise InputError(
+            "SFX-E371",
+            f"cannot train {unknown[0]!a}" if unknown else "nothing is trained",
+            where="train",
+            hint=f"any of: {', '.join(TRAINED)}",
+        )
 
 
 def _supported(program: p.Program, q: p.Population) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..compiler.quantize.options import MOST_COUNTS, Options
 from ..compiler.quantize.quantize import Quantized, quantize
+from ..formats.fine_tuned import USUAL
 from ..ground.errors import UnsupportedError
 from ..ir import graph as g
 from ..ir.find_facts import with_facts
@@ -29,13 +30,16 @@ def from_graph(
     lowered: Callable[[g.Graph], None] = lambda graph: None,
     *,
     train_zeros: bool = False,
+    train: Sequence[str] = USUAL,
 ) -> QatModel:
     """A torch model whose forward pass is the integer Program of a float graph.
 
     events   [K, T, *input shape], whole counts, that choose the scales
     train_zeros  weights of 0 are trained; else there is no synapse, and none is added
+    train    which of `formats.fine_tuned.TRAINED` are trained
     lowered  receives the neuron form before anything is made of it, and may raise
-    Raises SfxError: what quantization and mapping refuse, SFX-E360 what has no torch rule.
+    Raises SfxError: what quantization and mapping refuse, SFX-E360 what has no torch rule,
+    SFX-E371 what cannot be trained.
     """
     from ..compiler.compile import compile_program, neuron_form
     from ..targets import load as load_target
@@ -50,7 +54,7 @@ def from_graph(
             proved = replace(options, proved=True)
             quantized = quantize(graph, events, options=proved, arithmetic=chosen.arithmetic)
     compile_program(quantized.program, chosen)
-    made = template(quantized, graph, target)
+    made = replace(template(quantized, graph, target), train=tuple(train))
     return QatModel(replace(made, origins=made.origins.dense) if train_zeros else made)
 
 
@@ -111,12 +115,19 @@ def _bits(program: Program, said: dict[str, int]) -> dict[str, int]:
     return out
 
 
-def from_program(program: Program, target: str = "loihi", *, train_zeros: bool = False) -> QatModel:
+def from_program(
+    program: Program,
+    target: str = "loihi",
+    *,
+    train_zeros: bool = False,
+    train: Sequence[str] = USUAL,
+) -> QatModel:
     """The same for a Program that is there already; its output is the read-out (summed over T).
 
     What copies of a neuron hold alike stays alike.
 
-    Raises SfxError if it is not legal or does not fit `target`; UnsupportedError (SFX-E360).
+    Raises SfxError if it is not legal or does not fit `target`; UnsupportedError (SFX-E360),
+    SFX-E371 for what cannot be trained.
     """
     from ..compiler.compile import compile_program
     from ..targets import load as load_target
@@ -126,4 +137,5 @@ def from_program(program: Program, target: str = "loihi", *, train_zeros: bool =
     compile_program(program, chosen)
     program = in_phase_order(with_facts(widened(for_target(program, chosen))))
     origins = alike(program)
-    return QatModel(Template(program, {}, target, "sum", origins.dense if train_zeros else origins))
+    origins = origins.dense if train_zeros else origins
+    return QatModel(Template(program, {}, target, "sum", origins, tuple(train)))

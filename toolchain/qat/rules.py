@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..ground.arithmetic import Arithmetic
 from ..ir.kinds import Refused
-from ..ir.program import Population
+from ..ir.program import LI, LIF, Population
 
 State = tuple[Tensor, Tensor]
 """u and v [B, size]."""
@@ -22,11 +22,28 @@ NO_RULE = Refused(
 
 
 @dataclass(frozen=True)
+class Moving:
+    """A neuron of this moment, and its numbers with their gradients; None: it is fixed.
+
+    threshold       as of `neuron` []
+    keep_v, keep_u  share of v and u that stays at a step []
+    """
+
+    neuron: LIF | LI
+    threshold: Tensor | None = None
+    keep_v: Tensor | None = None
+    keep_u: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Context:
-    """bias  of a LIF as trained [size];  widths  of the Program's numbers."""
+    """bias  of a LIF as trained [size];  widths  of the Program's numbers;  moving  the neuron of
+    this moment, where its threshold or leak is trained.
+    """
 
     bias: Callable[[], Tensor]
     widths: Arithmetic
+    moving: Moving | None = None
 
 
 class NeuronRule:

@@ -14,7 +14,7 @@ from ..ir.loops import groups, in_loops, is_loop
 from .layers import Layer
 from .neurons import RULES
 from .pair_products import Contraction, contractions
-from .rules import Cell, Context, Host, State
+from .rules import Cell, Context, Host, Moving, State
 from .synapses import Rule, rule
 from .ticks import ticked
 from .wires import Wire
@@ -63,20 +63,24 @@ class Plan:
         return Plan(program, wires, layer_of, rules, contracted, order, last, silent)
 
 
-def run(
-    plan: Plan,
-    x: Tensor,
-    weights: Mapping[str, Tensor],
-    bias: Callable[[str], Tensor],
-    constants: Mapping[str, tuple[str, Tensor]],
-    keep: Callable[[str], bool],
-) -> dict[str, Tensor]:
-    """What the populations that `keep` names send [T, B, size], from events x [T, B, size].
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """All that is trained, as it is at this moment.
 
-    weights  trained mantissas by layer;  bias  of a LIF by name
+    weights    mantissas by layer;  bias  of a LIF by name
     constants  by population: the port that they reach at every step, and what does [size]
+    moving     by population, neurons whose threshold or leak is trained
     """
-    pass_ = _Pass(plan, x, weights, bias, constants)
+
+    weights: Mapping[str, Tensor]
+    bias: Callable[[str], Tensor]
+    constants: Mapping[str, tuple[str, Tensor]]
+    moving: Mapping[str, Moving]
+
+
+def run(plan: Plan, x: Tensor, numbers: Numbers, keep: Callable[[str], bool]) -> dict[str, Tensor]:
+    """What the populations that `keep` names send [T, B, size], from events x [T, B, size]."""
+    pass_ = _Pass(plan, x, numbers)
     kept: dict[str, Tensor] = {}
     for i, (group, loop) in enumerate(plan.groups):
         if any(keep(n) or plan.last[n] > i for n in group):
@@ -91,16 +95,8 @@ def run(
 class _Pass:
     """The populations as they run: what they sent [T, B, size], as long as it is needed."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        x: Tensor,
-        weights: Mapping[str, Tensor],
-        bias: Callable[[str], Tensor],
-        constants: Mapping[str, tuple[str, Tensor]],
-    ) -> None:
-        self.plan, self.program, self.x = plan, plan.program, x
-        self.weights, self.bias, self.constants = weights, bias, constants
+    def __init__(self, plan: Plan, x: Tensor, numbers: Numbers) -> None:
+        self.plan, self.program, self.x, self.numbers = plan, plan.program, x, numbers
         self.steps, self.batch = x.shape[:2]
         self.sent: dict[str, Tensor] = {}
         self.shared: dict[object, Tensor] = {}
@@ -129,8 +125,8 @@ class _Pass:
         for port in q.neuron.ports:
             if port not in ports:
                 ports[port] = self.x.new_zeros(self.steps, self.batch, q.size)
-        if q.name in self.constants:
-            port, constant = self.constants[q.name]
+        if q.name in self.numbers.constants:
+            port, constant = self.numbers.constants[q.name]
             ports[port] = ports[port] + constant
         return ports
 
@@ -149,7 +145,9 @@ class _Pass:
 
     def _through(self, w: Wire, x: Tensor) -> Tensor:
         layer = self.plan.layer_of.get(w.name)
-        return self.plan.rules[w.name](x, None if layer is None else self.weights[layer.key])
+        return self.plan.rules[w.name](
+            x, None if layer is None else self.numbers.weights[layer.key]
+        )
 
     def _neuron(
         self, q: p.Population, ports: Mapping[str, Tensor], state: State | None
@@ -157,9 +155,11 @@ class _Pass:
         """Spikes [T, B, size] of one population over the given steps, and its state after."""
         rule = RULES[type(q.neuron)]
         assert isinstance(rule, Cell), "the host drives it"
-        own = q.name not in self.constants  # else what is trained has come in by a port
+        own = q.name not in self.numbers.constants  # else what is trained has come in by a port
         context = Context(
-            lambda: self.bias(q.name) if own else self._fixed(q), self.program.arithmetic
+            lambda: self.numbers.bias(q.name) if own else self._fixed(q),
+            self.program.arithmetic,
+            self.numbers.moving.get(q.name),
         )
         return rule.sends(q, ports, context, state)
 

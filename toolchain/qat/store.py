@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..formats import fine_tuned
 from ..formats.fine_tuned import Stored, damaged
+from ..ground.errors import UnsupportedError
 from ..ir.check_program import check_program
 from ..ir.codec import encode
 from ..ir.program import Program
@@ -28,7 +29,8 @@ def save(model: QatModel, path: str | Path) -> None:
     program = model.program()
     check_program(program, balanced=False)
     state = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
-    stored = Stored(program, t.program, dict(t.bits), t.target, t.reduce, state, t.origins)
+    bits = dict(t.bits)
+    stored = Stored(program, t.program, bits, t.target, t.reduce, state, t.origins, t.train)
     fine_tuned.write(stored, path)
 
 
@@ -39,7 +41,12 @@ def load(path: str | Path) -> QatModel:
     from .model import FINGERPRINT, QatModel, Template
 
     s = fine_tuned.read(path)
-    model = QatModel(Template(s.template, s.bits, s.target, s.reduce, s.origins))
+    try:
+        model = QatModel(Template(s.template, s.bits, s.target, s.reduce, s.origins, s.train))
+    except UnsupportedError as error:
+        if error.code != "SFX-E371":
+            raise
+        raise damaged(path, "what it trains is not there") from error
     try:
         # what is read is checked against its own integers instead of a fingerprint
         s.state[FINGERPRINT] = model.get_extra_state().numpy()

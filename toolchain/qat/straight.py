@@ -73,6 +73,23 @@ def bias(scaled: Tensor, exp: int, limit: int) -> Tensor:
     return cast(Tensor, _Bias.apply(scaled, exp, limit))  # type: ignore[no-untyped-call]
 
 
+class _Whole(torch.autograd.Function):
+    """The nearest whole number in low..high; the gradient passes as if nothing were rounded."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: int, high: int) -> Tensor:
+        return x.round().clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return grads[0], None, None
+
+
+def whole(x: Tensor, low: int, high: int) -> Tensor:
+    """The nearest whole numbers in low..high."""
+    return cast(Tensor, _Whole.apply(x, low, high))  # type: ignore[no-untyped-call]
+
+
 def shift(x: Tensor, exponents: IntArray) -> Tensor:
     """x << e, or x >> -e (floor), semantics 3.1; one exponent, or one per last axis of x."""
     if not exponents.any():
@@ -113,84 +130,120 @@ class Constants:
 class _Lif(torch.autograd.Function):
     """Semantics 2.1 over time; backwards the plain leaky integrator with a triangle at threshold.
 
-    a [T, B, n], bias [n], u and v [B, n] -> s [T, B, n], u and v after the last step.
+    a [T, B, n], bias [n], u and v [B, n], c, and where they are trained the threshold [] and the
+    shares of v and u that stay [], as in c -> s [T, B, n], u and v after the last step.
     """
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, bias: Tensor, u: Tensor, v: Tensor, c: Constants) -> Any:
+    def forward(
+        ctx: Any, a: Tensor, bias: Tensor, u: Tensor, v: Tensor, c: Constants, *trained: Any
+    ) -> Any:
         kind = c.state_type
         u, v, offset = u.to(kind), v.to(kind), bias.to(kind)
+        ctx.c, ctx.kinds, first = c, (a.dtype, bias.dtype), (u, v)
         before = torch.empty(a.shape, dtype=kind, device=a.device)
         spikes = torch.empty(a.shape, dtype=torch.float32, device=a.device)
+        currents = torch.empty_like(before) if ctx.needs_input_grad[7] else None
         for t in range(len(a)):
             current = a[t].to(kind) * (1 << INPUT_SHIFT)
             u = current.add_(_decayed(u, c.keep_u / c.unity)) if c.keep_u else current
             v = _decayed(v, c.keep_v / c.unity).add_(u).add_(offset)
             v.clamp_(-c.top, c.top)
             before[t] = v
+            if currents is not None:
+                currents[t] = u
             fired = v > c.threshold
             spikes[t] = fired
             v = v.masked_fill(fired, 0)
-        ctx.c, ctx.kinds = c, (a.dtype, bias.dtype)
-        ctx.save_for_backward(before)
+        ctx.save_for_backward(before, currents, *first)
         return spikes, u, v
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        (before,) = ctx.saved_tensors
+        before, currents, first_u, first_v = ctx.saved_tensors
         c: Constants = ctx.c
         to_s, to_u, to_v = grads
         width = float(max(c.threshold, 1 << INPUT_SHIFT))
         slope = (1 - (before - c.threshold).abs() / width).clamp_(min=0).float().div_(width)
         slope.mul_(to_s)
         stays = (before <= c.threshold).float()
-        keep_u, keep_v = c.keep_u / c.unity, c.keep_v / c.unity
-        out = torch.empty_like(slope)
-        to_u, to_v = to_u.float(), to_v.float()
-        total = torch.zeros_like(to_v)
-        for t in reversed(range(len(slope))):
-            at_v = slope[t] + stays[t] * to_v
-            total += at_v
-            at_u = at_v + to_u
-            out[t] = at_u
-            to_u, to_v = at_u * keep_u, at_v * keep_v
+        out, at_v, total, firsts = _integrated(slope, to_u.float(), to_v.float(), c, stays)
+        to_threshold = to_keep_v = to_keep_u = None
+        if ctx.needs_input_grad[5]:
+            to_threshold = -slope.double().sum() * (1 << INPUT_SHIFT)
+        if ctx.needs_input_grad[6]:
+            to_keep_v = _times_earlier(at_v, before * stays, first_v)
+        if currents is not None:
+            to_keep_u = _times_earlier(out, currents, first_u)
         kind_a, kind_bias = ctx.kinds
         into_bias = total.sum(0).to(kind_bias)
-        return out.mul_(1 << INPUT_SHIFT).to(kind_a), into_bias, to_u, to_v, None
+        into_a = out.mul_(1 << INPUT_SHIFT).to(kind_a)
+        return into_a, into_bias, *firsts, None, to_threshold, to_keep_v, to_keep_u
 
 
 class _Leaky(torch.autograd.Function):
     """Semantics 2.6 over time, v is sent; backwards the plain leaky integrator.
 
-    a [T, B, n], bias [n], u and v [B, n] -> v [T, B, n], u and v after the last step.
+    a [T, B, n], bias [n], u and v [B, n], c, and where they are trained the shares of v and u that
+    stay [] -> v [T, B, n], u and v after the last step.
     """
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, bias: Tensor, u: Tensor, v: Tensor, c: Constants) -> Any:
+    def forward(
+        ctx: Any, a: Tensor, bias: Tensor, u: Tensor, v: Tensor, c: Constants, *trained: Any
+    ) -> Any:
         kind = c.state_type
         u, v, offset = u.to(kind), v.to(kind), bias.to(kind)
+        ctx.c, ctx.kinds, first = c, (a.dtype, bias.dtype), (u, v)
         sent = torch.empty(a.shape, dtype=torch.float32, device=a.device)
+        currents = torch.empty(a.shape, dtype=kind, device=a.device)
         for t in range(len(a)):
             u = a[t].to(kind) * (1 << INPUT_SHIFT) + _decayed(u, c.keep_u / c.unity)
             v = (_decayed(v, c.keep_v / c.unity) + u + offset).clamp_(-c.top, c.top)
-            sent[t] = v
-        ctx.c, ctx.kinds = c, (a.dtype, bias.dtype)
+            sent[t], currents[t] = v, u
+        live = any(ctx.needs_input_grad[5:])
+        ctx.save_for_backward(*((sent, currents, *first) if live else (None, None, *first)))
         return sent, u, v
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         c: Constants = ctx.c
+        sent, currents, first_u, first_v = ctx.saved_tensors
         to_s, to_u, to_v = (g.float() for g in grads)
-        keep_u, keep_v = c.keep_u / c.unity, c.keep_v / c.unity
-        out, total = torch.empty_like(to_s), torch.zeros_like(to_v)
-        for t in reversed(range(len(out))):
-            at_v = to_s[t] + to_v
-            total += at_v
-            out[t] = at_u = at_v + to_u
-            to_u, to_v = at_u * keep_u, at_v * keep_v
+        out, at_v, total, firsts = _integrated(to_s, to_u, to_v, c, None)
+        to_keep_v = to_keep_u = None
+        if ctx.needs_input_grad[5]:
+            to_keep_v = _times_earlier(at_v, sent, first_v)
+        if ctx.needs_input_grad[6]:
+            to_keep_u = _times_earlier(out, currents, first_u)
         kind_a, kind_bias = ctx.kinds
         into_bias = total.sum(0).to(kind_bias)
-        return out.mul_(1 << INPUT_SHIFT).to(kind_a), into_bias, to_u, to_v, None
+        into_a = out.mul_(1 << INPUT_SHIFT).to(kind_a)
+        return into_a, into_bias, *firsts, None, to_keep_v, to_keep_u
+
+
+def _integrated(
+    slope: Tensor, to_u: Tensor, to_v: Tensor, c: Constants, stays: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """Gradients of u and of v at every step [T, B, n], v's summed over the steps [B, n], and those
+    of both before the first.
+
+    slope  of what is sent by v [T, B, n];  stays: 0 where v was reset, None: it never is
+    """
+    out, at_v, total = torch.empty_like(slope), torch.empty_like(slope), torch.zeros_like(to_v)
+    keep_u, keep_v = c.keep_u / c.unity, c.keep_v / c.unity
+    for t in reversed(range(len(slope))):
+        now = slope[t] + (to_v if stays is None else stays[t] * to_v)
+        total += now
+        at_v[t], out[t] = now, now + to_u
+        to_u, to_v = out[t] * keep_u, now * keep_v
+    return out, at_v, total, (to_u, to_v)
+
+
+def _times_earlier(gradient: Tensor, state: Tensor, first: Tensor) -> Tensor:
+    """What a share that stays is worth []: gradients of each step times the state before it."""
+    inner = (gradient[1:].double() * state[:-1]).sum()
+    return inner + (gradient[0].double() * first).sum()
 
 
 def _decayed(x: Tensor, keep: float) -> Tensor:
@@ -198,23 +251,44 @@ def _decayed(x: Tensor, keep: float) -> Tensor:
     return torch.trunc(x * keep)
 
 
+Trained = Tensor | None
+"""A number of `Constants` with its gradient; None: it is fixed."""
+
+
 def lif(
-    a: Tensor, bias: Tensor, u: Tensor, v: Tensor, c: Constants
+    a: Tensor,
+    bias: Tensor,
+    u: Tensor,
+    v: Tensor,
+    c: Constants,
+    trained: tuple[Trained, Trained, Trained] = (None, None, None),
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Spikes [T, B, n] of a [T, B, n], and u and v [B, n] after the last step."""
+    """Spikes [T, B, n] of a [T, B, n], and u and v [B, n] after the last step.
+
+    trained  the threshold as a neuron has it, and the shares of v and u that stay, with the values
+             of c
+    """
     return cast(
         tuple[Tensor, Tensor, Tensor],
-        _Lif.apply(a, bias, u, v, c),  # type: ignore[no-untyped-call]
+        _Lif.apply(a, bias, u, v, c, *trained),  # type: ignore[no-untyped-call]
     )
 
 
 def leaky(
-    a: Tensor, bias: Tensor, u: Tensor, v: Tensor, c: Constants
+    a: Tensor,
+    bias: Tensor,
+    u: Tensor,
+    v: Tensor,
+    c: Constants,
+    trained: tuple[Trained, Trained] = (None, None),
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Membranes [T, B, n] of a [T, B, n], and u and v [B, n] after the last step."""
+    """Membranes [T, B, n] of a [T, B, n], and u and v [B, n] after the last step.
+
+    trained  the shares of v and u that stay
+    """
     return cast(
         tuple[Tensor, Tensor, Tensor],
-        _Leaky.apply(a, bias, u, v, c),  # type: ignore[no-untyped-call]
+        _Leaky.apply(a, bias, u, v, c, *trained),  # type: ignore[no-untyped-call]
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import sfx
 from sfx.toolchain.formats.bundle import bundle as bundles
+from sfx.toolchain.formats.fine_tuned import USUAL
 from sfx.toolchain.qat.model import QatModel
 
 STEPS, INPUTS, HIDDEN, CLASSES = 4, 12, 20, 5
@@ -37,6 +38,24 @@ class Feedforward(nn.Module):
         membrane, out = self.l1.init_leaky(), []
         for step in x:
             spikes, membrane = self.l1(self.f1(step), membrane)
+            out.append(self.f2(spikes))
+        return torch.stack(out).mean(0)
+
+
+class Current(nn.Module):
+    """Two layers around a snnTorch Synaptic: a current that leaks, and a membrane."""
+
+    def __init__(self) -> None:
+        snntorch = pytest.importorskip("snntorch")
+        super().__init__()
+        torch.manual_seed(0)
+        self.f1, self.f2 = nn.Linear(INPUTS, HIDDEN), nn.Linear(HIDDEN, CLASSES)
+        self.l1 = snntorch.Synaptic(alpha=0.6, beta=0.8, reset_mechanism="zero", reset_delay=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        (current, membrane), out = self.l1.init_synaptic(), []
+        for step in x:
+            spikes, current, membrane = self.l1(self.f1(step), current, membrane)
             out.append(self.f2(spikes))
         return torch.stack(out).mean(0)
 
@@ -115,14 +134,20 @@ KINDS = (
     (Recurrent, {"reset": "subtract", "all_to_all": False}),
     (Residual, {}),
     (Shared, {}),
+    (Current, {}),
 )
 """Every kind of net, with its options."""
 
 
-def prepared(net: nn.Module, bits: int = 8, x: np.ndarray | None = None) -> QatModel:
+def prepared(
+    net: nn.Module,
+    bits: int = 8,
+    x: np.ndarray | None = None,
+    train: tuple[str, ...] = USUAL,
+) -> QatModel:
     """Ready to be fine-tuned."""
-    options = sfx.qat.Options(bits=bits, effort=0.1)
-    return sfx.qat.prepare(net, calibrate=samples() if x is None else x, options=options)
+    options, x = sfx.qat.Options(bits=bits, effort=0.1), samples() if x is None else x
+    return sfx.qat.prepare(net, calibrate=x, options=options, train=train)
 
 
 def body(model: object, folder: Path) -> bytes:

@@ -17,6 +17,7 @@ import sfx  # noqa: E402
 from sfx.backends.fast.backend import FastBackend  # noqa: E402
 from sfx.frontends.neurons.multistep import lif  # noqa: E402
 from sfx.toolchain.compiler.cost.synops import synops, synops_by_neuron  # noqa: E402
+from sfx.toolchain.formats.fine_tuned import TRAINED  # noqa: E402
 from sfx.toolchain.ground.errors import InputError  # noqa: E402
 from sfx.training import Activity, synops_per_spike  # noqa: E402
 from tests.unit.qat.nets import events, labels, prepared, time_first  # noqa: E402
@@ -135,21 +136,23 @@ class Floats(nn.Module):
         torch.manual_seed(3)
         self.f1, self.f2 = nn.Linear(INPUTS, HIDDEN), nn.Linear(HIDDEN, HIDDEN)
         self.out, self.tau = nn.Linear(HIDDEN, 3), tau
+        self.keep = [torch.tensor(1 - 1 / tau, requires_grad=True) for _ in range(2)]
+        self.threshold = [torch.ones((), requires_grad=True) for _ in range(2)]
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.copy_((parameter * 3 * tau * grid).round() / grid)
 
-    def lif(self, current: Tensor) -> Tensor:
+    def lif(self, current: Tensor, layer: int) -> Tensor:
         v, sent = torch.zeros_like(current[0]), []
         for step in current:
-            v = v + (step - v) / self.tau
-            sent.append(_Triangle.apply(v))
+            v = self.keep[layer] * v + step / self.tau
+            sent.append(_Triangle.apply(v - self.threshold[layer] + 1))
             v = torch.where(sent[-1] > 0, torch.zeros_like(v), v)
         return torch.stack(sent)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        first = self.lif(self.f1(x))
-        return first, self.lif(self.f2(first))
+        first = self.lif(self.f1(x), 0)
+        return first, self.lif(self.f2(first), 1)
 
     def deployed(self) -> nn.Module:
         """The same network of modules that are read."""
@@ -166,7 +169,7 @@ def test_gradients_of_spikes_are_autograd_s(tau: float, grid: int, closeness: fl
     """On a net that nothing rounds they are equal; else as close as the rounded net is."""
     net = Floats(tau, grid)
     x = (np.random.default_rng(5).random((40, T, INPUTS)) < 0.4).astype(np.int64)
-    model = sfx.qat.prepare(net.deployed(), calibrate=x)
+    model = sfx.qat.prepare(net.deployed(), calibrate=x, train=TRAINED)
     theirs = net(time_first(x))
     sent = model.spikes(time_first(x), ["1", "3"], gradient=True)
     for mine, wanted in zip(sent.values(), theirs, strict=True):
@@ -184,4 +187,15 @@ def test_gradients_of_spikes_are_autograd_s(tau: float, grid: int, closeness: fl
         assert torch.nn.functional.cosine_similarity(*got, dim=0) >= closeness, key
         assert got[0].norm() / got[1].norm() == pytest.approx(1, abs=2 * (1 - closeness) + 1e-5)
         compared += int(got[1].count_nonzero())
+        assert float(model.scales[key].grad) == pytest.approx(
+            float((layer.weight.grad * whole).sum()), rel=1e-4 + 2 * (1 - closeness) ** 0.5
+        )
     assert compared > 250
+    for i, name in enumerate(("1", "3")):
+        for got, wanted in (
+            (model.thresholds[name], net.threshold[i]),
+            (model.leaks[name], net.keep[i]),
+        ):
+            assert abs(float(wanted.grad)) > 1
+            close = 1e-4 + (1 - closeness) * 50
+            assert float(got.grad) == pytest.approx(float(wanted.grad), rel=close)

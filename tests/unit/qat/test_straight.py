@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -79,6 +81,66 @@ def test_every_rounding_is_what_a_synapse_holds(seed: int, bits: int, sign: int)
         assert np.array_equal(LOIHI.effective_weights(own), own)
     assert np.array_equal(rows.round(whole), whole)
     assert np.array_equal(rows.round(start.astype(np.float64)), start) or start.min() == -256
+
+
+class _Fires(torch.autograd.Function):
+    """v > threshold, with the triangle, in plain torch."""
+
+    @staticmethod
+    def forward(ctx: Any, v: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(v, threshold)
+        return (v > threshold).to(v)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        v, threshold = ctx.saved_tensors
+        slope = grad * (1 - (v - threshold).abs() / threshold).clamp(min=0) / threshold
+        return slope, -slope.sum()
+
+
+@pytest.mark.parametrize("fires", [True, False])
+def test_the_gradients_of_every_number_are_autograd_s(fires: bool) -> None:
+    """Halves and quarters of 64ths stay whole for three steps, so nothing is rounded."""
+    rng, (steps, size) = np.random.default_rng(0), (3, (4, 50))
+    given = {
+        "a": rng.integers(-20, 120, (steps, *size)),
+        "bias": rng.integers(-5, 5, size[1]) * 64,
+        "u": rng.integers(-20, 20, size) * 64,
+        "v": rng.integers(0, 90, size) * 64,
+        "vth": 100,
+        "keep_v": 0.5,
+        "keep_u": 0.25,
+    }
+    mine, theirs = (
+        {k: torch.tensor(v, dtype=torch.float64, requires_grad=True) for k, v in given.items()}
+        for _ in range(2)
+    )
+    constants = straight.Constants(1024, 2048, 6400 if fires else 0, 4096, (1 << 23) - 1)
+    a, bias, u, v, vth, keep_v, keep_u = mine.values()
+    if fires:
+        got = straight.lif(a, bias, u, v, constants, (vth, keep_v, keep_u))
+    else:
+        got = straight.leaky(a, bias, u, v, constants, (keep_v, keep_u))
+    a, bias, u, v, vth, keep_v, keep_u = theirs.values()
+    sent = []
+    for step in a:
+        u = keep_u * u + 64 * step
+        v = keep_v * v + u + bias
+        sent.append(_Fires.apply(v, 64 * vth) if fires else v)
+        v = torch.where(sent[-1] > 0, torch.zeros_like(v), v) if fires else v
+    wanted = (torch.stack(sent), u, v)
+    assert not fires or 0.1 < wanted[0].mean() < 0.9
+    for one, other in zip(got, wanted, strict=True):
+        assert torch.equal(one.double(), other)
+    weigh = [torch.from_numpy(rng.normal(size=w.shape)) for w in wanted]
+    scales = (1.0, 1e-4, 1e-4) if fires else (1e-4, 1e-4, 1e-4)
+    for found in (got, wanted):
+        sum((f * w * s).sum() for f, w, s in zip(found, weigh, scales, strict=True)).backward()
+    for name, value in mine.items():
+        if name != "vth" or fires:
+            assert value.grad is not None
+            assert value.grad.abs().sum() > 0
+            assert torch.allclose(value.grad, theirs[name].grad, rtol=1e-4, atol=1e-7), name
 
 
 def test_the_gradient_of_a_neuron() -> None:

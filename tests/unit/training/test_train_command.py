@@ -54,6 +54,7 @@ drop = 0.2
 TUNED = """
 [qat]
 bits = 4
+trained = ["weights", "biases", "thresholds", "leaks", "scales"]
 
 [qat.train]
 epochs = 2
@@ -183,6 +184,12 @@ def test_what_was_begun_is_not_lost(folder: Path) -> None:
             f"{TUNED}[augment]".replace("[0.5, 1.0]", "[1, 1, 1]"),
             "SFX-E383",
             "[qat.train] blocks",
+        ),
+        (
+            "[augment]",
+            f"{TUNED}[augment]".replace('"leaks"', '"resets"'),
+            "SFX-E380",
+            "[qat] trained",
         ),
         ("batch = 16", "batch = 16\nblocks = [1]", "SFX-E383", "[train] blocks"),
         ("[augment]", f"{TUNED}precision = 'bfloat16'\n[augment]", "SFX-E380", "[qat.train]"),

@@ -289,7 +289,8 @@ def _integer_stage(config: Config, folder: Path, parts: Parts, device: str, told
     assert config.tune is not None
     learned, held, test = parts
     teacher = _finished(folder / MODEL)
-    model = prepare(folder / MODEL, config.qat.target, options=Options(bits=config.qat.bits))
+    options, trained = Options(bits=config.qat.bits), config.qat.trained
+    model = prepare(folder / MODEL, config.qat.target, options=options, train=trained)
     beside = config.tune.blocks and teacher.earlier_heads()
     training = Training(
         with_heads(model, teacher) if beside else model,

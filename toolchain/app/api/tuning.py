@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...data import Samples, calibration_of
 from ...formats import table
+from ...formats.fine_tuned import USUAL
 from ...formats.table import MODELS, Holds
 from ...ground.errors import InputError
 from ...ground.memory import require
@@ -52,6 +54,7 @@ def prepare(
     check: bool = True,
     check_samples: int = 1,
     train_zeros: bool = False,
+    train: Sequence[str] = USUAL,
 ) -> QatModel:
     """A torch model whose forward pass is the integer Program of `source`, to be fine-tuned.
 
@@ -67,12 +70,14 @@ def prepare(
 
     train_zeros  a weight of 0 is a synapse that is not there (pruned, or one to one) and is not
                trained, unless this says so
+    train        of the weights, biases, thresholds, leaks and scales those that are trained
 
     Before any training the model computes exactly the Program that `sfx.compile` would give.
     Raises SfxError: what export, quantization and mapping refuse (so a model that does not fit
     fails before it is trained), SFX-E180 to E185 where the graph is not the torch model, SFX-E605
     where `memory` is too little, SFX-E360 what has no torch rule, SFX-E362 no calibration samples,
-    SFX-E364 a fine-tuned model, SFX-E611, E616 calibration samples that are not counts of events.
+    SFX-E364 a fine-tuned model, SFX-E371 what cannot be trained, SFX-E611, E616 calibration samples
+    that are not counts of events.
     """
     from ...qat.prepare import from_graph, from_program
 
@@ -90,7 +95,7 @@ def prepare(
         raise _without_samples(source, given)
     read = source_of(source, None if given is None else given.shape[1:], asked, UNTRAINED)
     if isinstance(read, Integers):
-        return from_program(read.program, target, train_zeros=train_zeros)
+        return from_program(read.program, target, train_zeros=train_zeros, train=train)
     samples, origin = calibration(read, given)
     if samples is None or samples.ndim < 3:
         raise _without_samples(source, samples)
@@ -104,7 +109,7 @@ def prepare(
         if found is not None:
             found.beside(form)
 
-    return from_graph(graph, events, target, options, lowered, train_zeros=train_zeros)
+    return from_graph(graph, events, target, options, lowered, train_zeros=train_zeros, train=train)
 
 
 def with_heads(model: QatModel, source: torch.nn.Module | str | Path) -> Supervised:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...ir.program import LI, Population
 from .. import straight
-from ..rules import Cell, Context, State
+from ..rules import Cell, Context, Moving, State
 
 
 def sends(
@@ -19,7 +19,9 @@ def sends(
     assert isinstance(n, LI)
     zero = a_in.new_zeros(a_in.shape[1], q.size)
     u, v = (zero, zero) if state is None else state
-    s, u, v = straight.leaky(a_in, context.bias(), u, v, straight.Constants.of(n, context.widths))
+    m = context.moving or Moving(n)
+    c = straight.Constants.of(m.neuron, context.widths)
+    s, u, v = straight.leaky(a_in, context.bias(), u, v, c, (m.keep_v, m.keep_u))
     return s, (u, v)
 
 

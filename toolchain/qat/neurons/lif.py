@@ -9,7 +9,7 @@ from torch import Tensor
 from ...ground.arith import INPUT_SHIFT
 from ...ir.program import LIF, Population
 from .. import straight
-from ..rules import Cell, Context, State
+from ..rules import Cell, Context, Moving, State
 
 
 def sends(
@@ -22,8 +22,9 @@ def sends(
         return straight.above(a_in + context.bias() / (1 << INPUT_SHIFT), n.vth), None
     zero = a_in.new_zeros(a_in.shape[1], q.size)
     u, v = (zero, zero) if state is None else state
-    c = straight.Constants.of(n, context.widths)
-    s, u, v = straight.lif(a_in, context.bias(), u, v, c)
+    m = context.moving or Moving(n)
+    c = straight.Constants.of(m.neuron, context.widths)
+    s, u, v = straight.lif(a_in, context.bias(), u, v, c, (m.threshold, m.keep_v, m.keep_u))
     return s, (u, v)
 
 
