@@ -8,20 +8,41 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...formats.bundle.bundle import Bundle
-from ...ground.errors import InputError
+from ...ground.errors import UnsupportedError
 from ...ground.files import atomic_write
 from ...ir.program import Program
 from .running import program_of
 
+if TYPE_CHECKING:
+    from ...ir.graph import Graph
+
 
 def nir(bundle: Bundle, path: Path, standard_only: bool) -> str:
-    """The NIR graph that the model was compiled from. Raises InputError (SFX-E641) without one."""
-    if not bundle.nir:
-        raise _no_source(bundle)
-    atomic_write(path, standard_nir(bundle) if standard_only else bundle.nir)
+    """The NIR graph that the model was compiled from; of a model whose integers are fixed (it was
+    fine-tuned, or a `.net`) its float view, with the integers as a fact.
+    """
+    if standard_only:
+        atomic_write(path, standard_nir(bundle))
+    else:
+        atomic_write(path, bundle.nir or _integers(bundle))
     return ""
+
+
+def _integers(bundle: Bundle) -> bytes:
+    from ...formats.nir.bridge import write
+    from ...formats.nir.integers import with_integers
+
+    bits = bundle.manifest.get("qat", {}).get("weight_bits", {})
+    buffer = io.BytesIO()
+    write(with_integers(bundle.program, _name(bundle), bits), buffer)
+    return buffer.getvalue()
+
+
+def _name(bundle: Bundle) -> str:
+    return str(bundle.manifest.get("model", {}).get("name", bundle.program.name))
 
 
 def onnx(bundle: Bundle, path: Path, standard_only: bool) -> str:
@@ -74,22 +95,36 @@ def export_netx(bundle: Bundle | Program, path: str | Path) -> str:
 
 
 def standard_nir(bundle: Bundle) -> bytes:
-    """The bundle's NIR source as a file of standard nodes. Raises UnsupportedError (SFX-E644)."""
+    """The bundle's NIR source as a file of standard nodes, or the float view of its integers.
+
+    Raises UnsupportedError: SFX-E644, SFX-E641 for integers that have no float view.
+    """
     from ...compiler.standard_nir import standard
     from ...formats.nir.bridge import read, to_graph, write
     from ...formats.nir.conventions import NirOptions
 
-    if not bundle.nir:
-        raise _no_source(bundle)
-    facts = bundle.manifest.get("nir", {})
-    options = NirOptions(facts.get("convention"), facts.get("dt"), facts.get("reset"))
-    graph = to_graph(
-        read(io.BytesIO(bundle.nir)), timesteps=bundle.program.timesteps, options=options
-    )
+    if bundle.nir:
+        facts = bundle.manifest.get("nir", {})
+        options = NirOptions(facts.get("convention"), facts.get("dt"), facts.get("reset"))
+        graph = to_graph(
+            read(io.BytesIO(bundle.nir)), timesteps=bundle.program.timesteps, options=options
+        )
+    else:
+        graph = _float_view(bundle)
     buffer = io.BytesIO()
     write(standard(graph), buffer)
     return buffer.getvalue()
 
 
-def _no_source(bundle: Bundle) -> InputError:
-    return InputError("SFX-E641", "the bundle has no NIR source", where=bundle.program.name)
+def _float_view(bundle: Bundle) -> Graph:
+    from ...formats.nir.float_view import NoView, float_view
+
+    try:
+        return float_view(bundle.program, _name(bundle))
+    except NoView as error:
+        raise UnsupportedError(
+            "SFX-E641",
+            f"its integers have no float view: {error}",
+            where=bundle.program.name,
+            hint="leave --standard-only out: the file then holds the integers, for sfx",
+        ) from error

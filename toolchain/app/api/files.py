@@ -94,12 +94,7 @@ def _wanted(path: Path, holds: Collection[Holds]) -> Format:
     if found is not None and found.holds in holds:
         return found
     if found is not None and found.holds is Holds.TRAINED:
-        raise InputError(
-            "SFX-E364",
-            "holds a fine-tuned model, whose integers are fixed",
-            where=str(path),
-            hint="compile it with `sfx compile`, train it on with sfx.qat.load",
-        )
+        raise integers_are_fixed(str(path))
     if found is None and table.only_hdf5(path):
         raise _other_hdf5(path)
     raise InputError(
@@ -109,6 +104,16 @@ def _wanted(path: Path, holds: Collection[Holds]) -> Format:
         else f"holds {found.holds.value}, which is not a model that this command can start from",
         where=str(path),
         hint=f"sfx reads here: {table.described(holds)}",
+    )
+
+
+def integers_are_fixed(where: str) -> InputError:
+    """What to say of a model that was fine-tuned where a float one is wanted."""
+    return InputError(
+        "SFX-E364",
+        "holds a fine-tuned model, whose integers are fixed",
+        where=where,
+        hint="compile it with `sfx compile`, train it on with sfx.qat.load",
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import readers
-from .models import ReadOptions, Source
+from .models import Integers, ReadOptions, Source
 
 if TYPE_CHECKING:
     from ...formats.nir.conventions import NirOptions
@@ -40,10 +40,13 @@ def netx(path: Path, options: NirOptions | None) -> str:
 
 
 def nir(path: Path, options: NirOptions | None) -> str:
-    """How a NIR file is read, and its graph."""
+    """How a NIR file is read, and its graph; a Program where its integers are fixed."""
     from ...formats.nir.reading import reading
+    from ...ir.text import program_text
 
     source = readers.nir(path, ReadOptions())
+    if isinstance(source, Integers):
+        return program_text(source.program)
     how = reading(source.graph, options).lines()
     return "".join(f"{line}\n" for line in how) + _graph_text(source, options)
 

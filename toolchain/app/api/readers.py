@@ -6,9 +6,13 @@ Each has the arguments (path, ReadOptions); `files.read` calls them and adds the
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...formats.table import stem
 from .models import Integers, ReadOptions, Source, of_trained
+
+if TYPE_CHECKING:
+    from nir import NIRGraph
 
 
 def network(path: Path, options: ReadOptions) -> Source:
@@ -39,11 +43,24 @@ def network(path: Path, options: ReadOptions) -> Source:
     )
 
 
-def nir(path: Path, options: ReadOptions) -> Source:
-    """A NIR graph as it is in the file."""
+def nir(path: Path, options: ReadOptions) -> Source | Integers:
+    """A NIR graph as it is in the file, or the integers that it is the float view of."""
     from ...formats.nir.file import read_model
 
-    return Source(read_model(path), stem(path), "", None)
+    graph = read_model(path)
+    held = fixed_integers(graph, str(path))
+    return Source(graph, stem(path), "", None) if held is None else held
+
+
+def fixed_integers(graph: NIRGraph, where: str) -> Integers | None:
+    """What `sfx export --to nir` wrote of a model whose integers are fixed."""
+    from ...formats.nir.integers import integers_of
+
+    found = integers_of(graph, where)
+    if found is None:
+        return None
+    program, bits = found
+    return of_trained(program, bits) if bits else Integers(program, program.name)
 
 
 def onnx(path: Path, options: ReadOptions) -> Source:

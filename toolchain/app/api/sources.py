@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...formats.table import FLOAT, MODELS, Holds
 from ...ground.errors import InputError, SfxError
 from ...ground.files import atomic_write
-from .files import read
+from .files import integers_are_fixed, read
 from .models import Integers, ReadOptions, Source, of_trained
+from .readers import fixed_integers
 from .renamed import renamed
 
 if TYPE_CHECKING:
@@ -106,9 +107,7 @@ def load_model(
     asked = ReadOptions(
         model, example_shape, input_layout, timesteps, trust_pickle, weights=weights, dt=dt
     )
-    found = read(Path(path), asked, FLOAT)
-    assert isinstance(found, Source), "what holds a float model is read as one"
-    return found
+    return _float(read(Path(path), asked, FLOAT), str(path))
 
 
 def source_of(
@@ -124,7 +123,7 @@ def source_of(
     if isinstance(given, str | Path):
         return read_for_samples(Path(given), shape, asked, holds)
     if hasattr(given, "infer_types"):  # a nir.NIRGraph, without importing nir for it
-        return of_graph(given)
+        return fixed_integers(given, "the NIR graph") or of_graph(given)
     if hasattr(given, "template") and Holds.TRAINED in holds:  # a QatModel, without torch
         return of_trained(given.program(), given.template.bits)
     return of_module(given, shape, asked)
@@ -132,9 +131,15 @@ def source_of(
 
 def float_source(given: Any, shape: Shape, asked: ReadOptions) -> Source:
     """As `source_of`, of what can be quantized."""
-    found = source_of(given, shape, asked, FLOAT)
-    assert isinstance(found, Source), "what holds a float model is read as one"
-    return found
+    where = str(given) if isinstance(given, str | Path) else type(given).__name__
+    return _float(source_of(given, shape, asked, FLOAT), where)
+
+
+def _float(found: Source | Integers, where: str) -> Source:
+    """What can be quantized. Raises InputError (SFX-E364) for a NIR graph of fixed integers."""
+    if isinstance(found, Source):
+        return found
+    raise integers_are_fixed(where)
 
 
 def read_for_samples(

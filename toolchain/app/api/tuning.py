@@ -19,6 +19,7 @@ from ...ground.memory import require
 from ...ir.graph import Graph
 from ...ir.memory_use import of_compile
 from .beside import calibration, fitted, imported, witnessed
+from .files import integers_are_fixed
 from .models import Integers, ReadOptions
 from .renamed import renamed
 from .sources import source_of
@@ -95,6 +96,8 @@ def prepare(
         raise _without_samples(source, given)
     read = source_of(source, None if given is None else given.shape[1:], asked, UNTRAINED)
     if isinstance(read, Integers):
+        if "qat" in read.facts:  # a NIR graph of them: from its file alone, training has no state
+            raise integers_are_fixed(str(source) if isinstance(source, str | Path) else "the graph")
         return from_program(read.program, target, train_zeros=train_zeros, train=train)
     samples, origin = calibration(read, given)
     if samples is None or samples.ndim < 3:

@@ -332,6 +332,21 @@ class GroupedConv2d(Extension):
         _types(self, self.input_shape, (self.weight.shape[0], *plane))
 
 
+@dataclass(eq=False)
+class Integers(Extension):
+    r"""A whole network whose integers are in the graph's metadata (`integers`), where no nodes say
+    what it computes. Readers other than sfx cannot read it.
+    """
+
+    input_shape: Ints
+    output_shape: Ints
+
+    def __post_init__(self) -> None:
+        self.input_shape = _ints(self.input_shape)
+        self.output_shape = _ints(self.output_shape)
+        _types(self, self.input_shape, self.output_shape)
+
+
 EXTENSIONS: tuple[type[Extension], ...] = (
     Product,
     TimeSum,
@@ -345,6 +360,7 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     MaxPool2d,
     BatchNorm,
     GroupedConv2d,
+    Integers,
 )
 
 
@@ -371,6 +387,7 @@ FACTS: dict[str, tuple[str, type]] = {
     "timesteps": ("graph: T, model steps of one sample", int),
     "dt": ("graph: seconds of one model step", float),
     "name": ("graph: the model's name", str),
+    "integers": ("graph: the Program whose float view it is, as JSON", str),
     "module": ("node: path of the module in the source model", str),
     "reduce": ("Output: 'mean', 'sum', 'max', 'weighted' or 'none' over the steps", str),
     "weights": ("Output: weights of the steps, blanks between them, where 'weighted'", str),
