@@ -18,8 +18,10 @@ from .units import share
 from .witness import witness_lines
 
 
-def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> RenderableType:
-    """The summary of a bundle's manifest as something Rich prints."""
+def compile_summary(
+    manifest: dict[str, Any], seconds: float, path: str, mapped: Sequence[tuple[str, str]] = ()
+) -> RenderableType:
+    """The summary of a bundle's manifest as something Rich prints. mapped: lines with labels."""
     s = manifest["statistics"]
     calibration = manifest["calibration"]
     source = (
@@ -46,7 +48,8 @@ def compile_summary(manifest: dict[str, Any], seconds: float, path: str) -> Rend
         f"  neurons      {s['neurons']:>10,}     synapses     {s['synapses']:>12,}\n"
         f"  time steps   {s['timesteps']:>10,}     depth        {s['depth']:>12,} hardware steps\n"
         f"  cores        {s['cores']:>10,}     chips        {s['chips']:>12,}\n"
-        f"  scales from  {source}"
+        + "".join(f"  {label:<11}  {line}\n" for label, line in mapped)
+        + f"  scales from  {source}"
         f"{wrapped}{trusted}{first}"
         + "".join(f"\n  {head:<11}  {line}" for head, line in _witness(manifest))
     )

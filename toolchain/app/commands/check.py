@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .bits import (
     MARGIN,
@@ -46,6 +46,9 @@ from .common import (
     write_json,
 )
 
+if TYPE_CHECKING:
+    from ...formats.bundle.bundle import Bundle
+
 
 def check(
     model: ModelArg,
@@ -69,7 +72,7 @@ def check(
     reset: ResetOpt = None,
     trust_pickle: TrustOpt = False,
     weights: WeightsOpt = None,
-    objective: ObjectiveOpt = "cores",
+    objective: ObjectiveOpt = "latency",
     seed: SeedOpt = 0,
     memory: MemoryOpt = None,
     beside: CheckOpt = True,
@@ -112,7 +115,7 @@ def check(
         write_json(json_file, {"fits": False, "problems": problems, "during": error.during})
         raise
     print_reading(model, bundle.manifest)
-    _print_result(model, bundle.manifest)
+    _print_result(model, bundle)
     write_json(json_file, {"fits": True, "problems": [], **_values(bundle.manifest)})
 
 
@@ -122,17 +125,21 @@ def _values(manifest: dict[str, Any]) -> dict[str, Any]:
     return {**manifest["statistics"], **said}
 
 
-def _print_result(model: Path, manifest: dict[str, Any]) -> None:
+def _print_result(model: Path, bundle: Bundle) -> None:
     from ...report.degraded import degraded_lines
     from ...report.graded import graded_lines
+    from ...report.mapped import mapped_lines
     from ...report.ranges import range_lines
     from ...report.witness import witness_lines
+    from .. import api
 
+    manifest = bundle.manifest
     cores = manifest["statistics"]["cores"]
     out.print(f"{model.name} compiles and fits {manifest['target']}: {cores} cores")
     if manifest.get("weights"):
         out.print(f"weights from {manifest['weights']}", markup=False, soft_wrap=True)
     lines = [
+        *(f"{head}: {line}" for head, line in mapped_lines(bundle.placed, api.target_of(bundle))),
         *witness_lines(manifest.get("witness")),
         *range_lines(manifest.get("ranges", ())),
         *degraded_lines(manifest["quantization"]),

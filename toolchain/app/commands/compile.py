@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -50,6 +50,9 @@ from .common import (
     to_write,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from ...formats.bundle.bundle import Bundle
 
 
 def compile(
@@ -130,17 +133,18 @@ def compile(
         api.save(bundle, destination)
     seconds = time.perf_counter() - start
     print_reading(model, bundle.manifest)
-    _print_result(bundle.manifest, seconds, destination, picture)
+    _print_result(bundle, seconds, destination, picture)
     write_json(json_file, _values(bundle.manifest) | {"seconds": seconds})
 
 
-def _print_result(
-    manifest: dict[str, Any], seconds: float, destination: Path, picture: Path | None
-) -> None:
+def _print_result(bundle: Bundle, seconds: float, destination: Path, picture: Path | None) -> None:
     """The summary, and what rounding cost as a picture if one is wanted."""
     from ...report.compiled import compile_summary
+    from ...report.mapped import mapped_lines
+    from .. import api
 
-    out.print(compile_summary(manifest, seconds, str(destination)))
+    manifest, mapped = bundle.manifest, mapped_lines(bundle.placed, api.target_of(bundle))
+    out.print(compile_summary(manifest, seconds, str(destination), mapped))
     if picture is not None:
         from ...report.pictures import quantization
 

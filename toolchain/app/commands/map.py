@@ -36,9 +36,19 @@ def map(
     objective: ObjectiveOpt = "latency",
     seed: SeedOpt = 0,
     limit: LimitOpt = None,
+    table: Annotated[
+        bool,
+        typer.Option(
+            "--table", help="Print what each layer and core takes, as Intel's compiler does"
+        ),
+    ] = False,
     json_file: JsonOpt = None,
 ) -> None:
     """Map a compiled model again: another target, another objective or measured traffic."""
+    from dataclasses import asdict
+
+    from ...compiler.mapping.utilization import layers
+    from ...report.mapped import layer_table, mapped_lines
     from .. import api
 
     loaded = api.load(bundle)
@@ -48,11 +58,18 @@ def map(
             loaded, samples, target=target, objective=objective, seed=seed, stage=stage
         )
         api.save(placed, output)
+    chosen = api.target_of(placed)
     before, after = loaded.manifest["statistics"], placed.manifest["statistics"]
+    lines, rows = mapped_lines(placed.placed, chosen), layers(placed.placed, chosen)
+    if table:
+        out.print(layer_table(placed.placed, chosen))
     out.print(
         f"{placed.manifest['target']}: {after['cores']} cores on {after['chips']} chip(s), "
-        f"before {before['cores']} on {before['chips']}\nwrote {output}",
+        f"before {before['cores']} on {before['chips']}\n"
+        + "".join(f"  {head:<10}  {line}\n" for head, line in lines)
+        + f"wrote {output}",
         markup=False,
         soft_wrap=True,
     )
-    write_json(json_file, {"objective": objective, "seed": seed, **after})
+    found = {"objective": objective, "seed": seed, **after}
+    write_json(json_file, found | {"layers": [asdict(row) for row in rows]})

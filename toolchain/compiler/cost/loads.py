@@ -94,6 +94,8 @@ class _Counter:
         self.crossings = 0.0
         self.events = {p.name: Events() for p in self.program}
         self.stored = {j.name: stored_bits(j, self.limits) for j in self.program.projections}
+        self.views: dict[str, IntArray] = {}
+        self.list_words: dict[tuple[str, int], int] = {}
         self.fans = {
             j.name: FanIn(j, self.program[j.pre].size, self.program[j.post].size)
             for j in self.program.projections
@@ -188,14 +190,20 @@ class _Counter:
 
     def _list_words_read(self, j: Projection, synapses: IntArray, post: IntArray) -> IntArray:
         """A kernel's lists that each axon meets: its synapses over those of one list."""
-        kernel = j.connection.kernel()
-        if j.post_view is not None:
-            post = permutation(j.post_view, self.program[j.post].size)[post]
-        channel = np.unique(post // kernel.positions)
-        groups = np.unique(channel // (kernel.channels // kernel.groups)).size
-        each = np.array([-(-channel.size // groups)], dtype=np.int64)
-        words = channel_words(each, self.stored[j.name], self.limits)
-        read: IntArray = -(-synapses // each) * words
+        kernel, view = j.connection.kernel(), j.post_view
+        if view is not None:
+            if j.name not in self.views:
+                self.views[j.name] = permutation(view, self.program[j.post].size)
+            post = self.views[j.name][post]
+        present = np.zeros(kernel.channels, dtype=np.int64)
+        present[post // kernel.positions] = 1
+        in_group = present.reshape(kernel.groups, -1).sum(axis=1)
+        each = -(-int(in_group.sum()) // int(np.count_nonzero(in_group)))
+        key = (j.name, each)
+        if key not in self.list_words:
+            words = channel_words(np.array([each]), self.stored[j.name], self.limits)
+            self.list_words[key] = int(words[0])
+        read: IntArray = -(-synapses // each) * self.list_words[key]
         return read
 
     def _count_messages(self, core: int, name: str, axons: IntArray) -> None:

@@ -17,11 +17,11 @@ from .traffic import Traffic
 Array = NDArray[np.float64]
 BORDER = 8.0
 """Hops that crossing to another chip is weighed as: those links are slow and shared."""
-MOVES_PER_CORE = 4000
+MOVES_PER_CORE = 3000
 LEAST_MOVES = 2_000_000
 """Half a second. A net of few cores is arranged so often anew and the shortest is taken: of twelve
 long tries of the demo's nine cores five ended more than a quarter above it."""
-FEW_MOVES = 200
+FEW_MOVES = 100
 """A core, for an estimate of how long the ways will be."""
 MOST_VISITS = 1_500_000_000
 """Bound on the work: edges looked at."""
@@ -62,10 +62,13 @@ def compact(grid: tuple[int, int], chips: int) -> list[int]:
     return out[:chips]
 
 
-def length(traffic: Traffic, limits: Limits, chips: int) -> float:
-    """About how far all messages of a step travel once arranged, chip borders weighed."""
-    moves = FEW_MOVES * traffic.from_host.size
-    return _shortest(traffic, slots(limits, chips), limits, range(1), moves)[0]
+def roughly(traffic: Traffic, limits: Limits, chips: int) -> tuple[float, Slots, IntArray]:
+    """About how far all messages of a step travel once arranged, chip borders weighed; and the
+    slots of `chips` chips, and that of each core.
+    """
+    place, moves = slots(limits, chips), FEW_MOVES * traffic.from_host.size
+    way, slot = _shortest(traffic, place, limits, range(1), moves)
+    return way, place, slot
 
 
 def arrange(

@@ -13,7 +13,7 @@ from ...ground.arith import IntArray
 from ...ground.errors import FitError, Problem
 from ...ir.connections import permutation
 from ...ir.fan_in import FanIn
-from ...ir.placed import Block, PlacedProgram, Tile, Usage
+from ...ir.placed import Block, PlacedProgram, Usage
 from ...ir.program import Population, Program, Projection
 from ...targets.memory import (
     STRUCTURED_WORDS,
@@ -150,13 +150,20 @@ def measure(placed: PlacedProgram, limits: Limits) -> list[Usage]:
         if lists:
             into = program.incoming[b.population]
             axons_in = sum(counter.entries(j, indices) for j in into)
-            counter.sent[len(measured)] = counter.map_entries(b.population, b.tile)
+            counter.sent[len(measured)] = counter.map_entries(b.population, indices)
         stateful = indices.size if population.stateful else 0
         measured.append((indices.size, words, axons_in, stateful))
     return [
         Usage(n, words, axons_in, int(sent), stateful)
         for (n, words, axons_in, stateful), sent in zip(measured, counter.sent, strict=True)
     ]
+
+
+def _distinct(values: IntArray, most: int) -> int:
+    """How many different values, each below `most`."""
+    seen = np.zeros(most, dtype=bool)
+    seen[values] = True
+    return int(np.count_nonzero(seen))
 
 
 class _Counter:
@@ -220,21 +227,20 @@ class _Counter:
             case "pattern":
                 return 1
 
-    def map_entries(self, name: str, tile: Tile) -> int:
+    def map_entries(self, name: str, indices: IntArray) -> int:
         """Axon map entries of a block where synapses are lists: by places and channels of the input
         of each kernel, else by neurons.
         """
         into: dict[str, int] = {}
-        indices = tile.indices
         for j in self.program.outgoing[name]:
             entries = indices.size
             wiring = j.connection.wiring() if j.connection.storage == "kernel" else None
             if wiring is not None and j.pre_view is None:
                 each = prod(wiring.pre[1:])
-                channels, places = np.unique(indices // each), np.unique(indices % each)
-                if channels.size * places.size == entries:  # a box of the input
-                    size = np.array([channels.size], dtype=np.int64)
-                    entries = int(map_entries(np.array([places.size]), size)[0])
+                channels = _distinct(indices // each, wiring.pre[0])
+                places = _distinct(indices % each, each)
+                if channels * places == entries:  # a box of the input
+                    entries = int(map_entries(np.array([places]), np.array([channels]))[0])
             into[j.post] = max(into.get(j.post, 0), entries)
         return sum(into.values()) if into else int(indices.size)
 

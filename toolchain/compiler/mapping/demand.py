@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
+from typing import NamedTuple
 
 from ...ir.program import Population, Program, Projection
 from ...targets.memory import SYNOP
@@ -17,6 +18,13 @@ from ...targets.target import Target
 UNKNOWN = 0.1
 """Events per neuron and step of a population of which nothing is known."""
 Rates = Mapping[str, float]
+
+
+class Seconds(NamedTuple):
+    """Of one neuron in a step: its update, its synaptic operations. A core does both at once."""
+
+    update: float
+    synapses: float
 
 
 def rates(program: Program, known: Rates) -> dict[str, float]:
@@ -44,12 +52,8 @@ def fan_in(program: Program, j: Projection) -> float:
     return j.connection.mean_fan_in(program[j.post].size)
 
 
-def seconds_per_neuron(program: Program, target: Target, rate: Rates) -> dict[str, float]:
-    """Time that one neuron of each population keeps its core busy for in a step.
-
-    The larger of its update and its synaptic operations: the terms of a step's time that add up
-    over a core's neurons.
-    """
+def seconds_per_neuron(program: Program, target: Target, rate: Rates) -> dict[str, Seconds]:
+    """Time that one neuron of each population keeps its core busy for in a step."""
     cost = {name: q.value for name, q in target.costs.items()}
     out = {}
     for p in program:
@@ -58,5 +62,12 @@ def seconds_per_neuron(program: Program, target: Target, rate: Rates) -> dict[st
         for j in program.incoming[p.name]:
             kind = SYNOP[j.connection.storage]
             synops += rate[j.pre] * fan_in(program, j) * cost[f"t_synop_{kind}"]
-        out[p.name] = max(update, synops)
+        out[p.name] = Seconds(update, synops)
     return out
+
+
+def message_bits(program: Program, target: Target) -> dict[str, float]:
+    """Bits of a message of each population."""
+    binary = target.costs["message_bits"].value
+    graded = target.costs.get("graded_message_bits", target.costs["message_bits"]).value
+    return {p.name: graded if p.graded else binary for p in program}

@@ -21,11 +21,13 @@ class Flows:
 
     drivers  [sources, pieces] neurons of a source that drive a piece, at most all it has
     size     [sources] neurons;  rate [sources] events per neuron and step
+    width    [sources] bits of a message, or one number for all
     """
 
     drivers: sparse.csr_matrix
     size: IntArray
     rate: Array
+    width: Array | float = 1.0
 
     @property
     def pieces(self) -> int:
@@ -33,8 +35,11 @@ class Flows:
         return int(self.drivers.shape[1])
 
 
-def flows(partition: Partition, rate: Rates) -> Flows:
-    """The flows of a partition; projections between the same two pieces are taken together."""
+def flows(partition: Partition, rate: Rates, width: Rates | None = None) -> Flows:
+    """The flows of a partition; projections between the same two pieces are taken together.
+
+    width  bits of a message of each population (default: all alike)
+    """
     pieces = len(partition.pieces)
     host = {name: pieces + i for i, name in enumerate(partition.hosted)}
     rows, columns, neurons = ([np.zeros(0, dtype=np.int64)] for _ in range(3))
@@ -51,4 +56,5 @@ def flows(partition: Partition, rate: Rates) -> Flows:
     size = np.concatenate([partition.sizes(name) for name in (*partition.grids, *host)])
     drivers.data = np.minimum(drivers.data, np.repeat(size, np.diff(drivers.indptr)))
     names = [*(p.population for p in partition.pieces), *host]
-    return Flows(drivers, size, np.array([rate[name] for name in names]))
+    bits = 1.0 if width is None else np.array([width[name] for name in names])
+    return Flows(drivers, size, np.array([rate[name] for name in names]), bits)

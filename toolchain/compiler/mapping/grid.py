@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,12 @@ class Grid:
         at = [int(i) for i in np.unravel_index(block, self.parts)]
         ends = [self.ends(axis)[i : i + 2].tolist() for axis, i in enumerate(at)]
         return Tile(self.axes, tuple(a for a, _ in ends), tuple(b for _, b in ends))
+
+    def tiles(self) -> list[Tile]:
+        """All tiles, in their order."""
+        ends = [self.ends(axis).tolist() for axis in range(len(self.axes))]
+        starts, stops = product(*(e[:-1] for e in ends)), product(*(e[1:] for e in ends))
+        return [Tile(self.axes, a, b) for a, b in zip(starts, stops, strict=True)]
 
     def part_of(self, axis: int) -> IntArray:
         """The part that each place along an axis belongs to."""

@@ -305,20 +305,19 @@ class Partitioner:
             np.add.at(axons, first[post] + found.post, found.neurons)
             if pre in first:
                 np.add.at(sent, first[pre] + found.pre, found.neurons)
-        pieces = tuple(
-            Piece(
-                name,
-                tile := grid.tile(b),
-                self._list_usage(name, tile)
-                if lists
-                else replace(self.usage(name, tile, int(axons[i])), axons_out=int(sent[i])),
-                tile.neurons * goals.seconds_per_neuron[name] + float(message_seconds[i]),
-            )
-            for name, grid in chosen.items()
-            for b, i in enumerate(range(first[name], first[name] + grid.blocks))
-        )
+        busy = message_seconds.tolist()
+        pieces = []
+        for name, grid in chosen.items():
+            each = goals.seconds_per_neuron[name]
+            for i, tile in enumerate(grid.tiles(), first[name]):
+                if lists:
+                    usage = self._list_usage(name, tile)
+                else:
+                    usage = self.usage(name, tile, int(axons[i]))
+                    usage = replace(usage, axons_out=int(sent[i]))
+                pieces.append(Piece(name, tile, usage, usage.neurons * each + busy[i]))
         hosted = {p.name: p.size for p in self.program if p.name not in chosen}
-        return Partition(pieces, chosen, first, pairs, hosted)
+        return Partition(tuple(pieces), chosen, first, pairs, hosted)
 
     def _all_pairs(self, chosen: Mapping[str, Grid]) -> tuple[tuple[str, str, Pairs], ...]:
         out = []
@@ -349,9 +348,11 @@ class Partitioner:
         for name, grid in done.grids.items():
             start = done.first[name]
             mine = done.pieces[start : start + grid.blocks]
+            full = {u for u in {p.usage for p in mine} if check_core("", u, self.limits)}
             problems = [
                 p
                 for piece in mine
+                if piece.usage in full
                 for p in check_core(
                     describe(self.program[name], piece.tile), piece.usage, self.limits
                 )

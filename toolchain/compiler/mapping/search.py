@@ -1,14 +1,19 @@
 """Search: the partition and packing that suit an objective best.
 
 cores    as few cores as possible, then few messages
-latency  of maps whose busiest core is nearly as idle as the fewest chips allow, few messages
-energy   of these, and of nets levelled over fewer cores, what is expected to take least energy
+latency  the shortest step: of work on cores, messages of the host, links and barrier the largest
+energy   the least energy: messages, and static power for as long as a step takes
 intel    as Intel's compiler cuts, to tell how many cores it would take: each population on cores
          of its own
+
+Latency and energy choose from one pool: the map of fewest cores, Intel's, and nets levelled over
+more and over fewer cores. What each is expected to take has the terms that reports charge
+(`expected`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, inf
@@ -20,8 +25,9 @@ from ...ground.arith import IntArray
 from ...ground.errors import InputError
 from ...ir.program import Program
 from ...targets.target import Target
-from .arrange import length
-from .demand import Rates, rates, seconds_per_neuron
+from .arrange import roughly
+from .demand import Rates, message_bits, rates, seconds_per_neuron
+from .expected import Expected, Work, expected
 from .flows import flows
 from .intel import intel
 from .pack import level, most_groups, pack, renumbered, shares
@@ -36,9 +42,9 @@ AS_FEW = 1.02
 """Maps within so many times the fewest cores compete by their messages."""
 ENOUGH = 1.05
 """Cores over the lower bound with which the search for fewer ends."""
-NEARLY = 1.25
-"""Maps whose busiest core is busy at most so many times the least found compete by how far their
-messages travel: the constants of a step's time are not known better than that."""
+WORTH = 1.02
+"""Maps over fewer cores are tried for speed where the best step is more than so many times the
+work of its busiest core: then messages bind."""
 STRETCHES = (1.0, 1.15, 1.4, 2.0)
 """Times the fewest cores: over how many chips a net is levelled, the first that work."""
 LEVELS = (
@@ -52,7 +58,14 @@ LEVELS = (
 """(times the mean that a tile may keep a core busy, largest share, largest filler) of what is tried
 to level a net: large tiles send few messages."""
 FEWER = (0.75, 0.5, 0.25)
-"""Of the cores of the quickest map: over how many a net is levelled to save energy."""
+"""Of the cores of the levelled maps: over how many a net is levelled besides, to save messages."""
+FEW_PIECES = 3000
+"""Maps of at most so many pieces are regrouped before they are compared; of larger nets the best.
+"""
+MOST_ARRANGED = 4
+"""Maps of a larger net that are arranged before they are compared."""
+REGROUPED = 0.9
+"""What regrouping is taken to leave of a figure at least."""
 STRAY = 1.3
 """Levelled maps may need so many times the cores they were meant for."""
 COARSE = 4
@@ -77,14 +90,17 @@ class Packed:
     @cached_property
     def busy(self) -> Array:
         """Expected seconds a step of each core."""
-        each = [p.busy for p in self.partition.pieces]
-        busy: Array = np.bincount(self.core, weights=each, minlength=self.cores).astype(np.float64)
-        return busy
+        return self.over_cores([p.busy for p in self.partition.pieces])
 
     @property
     def busiest(self) -> float:
         """Expected seconds a step of the busiest core."""
         return float(self.busy.max(initial=0.0))
+
+    def over_cores(self, each: Sequence[float]) -> Array:
+        """The sums of each core [cores] of what its pieces have."""
+        sums: Array = np.bincount(self.core, weights=each, minlength=self.cores).astype(np.float64)
+        return sums
 
 
 class Search:
@@ -96,11 +112,13 @@ class Search:
         rate = rates(program, known)
         taking = target.costs.get("t_message_in")
         message = taking.value if taking is not None else 0.0
-        self.goals = PartitionGoals(
-            1.0, seconds_per_neuron(program, target, rate), rate, seconds_per_message=message
-        )
+        self.seconds = seconds_per_neuron(program, target, rate)
+        self.width = message_bits(program, target)
+        busy = {name: max(seconds) for name, seconds in self.seconds.items()}
+        self.goals = PartitionGoals(1.0, busy, rate, seconds_per_message=message)
         self.order = {p.name: i for i, p in enumerate(program)}
         self.bound, self.binds = self.parts.lower_bound()
+        self._expected: dict[Packed, Expected] = {}
 
     def best(self, objective: str) -> Packed:
         """Raises InputError (SFX-E403) for an unknown objective, FitError as `partition` does."""
@@ -115,11 +133,7 @@ class Search:
             return self.as_intel()
         if objective == "cores":
             return few
-        quick = self.quickest(few)
-        if objective == "latency":
-            return quick
-        fewer = [self._over(few, max(1, round(quick.cores * part))) for part in FEWER]
-        return min((quick, *fewer, few), key=self.energy)
+        return self._quickest(few) if objective == "latency" else self._thriftiest(few)
 
     def fewest(self) -> Packed:
         """As few cores as a handful of largest shares finds, then few messages."""
@@ -142,39 +156,94 @@ class Search:
         done = self.parts.measure(intel(self.parts, self.goals), self.goals)
         return self._traffic(done, np.arange(len(done.pieces), dtype=np.int64))
 
-    def quickest(self, few: Packed) -> Packed:
-        """The busiest core nearly as idle as the cores of the fewest chips allow, short ways.
+    def _quickest(self, few: Packed) -> Packed:
+        """The shortest step; of maps over fewer cores as well, unless work binds a levelled one."""
+        pool = self._pool(few)
+        best = self._least(pool, lambda found: found.step)
+        budgets = self._budgets(few, pool)
+        levelled = any(best.partition is p.partition for p in pool[2:])
+        if not budgets or (levelled and self.expected(best).step <= WORTH * best.busiest):
+            return best
+        return self._least([best, *self._fewer(few, budgets)], lambda found: found.step)
 
-        Messages count because they bind next: on the links between chips even first.
+    def _thriftiest(self, few: Packed) -> Packed:
+        """The least energy."""
+        pool = self._pool(few)
+        fewer = self._fewer(few, self._budgets(few, pool))
+        return self._least([*pool, *fewer], lambda found: found.joules)
+
+    def _pool(self, few: Packed) -> list[Packed]:
+        """The map of fewest cores, Intel's if it fits, and what levels the net over the fewest
+        chips that allow it.
         """
-        limits = self.target.limits
+        limits, intel_s = self.target.limits, self.as_intel()
+        pool = [few, intel_s if intel_s.cores <= limits.cores else few]
         for stretch in STRETCHES:
             chips = ceil(stretch * few.cores / limits.cores_per_chip)
-            budget = min(chips, limits.chips) * limits.cores_per_chip
-            found = self._levels(few, budget)
+            found = self._levels(few, min(chips, limits.chips) * limits.cores_per_chip)
             if found:
-                most = NEARLY * min(t.busiest for t in found)
-                best = min((t for t in found if t.busiest <= most), key=self._way)
-                return self.regrouped(best, most)
-        return few
+                return pool + found
+        return pool
 
-    def _way(self, packed: Packed) -> tuple[float, int]:
-        limits = self.target.limits
-        chips = ceil(packed.cores / limits.cores_per_chip)
-        return round(length(packed.traffic, limits, chips), 6), packed.cores
+    def _budgets(self, few: Packed, pool: list[Packed]) -> list[int]:
+        """Numbers of cores, fewer than those of the maps in `pool`, to level the net over."""
+        most = max(p.cores for p in pool)
+        budgets = {round(most * part) for part in FEWER if most * part > few.cores}
+        least = few.cores
+        while least < min(FEWER) * most:
+            budgets.add(least)
+            least *= 2
+        return sorted(budgets)
 
-    def _over(self, few: Packed, budget: int) -> Packed:
-        """Levelled over about `budget` cores, the way that takes least energy; `few` if none."""
-        found = self._levels(few, budget)
-        if not found:
-            return few
-        best = min(found, key=self.energy)
-        return self.regrouped(best, NEARLY * best.busiest)
+    def _fewer(self, few: Packed, budgets: list[int]) -> list[Packed]:
+        """What levels the net over so many cores."""
+        return [found for budget in budgets for found in self._levels(few, budget, 2)]
 
-    def _levels(self, few: Packed, budget: int) -> list[Packed]:
+    def _least(self, pool: list[Packed], figure: Callable[[Expected], float]) -> Packed:
+        """The map in `pool` with the least figure, fewest messages among equals.
+
+        Maps that cannot be better even on links without limits are not arranged.
+        """
+        small = all(len(p.core) <= FEW_PIECES for p in pool)
+        bounds = [figure(self._at_least(p)) for p in pool]
+        best, least = pool[0], (inf, inf)
+        order = np.argsort(bounds, kind="stable").tolist()
+        for i in order if small else order[:MOST_ARRANGED]:
+            if bounds[i] * (REGROUPED if small else 1.0) > least[0]:
+                break
+            tried = self.regrouped(pool[i], pool[i].busiest) if small else pool[i]
+            found = self.expected(tried)
+            key = (figure(found) * (1 - 1e-9), found.way)
+            if key < least:
+                best, least = tried, key
+        return best if small else self.regrouped(best, best.busiest)
+
+    def expected(self, packed: Packed) -> Expected:
+        """What a map takes, roughly arranged."""
+        if packed not in self._expected:
+            limits = self.target.limits
+            chips = ceil(packed.cores / limits.cores_per_chip)
+            way, place, slot = roughly(packed.traffic, limits, chips)
+            self._expected[packed] = expected(
+                self._work(packed), packed.traffic, self.target, (place, slot), way
+            )
+        return self._expected[packed]
+
+    def _at_least(self, packed: Packed) -> Expected:
+        """The same without links."""
+        return expected(self._work(packed), packed.traffic, self.target)
+
+    def _work(self, packed: Packed) -> Work:
+        each = [(p.usage.neurons, self.seconds[p.population]) for p in packed.partition.pieces]
+        return Work(
+            packed.over_cores([n * seconds.update for n, seconds in each]),
+            packed.over_cores([n * seconds.synapses for n, seconds in each]),
+        )
+
+    def _levels(self, few: Packed, budget: int, tries: int = len(LEVELS)) -> list[Packed]:
         """What levels the net over about `budget` cores."""
         found: list[Packed] = []
-        for i, wanted in enumerate(LEVELS):
+        for i, wanted in enumerate(LEVELS[:tries]):
             if i >= COARSE and found:
                 break
             tried = self.levelled(few, budget, *wanted)
@@ -220,13 +289,5 @@ class Search:
 
     def _traffic(self, done: Partition, core: IntArray) -> Packed:
         cores = int(core.max(initial=-1)) + 1
-        sent = traffic(flows(done, self.goals.rate), core, cores)
+        sent = traffic(flows(done, self.goals.rate, self.width), core, cores)
         return Packed(done, core, sent, self.bound, self.binds)
-
-    def energy(self, packed: Packed) -> float:
-        """Joules a step that differ between maps: messages, and static power for its time."""
-        cost = {name: q.value for name, q in self.target.costs.items()}
-        chips = -(-packed.cores // self.target.limits.cores_per_chip)
-        seconds = max(packed.busiest, cost["t_barrier"])
-        static = chips * (cost["p_static"] * seconds + cost.get("e_step", 0.0))
-        return cost["k"] * cost["e_message"] * packed.traffic.packets + static
