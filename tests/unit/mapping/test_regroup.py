@@ -13,7 +13,7 @@ from scipy import sparse
 from sfx.toolchain.compiler.mapping.flows import Flows, flows
 from sfx.toolchain.compiler.mapping.place import MappingOptions, place
 from sfx.toolchain.compiler.mapping.regroup import Room, regroup
-from sfx.toolchain.compiler.mapping.search import COARSE, LEVELS, NEARLY, Search
+from sfx.toolchain.compiler.mapping.search import COARSE, LEVELS, Search
 from sfx.toolchain.compiler.mapping.traffic import traffic
 from sfx.toolchain.ground.arith import IntArray
 from sfx.toolchain.ir.program import Input
@@ -118,14 +118,15 @@ def test_fillers_are_cut_finer_than_what_takes_time() -> None:
     goals = replace(search.goals, most_seconds=most, largest_filler=0.1)
     tiles = {n: int(g.neurons().max()) for n, g in search.parts.plan(goals).items()}
     assert tiles["busy"] == 256  # as long as a core may be busy
-    assert tiles["idle"] <= 0.1 * 3168 < 1024
+    assert tiles["idle"] <= 0.1 * 4095 < 1024
 
 
-def test_the_latency_map_is_nearly_the_quickest_and_its_messages_travel_least() -> None:
+def test_no_levelled_map_is_expected_to_be_quicker_than_the_latency_map() -> None:
     search = Search(transformer_like(), LOIHI2, {})
     few, quick = search.best("cores"), search.best("latency")
     budget = LOIHI2.limits.cores
     tries = [search.levelled(few, budget, *level) for level in LEVELS[:COARSE]]
-    assert quick.busiest <= NEARLY * min(t.busiest for t in tries) + 1e-12
+    steps = [search.expected(search.regrouped(t, t.busiest)).step for t in tries]
+    assert search.expected(quick).step <= min(steps) + 1e-12
     placed = place(transformer_like(), LOIHI2, MappingOptions("latency"))
     assert placed.blocks == place(transformer_like(), LOIHI2, MappingOptions("latency")).blocks

@@ -24,10 +24,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Expected:
-    """Seconds and joules of a hardware step. way: how far its messages travel, borders weighed."""
+    """Seconds and joules of a hardware step.
+
+    busiest  seconds of the busiest core: where the barrier binds on average, what single steps show
+    way      how far its messages travel, borders weighed
+    """
 
     step: float
     joules: float
+    busiest: float
     way: float
 
 
@@ -53,9 +58,12 @@ def expected(
     leaving = np.asarray(sent.between.sum(axis=1)).ravel() + sent.own
     arriving = np.asarray(sent.between.sum(axis=0)).ravel() + sent.own + sent.from_host
     link, border = (0.0, 0.0) if at is None else _links(sent, target, *at)
-    terms = (
+    cores_terms = (
         (work.neurons + cost.get("t_message_out", 0.0) * leaving).max(initial=0.0),
         (work.synapses + cost.get("t_message_in", 0.0) * arriving).max(initial=0.0),
+    )
+    terms = (
+        *cores_terms,
         cost["t_link_bit"] * link,
         cost["t_chip_link_bit"] * border,
         cost.get("t_host_message", 0.0) * sent.from_host.sum(),
@@ -65,7 +73,8 @@ def expected(
     sync = cost.get("t_sync", 0.0) + cost.get("t_sync_per_doubling", 0.0) * log2(max(routers, 1))
     step = float(max(terms)) + sync
     static = chips * (cost["p_static"] * step + cost.get("e_step", 0.0))
-    return Expected(step, static + cost["k"] * cost["e_message"] * sent.messages, way)
+    joules = static + cost["k"] * cost["e_message"] * sent.messages
+    return Expected(step, joules, float(max(cores_terms)), way)
 
 
 def _links(sent: Traffic, target: Target, place: Slots, slot: IntArray) -> tuple[float, float]:

@@ -200,20 +200,20 @@ class Search:
         return [found for budget in budgets for found in self._levels(few, budget, 2)]
 
     def _least(self, pool: list[Packed], figure: Callable[[Expected], float]) -> Packed:
-        """The map in `pool` with the least figure, fewest messages among equals.
+        """The map in `pool` with the least figure; among equals the idlest cores, shortest ways.
 
         Maps that cannot be better even on links without limits are not arranged.
         """
         small = all(len(p.core) <= FEW_PIECES for p in pool)
         bounds = [figure(self._at_least(p)) for p in pool]
-        best, least = pool[0], (inf, inf)
+        best, least = pool[0], (inf, inf, inf)
         order = np.argsort(bounds, kind="stable").tolist()
         for i in order if small else order[:MOST_ARRANGED]:
             if bounds[i] * (REGROUPED if small else 1.0) > least[0]:
                 break
             tried = self.regrouped(pool[i], pool[i].busiest) if small else pool[i]
             found = self.expected(tried)
-            key = (figure(found) * (1 - 1e-9), found.way)
+            key = (figure(found), found.busiest, found.way)
             if key < least:
                 best, least = tried, key
         return best if small else self.regrouped(best, best.busiest)
