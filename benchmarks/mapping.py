@@ -412,7 +412,9 @@ neuron, before a bundle is written.
   so that none keeps a core busy for longer than the mean, and tiles that need memory but little
   time fill the memory beside the busy ones. Each is arranged roughly, and what it is expected to
   take has the terms that `sfx report` charges: the busiest core, messages of the host, the heaviest
-  link and chip border, the barrier.
+  link and chip border, the barrier. Of a small net's maps that are within a quarter of the shortest
+  step, and no slower than those of fewest cores and Intel's, the one of least energy is taken: the
+  constants of time are not known better than that.
 * **energy**: of the same candidates and those over fewer cores, the least energy: messages, those
   that stay on their core included, the floor of each chip, and static power for as long as a step
   takes.

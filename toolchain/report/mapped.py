@@ -39,9 +39,13 @@ def mapped_lines(placed: PlacedProgram, target: Target) -> list[tuple[str, str]]
     mean = {r: sum(c.shares[r] for c in cores) / len(cores) for r in cores[0].shares}
     most = {r: max(c.shares[r] for c in cores) for r in cores[0].shares}
     for label, shares in (("used, mean", mean), ("used, most", most)):
-        found = [f"{SHORT[r]} {100 * share:.3g}%" for r, share in shares.items()]
+        found = [f"{SHORT[r]} {_percent(share)}" for r, share in shares.items()]
         lines.append((label, ", ".join(found)))
     return lines
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{0 if share > 0.9995 else 1}f}%"
 
 
 def layer_table(placed: PlacedProgram, target: Target) -> RenderableType:

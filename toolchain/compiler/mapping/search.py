@@ -45,6 +45,9 @@ ENOUGH = 1.05
 WORTH = 1.02
 """Maps over fewer cores are tried for speed where the best step is more than so many times the
 work of its busiest core: then messages bind."""
+NEARLY = 1.25
+"""Maps of a small net whose step is at most so many times the shortest compete by their energy: the
+constants of a step's time are not known better than that."""
 STRETCHES = (1.0, 1.15, 1.4, 2.0)
 """Times the fewest cores: over how many chips a net is levelled, the first that work."""
 LEVELS = (
@@ -119,6 +122,7 @@ class Search:
         self.order = {p.name: i for i, p in enumerate(program)}
         self.bound, self.binds = self.parts.lower_bound()
         self._expected: dict[Packed, Expected] = {}
+        self._known: dict[Packed, Packed] = {}
 
     def best(self, objective: str) -> Packed:
         """Raises InputError (SFX-E403) for an unknown objective, FitError as `partition` does."""
@@ -157,14 +161,34 @@ class Search:
         return self._traffic(done, np.arange(len(done.pieces), dtype=np.int64))
 
     def _quickest(self, few: Packed) -> Packed:
-        """The shortest step; of maps over fewer cores as well, unless work binds a levelled one."""
+        """The shortest step; of maps over fewer cores as well, unless work binds a levelled one.
+
+        Of a small net the least energy of all maps that are nearly as quick, and not slower than
+        any that another objective takes.
+        """
         pool = self._pool(few)
-        best = self._least(pool, lambda found: found.step)
         budgets = self._budgets(few, pool)
+        if self._small(pool):
+            return self._nearly_quickest([*pool, *self._fewer(few, budgets)])
+        best = self._least(pool, lambda found: found.step)
         levelled = any(best.partition is p.partition for p in pool[2:])
         if not budgets or (levelled and self.expected(best).step <= WORTH * best.busiest):
             return best
         return self._least([best, *self._fewer(few, budgets)], lambda found: found.step)
+
+    def _nearly_quickest(self, pool: list[Packed]) -> Packed:
+        """pool: the map of fewest cores, Intel's, and others."""
+        best = self._least(pool, lambda found: found.step)
+        most = min(NEARLY * self.expected(best).step, *(self.expected(p).step for p in pool[:2]))
+        tries = [best, *pool[:2]]
+        for p in pool:
+            if REGROUPED * self._at_least(p).step <= most:
+                tries.append(self._calmed(p))
+        quick = [p for p in tries if self.expected(p).step <= most]
+        return min(quick, key=lambda p: (self.expected(p).joules, self.expected(p).step))
+
+    def _small(self, pool: list[Packed]) -> bool:
+        return all(len(p.core) <= FEW_PIECES for p in pool)
 
     def _thriftiest(self, few: Packed) -> Packed:
         """The least energy."""
@@ -204,19 +228,25 @@ class Search:
 
         Maps that cannot be better even on links without limits are not arranged.
         """
-        small = all(len(p.core) <= FEW_PIECES for p in pool)
+        small = self._small(pool)
         bounds = [figure(self._at_least(p)) for p in pool]
         best, least = pool[0], (inf, inf, inf)
         order = np.argsort(bounds, kind="stable").tolist()
         for i in order if small else order[:MOST_ARRANGED]:
             if bounds[i] * (REGROUPED if small else 1.0) > least[0]:
                 break
-            tried = self.regrouped(pool[i], pool[i].busiest) if small else pool[i]
+            tried = self._calmed(pool[i]) if small else pool[i]
             found = self.expected(tried)
             key = (figure(found), found.busiest, found.way)
             if key < least:
                 best, least = tried, key
-        return best if small else self.regrouped(best, best.busiest)
+        return best if small else self._calmed(best)
+
+    def _calmed(self, packed: Packed) -> Packed:
+        """Regrouped, its busiest core no busier."""
+        if packed not in self._known:
+            self._known[packed] = self.regrouped(packed, packed.busiest)
+        return self._known[packed]
 
     def expected(self, packed: Packed) -> Expected:
         """What a map takes, roughly arranged."""
