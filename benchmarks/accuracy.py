@@ -38,6 +38,8 @@ RESULTS = ROOT / "benchmarks" / "accuracy.json"
 PAGE = ROOT / "docs" / "accuracy.md"
 FRUGAL = ROOT / "benchmarks" / "frugal.json"
 """What `frugal.py` found."""
+PEERS = ROOT / "benchmarks" / "peers.json"
+"""What `peers.py` and `peers_brevitas.py` found."""
 BITS = (8, 6, 4, 3, 2)
 METHODS = ("float", "naive", "ptq", "qat")
 MOVES = ((2, 0), (0, 2), (-2, 0), (0, -2), (1, 1), (-1, -1), (2, -1), (-1, 2))
@@ -294,6 +296,10 @@ def page(results: dict[str, Any]) -> str:
         found = results.get(task.name)
         if found:
             out += _table(task, found)
+    if PEERS.exists():
+        import peers
+
+        out += peers.section(json.loads(PEERS.read_text()))
     if FRUGAL.exists():
         from frugal import section
 

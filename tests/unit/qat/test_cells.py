@@ -151,7 +151,8 @@ def test_bits_that_are_asked_are_stored(
 ) -> None:
     model = prepared(kind(**options), bits)
     train(model, samples(), LABELS, steps=20, rate=2e-2)
-    program, trained = model.program(), {w.name for y in model.layers for w in y.wires}
+    program = model.program()
+    trained = {j.name for y in model.layers for w in y.wires for j in w.parts}
     checked = 0
     for j in program.projections:
         if j.name in trained:

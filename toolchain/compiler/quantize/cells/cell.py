@@ -9,6 +9,7 @@ where one is too coarse, since a loop feeds its errors back.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,7 @@ from ..state.quantizer_state import QuantizerState, inputs_of
 from .calibrated import calibrated
 from .compared import compared_cell, leaking_cell
 from .draft import Draft
+from .few_bits import few_bits
 from .hard import hard_cell
 from .run import values
 from .seen import Seen, seen
@@ -133,10 +135,22 @@ def _best(draft: Draft, real: RealCell, base: float) -> Cell:
     if draft.node.op.unit:  # type: ignore[attr-defined]  # a LIF or IF, see real_cell
         found = _prescribed(draft, real)
     else:
-        found = _at_some_scale(draft, real, base)
+        found = _fitted(draft, real) or _at_some_scale(draft, real, base)
     if found is None:
         raise no_scale(draft.state, draft.inputs, real, _fits(draft))
     return found
+
+
+def _fitted(draft: Draft, real: RealCell) -> Cell | None:
+    """With weights of few bits that are fitted to data; None if there are none, or no scale holds
+    the exponents of even one grid for all rows.
+    """
+    for few in few_bits(draft.state, draft.inputs, real):
+        with suppress(NeedsRanges):
+            found = _at_some_scale(draft, few, few.gain)
+            if found is not None:
+                return found
+    return None
 
 
 def _at_some_scale(draft: Draft, real: RealCell, base: float) -> Cell | None:

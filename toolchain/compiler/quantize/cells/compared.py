@@ -99,11 +99,12 @@ class _Gathered:
 
 def _gathered(draft: Draft, real: RealCell, scale: float) -> _Gathered | None:
     """With as many low bits for rounded weights as A has space for."""
-    turned = tuple(
-        -w if draft.is_own(wire) else w
-        for w, wire in zip(real.weights, draft.inputs.wires, strict=True)
+    own = [draft.is_own(wire) for wire in draft.inputs.wires]
+    turned = tuple(-w if mine else w for w, mine in zip(real.weights, own, strict=True))
+    rounded = tuple(
+        -r if mine and r is not None else r for r, mine in zip(real.rounded, own, strict=False)
     )
-    negated = all_weights(draft, replace(real, weights=turned), scale)
+    negated = all_weights(draft, replace(real, weights=turned, rounded=rounded), scale)
     plain = all_weights(draft, real, scale)
     if plain is None or negated is None:
         return None

@@ -87,8 +87,10 @@ def all_weights(draft: Draft, real: RealCell, scale: float, finer: int = 0) -> W
     scales = tuple(scale if mine else scale * 2.0**finer for mine in own)
     widths = draft.state.arithmetic
     bits = draft.state.bits_of(draft.node)
+    rounded = real.rounded or (None,) * len(scales)
     found = [
-        weight_terms(w, s, widths, bits, enough) for w, s in zip(real.weights, scales, strict=True)
+        weight_terms(w, s, widths, bits, enough, r)
+        for w, s, r in zip(real.weights, scales, rounded, strict=True)
     ]
     held = tuple(
         tuple(replace(t, scale=s * times(w, own_weight(wire))) for t in terms)

@@ -21,6 +21,9 @@ class RealCell:
 
     A reset to a value is a shift of v, so v starts at start - reset, of which the first step
     keeps `first`. keep_i is 0 without a synaptic current.
+
+    rounded  by wire, what its weights of few bits become (None: the nearest), on a grid at `gain`
+             and row by row at powers of two of it; () where nobody looked for them
     """
 
     keep_i: float
@@ -33,6 +36,8 @@ class RealCell:
     first: float
     subtract: bool
     reached: bool = False
+    rounded: tuple[g.FloatArray | None, ...] = ()
+    gain: float = 0.0
 
 
 def real_cell(node: g.Node, inputs: Inputs) -> RealCell:

@@ -23,6 +23,10 @@ ENOUGH = 0.01
 """Relative rms error from which a second term is worth its synapses."""
 
 
+NO_ERROR = 1e-6
+"""Of a mantissa: what float64 leaves of one that is whole."""
+
+
 @dataclass(frozen=True, eq=False)
 class Term:
     """weight << exponent, legal mantissas.
@@ -56,10 +60,16 @@ def block(widths: Arithmetic) -> int:
 
 
 def weight_terms(
-    w: FloatArray, scale: float, widths: Arithmetic, bits: WeightBits, enough: float = ENOUGH
+    w: FloatArray,
+    scale: float,
+    widths: Arithmetic,
+    bits: WeightBits,
+    enough: float = ENOUGH,
+    rounded: FloatArray | None = None,
 ) -> tuple[Term, ...] | None:
     """w * scale, rounded to whole numbers: one term where that misses less than `enough`, else two.
-    Of fewer bits than a synapse holds it is one, whatever it misses.
+    Of fewer bits than a synapse holds it is one, whatever it misses; `rounded` weights in their
+    place are one for each exponent that their rows need.
 
     None if some are too large. No exponent is negative: it would round every sum down, and a
     membrane adds that up.
@@ -69,6 +79,8 @@ def weight_terms(
         return None
     wanted = w * scale
     if bits.used < bits.held and w.size > 1:
+        if rounded is not None:
+            return _by_rows(rounded * scale, widths, Grid.of(is_mixed(w), bits))
         found = _of_bits(wanted, widths, bits)
         return None if found is None else (found,)
     single = _exact(wanted, widths) or _nearest(wanted, widths)
@@ -80,6 +92,8 @@ def weight_terms(
 
 def stored_bits(terms: Iterable[tuple[Term, ...]], bits: WeightBits) -> int:
     """Bits that a weight takes, the most of all wires: two terms hold those of both."""
+    if bits.used < bits.held:
+        return bits.used
     found = (t[0].exponent - t[1].exponent + 1 for t in terms if len(t) == 2)
     return max((bits.held + low for low in found), default=bits.used)
 
@@ -161,6 +175,28 @@ def _of_bits(wanted: FloatArray, widths: Arithmetic, bits: WeightBits) -> Term |
         return None
     mantissas = grid.alone(grid.round(wanted * 2.0**-exponent).astype(np.int64))
     return Term(mantissas, exponent)
+
+
+def _by_rows(wanted: FloatArray, widths: Arithmetic, grid: Grid) -> tuple[Term, ...] | None:
+    """Rows [O, ...] that are mantissas at some exponent each: one term for as few as there can be.
+
+    None if a row is none at any exponent.
+    """
+    rows, exponents = wanted.reshape(len(wanted), -1), np.arange(widths.weight_exp[1] + 1)
+    scaled = rows * 2.0 ** -exponents[:, None, None]
+    whole = grid.round(scaled)
+    legal = (np.abs(whole - scaled) < NO_ERROR * grid.step).all(axis=2)
+    left = np.ones(len(rows), np.bool_)
+    if not legal.any(axis=0).all():
+        return None
+    terms: list[Term] = []
+    while left.any():
+        last = int(np.where(legal, exponents[:, None], -1).max(axis=0)[left].min())
+        mine = left & legal[last]
+        kept = np.where(mine[:, None], whole[last], 0).astype(np.int64)
+        terms.append(Term(grid.alone(kept).reshape(wanted.shape), last))
+        left &= ~mine
+    return tuple(terms)
 
 
 def _exact(wanted: FloatArray, widths: Arithmetic) -> Term | None:
