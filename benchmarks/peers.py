@@ -186,9 +186,9 @@ def _behind(kept: dict[str, Any]) -> list[str]:
                     + (", within the interval" if within else "")
                 )
     why = [
-        "The recurrent net's layer has one exponent for all rows (with more no scale of it is proved "
-        "over 28 steps), and the membrane that is read out is rounded to the nearest: neither is "
-        "fitted to data as the others are. Fine-tuning makes up for most of it at 4 bits.",
+        "The recurrent layer has one exponent for all rows (with more, no scale of it is proved "
+        "over 28 steps), and the membrane that is read out is rounded to the nearest. Fine-tuning "
+        "makes up for most of it at 4 bits.",
         "",
     ]
     head = ["sfx PTQ is behind the best of brevitas' four at:", ""]
