@@ -11,7 +11,7 @@ import numpy as np
 from ...ground.arith import IntArray
 from ...ir.fan_in import FanIn
 from ...ir.placed import Tile, Usage
-from ...ir.program import Population, Program, Projection, Shape
+from ...ir.program import Population, Program, Projection, Shape, Sparse
 from ...targets import memory
 from ...targets.memory import (
     STRUCTURED_WORDS,
@@ -143,8 +143,16 @@ class Meter:
                 return kernel_axons(j.connection.kernel(), self._channels(j, lengths))
             case "pattern":
                 return np.ones(len(lengths), dtype=np.int64)
+            case "sparse":  # a few neurons have no more drivers than synapses
+                most: IntArray = lengths.prod(axis=1) * self._most_synapses(j)
+                return most.clip(None, self.program[j.pre].size)
             case _:
                 return np.full(len(lengths), self.program[j.pre].size, dtype=np.int64)
+
+    def _most_synapses(self, j: Projection) -> int:
+        """Of one neuron of a Sparse projection's post."""
+        c = j.connection
+        return int(np.diff(c.indptr).max(initial=0)) if isinstance(c, Sparse) else c.synapses
 
     def drivers(self, lengths: IntArray, j: Projection) -> IntArray:
         """About how many pre neurons of `j` drive a tile of each of these lengths (an estimate)."""
