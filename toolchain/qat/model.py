@@ -571,13 +571,16 @@ def _supported(program: p.Program, q: p.Population) -> None:
             where=q.module or q.name,
             hint="compile the float model with `sfx compile`; fine-tuning it is not possible yet",
         )
-    if q.measured is not None or (isinstance(q.neuron, p.Product) and q.neuron.exp >= SIGN):
+    compares = isinstance(q.neuron, p.Product) and q.neuron.exp >= SIGN
+    if q.measured is not None or compares:
         raise UnsupportedError(
             "SFX-E360",
-            "its range was measured with these weights, or it compares in 32 bits, which has no "
-            "gradient",
+            "compares its membrane in 32 bits, which has no torch rule"
+            if compares
+            else "its range was measured with these weights: no proved one fits its register",
             where=q.module or q.name,
-            hint="train the float model; --proved refuses such neurons when it is compiled",
+            hint="fewer time steps, or calibration samples with fewer events in a step, need fewer "
+            "bits; or train the float model",
         )
     if isinstance(q.neuron, p.LI) and not holds_all(program, q):
         raise UnsupportedError(
