@@ -18,6 +18,9 @@ torch = pytest.importorskip("torch")
 pytestmark = [
     pytest.mark.needs_torch,
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:The .grad attribute of a Tensor:UserWarning"
+    ),  # torch.compile
 ]
 
 from torch import Tensor, nn  # noqa: E402
