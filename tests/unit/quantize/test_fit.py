@@ -194,10 +194,11 @@ def test_the_search_finds_what_it_counts() -> None:
     before = current(q, np.zeros(3))
     worth = np.where(rng.random(target.shape) < 0.5, 1, 2)  # what a wrong step counts
     goal = np.where(target > 0, worth, -worth)
-    found = flip(x, goal, before, q, unit, (-192, 192, step), 0.5, 1.0, 3)
+    found = flip(x, goal, before, q, q != q[0, 0], unit, (-192, 192, step), 0.5, 1.0, 3)
     after = current(found.q, found.shift)
     wrong = [(worth * (spikes(c, 0.5, 1.0) != target)).sum(axis=(1, 2)) for c in (before, after)]
     assert found.changes > 0
+    assert np.array_equal(found.q[q == q[0, 0]], q[q == q[0, 0]]), "no synapse, no change"
     assert np.array_equal(found.wrong, wrong[1])
     assert wrong[1].sum() < wrong[0].sum()
     assert np.array_equal(found.q % step, np.zeros_like(found.q))

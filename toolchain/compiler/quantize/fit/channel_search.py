@@ -177,13 +177,14 @@ class _Wire:
         )
         offset = np.zeros(len(q)) if shift is None else shift
         now = self.now + self._moved(q, unit) + offset[:, None, None]
-        size = len(q) // groups
+        size, present = len(q) // groups, w.reshape(len(w), -1) != 0
         made = [
             flip(
                 self.lanes.x[k],
                 self.goal[mine],
                 now[mine],
                 q[mine].astype(np.int64),
+                present[mine],
                 unit[mine],
                 limits,
                 1 - real.decay,

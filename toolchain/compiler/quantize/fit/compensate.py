@@ -60,14 +60,18 @@ class Rounder:
         return Rounder(weight, order, np.linalg.cholesky((inverse + inverse.T) / 2).T)
 
     def round(self, unit: FloatArray, grid: Grid) -> Rounded:
-        """Mantissas per 1.0 of weight `unit` [O], column by column."""
+        """Mantissas per 1.0 of weight `unit` [O], column by column.
+
+        A weight of 0 is no synapse and stays none.
+        """
         left = self.weight[:, self.order] * unit[:, None]
+        present = self.weight[:, self.order] != 0
         q = np.empty_like(left)
         loss, clipped = np.zeros(len(q)), np.zeros(len(q), np.int64)
         for j in range(q.shape[1]):
-            rounded = grid.round(left[:, j])
+            rounded = np.where(present[:, j], grid.round(left[:, j]), 0.0)
             error = (left[:, j] - rounded) / self.upper[j, j]
-            clipped += np.abs(left[:, j] - rounded) > grid.step
+            clipped += present[:, j] & (np.abs(left[:, j] - rounded) > grid.step)
             loss += (error / unit) ** 2
             left[:, j + 1 :] -= np.outer(error, self.upper[j, j + 1 :])
             q[:, self.order[j]] = rounded

@@ -57,6 +57,7 @@ def search(
     target: Any,
     current: Any,
     q: Any,
+    present: Any,
     unit: Any,
     shift: Any,
     order: Any,
@@ -72,7 +73,8 @@ def search(
     """Changes q [O, F], shift [O] and current [O, L, T] in place; returns the changes made.
 
     x [F, L, T] inputs; lanes[starts[j]:starts[j+1]] those in which input j is active; target
-    [O, L, T] weight of each step, above 0 where a spike is wanted; left [O] what is wrong at the
+    [O, L, T] weight of each step, above 0 where a spike is wanted; present [O, F] False where there
+    is no synapse; left [O] what is wrong at the
     end; unit [O] real weight of mantissa 1; steps: bias changes to try.
     """
     outs = len(q)
@@ -101,6 +103,8 @@ def search(
                             current[o, lane, t] += b
                         wrong[lane] = _wrong(current[o, lane], target[o, lane], keep, threshold)
             for j in order:
+                if not present[o, j]:
+                    continue
                 least = 0
                 for k in range(starts[j], starts[j + 1]):
                     least += wrong[lanes[k]]
@@ -145,6 +149,7 @@ def flip(
     target: NDArray[np.integer[Any]],
     current: FloatArray,
     q: IntArray,
+    present: NDArray[np.bool_],
     unit: FloatArray,
     grid: tuple[int, int, int],
     keep: float,
@@ -153,7 +158,8 @@ def flip(
 ) -> Flipped:
     """Better mantissas, found from q [O, F].
 
-    grid: lowest and highest mantissa and the step. `current` [O, L, T] belongs to q.
+    present: where there is a synapse [O, F]; grid: lowest and highest mantissa and the step.
+    `current` [O, L, T] belongs to q.
     """
     found, shift, wrong = q.copy(), np.zeros(len(q)), np.zeros(len(q), np.int64)
     starts, lanes = active(x)
@@ -165,6 +171,7 @@ def flip(
         target,
         current.copy(),
         found,
+        present,
         unit,
         shift,
         order,
