@@ -13,7 +13,7 @@ from .ranges import left_lines
 from .units import share
 
 SILICON = {
-    "lava": "Lava's models of the processes, which are not silicon: docs/verification.md",
+    "lava": "Lava's models, not silicon (docs/verification.md)",
 }
 """What a witness is, where its name promises more than it is."""
 SHOWN_STEPS = 12
