@@ -185,6 +185,8 @@ wrong spike from layer to layer as trained ones do not, so the second figure is 
 "Run s" is one sample on the fast backend, once readied, and "run GB" the most memory up to its end.
 A dash: not measured (`--compile-only`), or more than {MEMORY_GB} GB of addresses, which
 `--memory GB` lifts.
+Cores of rows measured up to 2026-11-30 are those of the limits that were taken before Intel's logs
+([mapping.md](mapping.md)): by today's, Spikformer 4-384 takes 3,776 cores where the row says 2,712.
 Lossless versions of all families reproduce torch exactly (`tests/e2e/test_families.py`).
 
 | model | parameters | neurons | synapses | T | depth | cores (chips) | export s | compile s | GB \
