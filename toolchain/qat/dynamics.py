@@ -71,14 +71,14 @@ class Dynamic:
         if threshold is not None:
             assert isinstance(neuron, LIF)
             vth = straight.whole(threshold[0].double() * neuron.vth, 1, self.top)
-            neuron = replace(neuron, vth=int(vth))
+            neuron = replace(neuron, vth=int(vth.detach()))
         if leak is not None:
             parts = leak.double() * self.unity
             v = straight.whole(parts[0], 1, self.unity)
-            keep_v, neuron = v / self.unity, replace(neuron, dv=self.unity - int(v))
+            keep_v, neuron = v / self.unity, replace(neuron, dv=self.unity - int(v.detach()))
             if self.most_u:
                 u = straight.whole(parts[1], 0, self.most_u)
-                keep_u, neuron = u / self.unity, replace(neuron, du=self.full - int(u))
+                keep_u, neuron = u / self.unity, replace(neuron, du=self.full - int(u.detach()))
         return Moving(neuron, vth, keep_v, keep_u)
 
 

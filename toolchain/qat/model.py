@@ -322,7 +322,7 @@ class QatModel(nn.Module):
             rows, gain = layer.rows, 1.0
             if layer.lead is None:
                 if layer.key in self.scales:
-                    gain = float(self.scales[layer.key].clamp_(1 / MOST_GAIN, MOST_GAIN))
+                    gain = float(self.scales[layer.key].clamp_(1 / MOST_GAIN, MOST_GAIN).detach())
                 low, high = rows.low / rows.top / gain, rows.high / rows.top / gain
                 self.weights[layer.key].clamp_(low, high)
         ports = [
