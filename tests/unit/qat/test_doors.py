@@ -40,7 +40,7 @@ def time_first(x: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(x).float().transpose(0, 1)
 
 
-def computes_its_program(model: sfx.qat.QatModel, x: np.ndarray, least: int = 100) -> None:
+def computes_its_program(model: sfx.qat.QatModel, x: np.ndarray, least: int = 30) -> None:
     """Before and after a random step, against the reference backend."""
     generator = torch.Generator().manual_seed(1)
     for moved in (False, True):
