@@ -32,20 +32,28 @@ STEPS = 12
 
 
 class Net(nn.Module):
-    """Layers of whole sixteenths, each before a neuron that does not leak."""
+    """Layers of whole sixteenths, each before a neuron that does not leak.
 
-    def __init__(self, *layers: nn.Module, hidden: bool) -> None:
+    loop  whether the neurons of the first layer feed back to each other
+    """
+
+    def __init__(self, *layers: nn.Module, hidden: bool, loop: bool) -> None:
         super().__init__()
-        neuron = {"beta": 1.0, "init_hidden": hidden}
-        self.layers = nn.ModuleList(layers)
         last = len(layers) - 1
-        self.neurons = nn.ModuleList(
-            snn.Leaky(**neuron, output=hidden and i == last) for i in range(len(layers))
-        )
+        self.layers, self.neurons = nn.ModuleList(layers), nn.ModuleList()
+        for i in range(len(layers)):
+            how = {"beta": 1.0, "init_hidden": hidden, "output": hidden and i == last}
+            if loop and not i:
+                self.neurons.append(snn.RLeaky(linear_features=layers[0].out_features, **how))
+                nn.init.zeros_(self.neurons[0].recurrent.bias)
+            else:
+                self.neurons.append(snn.Leaky(**how))
+        weights = [w for name, w in self.named_parameters() if name.endswith("weight")]
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
-            for p in self.layers.parameters():
-                p.copy_(torch.randint(-3, 7, p.shape, generator=generator) / 16)
+            for w in weights:
+                w.copy_(torch.randint(-3, 7, w.shape, generator=generator) / 16)
+        self.weights = sum(w.numel() for w in weights)
 
     def forward(self, x: torch.Tensor) -> Any:
         for layer, neuron in zip(self.layers, self.neurons, strict=True):
@@ -57,12 +65,16 @@ class Loop(Net):
     """The same over all steps."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        states = [n.init_leaky() for n in self.neurons]
+        states = [n.reset_mem() for n in self.neurons]
         sent = []
         for step in x:
             y = step
             for i, layer in enumerate(self.layers):
-                y, states[i] = self.neurons[i](layer(y), states[i])
+                if isinstance(self.neurons[i], snn.RLeaky):
+                    y, mem = self.neurons[i](layer(y), *states[i])
+                    states[i] = (y, mem)
+                else:
+                    y, states[i] = self.neurons[i](layer(y), states[i])
             sent.append(y)
         return torch.stack(sent)
 
@@ -81,21 +93,28 @@ def cnn() -> list[nn.Module]:
     return [conv, nn.Conv2d(4, 4, 3, padding=1, bias=False), flat]
 
 
-@pytest.mark.parametrize(("make", "shape"), [(mlp, (20,)), (cnn, (2, 8, 8))])
+NETS = [(mlp, (20,), False), (mlp, (20,), True), (cnn, (2, 8, 8), False)]
+
+
+@pytest.mark.parametrize(("make", "shape", "loop"), NETS)
 @pytest.mark.parametrize("largest", [1, 3])
-def test_each_metric_is_the_package_s(make: Any, shape: tuple[int, ...], largest: int) -> None:
+def test_each_metric_is_the_package_s(
+    make: Any, shape: tuple[int, ...], loop: bool, largest: int
+) -> None:
     rng = np.random.default_rng(0)
     x = (rng.random((1, STEPS, *shape)) < 0.3).astype(np.uint8) * largest
-    bundle = sfx.compile(Loop(*make(), hidden=False), torch.zeros(STEPS, 1, *shape), calibrate=x)
+    bundle = sfx.compile(
+        Loop(*make(), hidden=False, loop=loop), torch.zeros(STEPS, 1, *shape), calibrate=x
+    )
     mine = sfx.report(bundle, x)["neurobench"]
-    net = Net(*make(), hidden=True)
+    net = Net(*make(), hidden=True, loop=loop)
     data = torch.utils.data.TensorDataset(torch.from_numpy(x).float(), torch.zeros(1))
     static = [ConnectionSparsity, ParameterCount]
     workload = [ActivationSparsity, SynapticOperations, MembraneUpdates]
     loader = torch.utils.data.DataLoader(data)
     theirs = Benchmark(SNNTorchModel(net), loader, [], [], [static, workload]).run()
     operations = theirs["SynapticOperations"]
-    assert mine["weights"] == theirs["ParameterCount"]
+    assert mine["weights"] == net.weights == theirs["ParameterCount"] - loop * 16  # its bias
     assert round(mine["connection_sparsity"], 4) == theirs["ConnectionSparsity"] > 0
     assert mine["activation_sparsity"] == pytest.approx(theirs["ActivationSparsity"], abs=1e-12)
     assert mine["effective_acs"] == operations["Effective_ACs"] > 0

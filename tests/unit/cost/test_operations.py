@@ -12,7 +12,16 @@ from sfx.toolchain.compiler.cost.neurobench import neurobench
 from sfx.toolchain.compiler.cost.operations import operations
 from sfx.toolchain.compiler.cost.proxy import Proxy
 from sfx.toolchain.ir.facts import Cell
-from sfx.toolchain.ir.program import Clock, Dense, Graded, Input, Product, Program, Structured
+from sfx.toolchain.ir.program import (
+    Clock,
+    Dense,
+    Graded,
+    Input,
+    Product,
+    Program,
+    Projection,
+    Structured,
+)
 from tests.unit.cost.toy import Counts
 from tests.unit.mapping.programs import Net, lif
 
@@ -36,6 +45,24 @@ def soft(terms: int) -> Program:
     return replace(program, facts=(Cell("a", "a.input", ("a.membrane",)),))
 
 
+def looped() -> Program:
+    """The same neuron with weights back to itself: from its copy, into all that sum its input."""
+    program, own = soft(1), Dense(np.array([[0, 4], [3, 5]]))
+    copy = replace(program["a"], name="a.feedback")
+    back = [
+        Projection(f"a.feedback->{post}", "a.feedback", post, own, port, lag=1)
+        for post, port in (("a", "a_in"), ("a.membrane", "a_in1"), ("a.feedback", "a_in"))
+    ]
+    reset = Projection("a.feedback->a.membrane#1", "a.feedback", "a.membrane", ONE, "a_in1", lag=1)
+    fed = Projection("a.input->a.feedback", "a.input", "a.feedback", ONE)
+    return replace(
+        program,
+        populations=(*program.populations[:-1], copy, program.populations[-1]),
+        projections=(*program.projections, fed, *back, reset),
+        facts=(Cell("a", "a.input", ("a.membrane", "a.feedback")),),
+    )
+
+
 def counts(program: Program) -> Counts:
     """Two samples: the input's neurons send 3, 2 and 1 times, everything else at every step."""
     events = {p.name: np.full((4, p.size), 2) for p in program}
@@ -56,6 +83,16 @@ def test_a_layer_counts_once_and_a_neuron_s_inside_and_bias_not_at_all(terms: in
     whole = Proxy.sum(r.done for r in found.values())
     assert whole.dense_macs == 10
     assert whole.snn_j == pytest.approx(a.snn_j + output.snn_j)
+
+
+def test_weights_that_feed_back_count_once_and_the_reset_does_not() -> None:
+    program, without = looped(), soft(1)
+    rows = [operations(p, Activity.mean(p, counts(p)))[0].done for p in (program, without)]
+    assert rows[0].accumulates - rows[1].accumulates == 4 * 1 + 4 * 2, "3 weights are not 0"
+    assert rows[0].dense_macs - rows[1].dense_macs == 4
+    found = [neurobench(p, counts(p), ("a",), binary_input=True) for p in (program, without)]
+    assert found[0].weights - found[1].weights == 4
+    assert found[0].effective_acs - found[1].effective_acs == 4 * 1 + 4 * 2
 
 
 @pytest.mark.parametrize("terms", [1, 2])

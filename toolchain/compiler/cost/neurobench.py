@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...ir.program import Program
 from .activity import EventCounts, total
-from .operations import full, learned, synapses_of_layers
+from .operations import full, graded, learned, synapses_of_layers
 from .synops import fan_out
 
 
@@ -63,9 +63,9 @@ def neurobench(
     dense = 0.0
     for j in layers:
         pre = program[j.pre]
-        graded = pre.graded and not (pre.name == program.input.name and binary_input)
+        counts_as_macs = graded(pre) and not (pre.name == program.input.name and binary_input)
         sent = np.asarray(counts.events[j.pre], dtype=np.int64).reshape(-1, pre.size).sum(0)
-        effective[graded] += float(sent @ fan_out(program, j)) / counts.samples
+        effective[counts_as_macs] += float(sent @ fan_out(program, j)) / counts.samples
         dense += float(fan_out(program, full(j)).sum()) * program.timesteps
     weights = [j.connection.weights for j in layers]
     count = sum(w.size for w in weights)

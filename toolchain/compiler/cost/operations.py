@@ -14,7 +14,7 @@ import numpy as np
 from ...ir.connection_kinds.conv2d import Conv2d
 from ...ir.connection_kinds.dense import Dense
 from ...ir.facts import Cell, Coincidence, part_of
-from ...ir.program import Program, Projection
+from ...ir.program import Population, Program, Projection
 from .activity import Activity
 from .proxy import Proxy
 from .synops import fan_out
@@ -41,7 +41,7 @@ def operations(program: Program, activity: Activity) -> tuple[LayerOperations, .
     multiply-accumulate for each weight at each position, and for each product of attention;
     pools and a residual's sum are additions there.
     """
-    whole = part_of(program.facts or ())
+    whole = _neurons(program)
     coincide = {fact.population for fact in program.known(Coincidence)}
     rows: dict[str, list[float]] = {}
     heard: dict[str, dict[str, float]] = {}
@@ -49,7 +49,7 @@ def operations(program: Program, activity: Activity) -> tuple[LayerOperations, .
         name, fan = whole.get(j.post, j.post), fan_out(program, j)
         sent = activity.events[j.pre].sum(axis=0)
         row = rows.setdefault(name, [0.0, 0.0, 0.0])
-        row[program[j.pre].graded] += float(sent @ fan)
+        row[graded(program[j.pre])] += float(sent @ fan)
         if learned(j):
             row[2] += float(fan_out(program, full(j)).sum())
         heard.setdefault(name, {})[j.pre] = float(sent.sum())
@@ -74,22 +74,41 @@ def _rate(program: Program, heard: Mapping[str, float]) -> float:
 
 
 def synapses_of_layers(program: Program) -> Iterator[Projection]:
-    """The projections between neurons of the model; those of one weight in two terms once.
+    """The projections between neurons of the model; those of one weight in two terms, or into
+    several populations of one neuron, once.
 
     What a neuron's own populations send to each other is left out, and so are clocks and biases.
+    What feeds back within a layer is a projection of it, unless it is one to one: that is not told
+    from the neuron's own reset and leak.
     """
-    whole = part_of(program.facts or ())
-    cells = {fact.population for fact in program.known(Cell)}
+    whole = _neurons(program)
+    cells = {whole.get(f.population, f.population) for f in program.known(Cell)}
     moved = _moved(program)
     seen: dict[tuple[object, ...], Projection] = {}
     for j in program.projections:
         pre, post = whole.get(j.pre, j.pre), whole.get(j.post, j.post)
-        inside = pre == post in cells and (j.pre in whole or j.connection.storage == "pattern")
-        if inside or j.pre not in moved:
+        if j.pre not in moved or (pre == post in cells and fan_out(program, j).max() <= 1):
             continue
-        key = (j.pre, post, j.lag, j.pre_view, j.post_view, j.port, *_form(j))
+        port = "" if post in cells else j.port
+        key = (j.pre, post, port, j.lag, j.pre_view, j.post_view, *_form(j))
         seen[key] = _both(seen[key], j) if key in seen and _form(j) else j
     return iter(seen.values())
+
+
+def graded(p: Population) -> bool:
+    """Whether it sends more than spikes, which are 1 or, of some neurons, -1."""
+    return p.low < -1 or p.high > 1
+
+
+def _neurons(program: Program) -> dict[str, str]:
+    """Population -> the one that fires for the same neuron, where that is another."""
+    whole = part_of(program.facts or ())
+    for fact in program.known(Cell):
+        compares = program[fact.population]
+        readers = {j.post for j in program.outgoing[compares.name]} - set(fact.parts)
+        if compares.neuron.multiplies and len(readers) == 1:  # what it compares fires elsewhere
+            whole |= dict.fromkeys((compares.name, *fact.parts), *readers)
+    return whole
 
 
 def _moved(program: Program) -> set[str]:
