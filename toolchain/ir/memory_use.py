@@ -27,15 +27,17 @@ def of_record(program: Program, steps: int, states: bool) -> int:
     return VALUE * steps * (sent + kept)
 
 
-def recordable(program: Program, most: int) -> tuple[int, str]:
-    """How many of `most` samples can be recorded for a picture, and why not one, if none can.
+def recordable(
+    program: Program, most: int, *, states: bool = False, limit: int = 0
+) -> tuple[int, str]:
+    """How many of `most` samples can be recorded, with their states, and why not one, if none can.
 
-    RECORD bytes at most, and half of the memory that is free.
+    `limit` bytes at most (0: RECORD), and half of the memory that is free.
     """
-    allowed = min(RECORD, memory.free() // 2)
+    allowed = min(limit or RECORD, memory.free() // 2)
     need = 0
     for count in range(most, 0, -1):
-        need = of_record(program, count * program.timesteps + program.last_phase, states=False)
+        need = of_record(program, count * program.timesteps + program.last_phase, states=states)
         if need <= allowed:
             return count, ""
     return 0, f"the record of a sample takes {memory.text(need)}, more than {memory.text(allowed)}"

@@ -167,6 +167,9 @@ def test_two_models_side_by_side(folder: Path, tmp_path: Path) -> None:
     assert rows["neurons"]["ratio"] == 1
     assert rows["45 nm proxy (no device)"]["ratio"] == 1  # a count, whatever the placement
     assert rows["dynamic energy"]["a"] > 0
+    asked = ("report", folder / "small.sfx", tmp_path / "b.sfx", "--html", tmp_path / "r.html")
+    assert "SFX-E672" in refused(*asked)
+    assert not (tmp_path / "r.html").exists()
 
 
 def test_a_verdict_of_another_model_is_refused(folder: Path, tmp_path: Path) -> None:

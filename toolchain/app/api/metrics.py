@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ...ir.program import Program
 
 
+MOST = 1 << 29
+"""Bytes of the record that membranes are read from: seconds of the reference."""
+
+
 def metrics(bundle: Bundle, counts: Counts, x: NDArray[Any]) -> dict[str, Any]:
     """`cost.neurobench`, by names; membranes of the first sample, where its record fits memory."""
     from ...compiler.cost.neurobench import neurobench
@@ -25,7 +29,7 @@ def metrics(bundle: Bundle, counts: Counts, x: NDArray[Any]) -> dict[str, Any]:
     program = bundle.program
     names = _spiking(bundle)
     kept = None
-    if recordable(program, 1)[0]:
+    if recordable(program, 1, states=True, limit=MOST)[0]:
         kept = membranes(program, stream(program, x[:1], "reference", states=True), names)
     found = neurobench(program, counts, names, binary_input=bool(x.max() <= 1), membranes=kept)
     return vars(found)

@@ -68,6 +68,9 @@ def report(
         hint = f"sfx report {bundle} --input DATA --operations {operations}"
         what = "operations are those of events, which only real inputs have"
         raise InputError("SFX-E671", what, where="--operations", hint=hint)
+    if other is not None and (html or csv or operations):
+        hint = "--json writes the comparison; pages and tables are of one model each"
+        raise InputError("SFX-E672", "two models are compared in figures only", hint=hint)
     loaded = api.load(bundle)
     samples = None if data is None else read_data(data, limit)
     with progress_bar("counting events") as progress:
