@@ -104,6 +104,11 @@ class Activity:
         return sum(found, torch.zeros(())) / samples
 
 
+def senders(model: nn.Module) -> set[str]:
+    """Paths of the modules whose outputs are sent: neurons, and modules without parts, as pools."""
+    return {n for n, m in model.named_modules() if isinstance(m, MultiStep) or not [*m.children()]}
+
+
 def _events(sent: Tensor, cost: Tensor) -> Tensor:
     """What the values that are sent cost, as backends count events: one that is 3, or -1, is one.
 

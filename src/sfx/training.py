@@ -14,7 +14,7 @@ the parts: `Augment` and `EventAugment`, `stratified`, `supervised` (deep superv
 (what spikes cost, with a gradient), `quick` (kernels for Norse's neurons on a CPU).
 """
 
-from sfx.frontends.training.activity import Activity
+from sfx.frontends.training.activity import Activity, senders
 from sfx.frontends.training.augment import Augment
 from sfx.frontends.training.event_augment import EventAugment
 from sfx.frontends.training.loop import Epoch, Training
@@ -41,6 +41,7 @@ __all__ = [
     "firing_rates",
     "interval",
     "quick",
+    "senders",
     "settle_batch_norm",
     "stratified",
     "supervised",

@@ -14,8 +14,7 @@ pytest.importorskip("norse")
 
 import sfx  # noqa: E402
 from sfx.backends.fast.backend import FastBackend  # noqa: E402
-from sfx.frontends.neurons.multistep import MultiStep  # noqa: E402
-from sfx.frontends.training.activity import Activity  # noqa: E402
+from sfx.frontends.training.activity import Activity, senders  # noqa: E402
 from sfx.frontends.training.loop import Training  # noqa: E402
 from sfx.frontends.training.recipe import Recipe  # noqa: E402
 from sfx.toolchain.compiler.cost.synops import synapses, synops, synops_per_spike  # noqa: E402
@@ -60,15 +59,15 @@ def test_what_sums_and_products_send_is_charged_to_the_spikes_behind_it() -> Non
     x = patterns().x
     bundle = sfx.compile(model, calibrate=x)
     program, counts = bundle.program, sfx.run(bundle, x).counts
-    senders = {n for n, m in model.named_modules() if isinstance(m, MultiStep)}
-    others = {q.module for q in program.populations if q.module} - senders
+    watched = senders(model)
+    others = {q.module for q in program.populations if q.module} - watched
     assert any(re.fullmatch(r"blocks\.\d", name) for name in others), "a residual sum"
     plain = synops_per_spike(program)
-    charged = synops_per_spike(program, counts, senders)
-    assert charged.keys() == plain.keys() & senders
+    charged = synops_per_spike(program, counts, watched)
+    assert charged.keys() == plain.keys() & watched
 
     def caused(costs: dict[str, float]) -> float:
-        spikes = {q.name: q.module for q in program.populations if q.module in senders}
+        spikes = {q.name: q.module for q in program.populations if q.module in watched}
         return sum(int(counts.events[n].sum()) * costs[m] for n, m in spikes.items() if m in costs)
 
     driven = [q.name for q in program.populations if q.neuron.driven]

@@ -363,7 +363,7 @@ def _costs(model: nn.Module, calibration: torch.Tensor) -> Mapping[str, float]:
     Neurons, and pools, whose spikes are what the next layer receives; what residual sums and
     products send counts with the spikes that make them send it.
     """
-    from ....frontends.neurons.multistep import MultiStep
+    from ....frontends.training.activity import senders
     from ...compiler.cost.synops import synops_per_spike
     from .compiling import compile
     from .running import run
@@ -371,11 +371,8 @@ def _costs(model: nn.Module, calibration: torch.Tensor) -> Mapping[str, float]:
     was = model.training
     bundle = compile(model.eval(), ROOMY, calibrate=calibration.numpy(), check=False)
     model.train(was)
-    spiking = {
-        n for n, m in model.named_modules() if isinstance(m, MultiStep) or not [*m.children()]
-    }
     counts = run(bundle, calibration.numpy()).counts
-    return synops_per_spike(bundle.program, counts, spiking)
+    return synops_per_spike(bundle.program, counts, senders(model))
 
 
 def _tested(training: Training, path: Path, test: Samples | None) -> Trained:
