@@ -1,9 +1,10 @@
 """What a penalty on the cost of spikes saves; the last section of docs/accuracy.md.
 
-    sfx train examples/mnist/frugal.toml -o first      (the samples: examples/mnist/README.md)
-    sfx train examples/mnist/frugal_more.toml -o second       (goes on from first/model.pt)
-    python benchmarks/frugal.py first/model.pt first/model.pt second/model.pt
-    python benchmarks/accuracy.py --page-only
+    cd examples/mnist                                  (the samples: its README.md)
+    sfx train frugal.toml -o first
+    sfx train frugal_more.toml -o second               (goes on from first/model.pt)
+    python ../../benchmarks/frugal.py first/model.pt first/model.pt second/model.pt
+    python ../../benchmarks/accuracy.py --page-only
 
 The weights are the mean of these checkpoints (stochastic weight averaging, Izmailov et al. 2018),
 with batch norm's statistics anew over all training images. All are compiled to 8 bits and run on
